@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who gets which device. Pure: numbers and candidates in, a decision out.
+
+``decide`` is the one function that says whether a host can serve a set of
+requests, and from which pools; the claim, a simulation and the scheduler all
+call it. ``choose`` turns its answer into concrete devices. ``explain`` says
+why there is none.
+"""
+
+from pci_passthrough.claims.choice import Candidate
+from pci_passthrough.claims.choice import choose
+from pci_passthrough.claims.choice import supply_of
+from pci_passthrough.claims.choice import VF_PLACEMENTS
+from pci_passthrough.claims.decision import Alternative
+from pci_passthrough.claims.decision import decide
+from pci_passthrough.claims.decision import Decision
+from pci_passthrough.claims.decision import Demand
+from pci_passthrough.claims.refusal import explain
+from pci_passthrough.claims.refusal import PoolTotal
+from pci_passthrough.claims.refusal import summarize
+from pci_passthrough.claims.supply import Family
+from pci_passthrough.claims.supply import Supply
+
+__all__ = [
+    'VF_PLACEMENTS',
+    'Alternative',
+    'Candidate',
+    'Decision',
+    'Demand',
+    'Family',
+    'PoolTotal',
+    'Supply',
+    'choose',
+    'decide',
+    'explain',
+    'summarize',
+    'supply_of',
+]

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which concrete devices of the decided pools are taken."""
+
+import collections
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+from pci_passthrough.claims import decision as decision_mod
+from pci_passthrough.claims import supply as supply_mod
+
+#: ``pack`` fills a physical function before it takes VFs of another one,
+#: ``spread`` takes VFs of the least used physical function.
+PACK = 'pack'
+SPREAD = 'spread'
+VF_PLACEMENTS = (PACK, SPREAD)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Candidate:
+    """A device of one host that can be given away.
+
+    :ivar device_id: whatever identifies it to the caller.
+    :ivar key_id: pool key id.
+    :ivar address: ``dddd:bb:ss.f``.
+    :ivar pf_address: of its physical function; a physical function's own;
+        None for a device without SR-IOV.
+    :ivar is_pf: whether it is a physical function.
+    :ivar features: number of capabilities; fewer goes first.
+    """
+
+    device_id: int
+    key_id: int
+    address: str
+    pf_address: str | None = None
+    is_pf: bool = False
+    features: int = 0
+
+
+def supply_of(candidates: Iterable[Candidate]) -> supply_mod.Supply:
+    """Count candidates of one host by pool key and family."""
+    grouped = _by_family(candidates)
+    free: collections.Counter[int] = collections.Counter()
+    alike: collections.Counter[tuple[int, tuple[tuple[int, int], ...]]] = (
+        collections.Counter()
+    )
+    for members in grouped.values():
+        shape = _family_shape(members)
+        if shape is None:
+            free.update(member.key_id for member in members)
+        else:
+            alike[shape] += 1
+    families = tuple(
+        supply_mod.Family(pf, vfs, count)
+        for (pf, vfs), count in sorted(alike.items())
+    )
+    return supply_mod.Supply(dict(free), families)
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    supply: supply_mod.Supply,
+    decision: decision_mod.Decision,
+    held_vfs: Mapping[str, int],
+    vf_placement: str = PACK,
+) -> dict[str, list[Candidate]]:
+    """Pick devices for a decision made on ``supply_of(candidates)``.
+
+    :param candidates: the host's devices that can be given away.
+    :param supply: what the decision was made on.
+    :param decision: how many devices of each pool each request gets.
+    :param held_vfs: PF address to number of its virtual functions that are
+        held already.
+    :param vf_placement: one of ``VF_PLACEMENTS``.
+    :returns: request id to devices.
+    """
+    opened = _families_to_open(candidates, supply, decision)
+    whole = {c.pf_address for c in candidates if c.is_pf} - opened
+    left = [
+        candidate
+        for candidate in candidates
+        if _usable(candidate, opened, candidates)
+    ]
+    used = collections.Counter(held_vfs)
+    chosen: dict[str, list[Candidate]] = {}
+    for pick in decision.picks:
+        devices = chosen.setdefault(pick.demand.request_id, [])
+        for key_id, count in sorted(pick.pools.items()):
+            for _ in range(count):
+                best = min(
+                    (c for c in left if c.key_id == key_id),
+                    key=lambda c: _order(c, used, whole, vf_placement),
+                )
+                left.remove(best)
+                devices.append(best)
+                if best.pf_address is not None:
+                    used[best.pf_address] += 1
+    return chosen
+
+
+def _order(
+    candidate: Candidate,
+    used: Mapping[str, int],
+    whole: set[str | None],
+    vf_placement: str,
+) -> tuple[bool, int, int, str]:
+    """Sort key: what goes first.
+
+    A physical function that could still be given away whole is broken last,
+    under either placement.
+    """
+    pf = candidate.pf_address
+    count = used.get(pf, 0) if pf is not None else 0
+    breaks_pf = not candidate.is_pf and pf in whole and not count
+    if vf_placement == PACK:
+        count = -count
+    return (breaks_pf, count, candidate.features, candidate.address)
+
+
+def _by_family(
+    candidates: Iterable[Candidate],
+) -> dict[str, list[Candidate]]:
+    grouped: dict[str, list[Candidate]] = collections.defaultdict(list)
+    for candidate in candidates:
+        grouped[candidate.pf_address or candidate.address].append(candidate)
+    return grouped
+
+
+def _family_shape(
+    members: Sequence[Candidate],
+) -> tuple[int, tuple[tuple[int, int], ...]] | None:
+    """Return (PF's key, VFs by key), or None if there is nothing to choose.
+
+    Nothing to choose: a device alone, or virtual functions whose physical
+    function is not on offer.
+    """
+    pfs = [member.key_id for member in members if member.is_pf]
+    vfs = collections.Counter(m.key_id for m in members if not m.is_pf)
+    if not pfs or not vfs:
+        return None
+    return pfs[0], tuple(sorted(vfs.items()))
+
+
+def _families_to_open(
+    candidates: Iterable[Candidate],
+    supply: supply_mod.Supply,
+    decision: decision_mod.Decision,
+) -> set[str | None]:
+    """Return the addresses of physical functions that go as a whole."""
+    left = dict(zip(supply.families, decision.opened, strict=True))
+    opened: set[str | None] = set()
+    for address, members in sorted(_by_family(candidates).items()):
+        shape = _family_shape(members)
+        for family, count in left.items():
+            if count and (family.pf, family.vfs) == shape:
+                left[family] -= 1
+                opened.add(address)
+    return opened
+
+
+def _usable(
+    candidate: Candidate,
+    opened: set[str | None],
+    candidates: Sequence[Candidate],
+) -> bool:
+    """Whether the decision leaves this candidate in the game."""
+    if candidate.pf_address is None:
+        return True
+    if candidate.is_pf:
+        return candidate.pf_address in opened or all(
+            other.is_pf or other.pf_address != candidate.pf_address
+            for other in candidates
+        )
+    return candidate.pf_address not in opened

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All options, one file per group.
+
+Nothing is registered at import: a program makes its own ``ConfigOpts`` with
+``load`` and hands it down.
+"""
+
+from collections.abc import Sequence
+import itertools
+import os
+
+from oslo_config import cfg
+from oslo_db import options as db_options
+from oslo_log import log
+
+import pci_passthrough
+from pci_passthrough.conf import agent
+from pci_passthrough.conf import base
+from pci_passthrough.conf import conductor
+
+_GROUPS = (base, agent, conductor)
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this project's options, oslo.log's and oslo.db's."""
+    for module in _GROUPS:
+        module.register_opts(conf)
+    log.register_options(conf)
+    db_options.set_defaults(
+        conf,
+        connection='sqlite:///'
+        + os.path.join('$state_path', 'pci_passthrough.sqlite'),
+    )
+
+
+def load(
+    args: Sequence[str],
+    prog: str,
+    config_files: Sequence[str] | None = None,
+) -> cfg.ConfigOpts:
+    """Read configuration files and the command line.
+
+    :param args: without the program's name.
+    :param prog: the program's name.
+    :param config_files: instead of the usual places below /etc and ~.
+    :raises: oslo_config.cfg.Error
+    """
+    conf = cfg.ConfigOpts()
+    register_opts(conf)
+    conf(
+        list(args),
+        project='pci_passthrough',
+        prog=prog,
+        version=pci_passthrough.version(),
+        default_config_files=config_files,
+    )
+    return conf
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    """Return all options of this project, for oslo-config-generator."""
+    return list(itertools.chain.from_iterable(m.list_opts() for m in _GROUPS))

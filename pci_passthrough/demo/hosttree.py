@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A made-up host's own files: the parts of ``/sys``, ``/proc`` and ``/run``.
+
+They hold what libvirt does not tell: subsystem ids, drivers, and what the
+host itself uses a device for (mounted disks, addresses, the default route).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import os
+import pathlib
+
+from pci_passthrough.demo import inventory
+
+
+@dataclasses.dataclass(frozen=True)
+class Symlink:
+    """A symbolic link of a :class:`Tree`, ready to be written."""
+
+    target: str
+
+
+class Tree(dict[str, bytes | Symlink | None]):
+    """Files (bytes), links and folders (None), by path below some root."""
+
+    def file(self, path: str, value: object) -> None:
+        """Add a file; like sysfs, a value ends in a newline."""
+        # libudev and libvirt take an attribute without one for unreadable.
+        self[path] = (
+            value if isinstance(value, bytes) else f'{value}\n'.encode()
+        )
+
+    def link(self, path: str, target: str) -> None:
+        """Add a relative link to ``target``, a path of the same tree."""
+        self[path] = Symlink(os.path.relpath(target, os.path.dirname(path)))
+
+    def folder(self, path: str) -> None:
+        """Add an empty folder."""
+        self[path] = None
+
+    def write(self, root: pathlib.Path) -> None:
+        """Write the tree below ``root``, over what is there."""
+        # Plain os calls: pathlib would double the time of a big host.
+        for folder in sorted(
+            path if entry is None else os.path.dirname(path)
+            for path, entry in self.items()
+        ):
+            os.makedirs(os.path.join(root, folder), exist_ok=True)
+        for path, entry in self.items():
+            place = os.path.join(root, path)
+            if isinstance(entry, bytes):
+                with open(place, 'wb') as file:
+                    file.write(entry)
+            elif entry is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(place)
+                os.symlink(entry.target, place)
+
+
+def add_driver_link(
+    tree: Tree, host: inventory.Host, device: inventory.Device
+) -> None:
+    """Link a device with its driver, both ways (paths below ``/sys``)."""
+    if device.driver is None:
+        return
+    path = host.path(device.address)
+    driver = f'bus/pci/drivers/{device.driver}'
+    tree.folder(driver)
+    tree.link(f'{path}/driver', driver)
+    tree.link(f'{driver}/{device.address}', path)
+
+
+def add_interface(
+    tree: Tree, host: inventory.Host, device: inventory.Device
+) -> None:
+    """Add a device's network interface (paths below ``/sys``)."""
+    interface = device.interface
+    if interface is None:
+        return
+    device_path = host.path(device.address)
+    path = f'{device_path}/net/{interface.name}'
+    tree.file(f'{path}/address', interface.mac)
+    tree.file(f'{path}/ifindex', interface.index)
+    tree.file(f'{path}/operstate', 'up' if interface.up else 'down')
+    tree.link(f'{path}/device', device_path)
+    tree.link(f'class/net/{interface.name}', path)
+
+
+def add_disk(
+    tree: Tree, host: inventory.Host, device: inventory.Device
+) -> None:
+    """Add a device's disk with its partitions (paths below ``/sys``)."""
+    disk = device.disk
+    if disk is None:
+        return
+    controller = disk.name.rpartition('n')[0]
+    device_path = host.path(device.address)
+    controller_path = f'{device_path}/nvme/{controller}'
+    tree.link(f'{controller_path}/device', device_path)
+    path = f'{controller_path}/{disk.name}'
+    tree.link(f'{path}/device', controller_path)
+    tree.link(f'block/{disk.name}', path)
+    _add_block(tree, disk, path)
+    for number, partition in enumerate(disk.partitions, 1):
+        tree.file(f'{path}/{partition.name}/partition', number)
+        _add_block(tree, partition, f'{path}/{partition.name}')
+
+
+def _add_block(tree: Tree, block: inventory.BlockDevice, path: str) -> None:
+    number = f'{block.major}:{block.minor}'
+    tree.file(f'{path}/dev', number)
+    tree.file(f'{path}/size', block.sectors)
+    tree.folder(f'{path}/holders')
+    for holder in block.holders:
+        holder_path = f'devices/virtual/block/{holder}'
+        tree.folder(holder_path)
+        tree.link(f'{path}/holders/{holder}', holder_path)
+    tree.link(f'class/block/{block.name}', path)
+    tree.link(f'dev/block/{number}', path)
+
+
+def sysfs_tree(host: inventory.Host) -> Tree:
+    """What discovery reads from ``/sys`` since libvirt does not tell it."""
+    tree = Tree()
+    for address, device in host.devices.items():
+        path = host.path(address)
+        model = device.model
+        tree.file(f'{path}/subsystem_vendor', f'{model.vendor_id:#06x}')
+        tree.file(f'{path}/subsystem_device', f'{model.subsystem_id:#06x}')
+        if device.total_vfs:
+            tree.file(f'{path}/sriov_totalvfs', device.total_vfs)
+            tree.file(f'{path}/sriov_numvfs', len(device.vfs))
+        tree.link(f'bus/pci/devices/{address}', path)
+        add_driver_link(tree, host, device)
+        add_interface(tree, host, device)
+        add_disk(tree, host, device)
+    return tree
+
+
+def _blocks(host: inventory.Host) -> list[inventory.BlockDevice]:
+    disks = [device.disk for device in host.devices.values() if device.disk]
+    return [part for disk in disks for part in (disk, *disk.partitions)]
+
+
+def _storage_facts(tree: Tree, host: inventory.Host) -> None:
+    mounts = ['23 1 0:22 / /proc rw,relatime shared:1 - proc proc rw']
+    swaps = ['Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority']
+    for block in _blocks(host):
+        number = f'{block.major}:{block.minor}'
+        if block.file_system:
+            tree.file(
+                f'run/udev/data/b{number}',
+                f'I:1000000\nE:ID_FS_TYPE={block.file_system}',
+            )
+        if block.mount_point == 'swap':
+            size = block.sectors // 2
+            swaps.append(f'/dev/{block.name}  partition\t{size}\t0\t-2')
+        elif block.mount_point:
+            mounts.append(
+                f'{30 + block.minor} 1 {number} / {block.mount_point} '
+                f'rw,relatime shared:{30 + block.minor} - '
+                f'{block.file_system} /dev/{block.name} rw'
+            )
+    tree.file('proc/1/mountinfo', '\n'.join(mounts))
+    tree.file('proc/swaps', '\n'.join(swaps))
+
+
+def _kernel_hex(address: ipaddress.IPv4Address) -> str:
+    # /proc/net/route shows network-order words as little-endian numbers.
+    return address.packed[::-1].hex().upper()
+
+
+def _network_facts(tree: Tree, host: inventory.Host) -> None:
+    any_address = ipaddress.IPv4Address(0)
+    routes = [
+        'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask'
+        '\t\tMTU\tWindow\tIRTT'
+    ]
+    addresses6 = [f'{1:032x} 01 80 10 80       lo']
+    routes6 = [f'{1:032x} 80 {0:032x} 00 {0:032x} 00000000 00000002 '
+               '00000000 80200001       lo']  # fmt: skip
+    for device in host.devices.values():
+        interface = device.interface
+        if interface is None or interface.cidr is None:
+            continue
+        address = ipaddress.IPv4Interface(interface.cidr)
+        gateway = ipaddress.IPv4Address(interface.gateway or 0)
+        for target, via, mask, flags in (
+            (any_address, gateway, any_address, '0003'),
+            (
+                address.network.network_address,
+                any_address,
+                address.netmask,
+                '0001',
+            ),
+        ):
+            words = '\t'.join(map(_kernel_hex, (target, via)))
+            routes.append(
+                f'{interface.name}\t{words}\t{flags}\t0\t0\t100\t'
+                f'{_kernel_hex(mask)}\t0\t0\t0'
+            )
+        local = _link_local(interface.mac)
+        addresses6.append(
+            f'{local} {interface.index:02x} 40 20 80 {interface.name:>8}'
+        )
+        routes6.append(
+            f'{0xFE80 << 112:032x} 40 {0:032x} 00 {0:032x} 00000100 '
+            f'00000001 00000000 00000001 {interface.name:>8}'
+        )
+    tree.file('proc/1/net/route', '\n'.join(routes))
+    tree.file('proc/1/net/if_inet6', '\n'.join(addresses6))
+    tree.file('proc/1/net/ipv6_route', '\n'.join(routes6))
+
+
+def _link_local(mac: str) -> str:
+    octets = bytes.fromhex(mac.replace(':', ''))
+    eui64 = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
+    return (b'\xfe\x80' + bytes(6) + eui64).hex()
+
+
+def facts_tree(host: inventory.Host) -> Tree:
+    """``/proc`` and ``/run`` of a host: what it uses its devices for."""
+    tree = Tree()
+    _storage_facts(tree, host)
+    _network_facts(tree, host)
+    return tree

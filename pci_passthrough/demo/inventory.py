@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The one model of a made-up compute host's PCI devices. Pure data.
+
+Everything that shows such a host renders this model: the libvirt test
+driver's XML (:mod:`pci_passthrough.demo.testdriver`) and the simulated
+kernel of the functional tests. The same :class:`HostShape` always gives the
+same host, so a shape is all that has to be sent to another process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+
+from pci_passthrough.demo import cards
+
+#: Routing identifier of the first virtual function, counted from its
+#: physical function (``sriov_offset`` in sysfs); the value of an E810.
+VF_OFFSET = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class NetInterface:
+    """A network interface; ``speed`` in Mbit/s, ``cidr`` an IPv4 address."""
+
+    name: str
+    mac: str
+    index: int
+    up: bool
+    speed: int
+    features: tuple[str, ...] = ()
+    cidr: str | None = None
+    gateway: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockDevice:
+    """A disk or a partition as the host's kernel shows it.
+
+    ``sectors`` are 512 bytes; ``mount_point`` is ``swap`` for swap space;
+    ``holders`` names what is stacked upon it (``dm-0``, ``md0``).
+    """
+
+    name: str
+    major: int
+    minor: int
+    sectors: int
+    file_system: str = ''
+    mount_point: str = ''
+    holders: tuple[str, ...] = ()
+    partitions: tuple[BlockDevice, ...] = ()
+
+
+@dataclasses.dataclass
+class Device:
+    """One PCI function of a host; ``parent`` is its bridge's address."""
+
+    address: str
+    model: cards.Model
+    numa_node: int
+    iommu_group: int
+    parent: str | None
+    driver: str | None
+    link: cards.LinkStatus | None = None
+    bridge_buses: tuple[int, int] | None = None
+    physical_function: str | None = None
+    vf_index: int = 0
+    vf_model: cards.Model | None = None
+    total_vfs: int = 0
+    vfs: list[str] = dataclasses.field(default_factory=list)
+    interface: NetInterface | None = None
+    disk: BlockDevice | None = None
+    boot_vga: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class HostShape:
+    """How many of what a host has; all a host is built from.
+
+    ``nics`` physical functions show ``vfs`` virtual functions each (of
+    ``total_vfs`` possible); ``crypto_cards`` likewise with ``crypto_vfs``.
+    ``management_nic`` adds a plain network card that carries the host's
+    address and default route, ``system_disk`` mounts the first NVMe disk
+    at ``/``, ``lvm_disk`` makes the last one an LVM member.
+    """
+
+    name: str
+    nics: int = 2
+    vfs: int = 4
+    total_vfs: int = 64
+    gpus: int = 2
+    nvmes: int = 2
+    consumer_gpus: int = 1
+    crypto_cards: int = 0
+    crypto_vfs: int = 4
+    numa_nodes: int = 2
+    management_nic: bool = False
+    system_disk: bool = False
+    lvm_disk: bool = False
+
+
+def split_address(address: str) -> tuple[int, int, int, int]:
+    """``0000:65:00.1`` as numbers: domain, bus, slot, function."""
+    domain, bus, slot, function = re.split('[:.]', address)
+    return int(domain, 16), int(bus, 16), int(slot, 16), int(function, 16)
+
+
+def join_address(domain: int, bus: int, devfn: int) -> str:
+    """The address of routing identifier ``devfn`` counted from ``bus``.
+
+    ``devfn`` may be over 255: virtual functions run on into the next bus.
+    """
+    bus, devfn = bus + devfn // 256, devfn % 256
+    return f'{domain:04x}:{bus:02x}:{devfn // 8:02x}.{devfn % 8}'
+
+
+@dataclasses.dataclass
+class Host:
+    """A compute host: its devices by address, and the next free numbers."""
+
+    shape: HostShape
+    devices: dict[str, Device] = dataclasses.field(default_factory=dict)
+    groups_given: int = 0
+    macs_given: int = 0
+    interfaces_given: int = 1
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.shape.name
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Bytes that differ from host name to host name."""
+        return hashlib.sha256(self.name.encode()).digest()
+
+    def next_group(self) -> int:
+        """A new IOMMU group's number."""
+        self.groups_given += 1
+        return self.groups_given
+
+    def next_mac(self) -> str:
+        """A MAC address that no interface of any other host name has."""
+        self.macs_given += 1
+        octets = (
+            2,
+            *self.fingerprint[:3],
+            *self.macs_given.to_bytes(2, 'big'),
+        )
+        return ':'.join(f'{octet:02x}' for octet in octets)
+
+    def next_index(self) -> int:
+        """A new network interface's index."""
+        self.interfaces_given += 1
+        return self.interfaces_given
+
+    def next_interface(
+        self, name: str, model: cards.Model, *, up: bool
+    ) -> NetInterface:
+        """A new network interface, with a MAC address and an index."""
+        return NetInterface(
+            name,
+            self.next_mac(),
+            self.next_index(),
+            up,
+            model.speed,
+            model.features,
+        )
+
+    def add(self, device: Device) -> Device:
+        """Put a device into the host, and return it."""
+        self.devices[device.address] = device
+        return device
+
+    def add_vf(self, pf: Device, index: int) -> Device:
+        """Enable one more virtual function, as the kernel does."""
+        if pf.vf_model is None:
+            raise ValueError(f'{pf.address} has no virtual functions')
+        domain, bus, slot, function = split_address(pf.address)
+        devfn = slot * 8 + function + VF_OFFSET + index
+        vf = Device(
+            join_address(domain, bus, devfn),
+            pf.vf_model,
+            pf.numa_node,
+            self.next_group(),
+            pf.parent,
+            pf.vf_model.driver,
+            physical_function=pf.address,
+            vf_index=index,
+        )
+        if pf.interface is not None:
+            vf.interface = self.next_interface(
+                f'{pf.interface.name}v{index}', pf.vf_model, up=False
+            )
+        pf.vfs.append(vf.address)
+        return self.add(vf)
+
+    def path(self, address: str) -> str:
+        """A device's folder, relative to ``/sys``."""
+        parent = self.devices[address].parent
+        if parent is None:
+            return f'devices/pci{address[:4]}:00/{address}'
+        return f'{self.path(parent)}/{address}'
+
+    def groups(self) -> dict[int, list[str]]:
+        """The addresses of each IOMMU group, sorted."""
+        groups: dict[int, list[str]] = {}
+        for address in sorted(self.devices):
+            group = self.devices[address].iommu_group
+            groups.setdefault(group, []).append(address)
+        return groups
+
+
+class _Builder:
+    """Hands out slots: each card sits behind a root port of its own."""
+
+    def __init__(self, shape: HostShape) -> None:
+        self.host = Host(shape)
+        self._domain = 0
+        self._bus = 1
+        self._ports = 0
+
+    def card(self, model: cards.Model, position: int, vfs: int = 0) -> Device:
+        """Plug a card in; ``position`` spreads cards over NUMA nodes."""
+        buses = 1 + (vfs + VF_OFFSET) // 256
+        # The kernel calls bus 0xff the last one of a domain.
+        if self._bus + buses > 0xFF or self._ports >= 240:
+            self._domain, self._bus, self._ports = self._domain + 1, 1, 0
+        first, last = self._bus, self._bus + buses - 1
+        numa_node = position % self.host.shape.numa_nodes
+        port = self.host.add(
+            Device(
+                join_address(self._domain, 0, 8 + self._ports),
+                cards.ROOT_PORT,
+                numa_node,
+                self.host.next_group(),
+                None,
+                cards.ROOT_PORT.driver,
+                cards.ROOT_PORT.link,
+                (first, last),
+            )
+        )
+        self._bus, self._ports = last + 1, self._ports + 1
+        return self.host.add(
+            Device(
+                join_address(self._domain, first, 0),
+                model,
+                numa_node,
+                self.host.next_group(),
+                port.address,
+                model.driver,
+                model.link,
+            )
+        )
+
+    def sriov_card(
+        self,
+        model: cards.Model,
+        vf_model: cards.Model,
+        position: int,
+        vfs: int,
+    ) -> Device:
+        """Plug in a card that can show virtual functions."""
+        total = max(self.host.shape.total_vfs, vfs)
+        card = self.card(model, position, total)
+        card.vf_model, card.total_vfs = vf_model, total
+        return card
+
+    def add_nics(self) -> None:
+        """SR-IOV network cards, and the host's own plain one."""
+        shape, host = self.host.shape, self.host
+        if shape.management_nic:
+            card = self.card(cards.I350, 0)
+            card.interface = dataclasses.replace(
+                host.next_interface('eno1', cards.I350, up=True),
+                cidr=f'192.0.2.{host.fingerprint[3] % 200 + 10}/24',
+                gateway='192.0.2.1',
+            )
+        for position in range(shape.nics):
+            model, vf_model = cards.NIC_MODELS[
+                position % len(cards.NIC_MODELS)
+            ]
+            card = self.sriov_card(model, vf_model, position, shape.vfs)
+            name = f'ens{position + 1}f0'
+            card.interface = host.next_interface(name, model, up=True)
+            for index in range(shape.vfs):
+                host.add_vf(card, index)
+
+    def add_accelerators(self) -> None:
+        """GPUs and crypto cards."""
+        shape = self.host.shape
+        for position in range(shape.gpus):
+            self.card(
+                cards.GPU_MODELS[position % len(cards.GPU_MODELS)], position
+            )
+        for position in range(shape.consumer_gpus):
+            display = self.card(cards.RTX4090, 0)
+            display.boot_vga = position == 0
+            # The sound function shares its IOMMU group: neither can be
+            # given away while the host still uses the other one.
+            self.host.add(
+                dataclasses.replace(
+                    display,
+                    address=display.address[:-1] + '1',
+                    model=cards.RTX4090_AUDIO,
+                    driver=cards.RTX4090_AUDIO.driver,
+                    boot_vga=False,
+                    vfs=[],
+                )
+            )
+        for position in range(shape.crypto_cards):
+            card = self.sriov_card(
+                cards.QAT, cards.QAT_VF, position, shape.crypto_vfs
+            )
+            for index in range(shape.crypto_vfs):
+                self.host.add_vf(card, index)
+
+    def add_disks(self) -> None:
+        """NVMe disks; the last may be LVM's, the first the system's."""
+        shape = self.host.shape
+        for position in range(shape.nvmes):
+            disk = BlockDevice(
+                f'nvme{position}n1', 259, position * 16, 3_750_748_848
+            )
+            if shape.lvm_disk and position == shape.nvmes - 1:
+                disk = dataclasses.replace(
+                    disk, file_system='LVM2_member', holders=('dm-0',)
+                )
+            if shape.system_disk and position == 0:
+                disk = dataclasses.replace(
+                    disk, holders=(), partitions=_system_partitions(disk)
+                )
+            self.card(cards.PM173X, position).disk = disk
+
+
+def _system_partitions(disk: BlockDevice) -> tuple[BlockDevice, ...]:
+    uses = (
+        ('vfat', '/boot/efi', 1_048_576),
+        ('swap', 'swap', 16_777_216),
+        ('ext4', '/', 3_732_920_320),
+    )
+    return tuple(
+        BlockDevice(
+            f'{disk.name}p{number}',
+            disk.major,
+            disk.minor + number,
+            sectors,
+            file_system,
+            mount_point,
+        )
+        for number, (file_system, mount_point, sectors) in enumerate(uses, 1)
+    )
+
+
+def build_host(shape: HostShape) -> Host:
+    """Build the host of a shape; equal shapes give equal hosts."""
+    builder = _Builder(shape)
+    builder.add_nics()
+    builder.add_accelerators()
+    builder.add_disks()
+    return builder.host
+
+
+def demo_hosts() -> list[Host]:
+    """Three compute hosts which have little in common, for the demo."""
+    own = {'management_nic': True, 'system_disk': True}
+    return [
+        build_host(shape)
+        for shape in (
+            HostShape(
+                'compute-1', vfs=8, gpus=0, consumer_gpus=0,
+                crypto_cards=1, **own,
+            ),
+            HostShape(
+                'compute-2', nics=1, vfs=4, gpus=4, nvmes=3,
+                consumer_gpus=0, lvm_disk=True, **own,
+            ),
+            HostShape(
+                'compute-3', nics=2, vfs=2, gpus=1, consumer_gpus=2, **own,
+            ),
+        )
+    ]  # fmt: skip

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Match expressions against pool keys, by bitsets.
+
+A cloud has few distinct pool keys (hundreds) and few distinct values of each
+property (tens), while matching an operator expression is slow. So a
+condition is tried once on each distinct value, and the keys with that value
+are one bit each in a big integer: AND and OR of conditions are AND and OR of
+integers.
+"""
+
+from collections.abc import Mapping
+
+from pci_passthrough import objects
+from pci_passthrough.specs import condition as condition_spec
+from pci_passthrough.specs import pci_flavor as pci_flavor_spec
+
+#: Match key to pool key field, where the names differ (``class`` is a word
+#: of Python).
+_FIELD = {'class': 'pci_class'}
+
+
+class PoolIndex:
+    """All pool keys known to this process, arranged for matching.
+
+    Keys are only ever added: they are immutable in the database.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[int, objects.PoolKey] = {}
+        self._ids: list[int] = []
+        self._bits: dict[str, dict[str, int]] = {}
+        self._by_condition: dict[condition_spec.Condition, int] = {}
+        self._by_expression: dict[
+            pci_flavor_spec.MatchExpression, frozenset[int]
+        ] = {}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, key_id: int) -> objects.PoolKey:
+        return self._keys[key_id]
+
+    def __contains__(self, key_id: int) -> bool:
+        return key_id in self._keys
+
+    @property
+    def last_id(self) -> int:
+        """The highest id added so far, 0 while empty."""
+        return max(self._ids, default=0)
+
+    def add(self, keys: Mapping[int, objects.PoolKey]) -> None:
+        """Add pool keys by their ids; known ones are passed over."""
+        new = {i: key for i, key in keys.items() if i not in self._keys}
+        for key_id, key in new.items():
+            bit = 1 << len(self._ids)
+            self._ids.append(key_id)
+            self._keys[key_id] = key
+            for name, value in _properties(key):
+                by_value = self._bits.setdefault(name, {})
+                by_value[value] = by_value.get(value, 0) | bit
+        if new:
+            self._by_condition.clear()
+            self._by_expression.clear()
+
+    def matching(
+        self, expression: pci_flavor_spec.MatchExpression
+    ) -> frozenset[int]:
+        """Return the ids of all keys that an expression matches."""
+        found = self._by_expression.get(expression)
+        if found is None:
+            found = self._ids_of(self._evaluate(expression))
+            self._by_expression[expression] = found
+        return found
+
+    def _evaluate(self, expression: pci_flavor_spec.MatchExpression) -> int:
+        everything = (1 << len(self._ids)) - 1
+        matched = 0
+        for term in expression.terms:
+            bits = everything
+            for condition in term:
+                bits &= self._condition_bits(condition)
+            matched |= bits
+        return matched
+
+    def _condition_bits(self, condition: condition_spec.Condition) -> int:
+        bits = self._by_condition.get(condition)
+        if bits is None:
+            name = _FIELD.get(condition.key, condition.key)
+            bits = 0
+            for value, holders in self._bits.get(name, {}).items():
+                if condition.accepts(value):
+                    bits |= holders
+            self._by_condition[condition] = bits
+        return bits
+
+    def _ids_of(self, bits: int) -> frozenset[int]:
+        found = []
+        while bits:
+            lowest = bits & -bits
+            found.append(self._ids[lowest.bit_length() - 1])
+            bits ^= lowest
+        return frozenset(found)
+
+
+def _properties(key: objects.PoolKey) -> list[tuple[str, str]]:
+    """Return what a key has, as (match key, value); unset ones left out."""
+    properties = [
+        (name, str(value))
+        for name in objects.POOL_FIELDS
+        if (value := getattr(key, name)) is not None
+    ]
+    return properties + [
+        (f'e.{name}', value) for name, value in key.extra_info
+    ]

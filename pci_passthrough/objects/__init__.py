@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns of the project: versioned, pure data. One file per noun."""
+
+from pci_passthrough.objects.base import PciPassthroughObjectSerializer
+from pci_passthrough.objects.claim import ClaimResult
+from pci_passthrough.objects.device import PciDevice
+from pci_passthrough.objects.device import PciDeviceEvent
+from pci_passthrough.objects.pci_flavor import PciFlavor
+from pci_passthrough.objects.pool import POOL_FIELDS
+from pci_passthrough.objects.pool import PciDevicePool
+from pci_passthrough.objects.pool import PoolKey
+from pci_passthrough.objects.report import HostReport
+from pci_passthrough.objects.report import ReportAck
+from pci_passthrough.objects.request import NumaAffinity
+from pci_passthrough.objects.request import PciRequest
+from pci_passthrough.objects.request import RefusalReason
+
+__all__ = [
+    'POOL_FIELDS',
+    'ClaimResult',
+    'HostReport',
+    'NumaAffinity',
+    'PciDevice',
+    'PciDeviceEvent',
+    'PciDevicePool',
+    'PciFlavor',
+    'PciPassthroughObjectSerializer',
+    'PciRequest',
+    'PoolKey',
+    'RefusalReason',
+    'ReportAck',
+]

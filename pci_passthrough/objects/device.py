@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PCI function of one host: what it is, and whose it is."""
+
+from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import fields as ovo_fields
+
+from pci_passthrough.objects import base
+from pci_passthrough.objects import fields
+
+#: A function's hardware facts: everything the agent finds out by itself.
+HARDWARE_FIELDS = (
+    'address',
+    'parent_addr',
+    'dev_type',
+    'vendor_id',
+    'product_id',
+    'subsystem_vendor_id',
+    'subsystem_id',
+    'pci_class',
+    'driver',
+    'numa_node',
+    'iommu_group',
+    'devname',
+    'mac_address',
+    'link_speed',
+    'total_vfs',
+    'capabilities',
+)
+
+#: What an agent reports: the hardware and the tags of pci_information.
+REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info')
+
+
+@ovo_base.VersionedObjectRegistry.register
+class PciDevice(base.PciPassthroughObject):
+    """One PCI function.
+
+    An agent sets only ``REPORTED_FIELDS``; the rest is the conductor's.
+    """
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        #: ``dddd:bb:ss.f``; with the host, the device's identity
+        'address': fields.PciAddressField(),
+        #: the physical function's address, for virtual functions and vdpa
+        'parent_addr': fields.PciAddressField(nullable=True),
+        'dev_type': ovo_fields.EnumField(fields.DevType.ALL),
+        'vendor_id': fields.HexIdField(),
+        'product_id': fields.HexIdField(),
+        'subsystem_vendor_id': fields.HexIdField(nullable=True),
+        'subsystem_id': fields.HexIdField(nullable=True),
+        'pci_class': fields.PciClassField(),
+        #: the host's driver, None if none is bound
+        'driver': ovo_fields.StringField(nullable=True),
+        'numa_node': ovo_fields.IntegerField(nullable=True),
+        #: changes with a rebind: never an identity
+        'iommu_group': ovo_fields.IntegerField(nullable=True),
+        #: network interface name on the host
+        'devname': ovo_fields.StringField(nullable=True),
+        #: changes with a rebind on some drivers: never an identity
+        'mac_address': ovo_fields.StringField(nullable=True),
+        #: Mbit/s of the network link, None if down or no NIC
+        'link_speed': ovo_fields.IntegerField(nullable=True),
+        #: how many virtual functions the hardware can have
+        'total_vfs': ovo_fields.IntegerField(nullable=True),
+        #: offload features of a NIC as libvirt names them, sorted
+        'capabilities': ovo_fields.ListOfStringsField(),
+        #: tags of the pci_information entry that offers the device
+        'extra_info': ovo_fields.DictOfStringsField(),
+        'uuid': ovo_fields.UUIDField(),
+        'host': ovo_fields.StringField(),
+        'status': ovo_fields.EnumField(fields.DeviceStatus.ALL),
+        'presence': ovo_fields.EnumField(fields.Presence.ALL),
+        #: why an operator took it out of service, None if in service
+        'disabled_reason': ovo_fields.StringField(nullable=True),
+        'instance_uuid': ovo_fields.UUIDField(nullable=True),
+        #: which of the instance's requests it serves
+        'request_id': ovo_fields.StringField(nullable=True),
+        #: the PCI flavor that it was given for
+        'pci_flavor_uuid': ovo_fields.UUIDField(nullable=True),
+        'created_at': ovo_fields.DateTimeField(nullable=True),
+        'updated_at': ovo_fields.DateTimeField(nullable=True),
+    }
+
+    @property
+    def state(self) -> str:
+        """The one word which operators see.
+
+        ``missing`` and ``disabled`` hide a status without changing it: a
+        device that comes back is what it was.
+        """
+        if self.presence == fields.Presence.MISSING:
+            return 'missing'
+        if (
+            self.disabled_reason is not None
+            and self.status == fields.DeviceStatus.AVAILABLE
+        ):
+            return 'disabled'
+        return str(self.status)
+
+
+@ovo_base.VersionedObjectRegistry.register
+class PciDeviceEvent(base.PciPassthroughObject):
+    """One line of the ledger: what happened to a device, by whom and why."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'device_uuid': ovo_fields.UUIDField(),
+        'host': ovo_fields.StringField(),
+        'address': fields.PciAddressField(),
+        'created_at': ovo_fields.DateTimeField(),
+        #: for example ``claim`` or ``appear``
+        'action': ovo_fields.StringField(),
+        'from_state': ovo_fields.StringField(nullable=True),
+        'to_state': ovo_fields.StringField(nullable=True),
+        #: a service and host, or an operator's user name
+        'actor': ovo_fields.StringField(),
+        'reason': ovo_fields.StringField(nullable=True),
+        'instance_uuid': ovo_fields.UUIDField(nullable=True),
+    }

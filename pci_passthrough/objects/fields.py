@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Field types for PCI identities and for this project's enumerations.
+
+Identifiers are kept the way libvirt and sysfs print them, in lower case and
+without ``0x``.
+"""
+
+import re
+from typing import Any, ClassVar
+
+from oslo_versionedobjects import fields
+
+_ADDRESS = re.compile(
+    r'^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$', re.ASCII
+)
+
+
+class DevType:
+    """Kinds of PCI functions, named as in ``nova.objects.fields``."""
+
+    STANDARD = 'type-PCI'
+    SRIOV_PF = 'type-PF'
+    SRIOV_VF = 'type-VF'
+    VDPA = 'vdpa'
+    ALL: ClassVar[tuple[str, ...]] = (STANDARD, SRIOV_PF, SRIOV_VF, VDPA)
+
+
+class DeviceStatus:
+    """Where a device stands on its way to an owner and back.
+
+    ``disabled`` and ``missing`` are no values of this: an allocated device
+    can be either without losing its owner. See ``PciDevice.state``.
+    """
+
+    AVAILABLE = 'available'
+    CLAIMED = 'claimed'
+    ALLOCATED = 'allocated'
+    CLEANING = 'cleaning'
+    QUARANTINED = 'quarantined'
+    ALL: ClassVar[tuple[str, ...]] = (
+        AVAILABLE,
+        CLAIMED,
+        ALLOCATED,
+        CLEANING,
+        QUARANTINED,
+    )
+
+
+class Presence:
+    """What the host's last report said about a device."""
+
+    OFFERED = 'offered'
+    #: there, but no longer matched by pci_information, or refused
+    WITHDRAWN = 'withdrawn'
+    #: gone from the host
+    MISSING = 'missing'
+    ALL: ClassVar[tuple[str, ...]] = (OFFERED, WITHDRAWN, MISSING)
+
+
+class NumaPolicy:
+    """NUMA affinity policies, as Nova's ``hw:pci_numa_affinity_policy``."""
+
+    LEGACY = 'legacy'
+    PREFERRED = 'preferred'
+    REQUIRED = 'required'
+    SOCKET = 'socket'
+    ALL: ClassVar[tuple[str, ...]] = (LEGACY, PREFERRED, REQUIRED, SOCKET)
+
+
+class VnicType:
+    """Neutron's ``binding:vnic_type`` values that need a PCI device."""
+
+    DIRECT = 'direct'
+    MACVTAP = 'macvtap'
+    DIRECT_PHYSICAL = 'direct-physical'
+    VDPA = 'vdpa'
+    ALL: ClassVar[tuple[str, ...]] = (DIRECT, MACVTAP, DIRECT_PHYSICAL, VDPA)
+
+
+class PciFlavorState:
+    """Whether a PCI flavor takes new requests."""
+
+    ACTIVE = 'active'
+    #: still takes requests, users are told to choose another one
+    DEPRECATED = 'deprecated'
+    #: takes no new requests; what holds devices by it keeps them
+    DISABLED = 'disabled'
+    ALL: ClassVar[tuple[str, ...]] = (ACTIVE, DEPRECATED, DISABLED)
+
+
+class _LowerCase(fields.FieldType):  # type: ignore[misc]
+    """A string of a fixed form, folded to lower case."""
+
+    PATTERN: ClassVar[re.Pattern[str]]
+    FORM: ClassVar[str]
+
+    @classmethod
+    def coerce(cls, obj: Any, attr: str, value: Any) -> str:
+        text = value.lower() if isinstance(value, str) else ''
+        if not cls.PATTERN.match(text):
+            raise ValueError(f'{attr}: {value!r} is not {cls.FORM}')
+        return text
+
+
+class _PciAddress(_LowerCase):
+    PATTERN = _ADDRESS
+    FORM = 'a PCI address such as 0000:65:00.1'
+
+
+class _HexId(_LowerCase):
+    PATTERN = re.compile(r'^[0-9a-f]{4}$', re.ASCII)
+    FORM = 'an id of four hexadecimal digits such as 8086'
+
+
+class _PciClass(_LowerCase):
+    PATTERN = re.compile(r'^[0-9a-f]{6}$', re.ASCII)
+    FORM = 'a class code of six hexadecimal digits such as 020000'
+
+
+class _MatchExpression(fields.FieldType):  # type: ignore[misc]
+    """A PCI flavor's match: list (OR) of dicts (AND) of key to condition.
+
+    Only the shape is checked here; ``specs.pci_flavor`` knows the meaning.
+    """
+
+    @staticmethod
+    def coerce(obj: Any, attr: str, value: Any) -> list[dict[str, Any]]:
+        if not isinstance(value, list) or not all(
+            isinstance(term, dict) for term in value
+        ):
+            raise ValueError(f'{attr}: {value!r} is not a list of objects')
+        return [
+            {
+                str(key): [str(item) for item in condition]
+                if isinstance(condition, list)
+                else str(condition)
+                for key, condition in term.items()
+            }
+            for term in value
+        ]
+
+
+class PciAddressField(fields.AutoTypedField):  # type: ignore[misc]
+    """``dddd:bb:ss.f``"""
+
+    AUTO_TYPE = _PciAddress()
+
+
+class ListOfPciAddressesField(fields.AutoTypedField):  # type: ignore[misc]
+    """A list of ``dddd:bb:ss.f``"""
+
+    AUTO_TYPE = fields.List(_PciAddress())
+
+
+class HexIdField(fields.AutoTypedField):  # type: ignore[misc]
+    """Vendor, device or subsystem id: four hexadecimal digits."""
+
+    AUTO_TYPE = _HexId()
+
+
+class PciClassField(fields.AutoTypedField):  # type: ignore[misc]
+    """Class, subclass and programming interface: six hexadecimal digits."""
+
+    AUTO_TYPE = _PciClass()
+
+
+class MatchExpressionField(fields.AutoTypedField):  # type: ignore[misc]
+    """A PCI flavor's match expression."""
+
+    AUTO_TYPE = _MatchExpression()

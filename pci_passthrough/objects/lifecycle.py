@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states of a device, as one table.
+
+::
+
+    available --claim--> claimed --allocate--> allocated --free--> available
+                            '-----abort----> available
+    available or cleaning --quarantine--> quarantined --release--> available
+
+``disable`` and ``enable`` change no status: an allocated device that is
+disabled stays with its owner and is not given away again afterwards.
+"""
+
+import dataclasses
+from typing import Final
+
+from pci_passthrough import exception
+from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import fields
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transition:
+    """From which statuses an action leads to which one."""
+
+    sources: tuple[str, ...]
+    target: str
+
+
+_S = fields.DeviceStatus
+
+TRANSITIONS: Final = {
+    'claim': Transition((_S.AVAILABLE,), _S.CLAIMED),
+    'abort': Transition((_S.CLAIMED,), _S.AVAILABLE),
+    'allocate': Transition((_S.CLAIMED,), _S.ALLOCATED),
+    'free': Transition((_S.CLAIMED, _S.ALLOCATED), _S.AVAILABLE),
+    'quarantine': Transition((_S.AVAILABLE, _S.CLEANING), _S.QUARANTINED),
+    'release': Transition((_S.QUARANTINED,), _S.AVAILABLE),
+}
+
+#: Statuses in which a device has an owner.
+OWNED: Final = (_S.CLAIMED, _S.ALLOCATED)
+
+
+def target_of(device: device_obj.PciDevice, action: str) -> str:
+    """Return the status to which an action leads a device.
+
+    :raises: DeviceStateConflict if the device's status does not allow it.
+    """
+    transition = TRANSITIONS[action]
+    if device.status not in transition.sources:
+        raise exception.DeviceStateConflict(
+            f'{device.uuid} ({device.address} on {device.host})',
+            action,
+            device.state,
+            transition.sources,
+        )
+    return transition.target

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The PCI flavor: a name for the kind of device that users may ask for."""
+
+from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import fields as ovo_fields
+
+from pci_passthrough.objects import base
+from pci_passthrough.objects import fields
+
+
+@ovo_base.VersionedObjectRegistry.register
+class PciFlavor(base.PciPassthroughObject):
+    """A named match expression over device properties and extra info."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'uuid': ovo_fields.UUIDField(),
+        'name': ovo_fields.StringField(),
+        'description': ovo_fields.StringField(nullable=True),
+        'match': fields.MatchExpressionField(),
+        #: for use on a NIC; None: not for NICs
+        'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
+        #: None: the instance's or, without one, ``legacy``
+        'numa_policy': ovo_fields.EnumField(
+            fields.NumaPolicy.ALL, nullable=True
+        ),
+        'is_public': ovo_fields.BooleanField(),
+        #: the owner; None: the operator
+        'project_id': ovo_fields.StringField(nullable=True),
+        #: further projects which may use it while it is not public
+        'access': ovo_fields.ListOfStringsField(),
+        'state': ovo_fields.EnumField(fields.PciFlavorState.ALL),
+        #: grows with each change; guards against lost updates
+        'generation': ovo_fields.IntegerField(),
+        'created_at': ovo_fields.DateTimeField(nullable=True),
+        'updated_at': ovo_fields.DateTimeField(nullable=True),
+    }
+
+    def visible_to(self, project_id: str | None) -> bool:
+        """Whether a project (None: the operator) may use it."""
+        return (
+            project_id is None
+            or self.is_public
+            or project_id == self.project_id
+            or project_id in self.access
+        )

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools: devices of one host which no request can tell apart, counted."""
+
+import dataclasses
+
+from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import fields as ovo_fields
+
+from pci_passthrough.objects import base
+from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import fields
+
+#: The device fields which a PCI flavor can match, beside extra info.
+POOL_FIELDS = (
+    'vendor_id',
+    'product_id',
+    'subsystem_vendor_id',
+    'subsystem_id',
+    'pci_class',
+    'dev_type',
+    'driver',
+    'numa_node',
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PoolKey:
+    """Everything that a request can tell apart.
+
+    Immutable and shared between hosts; the hot paths carry its integer id
+    only. ``extra_info`` is sorted by key, so equal keys compare equal.
+    """
+
+    vendor_id: str
+    product_id: str
+    subsystem_vendor_id: str | None
+    subsystem_id: str | None
+    pci_class: str
+    dev_type: str
+    driver: str | None
+    numa_node: int | None
+    extra_info: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, device: device_obj.PciDevice) -> 'PoolKey':
+        """Return the key of the pool that a reported device belongs to."""
+        return cls(
+            *(getattr(device, name) for name in POOL_FIELDS),
+            extra_info=tuple(sorted(device.extra_info.items())),
+        )
+
+
+@ovo_base.VersionedObjectRegistry.register
+class PciDevicePool(base.PciPassthroughObject):
+    """A pool as it is shown and sent."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'compute_node_id': ovo_fields.IntegerField(),
+        'host': ovo_fields.StringField(),
+        'vendor_id': fields.HexIdField(),
+        'product_id': fields.HexIdField(),
+        'subsystem_vendor_id': fields.HexIdField(nullable=True),
+        'subsystem_id': fields.HexIdField(nullable=True),
+        'pci_class': fields.PciClassField(),
+        'dev_type': ovo_fields.EnumField(fields.DevType.ALL),
+        'driver': ovo_fields.StringField(nullable=True),
+        'numa_node': ovo_fields.IntegerField(nullable=True),
+        'extra_info': ovo_fields.DictOfStringsField(),
+        #: devices which can be given away now
+        'count': ovo_fields.IntegerField(),
+        #: devices of the host with these properties, whatever their state
+        'total': ovo_fields.IntegerField(),
+    }

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests for devices, and why one was refused."""
+
+from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import fields as ovo_fields
+
+from pci_passthrough.objects import base
+from pci_passthrough.objects import fields
+
+
+@ovo_base.VersionedObjectRegistry.register
+class PciRequest(base.PciPassthroughObject):
+    """How many devices of which PCI flavor.
+
+    The alternatives are in order of preference and one of them serves the
+    whole request: two devices of ``bigGPU|midGPU`` are never one of each.
+    """
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        #: unique within the instance; a repeated claim is known by it
+        'request_id': ovo_fields.StringField(),
+        'count': ovo_fields.IntegerField(),
+        #: names or UUIDs of PCI flavors
+        'pci_flavors': ovo_fields.ListOfStringsField(),
+        #: wins over the PCI flavor's; None: the PCI flavor's
+        'numa_policy': ovo_fields.EnumField(
+            fields.NumaPolicy.ALL, nullable=True
+        ),
+    }
+
+    def __str__(self) -> str:
+        return f'{"|".join(self.pci_flavors)}:{self.count}'
+
+
+@ovo_base.VersionedObjectRegistry.register
+class NumaAffinity(base.PciPassthroughObject):
+    """Where on the host the instance's memory and CPUs are or will be."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        #: host NUMA nodes of the instance's cells
+        'nodes': ovo_fields.ListOfIntegersField(),
+        #: all host NUMA nodes on the sockets of those nodes
+        'socket_nodes': ovo_fields.ListOfIntegersField(),
+    }
+
+
+@ovo_base.VersionedObjectRegistry.register
+class RefusalReason(base.PciPassthroughObject):
+    """Which condition left a request without devices on a host."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'host': ovo_fields.StringField(),
+        'request_id': ovo_fields.StringField(),
+        #: the alternative which was tried
+        'pci_flavor': ovo_fields.StringField(),
+        #: ``no_match``, ``all_held``, ``too_few``, ``numa``, ``shared``,
+        #: ``host_down``
+        'condition': ovo_fields.StringField(),
+        'needed': ovo_fields.IntegerField(),
+        #: devices left after this condition
+        'left': ovo_fields.IntegerField(),
+        'detail': ovo_fields.StringField(),
+    }

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conductors' interface, from the caller's side."""
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import oslo_messaging
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.rpc import messaging
+
+
+class ConductorClient:
+    """Calls any conductor.
+
+    A method that is new in version 1.N is called with
+    ``prepare(version='1.N')``; all others stay callable by what they needed
+    when they came, so that conductors can be upgraded first and agents later.
+
+    :param transport: from ``messaging.get_transport``.
+    :param timeout: seconds to wait for an answer.
+    """
+
+    def __init__(self, transport: Any, timeout: float) -> None:
+        self._client = messaging.conductor_client(transport, timeout)
+
+    def heartbeat(
+        self, host: str, generation: int, digest: str
+    ) -> objects.ReportAck:
+        """Say that a host has nothing new.
+
+        :param generation: of the host, as last acknowledged.
+        :param digest: of the snapshot that was acknowledged.
+        """
+        return self._call(
+            'heartbeat', host=host, generation=generation, digest=digest
+        )
+
+    def report(self, report: objects.HostReport) -> objects.ReportAck:
+        """Send what a host offers, or what changed."""
+        return self._call('report', report=report)
+
+    def claim(
+        self,
+        host: str,
+        instance_uuid: str,
+        requests: Sequence[objects.PciRequest],
+        actor: str,
+        numa: objects.NumaAffinity | None = None,
+        project_id: str | None = None,
+    ) -> list[objects.PciDevice]:
+        """Hold devices for an instance; see ``store.claims.claim``.
+
+        :raises: ClaimRefused and the other errors named there.
+        """
+        result = self._call(
+            'claim',
+            host=host,
+            instance_uuid=instance_uuid,
+            requests=list(requests),
+            actor=actor,
+            numa=numa,
+            project_id=project_id,
+        )
+        if result.refusal is not None:
+            raise exception.ClaimRefused(result.refusal, result.reasons)
+        return list(result.devices)
+
+    def allocate(
+        self,
+        host: str,
+        instance_uuid: str,
+        actor: str,
+        request_ids: Collection[str] | None = None,
+    ) -> list[objects.PciDevice]:
+        """Turn claims into allocations; see ``store.claims.allocate``."""
+        return self._move('allocate', host, instance_uuid, actor, request_ids)
+
+    def abort(
+        self,
+        host: str,
+        instance_uuid: str,
+        actor: str,
+        request_ids: Collection[str] | None = None,
+    ) -> list[objects.PciDevice]:
+        """Give back claims; see ``store.claims.abort``."""
+        return self._move('abort', host, instance_uuid, actor, request_ids)
+
+    def free(
+        self,
+        host: str | None,
+        instance_uuid: str,
+        actor: str,
+        request_ids: Collection[str] | None = None,
+    ) -> list[objects.PciDevice]:
+        """Give back all; see ``store.claims.free``."""
+        return self._move('free', host, instance_uuid, actor, request_ids)
+
+    def object_backport_versions(
+        self,
+        context: Mapping[str, Any],
+        objinst: Any,
+        object_versions: Mapping[str, str],
+    ) -> Any:
+        """Have a newer conductor's object turned into one known here.
+
+        Called by oslo.versionedobjects when this object is a process's
+        ``indirection_api``.
+        """
+        return self._call(
+            'object_backport_versions',
+            objinst=objinst,
+            object_versions=dict(object_versions),
+        )
+
+    def _move(
+        self,
+        method: str,
+        host: str | None,
+        instance_uuid: str,
+        actor: str,
+        request_ids: Collection[str] | None,
+    ) -> list[objects.PciDevice]:
+        result = self._call(
+            method,
+            host=host,
+            instance_uuid=instance_uuid,
+            actor=actor,
+            request_ids=None if request_ids is None else sorted(request_ids),
+        )
+        return list(result.devices)
+
+    def _call(self, method: str, **arguments: Any) -> Any:
+        try:
+            return self._client.call({}, method, **arguments)
+        except oslo_messaging.MessagingTimeout as error:
+            raise exception.ConductorUnavailable(
+                f'no pci-passthrough-conductor answered {method!r} in time; '
+                'is one running, on the same broker and virtual host?'
+            ) from error
+        except oslo_messaging.MessageDeliveryFailure as error:
+            raise exception.ConductorUnavailable(
+                f'{method!r} could not be sent, the broker is away: {error}'
+            ) from error

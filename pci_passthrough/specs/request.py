@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests for devices, as a Nova flavor's extra specs say them.
+
+::
+
+    pci_passthrough:pci_flavor = "10g:2,bigGPU|midGPU:1"
+    hardware_resource:10g = 2
+
+A comma means and; ``|`` separates alternatives in order of preference; the
+count is 1 if left out. Blanks around separators do not count.
+"""
+
+from collections.abc import Mapping
+import math
+import re
+
+from oslo_utils import uuidutils
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.specs import pci_flavor
+
+#: Extra spec with the grammar of ``parse``.
+EXTRA_SPEC = 'pci_passthrough:pci_flavor'
+
+#: Followed by one PCI flavor, with the count as its value.
+EXTRA_SPEC_PREFIX = 'hardware_resource:'
+
+#: Most devices of one request: twice the slots of a PCI bus. More is a slip
+#: of the keyboard, and would lock that many rows in one claim.
+MAX_COUNT = 64
+
+#: Most requests of one instance, for the same reason.
+MAX_REQUESTS = 32
+
+#: Most combinations of alternatives, over all requests of an instance. The
+#: assignment tries them in order of preference, on each host.
+MAX_COMBINATIONS = 4096
+
+_COUNT = re.compile('[0-9]{1,4}', re.ASCII)
+
+
+def parse(text: str) -> list[objects.PciRequest]:
+    """Read the value of ``pci_passthrough:pci_flavor``.
+
+    :returns: the requests in the order written, each with a fresh id.
+    :raises exception.InvalidRequest: with the part at fault.
+    """
+    if not isinstance(text, str):
+        raise exception.InvalidRequest(str(text), 'is no string')
+    parts = text.split(',', MAX_REQUESTS)
+    requests = [_parse_one(part.strip()) for part in parts[:MAX_REQUESTS]]
+    if len(parts) > MAX_REQUESTS:
+        raise _too_many(text)
+    _check_combinations(text, requests)
+    return requests
+
+
+def from_extra_specs(
+    extra_specs: Mapping[str, str],
+) -> list[objects.PciRequest]:
+    """Return all requests that a Nova flavor makes.
+
+    :param extra_specs: all of the flavor's; other keys are passed over.
+    :returns: those of ``EXTRA_SPEC``, then those of ``EXTRA_SPEC_PREFIX`` in
+        the order of their names; each with a fresh id.
+    :raises exception.InvalidRequest: with the part at fault.
+    """
+    requests = []
+    if EXTRA_SPEC in extra_specs:
+        requests += parse(extra_specs[EXTRA_SPEC])
+    for key in sorted(extra_specs):
+        if key.startswith(EXTRA_SPEC_PREFIX):
+            name = key.removeprefix(EXTRA_SPEC_PREFIX)
+            count = str(extra_specs[key]).strip()
+            requests.append(_request(f'{key} = {count}', [name], count))
+    whole = ','.join(str(request) for request in requests)
+    if len(requests) > MAX_REQUESTS:
+        raise _too_many(whole)
+    _check_combinations(whole, requests)
+    return requests
+
+
+def _too_many(text: str) -> exception.InvalidRequest:
+    return exception.InvalidRequest(text, f'more than {MAX_REQUESTS} requests')
+
+
+def _parse_one(part: str) -> objects.PciRequest:
+    if not part:
+        raise exception.InvalidRequest(part, 'a request is empty')
+    names, *counts = part.split(':')
+    if len(counts) > 1:
+        raise exception.InvalidRequest(part, 'has more than one count')
+    count = counts[0].strip() if counts else '1'
+    return _request(part, [name.strip() for name in names.split('|')], count)
+
+
+def _request(part: str, names: list[str], count: str) -> objects.PciRequest:
+    for name in names:
+        _check_name(part, name)
+    if len(set(names)) < len(names):
+        raise exception.InvalidRequest(part, 'names an alternative twice')
+    if not _COUNT.fullmatch(count) or not 1 <= int(count) <= MAX_COUNT:
+        raise exception.InvalidRequest(
+            part, f'the count has to be a number from 1 to {MAX_COUNT}'
+        )
+    return objects.PciRequest(
+        request_id=uuidutils.generate_uuid(),
+        count=int(count),
+        pci_flavors=names,
+        numa_policy=None,
+    )
+
+
+def _check_name(part: str, name: str) -> None:
+    if uuidutils.is_uuid_like(name):
+        return
+    try:
+        pci_flavor.validate_name(name)
+    except exception.InvalidPciFlavor as error:
+        raise exception.InvalidRequest(
+            part, f'the name {name!r} {error.reason}'
+        ) from error
+
+
+def _check_combinations(text: str, requests: list[objects.PciRequest]) -> None:
+    if math.prod(len(one.pci_flavors) for one in requests) > MAX_COMBINATIONS:
+        raise exception.InvalidRequest(
+            text, f'more than {MAX_COMBINATIONS} combinations of alternatives'
+        )

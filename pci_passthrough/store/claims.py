@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking devices and giving them back.
+
+Each operation is one transaction on one host (``free`` may touch several),
+serialized per host by ``hosts.lock``, and safe to repeat: a caller that got
+no answer asks again and finds its own devices.
+"""
+
+import collections
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+
+import sqlalchemy as sa
+
+from pci_passthrough import claims
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
+from pci_passthrough.store import database
+from pci_passthrough.store import devices
+from pci_passthrough.store import exclusion
+from pci_passthrough.store import hosts
+from pci_passthrough.store import ledger
+from pci_passthrough.store import models
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pools
+
+_devices = models.pci_devices
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator configured about claims.
+
+    :ivar host_timeout: seconds without a report after which a host gives
+        nothing away.
+    :ivar vf_placement: one of ``claims.VF_PLACEMENTS``.
+    """
+
+    host_timeout: float
+    vf_placement: str = claims.choice.PACK
+
+
+class _LostRace(Exception):
+    """The conditional UPDATE took fewer devices than were chosen."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Taken:
+    """One device for one request."""
+
+    device_id: int
+    key_id: int
+    request_id: str
+    pci_flavor_uuid: str
+
+
+def claim(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    policy: Policy,
+    host: str,
+    instance_uuid: str,
+    requests: Sequence[objects.PciRequest],
+    actor: str,
+    numa: objects.NumaAffinity | None = None,
+    project_id: str | None = None,
+) -> list[objects.PciDevice]:
+    """Hold devices of a host for an instance, all requests or none.
+
+    Repeating a claim returns what the instance holds by it already.
+
+    :param actor: for the ledger.
+    :param numa: where the instance is on the host, None if anywhere.
+    :param project_id: on whose behalf; None: the operator's.
+    :returns: the devices, each with the ``request_id`` that it serves.
+    :raises: ClaimRefused with the reasons; HostNotFound; PciFlavorNotFound;
+        InvalidRequest; ClaimMismatch if the instance holds other devices for
+        the same requests; ClaimContended.
+    """
+    if not requests:
+        raise exception.InvalidRequest('', 'it asks for no device')
+    demands = pci_flavors.demands(db, catalog, requests, project_id)
+    for _ in range(_MOST_TRIES):
+        try:
+            return _claim_once(
+                db, catalog, policy, host, instance_uuid, demands, actor, numa
+            )
+        except _LostRace:
+            continue
+    raise exception.ClaimContended(
+        f'devices of {host} were taken by others {_MOST_TRIES} times in a row'
+    )
+
+
+#: The host's lock makes a lost race all but impossible; more tries than a
+#: few would hide a defect.
+_MOST_TRIES = 5
+
+
+@database.retried
+def _claim_once(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    policy: Policy,
+    host: str,
+    instance_uuid: str,
+    demands: Sequence[claims.Demand],
+    actor: str,
+    numa: objects.NumaAffinity | None,
+) -> list[objects.PciDevice]:
+    with db.write() as connection:
+        node_id = hosts.lock(connection, host)
+        held = devices.select(
+            connection,
+            _devices.c.compute_node_id == node_id,
+            _devices.c.instance_uuid == instance_uuid,
+            _devices.c.request_id.in_([d.request_id for d in demands]),
+        )
+        if held:
+            return _same_claim(instance_uuid, demands, held)
+        _must_be_up(connection, host, policy.host_timeout, demands)
+        taken = _choose(
+            connection, catalog, policy, host, node_id, demands, numa
+        )
+        pci_flavors.must_exist(connection, {t.pci_flavor_uuid for t in taken})
+        _take(connection, node_id, instance_uuid, taken)
+        claimed = devices.select(
+            connection, _devices.c.id.in_([t.device_id for t in taken])
+        )
+        ledger.append(
+            connection,
+            [
+                ledger.entry(
+                    _as_it_was(device),
+                    'claim',
+                    actor,
+                    device.state,
+                    f'request {device.request_id}',
+                    instance_uuid,
+                )
+                for device in claimed
+            ],
+        )
+        return claimed
+
+
+def allocate(
+    db: database.Database,
+    host: str,
+    instance_uuid: str,
+    actor: str,
+    request_ids: Collection[str] | None = None,
+) -> list[objects.PciDevice]:
+    """Turn an instance's claims on a host into allocations.
+
+    :param request_ids: only of these requests; None: of all.
+    :returns: the allocated devices, those too that were it before.
+    :raises: ClaimMismatch if it holds none; HostNotFound.
+    """
+    moved = _move(db, 'allocate', host, instance_uuid, actor, request_ids)
+    if not moved:
+        raise exception.ClaimMismatch(
+            instance_uuid, f'none on {host} for what is to be allocated'
+        )
+    return moved
+
+
+def abort(
+    db: database.Database,
+    host: str,
+    instance_uuid: str,
+    actor: str,
+    request_ids: Collection[str] | None = None,
+) -> list[objects.PciDevice]:
+    """Give back what is claimed and not allocated; nothing is fine.
+
+    :returns: the devices given back.
+    """
+    return _move(db, 'abort', host, instance_uuid, actor, request_ids)
+
+
+def free(
+    db: database.Database,
+    instance_uuid: str,
+    actor: str,
+    host: str | None = None,
+    request_ids: Collection[str] | None = None,
+) -> list[objects.PciDevice]:
+    """Give back all that an instance holds; nothing is fine.
+
+    :param host: only on this host; None: on all.
+    :returns: the devices given back.
+    """
+    if host is not None:
+        return _move(db, 'free', host, instance_uuid, actor, request_ids)
+    freed = []
+    for name in sorted(
+        {d.host for d in devices.get_all(db, instance_uuid=instance_uuid)}
+    ):
+        freed += _move(db, 'free', name, instance_uuid, actor, request_ids)
+    return freed
+
+
+@database.retried
+def _move(
+    db: database.Database,
+    action: str,
+    host: str,
+    instance_uuid: str,
+    actor: str,
+    request_ids: Collection[str] | None,
+) -> list[objects.PciDevice]:
+    transition = lifecycle.TRANSITIONS[action]
+    with db.write() as connection:
+        node_id = hosts.lock(connection, host)
+        conditions = [
+            _devices.c.compute_node_id == node_id,
+            _devices.c.instance_uuid == instance_uuid,
+            _devices.c.status.in_((*transition.sources, transition.target)),
+        ]
+        if request_ids is not None:
+            conditions.append(_devices.c.request_id.in_(sorted(request_ids)))
+        held = devices.select(connection, *conditions)
+        todo = [d for d in held if d.status in transition.sources]
+        after = {d.uuid: _after(d, transition.target) for d in held}
+        if todo:
+            _write(connection, todo, transition.target)
+            ledger.append(
+                connection,
+                [
+                    ledger.entry(d, action, actor, after[d.uuid].state)
+                    for d in todo
+                ],
+            )
+            devices.forget_left(
+                connection, [after[d.uuid] for d in todo], actor
+            )
+        return [after[d.uuid] for d in held]
+
+
+def _write(
+    connection: sa.Connection,
+    todo: Sequence[objects.PciDevice],
+    status: str,
+) -> None:
+    values = {'status': status, 'updated_at': database.now()}
+    if status not in lifecycle.OWNED:
+        values |= dict.fromkeys(_OWNER_COLUMNS)
+    connection.execute(
+        _devices.update()
+        .where(_devices.c.uuid.in_([device.uuid for device in todo]))
+        .values(values)
+    )
+
+
+_OWNER_COLUMNS = ('instance_uuid', 'request_id', 'pci_flavor_uuid')
+
+
+def _after(device: objects.PciDevice, status: str) -> objects.PciDevice:
+    if status in lifecycle.OWNED:
+        return device.replace(status=status)
+    return device.replace(status=status, **dict.fromkeys(_OWNER_COLUMNS))
+
+
+def _as_it_was(claimed: objects.PciDevice) -> objects.PciDevice:
+    return claimed.replace(status=fields.DeviceStatus.AVAILABLE)
+
+
+def _same_claim(
+    instance_uuid: str,
+    demands: Sequence[claims.Demand],
+    held: Sequence[objects.PciDevice],
+) -> list[objects.PciDevice]:
+    """Return the devices of a claim that is repeated."""
+    counts = collections.Counter(device.request_id for device in held)
+    flavors = {d.request_id: d.alternatives for d in demands}
+    fits = all(counts[d.request_id] == d.count for d in demands) and all(
+        any(
+            device.pci_flavor_uuid == alternative.pci_flavor_uuid
+            for alternative in flavors[device.request_id]
+        )
+        for device in held
+    )
+    if not fits:
+        raise exception.ClaimMismatch(
+            instance_uuid,
+            f'{", ".join(devices.addresses(held))} for requests of the same '
+            'id that ask for something else; free them first',
+        )
+    return list(held)
+
+
+def _must_be_up(
+    connection: sa.Connection,
+    host: str,
+    host_timeout: float,
+    demands: Iterable[claims.Demand],
+) -> None:
+    nodes = models.compute_nodes
+    last = connection.execute(
+        sa.select(nodes.c.last_report_at).where(nodes.c.host == host)
+    ).scalar_one()
+    if last >= hosts.cutoff(host_timeout):
+        return
+    reasons = [
+        objects.RefusalReason(
+            host=host,
+            request_id=demand.request_id,
+            pci_flavor=demand.alternatives[0].name,
+            condition='host_down',
+            needed=demand.count,
+            left=0,
+            detail=f'last report at {last} UTC',
+        )
+        for demand in demands
+    ]
+    raise exception.ClaimRefused(claims.summarize(reasons), reasons)
+
+
+def _choose(
+    connection: sa.Connection,
+    catalog: pool_keys.Catalog,
+    policy: Policy,
+    host: str,
+    node_id: int,
+    demands: Sequence[claims.Demand],
+    numa: objects.NumaAffinity | None,
+) -> list[_Taken]:
+    """Decide and pick devices, or refuse with the reasons."""
+    key_ids = frozenset().union(
+        *(a.key_ids for demand in demands for a in demand.alternatives)
+    )
+    found = pools.candidates(connection, node_id, key_ids)
+    supply = claims.supply_of(found)
+    decision = claims.decide(supply, demands, catalog.__getitem__, numa)
+    if decision is None:
+        totals = pools.totals_by_state(connection, node_id)
+        reasons = claims.explain(
+            host, demands, supply, totals, catalog.__getitem__, numa
+        )
+        raise exception.ClaimRefused(claims.summarize(reasons), reasons)
+    chosen = claims.choose(
+        found,
+        supply,
+        decision,
+        _held_vfs(connection, node_id),
+        policy.vf_placement,
+    )
+    return [
+        _Taken(
+            candidate.device_id,
+            candidate.key_id,
+            pick.demand.request_id,
+            pick.alternative.pci_flavor_uuid,
+        )
+        for pick in decision.picks
+        for candidate in chosen[pick.demand.request_id]
+    ]
+
+
+def _held_vfs(connection: sa.Connection, node_id: int) -> dict[str, int]:
+    statement = (
+        sa.select(_devices.c.parent_addr, sa.func.count())
+        .where(
+            _devices.c.compute_node_id == node_id,
+            _devices.c.parent_addr.is_not(None),
+            _devices.c.status != fields.DeviceStatus.AVAILABLE,
+        )
+        .group_by(_devices.c.parent_addr)
+    )
+    return dict(connection.execute(statement).tuples().all())
+
+
+def _take(
+    connection: sa.Connection,
+    node_id: int,
+    instance_uuid: str,
+    taken: Sequence[_Taken],
+) -> None:
+    """Make the chosen devices the instance's: one conditional UPDATE.
+
+    The conditions repeat all that the choice relied on. The inner SELECT is
+    wrapped, and DISTINCT, because MySQL updates no table that it reads from
+    unless that result is materialized.
+
+    :raises: _LostRace if one of them is no longer to be had.
+    """
+    chosen = sa.or_(
+        *(
+            sa.and_(_inner.c.id == t.device_id, _inner.c.free_key == t.key_id)
+            for t in taken
+        )
+    )
+    claimable = (
+        sa.select(_inner.c.id)
+        .where(_inner.c.compute_node_id == node_id)
+        .where(chosen, exclusion.not_excluded(_inner))
+        .distinct()
+        .subquery('claimable')
+    )
+    by_id = {t.device_id: t for t in taken}
+    updated = connection.execute(
+        _devices.update()
+        .where(
+            _devices.c.id.in_(sa.select(claimable.c.id)),
+            _devices.c.free_key.is_not(None),
+        )
+        .values(
+            status=lifecycle.TRANSITIONS['claim'].target,
+            instance_uuid=instance_uuid,
+            request_id=sa.case(
+                {i: t.request_id for i, t in by_id.items()},
+                value=_devices.c.id,
+            ),
+            pci_flavor_uuid=sa.case(
+                {i: t.pci_flavor_uuid for i, t in by_id.items()},
+                value=_devices.c.id,
+            ),
+            updated_at=database.now(),
+        )
+    )
+    if updated.rowcount != len(taken):
+        raise _LostRace
+
+
+_inner = _devices.alias('chosen')

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections, transactions and retries."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import datetime
+from typing import Any, TypeVar
+
+from oslo_config import cfg
+from oslo_db import api as db_api
+from oslo_db import exception as db_exc
+from oslo_db.sqlalchemy import enginefacade
+import sqlalchemy as sa
+
+_F = TypeVar('_F', bound=Callable[..., Any])
+
+#: A statement waits this long for another process's write on SQLite.
+_SQLITE_BUSY_SECONDS = 30
+
+
+class Database:
+    """One database, with an engine to write and one to read.
+
+    Reads that need no transaction of their own run in AUTOCOMMIT: a pool
+    query is one statement, and BEGIN and ROLLBACK around it would take
+    longer than the query.
+
+    :param url: as SQLAlchemy takes it.
+    :param options: for ``enginefacade``, that is the ``[database]`` group.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        context = enginefacade.transaction_context()
+        if sa.make_url(url).get_backend_name() == 'sqlite':
+            options['sqlite_fk'] = True
+            options['connection_parameters'] = ''
+        context.configure(connection=url, **options)
+        self.engine: sa.Engine = context.writer.get_engine()
+        if self.engine.dialect.name == 'sqlite':
+            _serialize_sqlite_writers(self.engine)
+            isolation = 'SERIALIZABLE'
+        else:
+            # REPEATABLE READ locks gaps on MariaDB: concurrent claims on
+            # different hosts would deadlock each other.
+            isolation = 'READ COMMITTED'
+        self._writer = self.engine.execution_options(
+            isolation_level=isolation, pci_writer=True
+        )
+        self._reader = self.engine.execution_options(
+            isolation_level='AUTOCOMMIT'
+        )
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> 'Database':
+        """Open the database that ``[database]`` names."""
+        options = {
+            name: value
+            for name, value in conf.database.items()
+            if name in _ENGINE_OPTIONS and value is not None
+        }
+        return cls(conf.database.connection, **options)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for single statements that change nothing."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction: committed at the end, rolled back on an error."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+#: Options of ``[database]`` which concern the engine.
+_ENGINE_OPTIONS = (
+    'sqlite_synchronous',
+    'mysql_sql_mode',
+    'mysql_wsrep_sync_wait',
+    'connection_recycle_time',
+    'connection_debug',
+    'max_pool_size',
+    'max_overflow',
+    'pool_timeout',
+    'max_retries',
+    'retry_interval',
+    'connection_trace',
+    'connection_parameters',
+)
+
+
+def retried(function: _F) -> _F:
+    """Repeat a whole transaction that lost against another one.
+
+    Deadlocks, lost connections and unique keys which another process was
+    faster to insert. All public functions of the store that write are
+    idempotent, so a commit whose answer was lost may be repeated too.
+    """
+    return db_api.wrap_db_retry(  # type: ignore[no-any-return]
+        max_retries=10,
+        retry_interval=0.05,
+        inc_retry_interval=True,
+        max_retry_interval=2,
+        jitter=True,
+        exception_checker=_is_passing,
+    )(function)
+
+
+def now() -> datetime.datetime:
+    """The time in UTC, without a zone, as the database keeps it."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def _is_passing(error: BaseException) -> bool:
+    if isinstance(error, db_exc.DBError) and 'database is locked' in str(error):
+        return True
+    return isinstance(
+        error,
+        db_exc.DBDeadlock
+        | db_exc.DBConnectionError
+        | db_exc.DBDuplicateEntry
+        | db_exc.DBReferenceError,
+    )
+
+
+def _serialize_sqlite_writers(engine: sa.Engine) -> None:
+    """Take SQLite's write lock at BEGIN, not at the first write.
+
+    A transaction that reads first and writes later could not be upgraded
+    once another writer has committed: SQLite then fails at once, whatever
+    the busy timeout is.
+    """
+
+    @sa.event.listens_for(engine, 'connect')
+    def _connect(dbapi_connection: Any, record: Any) -> None:
+        dbapi_connection.execute(
+            f'PRAGMA busy_timeout = {_SQLITE_BUSY_SECONDS * 1000}'
+        )
+        dbapi_connection.execute('PRAGMA journal_mode = WAL')
+
+    @sa.event.listens_for(engine, 'begin', insert=True)
+    def _begin(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get('pci_writer') and 'in_transaction' not in (
+            connection.info
+        ):
+            connection.exec_driver_sql('BEGIN IMMEDIATE')
+            # oslo.db's own listener then leaves it at that.
+            connection.info['in_transaction'] = True

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices: reading them, and what operators may do to them."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+import uuid
+
+import sqlalchemy as sa
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
+from pci_passthrough.store import database
+from pci_passthrough.store import hosts
+from pci_passthrough.store import ledger
+from pci_passthrough.store import models
+from pci_passthrough.store import pool_keys
+
+_devices = models.pci_devices
+
+#: A device that comes back at its address continues its history.
+_UUID_NAMESPACE = uuid.UUID('5d3cf01c-6a3b-4f0e-9c5d-0d9f0a4b7d11')
+
+#: Object fields that a row of ``pci_devices`` has under the same name.
+_COLUMNS = tuple(
+    name
+    for name in objects.PciDevice.fields
+    if name in _devices.c and name != 'dev_type'
+)
+
+
+def uuid_of(host: str, address: str) -> str:
+    """Return the UUID of the device at an address of a host."""
+    return str(uuid.uuid5(_UUID_NAMESPACE, f'{host}/{address}'))
+
+
+def get_all(
+    db: database.Database,
+    host: str | None = None,
+    instance_uuid: str | None = None,
+    state: str | None = None,
+) -> list[objects.PciDevice]:
+    """Return devices by host and address, all filters applied."""
+    conditions: list[sa.ColumnElement[bool]] = []
+    if host is not None:
+        conditions.append(models.compute_nodes.c.host == host)
+    if instance_uuid is not None:
+        conditions.append(_devices.c.instance_uuid == instance_uuid)
+    with db.read() as connection:
+        found = select(connection, *conditions)
+    return [d for d in found if state is None or d.state == state]
+
+
+def get(db: database.Database, device: str) -> objects.PciDevice:
+    """Return a device by UUID or by ``host/address``.
+
+    :raises: PciDeviceNotFound
+    """
+    wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
+    with db.read() as connection:
+        found = select(connection, _devices.c.uuid == wanted)
+    if not found:
+        raise exception.PciDeviceNotFound(device)
+    return found[0]
+
+
+def select(
+    connection: sa.Connection, *conditions: sa.ColumnElement[bool]
+) -> list[objects.PciDevice]:
+    """Return the devices that fulfil conditions, in the caller's view."""
+    nodes = models.compute_nodes
+    keys = models.pool_keys
+    statement = (
+        sa.select(
+            _devices,
+            nodes.c.host,
+            *(keys.c[name] for name in _KEY_COLUMNS),
+        )
+        .join(nodes, nodes.c.id == _devices.c.compute_node_id)
+        .join(keys, keys.c.id == _devices.c.pool_key_id)
+        .where(*conditions)
+        .order_by(nodes.c.host, _devices.c.address)
+    )
+    return [_device(row) for row in connection.execute(statement).mappings()]
+
+
+_KEY_COLUMNS = (*objects.POOL_FIELDS, 'extra_info')
+
+
+@database.retried
+def set_disabled(
+    db: database.Database, device: str, reason: str | None, actor: str
+) -> objects.PciDevice:
+    """Take a device out of service, or put it back (reason None).
+
+    Whoever holds it keeps it; it is not given away again.
+    """
+    before = get(db, device)
+    action = 'enable' if reason is None else 'disable'
+    with db.write() as connection:
+        hosts.lock(connection, before.host)
+        before = select(connection, _devices.c.uuid == before.uuid)[0]
+        after = before.replace(disabled_reason=reason)
+        _write(connection, before, after, action, actor, reason)
+    return after
+
+
+@database.retried
+def move(
+    db: database.Database, device: str, action: str, reason: str, actor: str
+) -> objects.PciDevice:
+    """Carry out an operator's ``quarantine`` or ``release``.
+
+    :raises: DeviceStateConflict
+    """
+    before = get(db, device)
+    with db.write() as connection:
+        hosts.lock(connection, before.host)
+        before = select(connection, _devices.c.uuid == before.uuid)[0]
+        after = before.replace(status=lifecycle.target_of(before, action))
+        _write(connection, before, after, action, actor, reason)
+    return after
+
+
+def forget_left(
+    connection: sa.Connection,
+    left: Iterable[objects.PciDevice],
+    actor: str,
+) -> None:
+    """Delete devices that nobody has to remember and the host has not.
+
+    To be called, in the same transaction, for devices that have just become
+    nobody's.
+
+    :param left: the devices as they are now.
+    """
+    gone = [
+        device
+        for device in left
+        if device.presence != fields.Presence.OFFERED
+        and device.status == fields.DeviceStatus.AVAILABLE
+        and device.disabled_reason is None
+    ]
+    if not gone:
+        return
+    connection.execute(
+        _devices.delete().where(_devices.c.uuid.in_([d.uuid for d in gone]))
+    )
+    ledger.append(
+        connection,
+        [
+            ledger.entry(device, 'remove', actor, None, 'not on the host')
+            for device in gone
+        ],
+    )
+
+
+def _write(
+    connection: sa.Connection,
+    before: objects.PciDevice,
+    after: objects.PciDevice,
+    action: str,
+    actor: str,
+    reason: str | None,
+) -> None:
+    connection.execute(
+        _devices.update()
+        .where(_devices.c.uuid == before.uuid)
+        .values(
+            status=after.status,
+            disabled_reason=after.disabled_reason,
+            updated_at=database.now(),
+        )
+    )
+    ledger.append(
+        connection, [ledger.entry(before, action, actor, after.state, reason)]
+    )
+    forget_left(connection, [after], actor)
+
+
+def _device(row: Any) -> objects.PciDevice:
+    key = pool_keys.from_row(row)
+    device = objects.PciDevice(
+        host=row['host'],
+        extra_info=dict(key.extra_info),
+        **{name: getattr(key, name) for name in objects.POOL_FIELDS},
+        **{name: row[name] for name in _COLUMNS},
+    )
+    device.obj_reset_changes()
+    return device
+
+
+def addresses(found: Sequence[objects.PciDevice]) -> list[str]:
+    """Return ``host/address`` of devices, for messages."""
+    return [f'{device.host}/{device.address}' for device in found]

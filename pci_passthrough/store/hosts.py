@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts: who reports, since when, and the lock that serializes them."""
+
+import dataclasses
+import datetime
+
+import sqlalchemy as sa
+
+from pci_passthrough import exception
+from pci_passthrough.store import database
+from pci_passthrough.store import models
+
+_nodes = models.compute_nodes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Host:
+    """A host as operators see it.
+
+    :ivar generation: of the last report that was applied.
+    :ivar is_up: whether it reported recently enough to be offered.
+    :ivar devices: how many devices it has, in whatever state.
+    """
+
+    id: int
+    host: str
+    generation: int
+    agent_version: str
+    last_report_at: datetime.datetime
+    is_up: bool
+    devices: int
+
+
+def get_all(db: database.Database, host_timeout: float) -> list[Host]:
+    """Return all hosts by name.
+
+    :param host_timeout: seconds without a report after which a host is down.
+    """
+    devices = models.pci_devices
+    counts = (
+        sa.select(devices.c.compute_node_id, sa.func.count().label('devices'))
+        .group_by(devices.c.compute_node_id)
+        .subquery()
+    )
+    statement = (
+        sa.select(_nodes, sa.func.coalesce(counts.c.devices, 0))
+        .outerjoin(counts, counts.c.compute_node_id == _nodes.c.id)
+        .order_by(_nodes.c.host)
+    )
+    oldest = cutoff(host_timeout)
+    with db.read() as connection:
+        return [
+            Host(
+                row.id,
+                row.host,
+                row.generation,
+                row.agent_version,
+                row.last_report_at,
+                row.last_report_at >= oldest,
+                row[-1],
+            )
+            for row in connection.execute(statement)
+        ]
+
+
+def cutoff(host_timeout: float) -> datetime.datetime:
+    """Return the time since which a host must have reported to be up."""
+    return database.now() - datetime.timedelta(seconds=host_timeout)
+
+
+def lock(connection: sa.Connection, host: str) -> int:
+    """Let no other transaction change this host's devices until the end.
+
+    The lock is a write, not a ``SELECT … FOR UPDATE``: in a Galera cluster
+    two nodes know nothing of each other's read locks, but only one of two
+    concurrent writes of a row is certified. Claims on one host come from
+    that host's resource tracker, one at a time, so nobody waits for long.
+
+    :returns: the host's id.
+    :raises: HostNotFound if it never reported.
+    """
+    updated = connection.execute(
+        _nodes.update()
+        .where(_nodes.c.host == host)
+        .values(revision=_nodes.c.revision + 1)
+    )
+    if not updated.rowcount:
+        raise exception.HostNotFound(host)
+    return int(
+        connection.execute(
+            sa.select(_nodes.c.id).where(_nodes.c.host == host)
+        ).scalar_one()
+    )
+
+
+@database.retried
+def touch(
+    db: database.Database, host: str, generation: int, digest: str
+) -> bool:
+    """Note that a host has nothing new.
+
+    :returns: False if the host is unknown here or what it last reported is
+        not what the database has.
+    """
+    with db.write() as connection:
+        updated = connection.execute(
+            _nodes.update()
+            .where(
+                _nodes.c.host == host,
+                _nodes.c.generation == generation,
+                _nodes.c.digest == digest,
+            )
+            .values(last_report_at=database.now())
+        )
+    return bool(updated.rowcount)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of what happened to each device. It is only ever added to."""
+
+from collections.abc import Iterable
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import objects
+from pci_passthrough.store import database
+from pci_passthrough.store import models
+
+
+def entry(
+    device: objects.PciDevice,
+    action: str,
+    actor: str,
+    to_state: str | None,
+    reason: str | None = None,
+    instance_uuid: str | None = None,
+) -> dict[str, Any]:
+    """Return a row for ``append``.
+
+    :param device: as it was before; without a status, it is new.
+    :param action: for example ``claim``.
+    :param actor: a service and host, or an operator's user name.
+    :param to_state: the state after; None if the device is gone.
+    :param reason: why, for people.
+    :param instance_uuid: the owner that gains or loses the device.
+    """
+    return {
+        'device_uuid': device.uuid,
+        'host': device.host,
+        'address': device.address,
+        'action': action,
+        'from_state': device.state if device.get('status') else None,
+        'to_state': to_state,
+        'actor': actor,
+        'reason': reason,
+        'instance_uuid': instance_uuid or device.get('instance_uuid'),
+    }
+
+
+def append(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Write ledger lines in the caller's transaction."""
+    at = database.now()
+    values = [{'created_at': at, **row} for row in rows]
+    if values:
+        connection.execute(models.pci_device_events.insert(), values)
+
+
+def history(
+    db: database.Database, device_uuid: str, limit: int = 1000
+) -> list[objects.PciDeviceEvent]:
+    """Return a device's newest events, oldest first.
+
+    They outlive the device: an address that comes back on the same host has
+    the same UUID and continues its history.
+    """
+    events = models.pci_device_events
+    statement = (
+        sa.select(events)
+        .where(events.c.device_uuid == device_uuid)
+        .order_by(events.c.id.desc())
+        .limit(limit)
+    )
+    with db.read() as connection:
+        rows = connection.execute(statement).mappings().all()
+    return [_event(row) for row in reversed(rows)]
+
+
+def purge(db: database.Database, before: datetime.datetime) -> int:
+    """Delete events older than a time (UTC); return how many."""
+    events = models.pci_device_events
+    with db.write() as connection:
+        return connection.execute(
+            events.delete().where(events.c.created_at < before)
+        ).rowcount
+
+
+def _event(row: Any) -> objects.PciDeviceEvent:
+    return objects.PciDeviceEvent(
+        **{name: row[name] for name in objects.PciDeviceEvent.fields}
+    )

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema, as the newest migration leaves it.
+
+Two things keep the data honest by themselves:
+
+* ``pci_devices.free_key`` is *generated*: the pool key while the device can
+  be given away, else NULL. With ``compute_node_id`` it is an index over the
+  free devices only, so counting pools reads nothing else, and it cannot
+  disagree with the status.
+* a CHECK ties owner and status: who is claimed or allocated has an owner,
+  nobody else has.
+"""
+
+from oslo_db.sqlalchemy import types as db_types
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.dialects import mysql
+
+from pci_passthrough.objects import fields
+
+#: Microseconds on every database; MariaDB would round to seconds.
+Timestamp = (
+    sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+)
+
+FREE_KEY = (
+    "CASE WHEN status = 'available' AND presence = 'offered' "
+    'AND disabled_reason IS NULL THEN pool_key_id END'
+)
+OWNER_CHECK = (
+    "(instance_uuid IS NOT NULL) = (status IN ('claimed', 'allocated'))"
+)
+
+_TABLE_ARGS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4'}
+
+
+class Base(orm.DeclarativeBase):
+    """Holds the metadata of all tables."""
+
+
+class ComputeNode(Base):
+    """A host whose agent has reported."""
+
+    __tablename__ = 'compute_nodes'
+    __table_args__ = _TABLE_ARGS
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    host = sa.Column(sa.String(255), nullable=False, unique=True)
+    #: written by each transaction that changes the host's devices: it
+    #: serializes them, also across the nodes of a Galera cluster
+    revision = sa.Column(sa.BigInteger, nullable=False)
+    #: of the last report that was applied
+    generation = sa.Column(sa.BigInteger, nullable=False)
+    sequence = sa.Column(sa.BigInteger, nullable=False)
+    digest = sa.Column(sa.String(64), nullable=False)
+    agent_version = sa.Column(sa.String(64), nullable=False)
+    last_report_at = sa.Column(Timestamp, nullable=False)
+    created_at = sa.Column(Timestamp, nullable=False)
+
+
+class PoolKey(Base):
+    """A distinct combination of requestable properties. Immutable."""
+
+    __tablename__ = 'pool_keys'
+    # Processes keep keys by id: SQLite must not use an id twice.
+    __table_args__ = {**_TABLE_ARGS, 'sqlite_autoincrement': True}
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    #: SHA-256 over all other columns: what makes it distinct
+    digest = sa.Column(sa.String(64), nullable=False, unique=True)
+    vendor_id = sa.Column(sa.String(4), nullable=False)
+    product_id = sa.Column(sa.String(4), nullable=False)
+    subsystem_vendor_id = sa.Column(sa.String(4))
+    subsystem_id = sa.Column(sa.String(4))
+    pci_class = sa.Column(sa.String(6), nullable=False)
+    dev_type = sa.Column(sa.String(16), nullable=False)
+    driver = sa.Column(sa.String(64))
+    numa_node = sa.Column(sa.Integer)
+    extra_info = sa.Column(db_types.JsonEncodedDict, nullable=False)
+
+
+class PciDevice(Base):
+    """A PCI function, and the one truth about whose it is."""
+
+    __tablename__ = 'pci_devices'
+    __table_args__ = (
+        sa.UniqueConstraint(
+            'compute_node_id', 'address', name='uniq_pci_devices_address'
+        ),
+        sa.Index('ix_pci_devices_free', 'free_key', 'compute_node_id'),
+        sa.Index(
+            'ix_pci_devices_family', 'compute_node_id', 'parent_addr', 'status'
+        ),
+        sa.Index('ix_pci_devices_pool_key', 'pool_key_id'),
+        sa.Index('ix_pci_devices_instance', 'instance_uuid'),
+        sa.Index('ix_pci_devices_flavor', 'pci_flavor_uuid'),
+        sa.CheckConstraint(OWNER_CHECK, name='ck_pci_devices_owner'),
+        _TABLE_ARGS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    uuid = sa.Column(sa.String(36), nullable=False, unique=True)
+    compute_node_id = sa.Column(
+        sa.Integer,
+        sa.ForeignKey('compute_nodes.id', name='fk_pci_devices_compute_node'),
+        nullable=False,
+    )
+    address = sa.Column(sa.String(16), nullable=False)
+    parent_addr = sa.Column(sa.String(16))
+    #: also in the pool key; here for the exclusion of PF and VFs
+    dev_type = sa.Column(sa.String(16), nullable=False)
+    pool_key_id = sa.Column(
+        sa.Integer,
+        sa.ForeignKey('pool_keys.id', name='fk_pci_devices_pool_key'),
+        nullable=False,
+    )
+    status = sa.Column(
+        sa.String(16), nullable=False, default=fields.DeviceStatus.AVAILABLE
+    )
+    presence = sa.Column(
+        sa.String(16), nullable=False, default=fields.Presence.OFFERED
+    )
+    disabled_reason = sa.Column(sa.String(255))
+    free_key = sa.Column(sa.Integer, sa.Computed(FREE_KEY, persisted=True))
+    instance_uuid = sa.Column(sa.String(36))
+    request_id = sa.Column(sa.String(64))
+    pci_flavor_uuid = sa.Column(sa.String(36))
+    iommu_group = sa.Column(sa.Integer)
+    devname = sa.Column(sa.String(64))
+    mac_address = sa.Column(sa.String(32))
+    link_speed = sa.Column(sa.Integer)
+    total_vfs = sa.Column(sa.Integer)
+    capabilities = sa.Column(db_types.JsonEncodedList, nullable=False)
+    created_at = sa.Column(Timestamp, nullable=False)
+    updated_at = sa.Column(Timestamp)
+
+
+class PciDeviceEvent(Base):
+    """The ledger: append-only, outlives the devices."""
+
+    __tablename__ = 'pci_device_events'
+    __table_args__ = (
+        sa.Index('ix_pci_device_events_device', 'device_uuid'),
+        sa.Index('ix_pci_device_events_created', 'created_at'),
+        _TABLE_ARGS,
+    )
+
+    id = sa.Column(
+        sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True
+    )
+    device_uuid = sa.Column(sa.String(36), nullable=False)
+    host = sa.Column(sa.String(255), nullable=False)
+    address = sa.Column(sa.String(16), nullable=False)
+    created_at = sa.Column(Timestamp, nullable=False)
+    action = sa.Column(sa.String(32), nullable=False)
+    from_state = sa.Column(sa.String(16))
+    to_state = sa.Column(sa.String(16))
+    actor = sa.Column(sa.String(255), nullable=False)
+    reason = sa.Column(sa.Text)
+    instance_uuid = sa.Column(sa.String(36))
+
+
+class PciFlavor(Base):
+    """A named match expression."""
+
+    __tablename__ = 'pci_flavors'
+    __table_args__ = _TABLE_ARGS
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    uuid = sa.Column(sa.String(36), nullable=False, unique=True)
+    name = sa.Column(
+        sa.String(255).with_variant(
+            # Names are told apart to the letter on every database.
+            mysql.VARCHAR(255, charset='utf8mb4', collation='utf8mb4_bin'),
+            'mysql',
+            'mariadb',
+        ),
+        nullable=False,
+        unique=True,
+    )
+    description = sa.Column(sa.Text)
+    match = sa.Column(db_types.JsonEncodedList, nullable=False)
+    vnic_type = sa.Column(sa.String(16))
+    numa_policy = sa.Column(sa.String(16))
+    is_public = sa.Column(sa.Boolean, nullable=False)
+    project_id = sa.Column(sa.String(255))
+    state = sa.Column(sa.String(16), nullable=False)
+    generation = sa.Column(sa.Integer, nullable=False)
+    created_at = sa.Column(Timestamp, nullable=False)
+    updated_at = sa.Column(Timestamp)
+
+
+class PciFlavorAccess(Base):
+    """Projects with which a PCI flavor is shared."""
+
+    __tablename__ = 'pci_flavor_access'
+    __table_args__ = _TABLE_ARGS
+
+    pci_flavor_id = sa.Column(
+        sa.Integer,
+        sa.ForeignKey(
+            'pci_flavors.id',
+            name='fk_pci_flavor_access_flavor',
+            ondelete='CASCADE',
+        ),
+        primary_key=True,
+    )
+    project_id = sa.Column(sa.String(255), primary_key=True)
+
+
+compute_nodes = ComputeNode.__table__
+pool_keys = PoolKey.__table__
+pci_devices = PciDevice.__table__
+pci_device_events = PciDeviceEvent.__table__
+pci_flavors = PciFlavor.__table__
+pci_flavor_access = PciFlavorAccess.__table__

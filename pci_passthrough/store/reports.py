@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applying what a host's agent reports."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import objects
+from pci_passthrough import reporting
+from pci_passthrough.objects import fields
+from pci_passthrough.objects import report as report_obj
+from pci_passthrough.store import database
+from pci_passthrough.store import devices
+from pci_passthrough.store import ledger
+from pci_passthrough.store import models
+from pci_passthrough.store import pool_keys
+
+_devices = models.pci_devices
+_nodes = models.compute_nodes
+
+#: What a report may set; whose a device is, is not among it.
+_FACT_COLUMNS = (
+    'uuid',
+    'presence',
+    *(name for name in objects.device.REPORTED_FIELDS if name in _devices.c),
+)
+
+
+@database.retried
+def apply(
+    db: database.Database, report: objects.HostReport
+) -> objects.ReportAck:
+    """Bring a host's devices in line with a report, in one transaction.
+
+    A report that is older than the last applied one, or is based on another
+    generation, changes nothing; the answer asks for a full one.
+    """
+    with db.write() as connection:
+        _lock_or_create(connection, report)
+        node = connection.execute(
+            sa.select(_nodes).where(_nodes.c.host == report.host)
+        ).one()
+        fits = report.is_full or report.base_generation == node.generation
+        if not fits or report.sequence <= node.sequence:
+            return _ack(node.generation, node.sequence, wanted_full=True)
+        known = devices.select(connection, _devices.c.compute_node_id == node.id)
+        _carry_out(connection, node, reporting.changes(known, report))
+        connection.execute(
+            _nodes.update()
+            .where(_nodes.c.id == node.id)
+            .values(
+                generation=node.generation + 1,
+                sequence=report.sequence,
+                digest=report.digest,
+                agent_version=report.agent_version,
+                last_report_at=database.now(),
+            )
+        )
+        return _ack(node.generation + 1, report.sequence, wanted_full=False)
+
+
+def _ack(
+    generation: int, sequence: int, *, wanted_full: bool
+) -> objects.ReportAck:
+    wanted = report_obj.Wanted
+    return objects.ReportAck(
+        generation=generation,
+        sequence=sequence,
+        wanted=wanted.FULL_REPORT if wanted_full else wanted.NOTHING,
+    )
+
+
+def _lock_or_create(
+    connection: sa.Connection, report: objects.HostReport
+) -> None:
+    locked = connection.execute(
+        _nodes.update()
+        .where(_nodes.c.host == report.host)
+        .values(revision=_nodes.c.revision + 1)
+    )
+    if locked.rowcount:
+        return
+    at = database.now()
+    # Another conductor may insert it at the same time: the transaction is
+    # then repeated and finds it.
+    connection.execute(
+        _nodes.insert().values(
+            host=report.host,
+            revision=0,
+            generation=0,
+            sequence=0,
+            digest='',
+            agent_version=report.agent_version,
+            last_report_at=at,
+            created_at=at,
+        )
+    )
+
+
+def _carry_out(
+    connection: sa.Connection,
+    node: sa.Row[Any],
+    found: Sequence[reporting.Change],
+) -> None:
+    """Write changes and their ledger lines."""
+    after = {change.address: _after(node.host, change) for change in found}
+    keys = {a: objects.PoolKey.of(device) for a, device in after.items()}
+    ids = pool_keys.ensure(connection, set(keys.values()))
+    actor = f'agent@{node.host}'
+    appeared, lines = [], []
+    for change in found:
+        device = after[change.address]
+        removed = change.action == reporting.Action.REMOVE
+        row = _columns(device, ids[keys[change.address]])
+        if change.before is None:
+            appeared.append({'compute_node_id': node.id, **row})
+        else:
+            mine = _devices.c.uuid == device.uuid
+            connection.execute(
+                _devices.delete().where(mine)
+                if removed
+                else _devices.update().where(mine).values(row)
+            )
+        lines.append(
+            ledger.entry(
+                change.before or objects.PciDevice(
+                    uuid=device.uuid, host=node.host, address=change.address
+                ),
+                change.action,
+                actor,
+                None if removed else device.state,
+                _reason(change),
+            )
+        )
+    if appeared:
+        connection.execute(_devices.insert(), appeared)
+    ledger.append(connection, lines)
+
+
+def _after(host: str, change: reporting.Change) -> objects.PciDevice:
+    """Return a device as it is after a change."""
+    if change.before is not None:
+        return change.before.replace(**change.values)
+    return objects.PciDevice(
+        uuid=devices.uuid_of(host, change.address),
+        host=host,
+        status=fields.DeviceStatus.AVAILABLE,
+        presence=fields.Presence.OFFERED,
+        disabled_reason=None,
+        **change.values,
+    )
+
+
+def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
+    at = database.now()
+    times = {'updated_at': at} if device.get('created_at') else {
+        'created_at': at
+    }
+    facts = {name: getattr(device, name) for name in _FACT_COLUMNS}
+    return {'pool_key_id': key_id, **facts, **times}
+
+
+def _reason(change: reporting.Change) -> str | None:
+    """Say what changed, as ``field: old -> new``."""
+    if change.before is None:
+        return None
+    return '; '.join(
+        f'{name}: {change.before.get(name)} -> {value}'
+        for name, value in sorted(change.values.items())
+    ) or None

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the request grammar."""
+
+from typing import Any
+
+import hypothesis
+from hypothesis import strategies
+from oslo_utils import uuidutils
+import testtools
+
+from pci_passthrough import exception
+from pci_passthrough.specs import request
+from pci_passthrough.tests.unit import specs
+
+UUID = '5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01'
+
+ACCEPTED: list[tuple[str, list[tuple[list[str], int]]]] = [
+    ('10g', [(['10g'], 1)]),
+    ('10g:2', [(['10g'], 2)]),
+    ('10g:64', [(['10g'], 64)]),
+    (
+        '10g:2,bigGPU|midGPU:1',
+        [(['10g'], 2), (['bigGPU', 'midGPU'], 1)],
+    ),
+    (' big GPU | midGPU : 02 , x ', [(['big GPU', 'midGPU'], 2), (['x'], 1)]),
+    ('10g,10g:2', [(['10g'], 1), (['10g'], 2)]),
+    (f'{UUID}|10g', [([UUID, '10g'], 1)]),
+    (','.join(['x'] * 32), [(['x'], 1)] * 32),
+]
+
+#: text, part at fault, part of the reason
+REFUSED: list[tuple[Any, str, str]] = [
+    (None, 'None', 'no string'),
+    ('', '', 'empty'),
+    ('10g,', '', 'empty'),
+    ('10g,,x', '', 'empty'),
+    ('10g:0', '10g:0', 'from 1 to 64'),
+    ('x,10g:65', '10g:65', 'from 1 to 64'),
+    ('10g:-1', '10g:-1', 'from 1 to 64'),
+    ('10g:', '10g:', 'from 1 to 64'),
+    ('10g:two', '10g:two', 'from 1 to 64'),
+    ('10g:1.0', '10g:1.0', 'from 1 to 64'),
+    ('10g:\u0662', '10g:\u0662', 'from 1 to 64'),
+    ('10g:' + '9' * 5000, '10g:' + '9' * 5000, 'from 1 to 64'),
+    ('10g:1:1', '10g:1:1', 'more than one count'),
+    ('10g|', '10g|', "the name '' has to be"),
+    ('a|b|a', 'a|b|a', 'twice'),
+    ('a/b', 'a/b', 'has one of'),
+    ('a\x00', 'a\x00', 'unprintable'),
+    ('x' * 256, 'x' * 256, '1 to 255'),
+    (','.join(['x'] * 33), ','.join(['x'] * 33), 'more than 32 requests'),
+    (','.join(['a|b'] * 13), ','.join(['a|b'] * 13), 'more than 4096'),
+]
+
+
+class ParseTest(testtools.TestCase):
+    def test_accepted(self) -> None:
+        for text, wanted in ACCEPTED:
+            requests = request.parse(text)
+            self.assertEqual(
+                wanted, [(one.pci_flavors, one.count) for one in requests]
+            )
+            self.assertEqual({None}, {one.numa_policy for one in requests})
+            ids = {one.request_id for one in requests}
+            self.assertEqual(len(wanted), len(ids))
+            self.assertTrue(all(uuidutils.is_uuid_like(one) for one in ids))
+
+    def test_refused(self) -> None:
+        for text, part, reason in REFUSED:
+            error = self.assertRaises(
+                exception.InvalidRequest, request.parse, text
+            )
+            self.assertEqual(part, error.request)
+            self.assertIn(reason, error.reason, repr(text))
+
+    def test_the_most_combinations(self) -> None:
+        self.assertEqual(12, len(request.parse(','.join(['a|b'] * 12))))
+
+
+class ExtraSpecsTest(testtools.TestCase):
+    def test_none(self) -> None:
+        self.assertEqual([], request.from_extra_specs({'hw:cpu': 'shared'}))
+
+    def test_both_ways(self) -> None:
+        requests = request.from_extra_specs(
+            {
+                'hardware_resource:small': ' 2 ',
+                'hardware_resource:big': '1',
+                'pci_passthrough:pci_flavor': '10g:2',
+                'pci_passthrough:alias': 'old:1',
+            }
+        )
+        self.assertEqual(
+            ['10g:2', 'big:1', 'small:2'], [str(one) for one in requests]
+        )
+
+    def test_refused(self) -> None:
+        name = 'hardware_resource:'
+        wrong: list[tuple[dict[str, str], str]] = [
+            ({request.EXTRA_SPEC: ''}, 'empty'),
+            ({name: '1'}, "the name '' has to be"),
+            ({f'{name}a': '0'}, 'from 1 to 64'),
+            ({f'{name}a': ''}, 'from 1 to 64'),
+            ({f'{name}a|b': '1'}, 'has one of'),
+            ({f'{name}{i}': '1' for i in range(33)}, 'more than 32 requests'),
+            (
+                {
+                    request.EXTRA_SPEC: ','.join(['x'] * 32),
+                    f'{name}a': '1',
+                },
+                'more than 32 requests',
+            ),
+        ]
+        for extra_specs, reason in wrong:
+            error = self.assertRaises(
+                exception.InvalidRequest,
+                request.from_extra_specs,
+                extra_specs,
+            )
+            self.assertIn(reason, error.reason)
+
+
+class FuzzTest(testtools.TestCase):
+    @specs.fuzzing
+    @hypothesis.given(
+        strategies.text('ab1 :|,\u00e9\u0662\n', max_size=30)
+        | strategies.text(max_size=30)
+    )
+    def test_grammar(self, text: str) -> None:
+        try:
+            requests = request.parse(text)
+            again = request.parse(','.join(str(one) for one in requests))
+        except exception.InvalidRequest:
+            return
+        self.assertEqual(
+            [str(one) for one in requests], [str(one) for one in again]
+        )
+
+    @specs.fuzzing
+    @hypothesis.given(
+        strategies.dictionaries(
+            strategies.sampled_from(
+                [request.EXTRA_SPEC, request.EXTRA_SPEC_PREFIX, 'hw:x']
+            )
+            | strategies.text(max_size=5).map('hardware_resource:'.__add__),
+            strategies.text(max_size=10),
+        )
+    )
+    def test_extra_specs(self, extra_specs: dict[str, str]) -> None:
+        try:
+            request.from_extra_specs(extra_specs)
+        except exception.InvalidRequest:
+            pass
