@@ -32,7 +32,8 @@ for people.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
+from typing import ClassVar
 
 
 class PciPassthroughError(Exception):

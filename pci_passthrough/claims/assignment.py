@@ -7,94 +7,132 @@ promise a device twice; an assignment finds the way if there is one.
 
 Successive shortest paths: each need is routed by the cheapest path, which
 may move devices that were given to another need onto another pool. Needs
-and pools of one host are few, so Bellman-Ford on a dictionary is fast enough
+and pools of one host are few, so Bellman-Ford on dictionaries is fast enough
 (tens of microseconds).
 """
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 
-#: (number of devices, pool key id to cost of a device from there)
-Need = tuple[int, Mapping[int, int]]
+#: A pool: the pool key id, and whether these are VFs of a physical function
+#: that could still be given away as a whole.
+Pool = tuple[int, bool]
+
+#: (number of devices, pool to cost of a device from there)
+Need = tuple[int, Mapping[Pool, int]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Requirement:
+    """What has to be there: so many devices of these pool keys together."""
+
+    key_ids: frozenset[int]
+    count: int
 
 
 def assign(
-    needs: Sequence[Need], capacity: Mapping[int, int]
-) -> list[dict[int, int]] | None:
+    needs: Sequence[Need], capacity: Mapping[Pool, int]
+) -> list[dict[Pool, int]] | Requirement:
     """Serve all needs from the pools at the least total cost.
 
     :param needs: what is wanted; a pool that is not in a need's costs does
         not serve it.
-    :param capacity: pool key id to number of free devices.
-    :returns: for each need, pool key id to number of devices; None if not
-        all needs can be served together.
+    :param capacity: pool to number of free devices.
+    :returns: for each need, pool to number of devices; if not all needs can
+        be served together, a requirement that is not fulfilled and without
+        which they cannot (by Hall's theorem there is one).
     """
     spare = dict(capacity)
-    given: list[dict[int, int]] = [{} for _ in needs]
+    given: list[dict[Pool, int]] = [{} for _ in needs]
     for index, (count, _) in enumerate(needs):
         left = count
         while left:
-            served = _route(index, left, needs, given, spare)
-            if not served:
-                return None
-            left -= served
-    return [{k: n for k, n in pools.items() if n} for pools in given]
+            distance, previous = _cheapest_paths(index, needs, given)
+            ends = [pool for pool in distance if spare.get(pool, 0) > 0]
+            if not ends:
+                return _shortage(index, distance, needs, given)
+            end = min(ends, key=lambda pool: (distance[pool], pool))
+            left -= _route(end, left, previous, given, spare)
+    return [{p: n for p, n in pools.items() if n} for pools in given]
 
 
 def _route(
-    index: int,
+    end: Pool,
     left: int,
-    needs: Sequence[Need],
-    given: list[dict[int, int]],
-    spare: dict[int, int],
+    previous: Mapping[Pool, tuple[int, Pool | None]],
+    given: Sequence[dict[Pool, int]],
+    spare: dict[Pool, int],
 ) -> int:
-    """Serve one or more devices of a need; return how many."""
-    distance, previous = _cheapest_paths(index, needs, given)
-    ends = [key_id for key_id in distance if spare.get(key_id, 0) > 0]
-    if not ends:
-        return 0
-    end = min(ends, key=lambda key_id: (distance[key_id], key_id))
-    if previous[end] == (index, None):
-        # A direct way stays the cheapest until the pool is empty.
-        served = min(left, spare[end])
-        given[index][end] = given[index].get(end, 0) + served
-        spare[end] -= served
-        return served
-    spare[end] -= 1
-    at: int | None = end
+    """Move devices along a path; return how many.
+
+    A path stays the cheapest until one of its steps is used up.
+    """
+    steps: list[tuple[int, Pool | None, Pool]] = []
+    amount = min(left, spare[end])
+    at: Pool | None = end
     while at is not None:
-        mover, came_from = previous[at]
-        given[mover][at] = given[mover].get(at, 0) + 1
-        if came_from is not None:
-            given[mover][came_from] -= 1
-        at = came_from
-    return 1
+        mover, origin = previous[at]
+        steps.append((mover, origin, at))
+        if origin is not None:
+            amount = min(amount, given[mover][origin])
+        at = origin
+    for mover, origin, target in steps:
+        given[mover][target] = given[mover].get(target, 0) + amount
+        if origin is not None:
+            given[mover][origin] -= amount
+    spare[end] -= amount
+    return amount
 
 
 def _cheapest_paths(
-    index: int, needs: Sequence[Need], given: Sequence[Mapping[int, int]]
-) -> tuple[dict[int, int], dict[int, tuple[int, int | None]]]:
+    index: int, needs: Sequence[Need], given: Sequence[Mapping[Pool, int]]
+) -> tuple[dict[Pool, int], dict[Pool, tuple[int, Pool | None]]]:
     """Return for each reachable pool its distance and how it is reached.
 
     A step ``(mover, pool)`` means that the need ``mover`` would leave
     ``pool``; None as the pool is the start.
     """
     distance = dict(needs[index][1])
-    previous: dict[int, tuple[int, int | None]] = {
-        key_id: (index, None) for key_id in distance
-    }
-    changed = True
+    previous: dict[Pool, tuple[int, Pool | None]] = dict.fromkeys(
+        distance, (index, None)
+    )
+    movable = [
+        (mover, needs[mover][1], origin)
+        for mover, pools in enumerate(given)
+        for origin, count in pools.items()
+        if count and mover != index
+    ]
+    changed = bool(movable)
     while changed:
         changed = False
-        for mover, pools in enumerate(given):
-            costs = needs[mover][1]
-            for origin, count in pools.items():
-                if not count or origin not in distance:
-                    continue
-                for target, cost in costs.items():
-                    longer = distance[origin] + cost - costs[origin]
-                    if longer < distance.get(target, longer + 1):
-                        distance[target] = longer
-                        previous[target] = (mover, origin)
-                        changed = True
+        for mover, costs, origin in movable:
+            if origin not in distance:
+                continue
+            left_at = distance[origin] - costs[origin]
+            for target, cost in costs.items():
+                longer = left_at + cost
+                if target not in distance or longer < distance[target]:
+                    distance[target] = longer
+                    previous[target] = (mover, origin)
+                    changed = True
     return distance, previous
+
+
+def _shortage(
+    index: int,
+    reachable: Mapping[Pool, int],
+    needs: Sequence[Need],
+    given: Sequence[Mapping[Pool, int]],
+) -> Requirement:
+    """Return what a need and those that hold its pools want together."""
+    rivals = {
+        mover
+        for mover, pools in enumerate(given)
+        for pool, count in pools.items()
+        if count and pool in reachable
+    }
+    return Requirement(
+        frozenset(key_id for key_id, _ in reachable),
+        sum(needs[one][0] for one in rivals | {index}),
+    )

@@ -37,16 +37,19 @@ def load(
     args: Sequence[str],
     prog: str,
     config_files: Sequence[str] | None = None,
+    cli_opts: Sequence[cfg.Opt] = (),
 ) -> cfg.ConfigOpts:
     """Read configuration files and the command line.
 
     :param args: without the program's name.
     :param prog: the program's name.
     :param config_files: instead of the usual places below /etc and ~.
+    :param cli_opts: options of this program's command line.
     :raises: oslo_config.cfg.Error
     """
     conf = cfg.ConfigOpts()
     register_opts(conf)
+    conf.register_cli_opts(cli_opts)
     conf(
         list(args),
         project='pci_passthrough',

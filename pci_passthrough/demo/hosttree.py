@@ -151,11 +151,10 @@ def _storage_facts(tree: Tree, host: inventory.Host) -> None:
     swaps = ['Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority']
     for block in _blocks(host):
         number = f'{block.major}:{block.minor}'
+        record = ['I:1000000', 'E:ID_MODEL=PM173X']
         if block.file_system:
-            tree.file(
-                f'run/udev/data/b{number}',
-                f'I:1000000\nE:ID_FS_TYPE={block.file_system}',
-            )
+            record.append(f'E:ID_FS_TYPE={block.file_system}')
+        tree.file(f'run/udev/data/b{number}', '\n'.join(record))
         if block.mount_point == 'swap':
             size = block.sectors // 2
             swaps.append(f'/dev/{block.name}  partition\t{size}\t0\t-2')

@@ -7,9 +7,9 @@ mistake. For ``qemu:///system`` it also means the socket which needs no
 privilege.
 """
 
+from collections.abc import Callable
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import libvirt
@@ -39,6 +39,11 @@ _LISTED = (
     | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_VDPA
 )
 
+_EVENTS = (
+    libvirt.VIR_NODE_DEVICE_EVENT_ID_LIFECYCLE,
+    libvirt.VIR_NODE_DEVICE_EVENT_ID_UPDATE,
+)
+
 _event_loop_lock = threading.Lock()
 _event_loop: threading.Thread | None = None
 
@@ -57,14 +62,15 @@ class LibvirtHost:
         # libvirt calls back from its event loop's thread.
         self._lock = threading.Lock()
         self._connection: libvirt.virConnect | None = None
+        #: numbers of the connection's callbacks
+        self._registered: list[int] = []
         self._watchers: list[Callable[[], None]] = []
 
     def connect(self) -> None:
         """Connect, or do nothing while a connection is alive.
 
-        Watchers are registered again with each new connection, since events
-        belong to a connection. Changes from before are not told: list after
-        connecting.
+        Watchers stay for each new connection. Changes from before it are
+        not told: list after connecting.
 
         :raises InvalidConfiguration: no such connection can ever be made.
         :raises LibvirtUnavailable: libvirt does not answer now.
@@ -129,44 +135,33 @@ class LibvirtHost:
         :param on_change: called on libvirt's event thread, many times in a
             row while many devices change; it must return at once and must
             not raise. Setting a ``threading.Event`` is the right thing.
-        :raises LibvirtUnavailable: the connection just broke.
         """
-        with self._lock:
-            self._watchers.append(on_change)
-            if self._connection is None:
-                return
-            try:
-                self._register(self._connection, on_change)
-            except libvirt.libvirtError as error:
-                raise self._unavailable(error) from error
+        self._watchers.append(on_change)
 
     def _prepare(self, connection: libvirt.virConnect) -> None:
-        """Ask for what tells that a connection broke, and for events."""
+        """Ask for what tells that a connection broke, and for events.
+
+        One callback serves all watchers: libvirt cannot tell callbacks
+        from Python apart and refuses a second one for the same event.
+        """
         _if_supported(connection.registerCloseCallback, self._on_closed, None)
         _if_supported(
             connection.setKeepAlive, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT
         )
-        for on_change in self._watchers:
-            self._register(connection, on_change)
-
-    @staticmethod
-    def _register(
-        connection: libvirt.virConnect, on_change: Callable[[], None]
-    ) -> None:
-        def on_event(*_about: Any) -> None:
-            on_change()
-
-        for event in (
-            libvirt.VIR_NODE_DEVICE_EVENT_ID_LIFECYCLE,
-            libvirt.VIR_NODE_DEVICE_EVENT_ID_UPDATE,
-        ):
-            _if_supported(
+        for event in _EVENTS:
+            registered = _if_supported(
                 connection.nodeDeviceEventRegisterAny,
                 None,
                 event,
-                on_event,
+                self._on_event,
                 None,
             )
+            if registered is not None:
+                self._registered.append(registered)
+
+    def _on_event(self, *_about: Any) -> None:
+        for on_change in tuple(self._watchers):
+            on_change()
 
     def _on_closed(
         self, connection: libvirt.virConnect, reason: int, opaque: None
@@ -176,20 +171,27 @@ class LibvirtHost:
             self.uri,
             reason,
         )
-        for on_change in tuple(self._watchers):
-            on_change()
+        self._on_event()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
+        registered, self._registered = self._registered, []
         if connection is None:
             return
-        try:
-            # Registered callbacks keep a reference to the connection, and
-            # without this it would never be closed in truth.
-            _if_supported(connection.unregisterCloseCallback)
-            connection.close()
-        except libvirt.libvirtError as error:
-            LOG.debug('Closing libvirt at %s: %s', self.uri, error)
+        # Callbacks hold the connection: while one is registered, close()
+        # leaves the socket open. A broken connection refuses some of this.
+        for verb, arguments in (
+            *(
+                (connection.nodeDeviceEventDeregisterAny, (number,))
+                for number in registered
+            ),
+            (connection.unregisterCloseCallback, ()),
+            (connection.close, ()),
+        ):
+            try:
+                verb(*arguments)
+            except libvirt.libvirtError as error:
+                LOG.debug('Closing libvirt at %s: %s', self.uri, error)
 
     def _unavailable(
         self, error: libvirt.libvirtError
@@ -229,13 +231,17 @@ def _is_alive(connection: libvirt.virConnect) -> bool:
         return False
 
 
-def _if_supported(verb: Callable[..., Any], *arguments: Any) -> None:
-    """Call something that some of libvirt's drivers do not have."""
+def _if_supported(verb: Callable[..., Any], *arguments: Any) -> int | None:
+    """Call something that some of libvirt's drivers do not have.
+
+    :returns: what it returned, None if the driver does not have it.
+    """
     try:
-        verb(*arguments)
+        return int(verb(*arguments))
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
             raise
+        return None
 
 
 def _start_event_loop() -> None:

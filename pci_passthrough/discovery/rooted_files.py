@@ -22,6 +22,9 @@ class RootedFiles:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        # Folders known to be no links: sysfs never swaps one for the other,
+        # and most paths begin alike.
+        self._folders: set[str] = set()
 
     def resolve(self, path: str) -> str:
         """Return the path without links and ``..``, as chroot(2) would see.
@@ -42,9 +45,11 @@ class RootedFiles:
                 del done[-1:]
                 continue
             here = '/'.join((*done, part))
-            target = self._link(here)
+            target = None if here in self._folders else self._link(here)
             if target is None:
                 done.append(part)
+                if todo:
+                    self._folders.add(here)
                 continue
             links += 1
             if links > _MAX_LINKS:
@@ -53,6 +58,14 @@ class RootedFiles:
                 done.clear()
             todo.extend(target.split('/')[::-1])
         return '/'.join(done)
+
+    def link(self, path: str) -> str:
+        """Return where the link at the end of a path points, unresolved.
+
+        :raises OSError: it is missing or no link.
+        """
+        folder, _, name = path.rpartition('/')
+        return os.readlink(self._join(f'{self.resolve(folder)}/{name}'))
 
     def read(self, path: str) -> str:
         """Return a text file's content.

@@ -10,8 +10,11 @@ from typing import Any, ClassVar
 
 from oslo_versionedobjects import fields
 
+#: List (OR) of dictionaries (AND) of match key to value, or list of values.
+Match = list[dict[str, str | list[str]]]
+
 _ADDRESS = re.compile(
-    r'^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$', re.ASCII
+    r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]', re.ASCII
 )
 
 
@@ -88,17 +91,16 @@ class PciFlavorState:
     ALL: ClassVar[tuple[str, ...]] = (ACTIVE, DEPRECATED, DISABLED)
 
 
-class _LowerCase(fields.FieldType):  # type: ignore[misc]
+class _LowerCase(fields.FieldType[str]):
     """A string of a fixed form, folded to lower case."""
 
     PATTERN: ClassVar[re.Pattern[str]]
     FORM: ClassVar[str]
 
-    @classmethod
-    def coerce(cls, obj: Any, attr: str, value: Any) -> str:
+    def coerce(self, obj: Any, attr: str, value: Any) -> str:
         text = value.lower() if isinstance(value, str) else ''
-        if not cls.PATTERN.match(text):
-            raise ValueError(f'{attr}: {value!r} is not {cls.FORM}')
+        if not self.PATTERN.fullmatch(text):
+            raise ValueError(f'{attr}: {value!r} is not {self.FORM}')
         return text
 
 
@@ -108,63 +110,73 @@ class _PciAddress(_LowerCase):
 
 
 class _HexId(_LowerCase):
-    PATTERN = re.compile(r'^[0-9a-f]{4}$', re.ASCII)
+    PATTERN = re.compile(r'[0-9a-f]{4}', re.ASCII)
     FORM = 'an id of four hexadecimal digits such as 8086'
 
 
 class _PciClass(_LowerCase):
-    PATTERN = re.compile(r'^[0-9a-f]{6}$', re.ASCII)
+    PATTERN = re.compile(r'[0-9a-f]{6}', re.ASCII)
     FORM = 'a class code of six hexadecimal digits such as 020000'
 
 
-class _MatchExpression(fields.FieldType):  # type: ignore[misc]
+class _MatchExpression(fields.FieldType[Match]):
     """A PCI flavor's match: list (OR) of dicts (AND) of key to condition.
 
     Only the shape is checked here; ``specs.pci_flavor`` knows the meaning.
     """
 
-    @staticmethod
-    def coerce(obj: Any, attr: str, value: Any) -> list[dict[str, Any]]:
+    def coerce(self, obj: Any, attr: str, value: Any) -> Match:
         if not isinstance(value, list) or not all(
             isinstance(term, dict) for term in value
         ):
             raise ValueError(f'{attr}: {value!r} is not a list of objects')
         return [
             {
-                str(key): [str(item) for item in condition]
+                str(key): [_text(attr, key, item) for item in condition]
                 if isinstance(condition, list)
-                else str(condition)
+                else _text(attr, key, condition)
                 for key, condition in term.items()
             }
             for term in value
         ]
 
 
-class PciAddressField(fields.AutoTypedField):  # type: ignore[misc]
+def _text(attr: str, key: Any, value: Any) -> str:
+    """Return a value as it is matched; a NUMA node may be a number."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(
+        f'{attr}: {key}: {value!r} is neither a string nor a list of strings'
+    )
+
+
+class PciAddressField(fields.AutoTypedField[str]):
     """``dddd:bb:ss.f``"""
 
     AUTO_TYPE = _PciAddress()
 
 
-class ListOfPciAddressesField(fields.AutoTypedField):  # type: ignore[misc]
+class ListOfPciAddressesField(fields.AutoTypedField[list[str]]):
     """A list of ``dddd:bb:ss.f``"""
 
     AUTO_TYPE = fields.List(_PciAddress())
 
 
-class HexIdField(fields.AutoTypedField):  # type: ignore[misc]
+class HexIdField(fields.AutoTypedField[str]):
     """Vendor, device or subsystem id: four hexadecimal digits."""
 
     AUTO_TYPE = _HexId()
 
 
-class PciClassField(fields.AutoTypedField):  # type: ignore[misc]
+class PciClassField(fields.AutoTypedField[str]):
     """Class, subclass and programming interface: six hexadecimal digits."""
 
     AUTO_TYPE = _PciClass()
 
 
-class MatchExpressionField(fields.AutoTypedField):  # type: ignore[misc]
+class MatchExpressionField(fields.AutoTypedField[Match]):
     """A PCI flavor's match expression."""
 
     AUTO_TYPE = _MatchExpression()

@@ -141,6 +141,11 @@ class ConductorClient:
                 f'no pci-passthrough-conductor answered {method!r} in time; '
                 'is one running, on the same broker and virtual host?'
             ) from error
+        except oslo_messaging.RemoteError as error:
+            raise exception.ConductorUnavailable(
+                f'the conductor failed at {method!r}: {error.exc_type}: '
+                f'{error.value}'
+            ) from error
         except oslo_messaging.MessageDeliveryFailure as error:
             raise exception.ConductorUnavailable(
                 f'{method!r} could not be sent, the broker is away: {error}'

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transport, topic and serializer: what both ends have in common."""
 
+import importlib
+import importlib.util
 from typing import Any
 
 from oslo_config import cfg
@@ -25,9 +27,24 @@ def get_transport(conf: cfg.ConfigOpts) -> Any:
 
     ``fake:/`` stays within the process.
     """
+    _register_global_options(conf)
     return oslo_messaging.get_rpc_transport(
         conf, allowed_remote_exmods=_ERROR_MODULES
     )
+
+
+def _register_global_options(conf: cfg.ConfigOpts) -> None:
+    """Register options that oslo.messaging registers on ``cfg.CONF`` only.
+
+    At each call it reads them from the configuration that it was given.
+    """
+    for name in ('metrics', 'tracing'):
+        package = f'oslo_messaging._{name}'
+        # Tracing came with oslo.messaging 18.
+        if importlib.util.find_spec(package) is not None:
+            module = importlib.import_module(f'{package}.client')
+            group = f'oslo_messaging_{name}'
+            conf.register_opts(getattr(module, group), group=group)
 
 
 def conductor_client(transport: Any, timeout: float) -> Any:

@@ -178,9 +178,7 @@ class ConductorEndpoint:
 
 
 def _result(devices: Sequence[objects.PciDevice]) -> objects.ClaimResult:
-    return objects.ClaimResult(
-        devices=list(devices), refusal=None, reasons=[]
-    )
+    return objects.ClaimResult(devices=list(devices), refusal=None, reasons=[])
 
 
 class ConductorService(service.ServiceBase):  # type: ignore[misc]

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import datetime
-from typing import Any, TypeVar
+import functools
+from typing import Any, Final, ParamSpec, TypeVar
 
 from oslo_config import cfg
 from oslo_db import api as db_api
@@ -13,7 +14,10 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 
-_F = TypeVar('_F', bound=Callable[..., Any])
+from pci_passthrough import exception
+
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
 
 #: A statement waits this long for another process's write on SQLite.
 _SQLITE_BUSY_SECONDS = 30
@@ -39,13 +43,17 @@ class Database:
         self.engine: sa.Engine = context.writer.get_engine()
         if self.engine.dialect.name == 'sqlite':
             _serialize_sqlite_writers(self.engine)
-            isolation = 'SERIALIZABLE'
+            isolation = snapshot = 'SERIALIZABLE'
         else:
+            snapshot = 'REPEATABLE READ'
             # REPEATABLE READ locks gaps on MariaDB: concurrent claims on
             # different hosts would deadlock each other.
             isolation = 'READ COMMITTED'
         self._writer = self.engine.execution_options(
             isolation_level=isolation, pci_writer=True
+        )
+        self._snapshot = self.engine.execution_options(
+            isolation_level=snapshot
         )
         self._reader = self.engine.execution_options(
             isolation_level='AUTOCOMMIT'
@@ -65,6 +73,12 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection for single statements that change nothing."""
         with self._reader.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection on which all statements see the same moment."""
+        with self._snapshot.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -95,14 +109,16 @@ _ENGINE_OPTIONS = (
 )
 
 
-def retried(function: _F) -> _F:
-    """Repeat a whole transaction that lost against another one.
+def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Repeat a whole operation that lost against another one.
 
-    Deadlocks, lost connections and unique keys which another process was
-    faster to insert. All public functions of the store that write are
-    idempotent, so a commit whose answer was lost may be repeated too.
+    Deadlocks, lost connections, and unique or foreign keys where another
+    process was faster. What writes is idempotent, so that a commit whose
+    answer was lost may be repeated too.
+
+    :raises: Unavailable if it lost each time, after about ten seconds.
     """
-    return db_api.wrap_db_retry(  # type: ignore[no-any-return]
+    repeated = db_api.wrap_db_retry(
         max_retries=10,
         retry_interval=0.05,
         inc_retry_interval=True,
@@ -111,6 +127,20 @@ def retried(function: _F) -> _F:
         exception_checker=_is_passing,
     )(function)
 
+    @functools.wraps(function)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            result: _R = repeated(*args, **kwargs)
+        except Exception as error:
+            if not _is_passing(error):
+                raise
+            raise exception.Unavailable(
+                f'the database does not answer: {str(error).splitlines()[0]}'
+            ) from error
+        return result
+
+    return wrapper
+
 
 def now() -> datetime.datetime:
     """The time in UTC, without a zone, as the database keeps it."""
@@ -118,8 +148,10 @@ def now() -> datetime.datetime:
 
 
 def _is_passing(error: BaseException) -> bool:
-    if isinstance(error, db_exc.DBError) and 'database is locked' in str(error):
-        return True
+    if isinstance(error, sa.exc.OperationalError):
+        return _is_outage(error.orig)
+    if 'database is locked' in str(error):
+        return isinstance(error, db_exc.DBError)
     return isinstance(
         error,
         db_exc.DBDeadlock
@@ -127,6 +159,28 @@ def _is_passing(error: BaseException) -> bool:
         | db_exc.DBDuplicateEntry
         | db_exc.DBReferenceError,
     )
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Whether a driver's error that oslo.db passes on means "not now".
+
+    oslo.db does not know what PostgreSQL 14 and later say when they refuse a
+    connection, nor any server that is starting, ending or full.
+    """
+    if 'database is locked' in str(error):
+        return True
+    if hasattr(error, 'pgcode'):
+        code = error.pgcode
+        return code is None or code in _POSTGRESQL_OUTAGES
+    return bool(error and error.args and error.args[0] in _MARIADB_OUTAGES)
+
+
+#: admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections;
+#: an error without a code comes from the client library: no connection.
+_POSTGRESQL_OUTAGES: Final = ('57P01', '57P02', '57P03', '53300')
+
+#: ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_TOO_MANY_USER_CONNECTIONS
+_MARIADB_OUTAGES: Final = (1040, 1053, 1203)
 
 
 def _serialize_sqlite_writers(engine: sa.Engine) -> None:

@@ -36,6 +36,7 @@ def uuid_of(host: str, address: str) -> str:
     return str(uuid.uuid5(_UUID_NAMESPACE, f'{host}/{address}'))
 
 
+@database.retried
 def get_all(
     db: database.Database,
     host: str | None = None,
@@ -53,17 +54,18 @@ def get_all(
     return [d for d in found if state is None or d.state == state]
 
 
+@database.retried
 def get(db: database.Database, device: str) -> objects.PciDevice:
     """Return a device by UUID or by ``host/address``.
 
     :raises: PciDeviceNotFound
     """
+    if not device.isprintable():
+        # PostgreSQL refuses to look for a text that it could not hold.
+        raise exception.PciDeviceNotFound(device)
     wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
     with db.read() as connection:
-        found = select(connection, _devices.c.uuid == wanted)
-    if not found:
-        raise exception.PciDeviceNotFound(device)
-    return found[0]
+        return _one(connection, wanted)
 
 
 def select(
@@ -96,14 +98,16 @@ def set_disabled(
     """Take a device out of service, or put it back (reason None).
 
     Whoever holds it keeps it; it is not given away again.
+
+    :raises: PciDeviceNotFound; Invalid if the reason cannot be kept.
     """
-    before = get(db, device)
+    _check_reason(reason)
     action = 'enable' if reason is None else 'disable'
     with db.write() as connection:
-        hosts.lock(connection, before.host)
-        before = select(connection, _devices.c.uuid == before.uuid)[0]
+        before = _lock(db, connection, device)
         after = before.replace(disabled_reason=reason)
-        _write(connection, before, after, action, actor, reason)
+        if after.disabled_reason != before.disabled_reason:
+            _write(connection, before, after, action, actor, reason)
     return after
 
 
@@ -113,12 +117,16 @@ def move(
 ) -> objects.PciDevice:
     """Carry out an operator's ``quarantine`` or ``release``.
 
-    :raises: DeviceStateConflict
+    A device that is there already stays as it is.
+
+    :raises: DeviceStateConflict; PciDeviceNotFound; Invalid if the reason
+        cannot be kept.
     """
-    before = get(db, device)
+    _check_reason(reason)
     with db.write() as connection:
-        hosts.lock(connection, before.host)
-        before = select(connection, _devices.c.uuid == before.uuid)[0]
+        before = _lock(db, connection, device)
+        if before.status == lifecycle.TRANSITIONS[action].target:
+            return before
         after = before.replace(status=lifecycle.target_of(before, action))
         _write(connection, before, after, action, actor, reason)
     return after
@@ -155,6 +163,36 @@ def forget_left(
             for device in gone
         ],
     )
+
+
+#: Longest reason: that of ``disabled_reason``.
+_MAX_REASON = 255
+
+
+def _check_reason(reason: str | None) -> None:
+    if reason is not None and (
+        len(reason) > _MAX_REASON or not reason.isprintable()
+    ):
+        raise exception.Invalid(
+            f'a reason is one line of up to {_MAX_REASON} printable '
+            f'characters, not {reason!r}'
+        )
+
+
+def _lock(
+    db: database.Database, connection: sa.Connection, device: str
+) -> objects.PciDevice:
+    """Lock a device's host; return the device as it is then."""
+    found = get(db, device)
+    hosts.lock(connection, found.host)
+    return _one(connection, found.uuid)
+
+
+def _one(connection: sa.Connection, device_uuid: str) -> objects.PciDevice:
+    found = select(connection, _devices.c.uuid == device_uuid)
+    if not found:
+        raise exception.PciDeviceNotFound(device_uuid)
+    return found[0]
 
 
 def _write(

@@ -4,6 +4,10 @@
 While one virtual function is somebody's, the physical function cannot be
 given away, and the other way round. The condition is part of each query that
 counts, finds or takes devices; nothing about it is stored.
+
+Who is whose kin is told by addresses alone. A physical function that has
+lost its virtual functions may be reported as an ordinary device; while one of
+them is still held, it must not be given away all the same: it may come back.
 """
 
 from typing import Any
@@ -30,7 +34,5 @@ def not_excluded(device: Any) -> sa.ColumnElement[bool]:
     held_vf = sa.exists().where(held, kin.c.parent_addr == device.c.address)
     held_pf = sa.exists().where(held, kin.c.address == device.c.parent_addr)
     return sa.case(
-        (device.c.dev_type == fields.DevType.SRIOV_PF, ~held_vf),
-        (device.c.parent_addr.is_not(None), ~held_pf),
-        else_=sa.true(),
+        (device.c.parent_addr.is_not(None), ~held_pf), else_=~held_vf
     )

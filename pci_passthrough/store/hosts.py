@@ -31,6 +31,7 @@ class Host:
     devices: int
 
 
+@database.retried
 def get_all(db: database.Database, host_timeout: float) -> list[Host]:
     """Return all hosts by name.
 

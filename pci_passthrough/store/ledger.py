@@ -50,6 +50,7 @@ def append(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
         connection.execute(models.pci_device_events.insert(), values)
 
 
+@database.retried
 def history(
     db: database.Database, device_uuid: str, limit: int = 1000
 ) -> list[objects.PciDeviceEvent]:
@@ -70,6 +71,7 @@ def history(
     return [_event(row) for row in reversed(rows)]
 
 
+@database.retried
 def purge(db: database.Database, before: datetime.datetime) -> int:
     """Delete events older than a time (UTC); return how many."""
     events = models.pci_device_events

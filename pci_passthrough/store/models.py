@@ -11,6 +11,8 @@ Two things keep the data honest by themselves:
   nobody else has.
 """
 
+from typing import Any
+
 from oslo_db.sqlalchemy import types as db_types
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -31,7 +33,13 @@ OWNER_CHECK = (
     "(instance_uuid IS NOT NULL) = (status IN ('claimed', 'allocated'))"
 )
 
-_TABLE_ARGS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4'}
+#: Names, hosts and request ids are told apart to the letter on every
+#: database; MariaDB's default takes a for A.
+_TABLE_ARGS: dict[str, Any] = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mysql_collate': 'utf8mb4_bin',
+}
 
 
 class Base(orm.DeclarativeBase):
@@ -63,7 +71,7 @@ class PoolKey(Base):
 
     __tablename__ = 'pool_keys'
     # Processes keep keys by id: SQLite must not use an id twice.
-    __table_args__ = {**_TABLE_ARGS, 'sqlite_autoincrement': True}
+    __table_args__ = _TABLE_ARGS | {'sqlite_autoincrement': True}
 
     id = sa.Column(sa.Integer, primary_key=True)
     #: SHA-256 over all other columns: what makes it distinct
@@ -124,7 +132,12 @@ class PciDevice(Base):
     free_key = sa.Column(sa.Integer, sa.Computed(FREE_KEY, persisted=True))
     instance_uuid = sa.Column(sa.String(36))
     request_id = sa.Column(sa.String(64))
-    pci_flavor_uuid = sa.Column(sa.String(36))
+    #: A foreign key, so that no PCI flavor goes while it is in use. A read
+    #: lock would not do: a Galera cluster's other nodes do not know of it.
+    pci_flavor_uuid = sa.Column(
+        sa.String(36),
+        sa.ForeignKey('pci_flavors.uuid', name='fk_pci_devices_pci_flavor'),
+    )
     iommu_group = sa.Column(sa.Integer)
     devname = sa.Column(sa.String(64))
     mac_address = sa.Column(sa.String(32))
@@ -168,16 +181,7 @@ class PciFlavor(Base):
 
     id = sa.Column(sa.Integer, primary_key=True)
     uuid = sa.Column(sa.String(36), nullable=False, unique=True)
-    name = sa.Column(
-        sa.String(255).with_variant(
-            # Names are told apart to the letter on every database.
-            mysql.VARCHAR(255, charset='utf8mb4', collation='utf8mb4_bin'),
-            'mysql',
-            'mariadb',
-        ),
-        nullable=False,
-        unique=True,
-    )
+    name = sa.Column(sa.String(255), nullable=False, unique=True)
     description = sa.Column(sa.Text)
     match = sa.Column(db_types.JsonEncodedList, nullable=False)
     vnic_type = sa.Column(sa.String(16))

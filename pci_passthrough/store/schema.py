@@ -66,5 +66,7 @@ def _scripts() -> list[script.Script]:
 
 def _config() -> alembic_config.Config:
     config = alembic_config.Config()
-    config.set_main_option('script_location', str(_MIGRATIONS))
+    # A percent sign of a path would begin a reference.
+    location = str(_MIGRATIONS).replace('%', '%%')
+    config.set_main_option('script_location', location)
     return config

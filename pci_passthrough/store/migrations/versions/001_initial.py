@@ -8,7 +8,11 @@ from sqlalchemy.dialects import mysql
 revision = '001'
 down_revision = None
 
-_TABLE_ARGS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4'}
+_TABLE_ARGS = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mysql_collate': 'utf8mb4_bin',
+}
 _TIMESTAMP = (
     sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
 )
@@ -24,9 +28,9 @@ _OWNER_CHECK = (
 def upgrade() -> None:
     """Create all tables."""
     _hosts_and_keys()
+    _flavors()
     _devices()
     _ledger()
-    _flavors()
 
 
 def _hosts_and_keys() -> None:
@@ -96,6 +100,11 @@ def _devices() -> None:
         sa.ForeignKeyConstraint(
             ['pool_key_id'], ['pool_keys.id'], name='fk_pci_devices_pool_key'
         ),
+        sa.ForeignKeyConstraint(
+            ['pci_flavor_uuid'],
+            ['pci_flavors.uuid'],
+            name='fk_pci_devices_pci_flavor',
+        ),
         sa.UniqueConstraint(
             'compute_node_id', 'address', name='uniq_pci_devices_address'
         ),
@@ -149,16 +158,11 @@ def _ledger() -> None:
 
 
 def _flavors() -> None:
-    name = sa.String(255).with_variant(
-        mysql.VARCHAR(255, charset='utf8mb4', collation='utf8mb4_bin'),
-        'mysql',
-        'mariadb',
-    )
     op.create_table(
         'pci_flavors',
         sa.Column('id', sa.Integer, primary_key=True),
         sa.Column('uuid', sa.String(36), nullable=False, unique=True),
-        sa.Column('name', name, nullable=False, unique=True),
+        sa.Column('name', sa.String(255), nullable=False, unique=True),
         sa.Column('description', sa.Text),
         sa.Column('match', sa.Text, nullable=False),
         sa.Column('vnic_type', sa.String(16)),

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what libvirt does not tell from a host's sysfs, procfs and udev.
+
+Thin: ``host_use`` decides what the facts mean. The files are described in
+the kernel's Documentation/ABI/testing/sysfs-bus-pci and in proc(5).
+"""
+
+from collections.abc import Mapping
+import os
+import re
+
+from oslo_log import log
+
+from pci_passthrough.discovery import host_use
+from pci_passthrough.discovery import rooted_files
+
+LOG = log.getLogger(__name__)
+
+_FUNCTIONS = 'sys/bus/pci/devices'
+_BLOCK_DEVICES = 'sys/class/block'
+_INTERFACES = 'sys/class/net'
+_FRAMEBUFFERS = 'sys/class/graphics'
+
+_ADDRESS = re.compile(
+    r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
+)
+#: A namespace of an NVMe subsystem, ``nvme<subsystem>n<namespace>``.
+_NVME_HEAD = re.compile(r'nvme(?P<subsystem>\d+)n(?P<namespace>\d+)')
+_UPPER = 'upper_'
+
+
+class HostRoot:
+    """A host's own files below a root directory. Reads anew each time.
+
+    :param path: ``/`` for this machine, ``/proc/PID/root`` for a simulated
+        host.
+    """
+
+    def __init__(self, path: str = '/') -> None:
+        self.path = path
+        self._files = rooted_files.RootedFiles(path)
+
+    def subsystem_ids(self, address: str) -> tuple[str | None, str | None]:
+        """Return subsystem vendor id and subsystem id, four digits each.
+
+        Both are None if sysfs does not know the function.
+        """
+        function = self.function(address)
+        if function is None:
+            return None, None
+        return function.subsystem_vendor_id, function.subsystem_id
+
+    def driver(self, address: str) -> str | None:
+        """Return the driver that a function is bound to, None if none."""
+        function = self.function(address)
+        return None if function is None else function.driver
+
+    def total_vfs(self, address: str) -> int | None:
+        """Return how many virtual functions a PF can have, else None."""
+        function = self.function(address)
+        return None if function is None else function.total_vfs
+
+    def uses(self) -> Mapping[str, str]:
+        """Return why the host itself needs a function, by address.
+
+        See ``host_use.uses``; what is unreadable becomes a reason, too.
+        """
+        return host_use.uses(self.facts())
+
+    def use_of(self, address: str) -> str | None:
+        """Return why the host itself needs a function, None if it is free.
+
+        A function which sysfs does not know is not free.
+        """
+        facts = self.facts()
+        if address not in facts.functions:
+            return self.unknown_function()
+        return host_use.uses(facts).get(address)
+
+    def unknown_function(self) -> str:
+        """Return the reason for a function which sysfs does not know."""
+        return (
+            f'{host_use.CANNOT_TELL}sysfs below {self.path} does not show it'
+        )
+
+    def function(self, address: str) -> host_use.Function | None:
+        """Return what sysfs says about a function, None if nothing."""
+        try:
+            folder = self._files.resolve(f'{_FUNCTIONS}/{address}')
+            return self._function(address, folder)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            # Left out like an unknown one, which nobody is given.
+            LOG.warning(
+                'PCI function %s below %s is unreadable: %s',
+                address,
+                self.path,
+                error,
+            )
+            return None
+
+    def facts(self) -> host_use.HostFacts:
+        """Return all that decides what the host needs for itself.
+
+        Something unreadable does not raise, it is told in the facts.
+        """
+        functions = {}
+        # What was a folder in an earlier look may be gone with its device.
+        self._files = rooted_files.RootedFiles(self.path)
+        try:
+            for address in self._files.names(_FUNCTIONS):
+                function = self.function(address)
+                if function is not None:
+                    functions[address] = function
+            return self._facts(functions)
+        except (OSError, ValueError) as error:
+            LOG.warning(
+                'What the host below %s uses is unreadable: %s',
+                self.path,
+                error,
+            )
+            return host_use.HostFacts(
+                functions=functions,
+                block_devices={},
+                interfaces={},
+                unreadable=str(error),
+            )
+
+    def _facts(
+        self, functions: Mapping[str, host_use.Function]
+    ) -> host_use.HostFacts:
+        files = self._files
+        # A kernel without swap or without IPv6 lacks these files; one
+        # without mounts or IPv4 runs no compute host.
+        return host_use.HostFacts(
+            functions=functions,
+            block_devices=self._block_devices(),
+            interfaces=self._interfaces(),
+            mountinfo=files.read('proc/1/mountinfo'),
+            swaps=files.read_if_there('proc/swaps') or '',
+            btrfs_members=self._btrfs_members(),
+            ipv4_routes=files.read('proc/1/net/route'),
+            ipv6_addresses=files.read_if_there('proc/1/net/if_inet6') or '',
+            ipv6_routes=files.read_if_there('proc/1/net/ipv6_route') or '',
+            framebuffers=self._framebuffers(),
+        )
+
+    def _function(self, address: str, folder: str) -> host_use.Function:
+        """Read one function; ``sriov_numvfs`` is never read.
+
+        A read of it blocks, uninterruptibly, while the kernel waits for a
+        guest to give a virtual function back.
+        """
+        files = self._files
+        names = frozenset(files.names(folder))
+
+        def text(name: str) -> str | None:
+            return (
+                files.read(f'{folder}/{name}').strip()
+                if name in names
+                else None
+            )
+
+        def target(name: str) -> str | None:
+            if name not in names:
+                return None
+            return os.path.basename(files.link(f'{folder}/{name}'))
+
+        total_vfs = int(text('sriov_totalvfs') or 0)
+        return host_use.Function(
+            address=address,
+            pci_class=_hex(text('class'), 6),
+            subsystem_vendor_id=_hex(text('subsystem_vendor'), 4),
+            subsystem_id=_hex(text('subsystem_device'), 4),
+            driver=target('driver'),
+            total_vfs=total_vfs or None,
+            physical_function=target('physfn'),
+            boot_vga=text('boot_vga') == '1',
+        )
+
+    def _block_devices(self) -> dict[str, host_use.BlockDevice]:
+        blocks = {}
+        for name in self._files.names(_BLOCK_DEVICES):
+            folder = self._files.resolve_if_there(f'{_BLOCK_DEVICES}/{name}')
+            block = self._block_device(name, folder) if folder else None
+            if block is not None:
+                blocks[name] = block
+        return blocks
+
+    def _block_device(
+        self, name: str, folder: str
+    ) -> host_use.BlockDevice | None:
+        """Read one block device, None if it vanished or is a hidden path.
+
+        The paths below an NVMe multipath device have no device number:
+        nobody can open them.
+        """
+        files = self._files
+        number = files.read_if_there(f'{folder}/dev')
+        if number is None:
+            return None
+        number = number.strip()
+        parent = os.path.dirname(folder)
+        is_partition = 'partition' in files.names(folder)
+        size = files.read_if_there(f'{folder}/size')
+        mapper_name = files.read_if_there(f'{folder}/dm/name')
+        record = files.read_if_there(f'run/udev/data/b{number}')
+        return host_use.BlockDevice(
+            name=name,
+            number=number,
+            disk=os.path.basename(parent) if is_partition else None,
+            lower=tuple(files.names(f'{folder}/slaves')),
+            holders=tuple(files.names(f'{folder}/holders')),
+            functions=self._nvme_functions(folder) or _functions_in(folder),
+            mapper_name=mapper_name.strip() if mapper_name else None,
+            is_empty=size is not None and size.strip() == '0',
+            is_probed=record is not None,
+            signature=_udev_property(record or '', 'ID_FS_TYPE'),
+        )
+
+    def _nvme_functions(self, folder: str) -> tuple[str, ...]:
+        """Return the controllers of an NVMe multipath device.
+
+        ``nvme0n1`` is a child of ``nvme-subsys0``, which links to its
+        controllers; a controller ``nvme2`` that serves this namespace has a
+        hidden child ``nvme0c2n1``. Older kernels do not show that child;
+        then all controllers of the subsystem are taken.
+        """
+        subsystem, _, rest = folder.partition('/nvme-subsystem/')
+        if not rest:
+            return ()
+        instance, _, block = rest.partition('/')
+        head = _NVME_HEAD.match(block)
+        folder = f'{subsystem}/nvme-subsystem/{instance}'
+        serving: list[str] = []
+        every: list[str] = []
+        for name in self._files.names(folder):
+            if not re.fullmatch(r'nvme\d+', name):
+                continue
+            controller = self._files.resolve(f'{folder}/{name}')
+            every.extend(_functions_in(controller))
+            if head is not None and (
+                f'nvme{head["subsystem"]}c{name.removeprefix("nvme")}'
+                f'n{head["namespace"]}'
+            ) in self._files.names(controller):
+                serving.extend(_functions_in(controller))
+        return tuple(serving or every)
+
+    def _btrfs_members(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for file_system in self._files.names('sys/fs/btrfs')
+            for name in self._files.names(
+                f'sys/fs/btrfs/{file_system}/devices'
+            )
+        )
+
+    def _interfaces(self) -> dict[str, host_use.Interface]:
+        interfaces = {}
+        for name in self._files.names(_INTERFACES):
+            # bonding_masters is a file in the same folder.
+            folder = self._files.resolve_if_there(f'{_INTERFACES}/{name}')
+            if folder is None or folder == f'{_INTERFACES}/{name}':
+                continue
+            interfaces[name] = self._interface(name, folder)
+        return interfaces
+
+    def _interface(self, name: str, folder: str) -> host_use.Interface:
+        entries = self._files.names(folder)
+        master = None
+        if 'master' in entries:
+            master = os.path.basename(self._files.link(f'{folder}/master'))
+        uevent = self._files.read_if_there(f'{folder}/uevent') or ''
+        return host_use.Interface(
+            name=name,
+            functions=_functions_in(folder),
+            master=master,
+            upper=tuple(
+                entry.removeprefix(_UPPER)
+                for entry in entries
+                if entry.startswith(_UPPER)
+            ),
+            kind=_property(uevent, 'DEVTYPE=') or '',
+        )
+
+    def _framebuffers(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(
+            _functions_in(self._files.resolve(f'{_FRAMEBUFFERS}/{name}'))
+            for name in self._files.names(_FRAMEBUFFERS)
+            if re.fullmatch(r'fb\d+', name)
+        )
+
+
+def _functions_in(path: str) -> tuple[str, ...]:
+    """Return all PCI addresses on a sysfs path.
+
+    All, since a bridge is never given away and a VMD controller, which is
+    on the way to its disks, must not be either.
+    """
+    return tuple(part for part in path.split('/') if _ADDRESS.fullmatch(part))
+
+
+def _hex(text: str | None, digits: int) -> str | None:
+    return None if text is None else f'{int(text, 16):0{digits}x}'
+
+
+def _udev_property(record: str, name: str) -> str | None:
+    """Return a property of a udev database record (``E:NAME=value``)."""
+    return _property(record, f'E:{name}=')
+
+
+def _property(text: str, start: str) -> str | None:
+    for line in text.splitlines():
+        if line.startswith(start):
+            return line.removeprefix(start)
+    return None

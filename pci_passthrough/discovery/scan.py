@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of a host's devices are offered, which are refused, and why.
+
+``offer`` and ``Remembered`` decide and are pure; ``scan`` does the reading.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+
+from pci_passthrough.discovery import host_root as host_root_module
+from pci_passthrough.discovery import host_use
+from pci_passthrough.discovery import libvirt_host as libvirt_host_module
+from pci_passthrough.discovery import node_device
+from pci_passthrough.objects import device as device_obj
+from pci_passthrough.specs import pci_information as pci_information_module
+
+#: What a device loses while a guest has it.
+_LOST_FIELDS = ('driver', 'devname', 'mac_address', 'capabilities')
+
+#: Drivers that only hold a device for a guest. Variants for one kind of
+#: hardware are named after it: mlx5_vfio_pci, nvgrace_gpu_vfio_pci.
+_PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')
+_VARIANT_DRIVER = '_vfio_pci'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Offer:
+    """A device that guests may have; its ``extra_info`` is set."""
+
+    device: device_obj.PciDevice
+    entry: pci_information_module.Entry
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refused:
+    """A device that an entry matches and the host needs for itself."""
+
+    device: device_obj.PciDevice
+    entry: pci_information_module.Entry
+    #: words for a person
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scan:
+    """What one look at a host's devices came to, all sorted by address."""
+
+    offered: list[Offer]
+    refused: list[Refused]
+    #: addresses of devices that no entry matches, or that one excludes
+    others: list[str]
+    #: True if nobody could tell what the host uses: nothing was refused
+    use_unknown: bool
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """Addresses of all devices which are there and not offered."""
+        return sorted(
+            [
+                *self.others,
+                *(str(item.device.address) for item in self.refused),
+            ]
+        )
+
+
+class Remembered:
+    """What devices were before a guest got them.
+
+    A device of a guest is bound to vfio-pci and has lost its network
+    interface. Without this, an entry that matches ``driver`` or ``devname``
+    would stop matching, and the device would leave its pool, while a guest
+    has it. Not thread-safe.
+
+    What is remembered is forgotten when the device goes, or another one is
+    at its address.
+    """
+
+    def __init__(self) -> None:
+        self._devices: dict[str, device_obj.PciDevice] = {}
+
+    def restore(
+        self, devices: Iterable[device_obj.PciDevice]
+    ) -> list[device_obj.PciDevice]:
+        """Learn from one whole listing; fill in what guests' devices lost.
+
+        A device without a driver is left as it is and teaches nothing: on
+        the way to a guest and back it has none for a moment.
+
+        :param devices: all devices of the host.
+        :returns: the same devices, those of guests as they were before.
+        """
+        restored = []
+        known = {}
+        for device in devices:
+            before = self._devices.get(device.address)
+            if before is not None and not _same_hardware(before, device):
+                before = None
+            if device.driver is not None and not is_passthrough(device.driver):
+                before = device
+            elif before is not None and device.driver is not None:
+                device = device.replace(
+                    **{name: getattr(before, name) for name in _LOST_FIELDS}
+                )
+            if before is not None:
+                known[device.address] = before
+            restored.append(device)
+        self._devices = known
+        return restored
+
+    def learn(self, devices: Iterable[device_obj.PciDevice]) -> None:
+        """Remember devices which are known from elsewhere.
+
+        After a restart of the agent, the last report is worth more than
+        what a device looks like inside a guest. What was seen since is
+        worth still more and stays.
+        """
+        for device in devices:
+            if device.driver is not None and not is_passthrough(device.driver):
+                self._devices.setdefault(device.address, device)
+
+
+def is_passthrough(driver: str) -> bool:
+    """Return whether a driver only holds devices for guests."""
+    return driver in _PASSTHROUGH_DRIVERS or driver.endswith(_VARIANT_DRIVER)
+
+
+def _same_hardware(
+    one: device_obj.PciDevice, other: device_obj.PciDevice
+) -> bool:
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ('vendor_id', 'product_id', 'parent_addr')
+    )
+
+
+def offer(
+    devices: Iterable[device_obj.PciDevice],
+    uses: Mapping[str, str] | None,
+    pci_information: pci_information_module.PciInformation,
+) -> Scan:
+    """Decide what becomes of each device. Pure.
+
+    :param devices: all devices of a host.
+    :param uses: why the host needs a device for itself, by address; a
+        device without an entry is free. None: nobody knows, nothing is
+        refused.
+    :param pci_information: what the host may offer.
+    """
+    devices = sorted(devices, key=lambda device: str(device.address))
+    devnames = {device.address: device.devname for device in devices}
+    offered, refused, others = [], [], []
+    for device in devices:
+        parent_devname = devnames.get(device.parent_addr)
+        entry = pci_information.find(device, parent_devname)
+        if entry is None or entry.exclude:
+            others.append(str(device.address))
+            continue
+        device = device.replace(extra_info=dict(entry.extra_info))
+        reason = None if uses is None else uses.get(device.address)
+        if reason is None or entry.allow_in_use:
+            offered.append(Offer(device, entry))
+        else:
+            refused.append(Refused(device, entry, reason))
+    return Scan(offered, refused, others, use_unknown=uses is None)
+
+
+def fill_in(
+    devices: Iterable[device_obj.PciDevice],
+    functions: Mapping[str, host_use.Function],
+) -> None:
+    """Add to devices, in place, what libvirt does not tell and sysfs does.
+
+    That is the subsystem ids, and for libvirt's test driver, which drops
+    it, the driver.
+    """
+    for device in devices:
+        function = functions.get(device.address)
+        if function is None:
+            continue
+        device.subsystem_vendor_id = function.subsystem_vendor_id
+        device.subsystem_id = function.subsystem_id
+        if device.driver is None:
+            device.driver = function.driver
+        if device.total_vfs is None:
+            device.total_vfs = function.total_vfs
+
+
+def scan(
+    libvirt_host: libvirt_host_module.LibvirtHost,
+    host_root: host_root_module.HostRoot | None,
+    pci_information: pci_information_module.PciInformation,
+    remembered: Remembered | None = None,
+) -> Scan:
+    """Look at a host's devices, and decide what becomes of each.
+
+    :param host_root: None for a remote libvirt or the test driver alone:
+        the host's own use of its devices is not known then.
+    :param remembered: the same object for each scan of a host.
+    :raises LibvirtUnavailable: the devices cannot be listed.
+    """
+    devices = node_device.parse_listing(libvirt_host.list_node_devices())
+    uses: dict[str, str] | None = None
+    if host_root is not None:
+        # After the listing: a device that comes in between is in neither,
+        # one that goes is refused for a moment, not given away.
+        facts = host_root.facts()
+        uses = host_use.uses(facts)
+        for device in devices:
+            if device.address not in facts.functions:
+                uses[device.address] = host_root.unknown_function()
+        fill_in(devices, facts.functions)
+    if remembered is not None:
+        devices = remembered.restore(devices)
+    return offer(devices, uses, pci_information)

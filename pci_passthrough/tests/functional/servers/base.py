@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server process: its port, directory, start and end."""
+
+import abc
+import collections
+import contextlib
+import os
+import pathlib
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from typing import Any
+from typing import Final
+
+import fixtures
+import psutil
+
+LOOPBACK: Final = '127.0.0.1'
+
+#: Seconds until a start is given up. RabbitMQ needs about 5 on a quiet
+#: machine, and several times that on a busy one.
+START_TIMEOUT: Final = 120.0
+
+#: Seconds that a server has to end when asked politely.
+STOP_TIMEOUT: Final = 30.0
+
+# Below the range that the kernel gives to outgoing connections (from 32768),
+# one of which could otherwise sit on the port while the server is dead.
+_PORTS: Final = range(20000, 32000)
+
+# Taken at import: a test may move tempfile's default into a directory of its
+# own, which ends with the test and which other users cannot enter.
+_TMP: Final = tempfile.gettempdir()
+
+_LOG_TAIL: Final = 30
+
+
+class ServerError(Exception):
+    """A server, or a program that prepares one, did not do its work."""
+
+
+class Port(fixtures.Fixture):
+    """A TCP port of the loopback address, reserved among our processes.
+
+    The reservation is a UDP socket on the same number: unlike a probed TCP
+    port it stays taken while the server is down, unlike a lock file it
+    vanishes with the process, and no server here uses UDP.
+    """
+
+    number: int
+
+    def _setUp(self) -> None:
+        for number in random.sample(_PORTS, 200):
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind((LOOPBACK, number))
+                with socket.socket() as tcp:
+                    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    tcp.bind((LOOPBACK, number))
+            except OSError:
+                udp.close()
+                continue
+            self.addCleanup(udp.close)
+            self.number = number
+            return
+        raise ServerError(f'no free port on {LOOPBACK}')
+
+
+class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
+    """One server process with its port and its data directory.
+
+    After the fixture is set up the server answers. Cleaning up kills it and
+    whatever it started, and removes the directory.
+    """
+
+    #: The signal after which the server ends by itself, soon and in order.
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    def _setUp(self) -> None:
+        self.password = secrets.token_hex(16)
+        self.port = self.useFixture(Port()).number
+        self.directory = pathlib.Path(
+            tempfile.mkdtemp(prefix='pci-passthrough-', dir=_TMP)
+        )
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.log = self.directory / 'log'
+        self.log.touch()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._helpers: list[subprocess.Popen[bytes]] = []
+        self.addCleanup(self._kill_helpers)
+        self.addCleanup(self.kill)
+        if self._user is not None:
+            for path in (self.directory, self.log):
+                shutil.chown(path, self._user, self._user)
+        self._initialise()
+        self.start()
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """Where a client finds the server, with user and password."""
+
+    @property
+    def pid(self) -> int | None:
+        """The main process, or None while the server is down."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the server where it was, and wait until it answers.
+
+        :raises ServerError: when it ends instead, or does not answer within
+            START_TIMEOUT seconds; in both cases it is not left running.
+        """
+        if self._process is not None:
+            return
+        command = self._command()
+        self._process = self._spawn(command)
+        try:
+            self._wait(command[0])
+        except ServerError:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End the server in order; after STOP_TIMEOUT seconds by force."""
+        if self._process is None:
+            return
+        self._process.send_signal(self.stop_signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT)
+        self.kill()
+
+    def kill(self) -> None:
+        """End every process of the server with SIGKILL, at once.
+
+        When it returns the processes are gone and the port is free.
+        """
+        if self._process is None:
+            return
+        _kill_all(self._process)
+        self._process = None
+
+    def restart(self) -> None:
+        """Stop in order and start again."""
+        self.stop()
+        self.start()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process which this fixture has started."""
+        found: list[psutil.Process] = []
+        mains = [self._process] if self._process is not None else []
+        for main in mains + self._helpers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(main.pid)
+                found += [process, *process.children(recursive=True)]
+        return found
+
+    @property
+    def _data(self) -> pathlib.Path:
+        return self.directory / 'data'
+
+    @property
+    def _user(self) -> str | None:
+        """The user that must own the server, or None for our own."""
+        return None
+
+    @abc.abstractmethod
+    def _initialise(self) -> None:
+        """Fill the empty directory; runs once."""
+
+    @abc.abstractmethod
+    def _command(self) -> list[str]:
+        """The command line that runs the server in the foreground."""
+
+    @abc.abstractmethod
+    def _answers(self) -> bool:
+        """Whether a client would be served now."""
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def _identity(self) -> dict[str, Any]:
+        """What subprocess needs to become the server's user."""
+        if self._user is None:
+            return {}
+        return {'user': self._user, 'group': self._user, 'extra_groups': []}
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with open(self.log, 'ab') as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # The current one may be closed to the server's user.
+                cwd=self.directory,
+                env=self._environment(),
+                # A group of its own: no Ctrl-C of the terminal reaches it.
+                start_new_session=True,
+                **self._identity(),
+            )
+
+    def _run(self, command: list[str]) -> None:
+        """Run a preparing program to its end."""
+        process = self._spawn(command)
+        try:
+            process.wait(START_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            _kill_all(process)
+        if process.returncode != 0:
+            raise ServerError(self._failure(command[0], process.returncode))
+
+    def _wait(self, program: str) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            # Asked first: another program may answer on the port instead.
+            status = self._process.poll()
+            if status is not None:
+                raise ServerError(self._failure(program, status))
+            if self._answers():
+                return
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f'{program} does not answer after {START_TIMEOUT:.0f} s.\n'
+                    + self._log_tail()
+                )
+            time.sleep(0.05)
+
+    def _failure(self, program: str, status: int) -> str:
+        return (
+            f'{program} ended with exit status {status}.\n' + self._log_tail()
+        )
+
+    def _log_tail(self) -> str:
+        with open(self.log, errors='replace') as log:
+            tail = collections.deque(log, _LOG_TAIL)
+        return 'The end of its log:\n' + ''.join(tail)
+
+    def _kill_helpers(self) -> None:
+        for helper in self._helpers:
+            _kill_all(helper)
+        self._helpers.clear()
+
+
+def _kill_all(main: subprocess.Popen[bytes]) -> None:
+    """Kill a process and its descendants, and wait until they are gone.
+
+    The process group is not enough: PostgreSQL's and Erlang's children have
+    groups of their own.
+    """
+    doomed: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(main.pid)
+        # A stopped parent starts no more children behind our back.
+        process.suspend()
+        doomed = [process, *process.children(recursive=True)]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(main.pid, signal.SIGKILL)
+    for process in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    main.wait()
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while alive := [process for process in doomed if _lives(process)]:
+        if time.monotonic() > deadline:
+            raise ServerError(f'not even SIGKILL ended {alive}')
+        time.sleep(0.01)
+
+
+def _lives(process: psutil.Process) -> bool:
+    # A zombie holds neither port nor file; when the first process of the
+    # machine collects it is not ours to wait for.
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def program(name: str, *directories: str) -> str:
+    """Find a program: in these directories first, then in the PATH."""
+    path = os.pathsep.join([*directories, os.environ.get('PATH', os.defpath)])
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise ServerError(
+            f'{name} is not installed; bindep.txt names the packages that the'
+            ' functional tests need'
+        )
+    return found

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""XML samples: Linux 6.12, libvirt 11.3, QEMU's igb and NVMe."""
+
+import pathlib
+
+import fixtures
+import testtools
+
+from pci_passthrough.discovery import node_device
+from pci_passthrough.objects import device as device_obj
+
+_SAMPLES = pathlib.Path(__file__).parent / 'samples'
+
+#: Format of libvirt's nodedev documentation; no sample was at hand.
+_VDPA = """
+<device>
+  <name>vdpa_vdpa0</name>
+  <parent>pci_0000_61_10_0</parent>
+  <driver><name>vhost_vdpa</name></driver>
+  <capability type='vdpa'><chardev>/dev/vhost-vdpa-0</chardev></capability>
+</device>
+"""
+
+
+def _sample(name: str) -> str:
+    return (_SAMPLES / f'{name}.xml').read_text()
+
+
+def _net(parent: str, name: str, link: str) -> str:
+    return (
+        f'<device><name>net_{name}</name><parent>{parent}</parent>'
+        f"<capability type='net'><interface>{name}</interface>"
+        f'<address>52:54:00:AA:00:01</address>{link}'
+        "<feature name='tso'/><feature name='gro'/></capability></device>"
+    )
+
+
+class ParseListingTestCase(testtools.TestCase):
+    """One listing becomes devices."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+
+    def _one(self, *documents: str) -> device_obj.PciDevice:
+        devices = node_device.parse_listing(documents)
+        self.assertEqual(1, len(devices))
+        return devices[0]
+
+    def test_nic_physical_function(self) -> None:
+        device = self._one(_sample('net_ens2'), _sample('pci_0000_61_00_0'))
+        self.assertEqual(
+            {
+                'address': '0000:61:00.0',
+                'parent_addr': None,
+                'dev_type': 'type-PF',
+                'vendor_id': '8086',
+                'product_id': '10c9',
+                'subsystem_vendor_id': None,
+                'subsystem_id': None,
+                'pci_class': '020000',
+                'driver': 'igb',
+                'numa_node': 1,
+                'iommu_group': 8,
+                'devname': 'ens2',
+                'mac_address': '52:54:00:aa:00:01',
+                'link_speed': 1000,
+                'total_vfs': 7,
+                'capabilities': [
+                    'gro', 'gso', 'rx', 'rxhash', 'rxvlan', 'sg', 'tso',
+                    'tx', 'txudptnl', 'txvlan',
+                ],
+                'extra_info': {},
+            },
+            {
+                name: getattr(device, name)
+                for name in device_obj.REPORTED_FIELDS
+            },
+        )  # fmt: skip
+
+    def test_virtual_function_with_link_down(self) -> None:
+        device = self._one(_sample('pci_0000_61_10_0'), _sample('net_ens2v0'))
+        self.assertEqual('type-VF', device.dev_type)
+        self.assertEqual('0000:61:00.0', device.parent_addr)
+        self.assertEqual('ens2v0', device.devname)
+        self.assertIsNone(device.link_speed)
+        self.assertIsNone(device.total_vfs)
+
+    def test_vdpa(self) -> None:
+        device = self._one(_sample('pci_0000_61_10_0'), _VDPA)
+        self.assertEqual('vdpa', device.dev_type)
+        self.assertEqual('0000:61:00.0', device.parent_addr)
+
+    def test_vdpa_of_a_physical_function_changes_nothing(self) -> None:
+        vdpa = _VDPA.replace('61_10_0', '61_00_0')
+        device = self._one(_sample('pci_0000_61_00_0'), vdpa)
+        self.assertEqual('type-PF', device.dev_type)
+
+    def test_plain_function_without_driver_and_names(self) -> None:
+        device = self._one(_sample('pci_0000_62_00_0'))
+        self.assertEqual('type-PCI', device.dev_type)
+        self.assertIsNone(device.driver)
+        self.assertEqual('1234', device.vendor_id)
+
+    def test_nvme_physical_function_is_no_nic(self) -> None:
+        device = self._one(_sample('pci_0000_21_00_0'), _sample('net_lo'))
+        self.assertEqual('type-PF', device.dev_type)
+        self.assertIsNone(device.devname)
+        self.assertEqual([], device.capabilities)
+
+    def test_sriov_that_firmware_switched_off(self) -> None:
+        sample = _sample('pci_0000_61_00_0')
+        head, _, rest = sample.partition("<capability type='virt_functions'")
+        rest = rest.partition('</capability>')[2]
+        device = self._one(
+            f"{head}<capability type='virt_functions' maxCount='0'/>{rest}"
+        )
+        self.assertEqual('type-PCI', device.dev_type)
+
+    def test_bridges_are_left_out(self) -> None:
+        self.assertEqual(
+            [], node_device.parse_listing([_sample('pci_0000_20_00_0')])
+        )
+
+    def test_numa_node_unknown(self) -> None:
+        sample = _sample('pci_0000_62_00_0')
+        device = self._one(sample.replace("numa node='1'", "numa node='-1'"))
+        self.assertIsNone(device.numa_node)
+
+    def test_wide_domain(self) -> None:
+        """Intel's VMD makes domains of more than four digits."""
+        sample = _sample('pci_0000_62_00_0')
+        device = self._one(
+            sample.replace('<domain>0</domain>', '<domain>65536</domain>')
+        )
+        self.assertEqual('10000:62:00.0', device.address)
+
+    def test_link_speed_needs_an_up_link_and_a_speed(self) -> None:
+        function = _sample('pci_0000_61_00_0')
+        for link, speed in (
+            ("<link speed='25000' state='up'/>", 25000),
+            ("<link speed='25000' state='down'/>", None),
+            ("<link speed='4294967295' state='up'/>", None),
+            ("<link speed='-1' state='up'/>", None),
+            ("<link speed='0' state='up'/>", None),
+            ("<link state='up'/>", None),
+            ('', None),
+        ):
+            net = _net('pci_0000_61_00_0', 'ens2', link)
+            device = self._one(function, net)
+            self.assertEqual(speed, device.link_speed, link)
+
+    def test_representors_are_not_the_function(self) -> None:
+        parent = 'pci_0000_61_00_0'
+        for names, main in (
+            (('ens2npf0vf0', 'ens2np0', 'ens2npf0vf1'), 'ens2np0'),
+            (('eth10', 'eth2', 'eth11'), 'eth2'),
+        ):
+            nets = [_net(parent, name, '') for name in names]
+            device = self._one(_sample(parent), *nets)
+            self.assertEqual(main, device.devname)
+
+    def test_sorted_by_address(self) -> None:
+        names = ('pci_0000_62_00_0', 'pci_0000_21_00_0', 'pci_0000_61_10_0')
+        self.assertEqual(
+            ['0000:21:00.0', '0000:61:10.0', '0000:62:00.0'],
+            [
+                device.address
+                for device in node_device.parse_listing(map(_sample, names))
+            ],
+        )
+
+    def test_unusable_devices_are_left_out_by_name(self) -> None:
+        whole = _sample('pci_0000_62_00_0')
+        left_out = 0
+        for removed in (
+            '<class>0x038000</class>',
+            '<bus>98</bus>',
+            "<vendor id='0x1234'/>",
+            "<product id='0x1111'/>",
+        ):
+            broken = whole.replace(removed, '')
+            self.assertNotEqual(whole, broken)
+            device = self._one(broken, _sample('pci_0000_61_10_0'))
+            self.assertEqual('0000:61:10.0', device.address)
+            left_out += 1
+            self.assertEqual(
+                left_out,
+                self.log.output.count('pci_0000_62_00_0 is left out'),
+            )
+
+    def test_nonsense_values_are_left_out_by_name(self) -> None:
+        whole = _sample('pci_0000_62_00_0')
+        left_out = 0
+        for right, wrong in (
+            ('0x038000', 'display'),
+            ('<slot>0</slot>', '<slot>99</slot>'),
+            ("'0x1234'", "'0x12345'"),
+            ("node='1'", "node='one'"),
+        ):
+            self.assertEqual(
+                [], node_device.parse_listing([whole.replace(right, wrong)])
+            )
+            left_out += 1
+            self.assertEqual(
+                left_out,
+                self.log.output.count('pci_0000_62_00_0 is left out'),
+            )
+
+    def test_broken_xml_does_not_break_the_listing(self) -> None:
+        whole = _sample('pci_0000_62_00_0')
+        self._one(whole, whole[:100], '')
+        self.assertIn('its XML is broken', self.log.output)

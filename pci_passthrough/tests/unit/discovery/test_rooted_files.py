@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+import pathlib
+
+import fixtures
+import testtools
+
+from pci_passthrough.discovery import rooted_files
+
+
+class RootedFilesTestCase(testtools.TestCase):
+    """Links stay inside the root."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        outside = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (outside / 'secret').write_text('outside')
+        self.root = outside / 'root'
+        (self.root / 'a/b').mkdir(parents=True)
+        (self.root / 'a/b/file').write_text('inside')
+        (self.root / 'secret').write_text('the root has its own')
+        self.outside = outside
+        self.files = rooted_files.RootedFiles(str(self.root))
+
+    def _link(self, name: str, target: object) -> None:
+        os.symlink(str(target), self.root / name)
+
+    def test_relative_link(self) -> None:
+        self._link('a/link', '../a/b')
+        self.assertEqual('a/b/file', self.files.resolve('a/link/file'))
+        self.assertEqual('inside', self.files.read('a/link/file'))
+
+    def test_absolute_link_starts_at_the_root(self) -> None:
+        self._link('a/link', '/secret')
+        self.assertEqual('the root has its own', self.files.read('a/link'))
+
+    def test_absolute_link_to_the_outside_is_missing(self) -> None:
+        self._link('link', self.outside / 'secret')
+        self.assertRaises(FileNotFoundError, self.files.read, 'link')
+        self.assertIsNone(self.files.read_if_there('link'))
+
+    def test_dots_stop_at_the_root(self) -> None:
+        self._link('a/link', '../../../../secret')
+        self.assertEqual('the root has its own', self.files.read('a/link'))
+        self.assertEqual('secret', self.files.resolve('../../secret'))
+
+    def test_link_in_the_middle(self) -> None:
+        self._link('a/up', '..')
+        self._link('a/b/far', '/a/up/a')
+        self.assertEqual('a/b/file', self.files.resolve('a/b/far/b/file'))
+
+    def test_circle(self) -> None:
+        self._link('one', 'two')
+        self._link('two', 'one')
+        self.assertRaises(OSError, self.files.resolve, 'one')
+        self.assertRaises(OSError, self.files.resolve_if_there, 'one')
+
+    def test_missing(self) -> None:
+        self.assertEqual([], self.files.names('nowhere'))
+        self.assertIsNone(self.files.resolve_if_there('a/nowhere'))
+        self.assertEqual(['b'], self.files.names('a'))
