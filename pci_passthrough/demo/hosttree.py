@@ -146,15 +146,24 @@ def _blocks(host: inventory.Host) -> list[inventory.BlockDevice]:
     return [part for disk in disks for part in (disk, *disk.partitions)]
 
 
+def udev_records(host: inventory.Host) -> Tree:
+    """What udev found on each disk and partition, also that it is empty."""
+    tree = Tree()
+    for block in _blocks(host):
+        record = ['I:1000000']
+        if block.file_system:
+            record.append(f'E:ID_FS_TYPE={block.file_system}')
+        tree.file(
+            f'run/udev/data/b{block.major}:{block.minor}', '\n'.join(record)
+        )
+    return tree
+
+
 def _storage_facts(tree: Tree, host: inventory.Host) -> None:
     mounts = ['23 1 0:22 / /proc rw,relatime shared:1 - proc proc rw']
     swaps = ['Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority']
     for block in _blocks(host):
         number = f'{block.major}:{block.minor}'
-        record = ['I:1000000', 'E:ID_MODEL=PM173X']
-        if block.file_system:
-            record.append(f'E:ID_FS_TYPE={block.file_system}')
-        tree.file(f'run/udev/data/b{number}', '\n'.join(record))
         if block.mount_point == 'swap':
             size = block.sectors // 2
             swaps.append(f'/dev/{block.name}  partition\t{size}\t0\t-2')
@@ -224,6 +233,7 @@ def _link_local(mac: str) -> str:
 def facts_tree(host: inventory.Host) -> Tree:
     """``/proc`` and ``/run`` of a host: what it uses its devices for."""
     tree = Tree()
+    tree.update(udev_records(host))
     _storage_facts(tree, host)
     _network_facts(tree, host)
     return tree

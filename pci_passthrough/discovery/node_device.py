@@ -24,6 +24,10 @@ LOG = log.getLogger(__name__)
 #: PCI base class of all bridges (PCI-SIG "PCI Code and ID Assignment").
 BRIDGE_CLASS = '06'
 
+#: "Other bridge device": also what NVIDIA's NVSwitches are, which guests
+#: with several GPUs of one board need. They have no bridge's header.
+_OTHER_BRIDGE = '0680'
+
 #: ``-1`` (unknown) as libvirt prints it, having read it as unsigned.
 _UNKNOWN_SPEED = 0xFFFFFFFF
 
@@ -122,11 +126,13 @@ def _device(
     :raises ValueError: something in it has a form that it cannot have.
     """
     pci_class = _hex(_text(capability, 'class'), 6)
-    if pci_class.startswith(BRIDGE_CLASS):
-        return None
     functions = {
         child.get('type'): child for child in capability.iterfind('capability')
     }
+    if pci_class.startswith(BRIDGE_CLASS) and (
+        not pci_class.startswith(_OTHER_BRIDGE) or 'pci-bridge' in functions
+    ):
+        return None
     parent_addr = _physical_function(functions.get('phys_function'))
     total_vfs, is_pf = _virtual_functions(functions.get('virt_functions'))
     if parent_addr is not None:

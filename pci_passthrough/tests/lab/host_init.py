@@ -23,6 +23,7 @@ import time
 import typing
 import uuid
 
+from pci_passthrough.demo import hosttree
 from pci_passthrough.demo import inventory
 
 _DEVICE_NODES = (
@@ -130,6 +131,8 @@ def _start_kernel(shape: inventory.HostShape, log: pathlib.Path) -> None:
         raise UnsupportedError(f'no FUSE: {error}') from error
     _CONTROLS.mkdir()
     log.touch()
+    host = inventory.build_host(shape)
+    hosttree.udev_records(host).write(pathlib.Path('/'))
     child = os.fork()
     if child == 0:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -140,7 +143,6 @@ def _start_kernel(shape: inventory.HostShape, log: pathlib.Path) -> None:
             from pci_passthrough.tests.lab import control_files
             from pci_passthrough.tests.lab import kernel
 
-            host = inventory.build_host(shape)
             simulated = kernel.Kernel(host, _SYS, _CONTROLS)
             control_files.serve(simulated, _CONTROLS)
         except BaseException:

@@ -122,6 +122,17 @@ class ParseListingTestCase(testtools.TestCase):
             [], node_device.parse_listing([_sample('pci_0000_20_00_0')])
         )
 
+    def test_nvswitch_is_no_bridge(self) -> None:
+        """Its class says bridge, its header does not."""
+        sample = _sample('pci_0000_62_00_0')
+        begin, end = sample.index('<class>'), sample.index('</class>')
+        switch = f'{sample[:begin]}<class>0x068000{sample[end:]}'
+        self.assertEqual('068000', self._one(switch).pci_class)
+        bridge = switch.replace(
+            '<iommuGroup', "<capability type='pci-bridge'/><iommuGroup", 1
+        )
+        self.assertEqual([], node_device.parse_listing([bridge]))
+
     def test_numa_node_unknown(self) -> None:
         sample = _sample('pci_0000_62_00_0')
         device = self._one(sample.replace("numa node='1'", "numa node='-1'"))

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure the hot paths against what the database could do at best.
+
+Each figure is a median of interleaved runs in this one process, and each
+answer is checked: a query that is fast and wrong ends the benchmark.
+"""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import os
+import random
+import statistics
+import tempfile
+import time
+from typing import Any
+
+from oslo_utils import uuidutils
+import prettytable
+import sqlalchemy as sa
+
+from pci_passthrough import claims
+from pci_passthrough import matching
+from pci_passthrough import objects
+from pci_passthrough.specs import pci_flavor as pci_flavor_spec
+from pci_passthrough.store import claims as store_claims
+from pci_passthrough.store import database
+from pci_passthrough.store import models
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pools
+from pci_passthrough.store import schema
+from pci_passthrough.tests.bench import cloud
+from pci_passthrough.tests.functional import servers
+
+_FOR_EVER = 10 * 86400.0
+_ROUNDS = 9
+
+Rows = list[tuple[str, str, float, float]]
+
+
+def medians(
+    runs: dict[str, Callable[[], Any]], rounds: int = _ROUNDS
+) -> dict[str, float]:
+    """Run callables in turn, once to warm up; return milliseconds."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for round_number in range(rounds + 1):
+        for name, run in runs.items():
+            begin = time.perf_counter()
+            run()
+            if round_number:
+                times[name].append((time.perf_counter() - begin) * 1000)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def _request(name: str, count: int) -> objects.PciRequest:
+    return objects.PciRequest(
+        request_id=uuidutils.generate_uuid(),
+        count=count,
+        pci_flavors=[name],
+        numa_policy=None,
+    )
+
+
+class Benchmark:
+    """One database with a cloud in it."""
+
+    def __init__(self, url: str, hosts: int, candidates: int) -> None:
+        self.db = database.Database(url)
+        schema.sync(self.db)
+        cloud.fill(self.db, hosts)
+        self._analyze()
+        self.catalog = pool_keys.Catalog()
+        for name, match in (
+            ('gpu', {'vendor_id': '10de', 'product_id': '2330'}),
+            ('vf', {'dev_type': 'type-VF', 'e.physical_network': 'physnet1'}),
+            ('disk', {'class': 'storage'}),
+        ):
+            pci_flavors.create(self.db, name, None, match=[match])
+        numbers = random.Random(7).sample(range(hosts), candidates)
+        self.hosts = {cloud.host_name(number) for number in numbers}
+
+    def run(self) -> Rows:
+        """Measure everything; return (what, against what, ms, ratio)."""
+        return [*self._pools('gpu'), *self._pools('vf'), *self._claims()]
+
+    def _analyze(self) -> None:
+        statement = {
+            'mysql': 'ANALYZE TABLE pci_devices, compute_nodes',
+            'mariadb': 'ANALYZE TABLE pci_devices, compute_nodes',
+            'postgresql': 'VACUUM ANALYZE pci_devices',
+        }.get(self.db.engine.dialect.name, 'ANALYZE')
+        with self.db.read() as connection:
+            connection.exec_driver_sql(statement)
+
+    def _pools(self, name: str) -> Rows:
+        """Pools of one PCI flavor on the candidate hosts."""
+        demands = pci_flavors.demands(
+            self.db, self.catalog, [_request(name, 1)]
+        )
+        key_ids = demands[0].alternatives[0].key_ids
+
+        def query() -> dict[str, int]:
+            with self.db.read() as connection:
+                found = pools.supply(
+                    connection, self.catalog, key_ids, _FOR_EVER, self.hosts
+                )
+            return {host: s.total(key_ids) for host, s in found.items()}
+
+        def decide() -> int:
+            fresh = pci_flavors.demands(
+                self.db, self.catalog, [_request(name, 2)]
+            )
+            with self.db.read() as connection:
+                found = pools.supply(
+                    connection, self.catalog, key_ids, _FOR_EVER, self.hosts
+                )
+            get_key = self.catalog.__getitem__
+            return sum(
+                claims.decide(supply, fresh, get_key) is not None
+                for supply in found.values()
+            )
+
+        answer = query()
+        if answer != self._count_in_python(key_ids):
+            raise SystemExit(f'{name}: the pool query is wrong')
+        able = sum(count >= 2 for count in answer.values())
+        if decide() != able:
+            raise SystemExit(f'{name}: the decision is wrong')
+        bare = self._statement(key_ids, naive=False)
+        naive = self._statement(key_ids, naive=True)
+        ms = medians(
+            {'query': query, 'bare': bare, 'naive': naive, 'decide': decide}
+        )
+        what = f'pools of {name}, {len(self.hosts)} hosts'
+        return [
+            (what, 'bare COUNT(*) over the free devices', ms['query'],
+             ms['query'] / ms['bare']),
+            (what, 'naive GROUP BY of all hosts (higher: better)',
+             ms['query'], ms['naive'] / ms['query']),
+            (f'whole decision: 2 x {name}', 'its pool query', ms['decide'],
+             ms['decide'] / ms['query']),
+        ]  # fmt: skip
+
+    def _statement(
+        self, key_ids: frozenset[int], *, naive: bool
+    ) -> Callable[[], Any]:
+        devices, keys = models.pci_devices, models.pool_keys
+        if naive:
+            statement = (
+                sa.select(
+                    devices.c.compute_node_id,
+                    keys.c.vendor_id,
+                    keys.c.product_id,
+                    keys.c.numa_node,
+                    keys.c.extra_info,
+                    sa.func.count(),
+                )
+                .join(keys, keys.c.id == devices.c.pool_key_id)
+                .where(devices.c.status == 'available')
+                .group_by(*_naive_columns())
+            )
+        else:
+            statement = sa.select(sa.func.count()).where(
+                devices.c.free_key.in_(sorted(key_ids))
+            )
+
+        def run() -> Any:
+            with self.db.read() as connection:
+                return connection.execute(statement).all()
+
+        return run
+
+    def _count_in_python(self, key_ids: frozenset[int]) -> dict[str, int]:
+        """Count the slow way: every row, one by one."""
+        devices, nodes = models.pci_devices, models.compute_nodes
+        statement = sa.select(
+            nodes.c.host,
+            devices.c.address,
+            devices.c.parent_addr,
+            devices.c.pool_key_id,
+            devices.c.status,
+        ).join(nodes, nodes.c.id == devices.c.compute_node_id)
+        with self.db.read() as connection:
+            rows = connection.execute(statement).tuples().all()
+        held = {
+            (host, address)
+            for host, address, _, _, status in rows
+            if status != 'available'
+        }
+        counts: dict[str, int] = {}
+        for host, address, parent, key_id, _ in rows:
+            if (
+                host in self.hosts
+                and key_id in key_ids
+                and (host, address) not in held
+                and (host, parent) not in held
+            ):
+                counts[host] = counts.get(host, 0) + 1
+        return counts
+
+    def _claims(self) -> Rows:
+        """A claim of four devices against an UPDATE of four rows."""
+        policy = store_claims.Policy(_FOR_EVER)
+        names = sorted(self.hosts)
+        turns = iter(range(10**6))
+        devices = models.pci_devices
+        with self.db.read() as connection:
+            ids = list(
+                connection.execute(
+                    sa.select(devices.c.id).limit(2000)
+                ).scalars()
+            )
+
+        def claim() -> None:
+            instance = uuidutils.generate_uuid()
+            host = names[next(turns) % len(names)]
+            held = store_claims.claim(
+                self.db, self.catalog, policy, host, instance,
+                [_request('disk', 4)], 'bench',
+            )  # fmt: skip
+            if len({device.uuid for device in held}) != 4:
+                raise SystemExit('the claim is wrong')
+
+        def update() -> None:
+            four = random.Random(next(turns)).sample(ids, 4)
+            with self.db.write() as connection:
+                connection.execute(
+                    devices.update()
+                    .where(devices.c.id.in_(four))
+                    .values(updated_at=database.now())
+                )
+
+        ms = medians({'claim': claim, 'update': update}, rounds=60)
+        return [
+            ('claim of 4 devices', 'bare UPDATE of 4 rows', ms['claim'],
+             ms['claim'] / ms['update']),
+        ]  # fmt: skip
+
+
+def _naive_columns() -> list[sa.ColumnElement[Any]]:
+    keys = models.pool_keys
+    return [
+        models.pci_devices.c.compute_node_id,
+        keys.c.vendor_id,
+        keys.c.product_id,
+        keys.c.numa_node,
+        keys.c.extra_info,
+    ]
+
+
+def match_expressions() -> Rows:
+    """Match 200 PCI flavors against 500 pool keys."""
+    rng = random.Random(3)
+    keys = {
+        number + 1: objects.PoolKey(
+            vendor_id=rng.choice(('8086', '10de', '15b3', '144d')),
+            product_id=f'{rng.randrange(40):04x}',
+            subsystem_vendor_id=None,
+            subsystem_id=None,
+            pci_class=rng.choice(('020000', '030200', '010802')),
+            dev_type=rng.choice(('type-PCI', 'type-VF', 'type-PF')),
+            driver=None,
+            numa_node=rng.randrange(2),
+            extra_info=(('group', f'g{rng.randrange(30)}'),),
+        )
+        for number in range(500)
+    }
+    expressions = [
+        pci_flavor_spec.MatchExpression.parse(
+            [{'product_id': f'{n % 40:04x}', 'e.group': f'g{n % 30}'}]
+        )
+        for n in range(200)
+    ]
+
+    def cold() -> matching.PoolIndex:
+        index = matching.PoolIndex()
+        index.add(keys)
+        for expression in expressions:
+            index.matching(expression)
+        return index
+
+    warm_index = cold()
+
+    def fill() -> None:
+        matching.PoolIndex().add(keys)
+
+    def warm() -> None:
+        for expression in expressions:
+            warm_index.matching(expression)
+
+    ms = medians({'cold': cold, 'fill': fill, 'warm': warm})
+    matched = ms['cold'] - ms['fill']
+    return [('match 200 PCI flavors x 500 keys, cold', 'warm', matched,
+             matched / ms['warm'])]  # fmt: skip
+
+
+@contextlib.contextmanager
+def _url(name: str) -> Iterator[str]:
+    if name == 'sqlite':
+        with tempfile.TemporaryDirectory() as folder:
+            yield f'sqlite:///{os.path.join(folder, "bench.sqlite")}'
+        return
+    kind = {'mariadb': servers.MariaDB, 'postgresql': servers.PostgreSQL}[name]
+    with kind() as server:
+        yield server.create_database()
+
+
+def main() -> None:
+    """Run and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--hosts', type=int, default=2000)
+    parser.add_argument('--candidates', type=int, default=1000)
+    parser.add_argument('--databases', default='sqlite,mariadb,postgresql')
+    args = parser.parse_args()
+    _print('in this process', match_expressions())
+    for name in args.databases.split(','):
+        with _url(name) as url:
+            bench = Benchmark(url, args.hosts, args.candidates)
+            rows = bench.run()
+            bench.db.close()
+        devices = args.hosts * cloud.DEVICES_PER_HOST
+        _print(f'{name}: {devices} devices on {args.hosts} hosts', rows)
+
+
+def _print(title: str, rows: Rows) -> None:
+    table = prettytable.PrettyTable(
+        ['what', 'against', 'median ms', 'ratio'], title=title, align='l'
+    )
+    for what, against, ms, ratio in rows:
+        table.add_row([what, against, f'{ms:.2f}', f'{ratio:.2f}'])
+    print(table, flush=True)
+
+
+if __name__ == '__main__':
+    main()
