@@ -16,6 +16,9 @@ PACK = 'pack'
 SPREAD = 'spread'
 VF_PLACEMENTS = (PACK, SPREAD)
 
+#: What families alike have in common, see ``Family.pf`` and ``Family.vfs``.
+_Shape = tuple[int, tuple[tuple[int, int], ...]]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
@@ -42,9 +45,7 @@ def supply_of(candidates: Iterable[Candidate]) -> supply_mod.Supply:
     """Count candidates of one host by pool key and family."""
     grouped = _by_family(candidates)
     free: collections.Counter[int] = collections.Counter()
-    alike: collections.Counter[tuple[int, tuple[tuple[int, int], ...]]] = (
-        collections.Counter()
-    )
+    alike: collections.Counter[_Shape] = collections.Counter()
     for members in grouped.values():
         shape = _family_shape(members)
         if shape is None:
@@ -67,7 +68,9 @@ def choose(
 ) -> dict[str, list[Candidate]]:
     """Pick devices for a decision made on ``supply_of(candidates)``.
 
-    :param candidates: the host's devices that can be given away.
+    :param candidates: the host's devices that can be given away. Physical
+        functions which are not among them are not kept whole, so they should
+        be there even if no request asks for them.
     :param supply: what the decision was made on.
     :param decision: how many devices of each pool each request gets.
     :param held_vfs: PF address to number of its virtual functions that are
@@ -75,13 +78,16 @@ def choose(
     :param vf_placement: one of ``VF_PLACEMENTS``.
     :returns: request id to devices.
     """
-    opened = _families_to_open(candidates, supply, decision)
-    whole = {c.pf_address for c in candidates if c.is_pf} - opened
+    families = _by_family(candidates)
+    opened = _families_to_open(families, supply, decision)
     left = [
         candidate
-        for candidate in candidates
-        if _usable(candidate, opened, candidates)
+        for address, members in families.items()
+        for candidate in members
+        if _family_shape(members) is None
+        or candidate.is_pf == (address in opened)
     ]
+    whole = {c.pf_address for c in candidates if c.is_pf} - opened
     used = collections.Counter(held_vfs)
     chosen: dict[str, list[Candidate]] = {}
     for pick in decision.picks:
@@ -129,7 +135,7 @@ def _by_family(
 
 def _family_shape(
     members: Sequence[Candidate],
-) -> tuple[int, tuple[tuple[int, int], ...]] | None:
+) -> _Shape | None:
     """Return (PF's key, VFs by key), or None if there is nothing to choose.
 
     Nothing to choose: a device alone, or virtual functions whose physical
@@ -143,33 +149,22 @@ def _family_shape(
 
 
 def _families_to_open(
-    candidates: Iterable[Candidate],
+    families: Mapping[str, Sequence[Candidate]],
     supply: supply_mod.Supply,
     decision: decision_mod.Decision,
 ) -> set[str | None]:
-    """Return the addresses of physical functions that go as a whole."""
-    left = dict(zip(supply.families, decision.opened, strict=True))
-    opened: set[str | None] = set()
-    for address, members in sorted(_by_family(candidates).items()):
-        shape = _family_shape(members)
-        for family, count in left.items():
-            if count and (family.pf, family.vfs) == shape:
-                left[family] -= 1
-                opened.add(address)
-    return opened
+    """Return the addresses of physical functions that go as a whole.
 
-
-def _usable(
-    candidate: Candidate,
-    opened: set[str | None],
-    candidates: Sequence[Candidate],
-) -> bool:
-    """Whether the decision leaves this candidate in the game."""
-    if candidate.pf_address is None:
-        return True
-    if candidate.is_pf:
-        return candidate.pf_address in opened or all(
-            other.is_pf or other.pf_address != candidate.pf_address
-            for other in candidates
-        )
-    return candidate.pf_address not in opened
+    Among families alike the least featured physical function goes first.
+    """
+    by_shape: dict[_Shape | None, list[tuple[int, str]]] = (
+        collections.defaultdict(list)
+    )
+    for address, members in families.items():
+        features = min((m.features for m in members if m.is_pf), default=0)
+        by_shape[_family_shape(members)].append((features, address))
+    return {
+        address
+        for family, count in zip(supply.families, decision.opened, strict=True)
+        for _, address in sorted(by_shape[family.pf, family.vfs])[:count]
+    }

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.claims import assignment
+from pci_passthrough.claims import opening
 from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
-
-#: More than the ranks of all pools of a host can sum up to.
-_NUMA_PENALTY = 1_000_000
 
 #: Least featured first: a VF is the cheapest thing to give away, and a PF
 #: that could still be split into VFs the dearest.
@@ -22,6 +21,12 @@ _DEV_TYPE_RANK = {
     fields.DevType.STANDARD: 2,
     fields.DevType.SRIOV_PF: 3,
 }
+
+#: The costs of devices for a demand, by pool.
+_Costs = Mapping[assignment.Pool, int]
+
+#: For each demand, pool to number of devices; what families were opened.
+_Served = tuple[list[dict[assignment.Pool, int]], tuple[int, ...]]
 
 GetKey = Callable[[int], objects.PoolKey]
 
@@ -46,12 +51,21 @@ class Alternative:
 class Demand:
     """A request with its PCI flavors resolved.
 
+    :ivar count: at least one.
     :ivar alternatives: in order of preference; one serves the whole request.
+    :raises exception.InvalidRequest: it asks for nothing.
     """
 
     request_id: str
     count: int
     alternatives: tuple[Alternative, ...]
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not self.alternatives:
+            names = '|'.join(one.name for one in self.alternatives)
+            raise exception.InvalidRequest(
+                f'{names}:{self.count}', 'asks for no device'
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,13 +102,16 @@ def decide(
     """Serve all demands of one instance from one host's free devices.
 
     Preferences are lexicographic: the first demand gets its best alternative
-    that still leaves a way to serve the others. Among the pools of the
-    alternatives, those near the instance's NUMA nodes go first, then the
-    least featured.
+    that still leaves a way to serve the others. With the alternatives
+    settled, as few physical functions as possible are given away whole
+    instead of their virtual functions. Among the pools then, those near the
+    instance's NUMA nodes go first, then the least featured, and virtual
+    functions of a physical function that is still whole after the others.
 
     :param supply: what the host could give away.
     :param demands: the instance's requests.
-    :param get_key: pool key id to pool key.
+    :param get_key: pool key id to pool key; asked only for keys of the
+        demands.
     :param numa: where the instance is on the host; None: no NUMA topology,
         then no policy excludes anything, as in Nova.
     :returns: None if the host cannot serve them all together.
@@ -107,7 +124,9 @@ def decide(
         for demand in demands
     ):
         return None
-    return _search(supply, demands, [], _Costs(get_key, numa))
+    return _search(
+        supply, demands, _all_costs(supply, demands, get_key, numa), ()
+    )
 
 
 def numa_penalty(
@@ -117,9 +136,10 @@ def numa_penalty(
 
     The policies are Nova's (``nova.pci.stats``): ``required`` wants one of
     the instance's nodes, ``legacy`` also takes devices that have no node,
-    ``preferred`` takes any, ``socket`` wants the same socket.
+    ``preferred`` takes any, ``socket`` wants the same socket. An instance
+    without NUMA nodes is near everything.
     """
-    if numa is None or key.numa_node in numa.nodes:
+    if numa is None or not numa.nodes or key.numa_node in numa.nodes:
         return 0
     if policy == fields.NumaPolicy.SOCKET:
         return 1 if key.numa_node in numa.socket_nodes else None
@@ -130,88 +150,141 @@ def numa_penalty(
     return 2 if policy == fields.NumaPolicy.PREFERRED else None
 
 
-class _Costs:
-    """The cost of a device from a pool, for each alternative."""
+def _all_costs(
+    supply: supply_mod.Supply,
+    demands: Sequence[Demand],
+    get_key: GetKey,
+    numa: objects.NumaAffinity | None,
+) -> list[list[_Costs]]:
+    """Return the costs for each demand and alternative."""
+    there = supply.pools()
+    alternatives = {a for demand in demands for a in demand.alternatives}
+    wanted = frozenset().union(*(a.key_ids for a in alternatives))
+    ranked = sorted(
+        (pool for pool in there if pool[0] in wanted),
+        key=lambda pool: _featured(get_key(pool[0]), pool),
+    )
+    # One step of distance outweighs the ranks of all devices.
+    step = len(ranked) * sum(demand.count for demand in demands) + 1
 
-    def __init__(
-        self, get_key: GetKey, numa: objects.NumaAffinity | None
-    ) -> None:
-        self._get_key = get_key
-        self._numa = numa
+    def costs_of(alternative: Alternative) -> _Costs:
+        costs = {}
+        for rank, pool in enumerate(ranked):
+            if pool[0] in alternative.key_ids:
+                key = get_key(pool[0])
+                penalty = numa_penalty(key, alternative.numa_policy, numa)
+                if penalty is not None:
+                    costs[pool] = penalty * step + rank
+        return costs
 
-    def of(
-        self, alternative: Alternative, capacity: Mapping[int, int]
-    ) -> dict[int, int]:
-        usable = {
-            key_id: penalty
-            for key_id in alternative.key_ids
-            if capacity.get(key_id)
-            and (
-                penalty := numa_penalty(
-                    self._get_key(key_id), alternative.numa_policy, self._numa
-                )
-            )
-            is not None
-        }
-        ranked = sorted(
-            (key_id for key_id in capacity if capacity[key_id]),
-            key=self._featured,
-        )
-        rank = {key_id: place for place, key_id in enumerate(ranked)}
-        return {
-            key_id: penalty * _NUMA_PENALTY + rank[key_id]
-            for key_id, penalty in usable.items()
-        }
+    found = {a: costs_of(a) for a in alternatives}
+    return [[found[a] for a in demand.alternatives] for demand in demands]
 
-    def _featured(self, key_id: int) -> tuple[int, int, int]:
-        key = self._get_key(key_id)
-        return (_DEV_TYPE_RANK[key.dev_type], len(key.extra_info), key_id)
+
+def _featured(
+    key: objects.PoolKey, pool: assignment.Pool
+) -> tuple[int, bool, int, int]:
+    key_id, in_whole_pf = pool
+    rank = _DEV_TYPE_RANK[key.dev_type]
+    return (rank, in_whole_pf, len(key.extra_info), key_id)
 
 
 def _search(
     supply: supply_mod.Supply,
     demands: Sequence[Demand],
-    chosen: list[Alternative],
-    costs: _Costs,
+    costs: Sequence[Sequence[_Costs]],
+    chosen: tuple[int, ...],
 ) -> Decision | None:
     """Try the alternatives depth first, best first, with a look ahead.
 
-    A prefix of alternatives which cannot be served cuts its whole branch.
+    A demand that is not settled may use the pools of all its alternatives;
+    if even that does not help, the whole branch is cut.
+
+    :param chosen: indices of the alternatives that are settled.
     """
-    decision = None
-    if chosen:
-        decision = _serve(supply, demands[: len(chosen)], chosen, costs)
-        if decision is None or len(chosen) == len(demands):
-            return decision
-    elif not demands:
-        return Decision((), (0,) * len(supply.families))
-    for alternative in demands[len(chosen)].alternatives:
-        decision = _search(supply, demands, [*chosen, alternative], costs)
+    served = _serve(
+        supply,
+        [
+            (
+                demand.count,
+                costs[i][chosen[i]] if i < len(chosen) else _any_of(costs[i]),
+            )
+            for i, demand in enumerate(demands)
+        ],
+    )
+    if served is None:
+        return None
+    if all(len(demand.alternatives) == 1 for demand in demands[len(chosen) :]):
+        return _decision(demands, chosen, served)
+    first = _first_to_try(demands, chosen)
+    for index in range(first, len(demands[len(chosen)].alternatives)):
+        decision = _search(supply, demands, costs, (*chosen, index))
         if decision is not None:
             return decision
     return None
 
 
+def _any_of(costs: Sequence[_Costs]) -> _Costs:
+    """Return the costs of a demand that any of its alternatives serves."""
+    if len(costs) == 1:
+        return costs[0]
+    return {
+        pool: cost for one in reversed(costs) for pool, cost in one.items()
+    }
+
+
+def _first_to_try(demands: Sequence[Demand], chosen: Sequence[int]) -> int:
+    """Return the first alternative of the next demand that is worth a try.
+
+    Two demands for the same could change places, so the later one never has
+    to be better off.
+    """
+    demand = demands[len(chosen)]
+    same = [
+        index
+        for earlier, index in zip(demands, chosen, strict=False)
+        if earlier.count == demand.count
+        and earlier.alternatives == demand.alternatives
+    ]
+    return same[-1] if same else 0
+
+
 def _serve(
-    supply: supply_mod.Supply,
-    demands: Sequence[Demand],
-    chosen: Sequence[Alternative],
-    costs: _Costs,
-) -> Decision | None:
-    """Serve demands by one alternative each, or say that it is impossible."""
-    wanted = frozenset().union(*(a.key_ids for a in chosen))
-    most_pfs = sum(demand.count for demand in demands)
-    for capacity, opened in supply.capacities(wanted, most_pfs):
-        pools = assignment.assign(
-            [
-                (demand.count, costs.of(alternative, capacity))
-                for demand, alternative in zip(demands, chosen, strict=True)
-            ],
-            capacity,
-        )
-        if pools is not None:
-            return Decision(
-                tuple(map(Pick, demands, chosen, pools)),
-                opened,
-            )
-    return None
+    supply: supply_mod.Supply, needs: Sequence[assignment.Need]
+) -> _Served | None:
+    """Serve needs, or say that it is impossible.
+
+    Which families to open is first decided as if each need stood alone. If
+    some together then lack devices, that is one more requirement.
+    """
+    requirements = [
+        assignment.Requirement(frozenset(k for k, _ in costs), count)
+        for count, costs in needs
+    ]
+    prices: dict[int, int] = {}
+    for family in supply.families:
+        pf = (family.pf, False)
+        asked = [costs[pf] for _, costs in needs if pf in costs]
+        prices[family.pf] = min(asked, default=0)
+    while True:
+        opened = opening.fewest(supply, requirements, prices)
+        if opened is None:
+            return None
+        served = assignment.assign(needs, supply.capacity(opened))
+        if isinstance(served, list):
+            return served, opened
+        requirements.append(served)
+
+
+def _decision(
+    demands: Sequence[Demand], chosen: Sequence[int], served: _Served
+) -> Decision:
+    given, opened = served
+    picks = []
+    for i, (demand, pools) in enumerate(zip(demands, given, strict=True)):
+        counts: dict[int, int] = {}
+        for (key_id, _), count in pools.items():
+            counts[key_id] = counts.get(key_id, 0) + count
+        index = chosen[i] if i < len(chosen) else 0
+        picks.append(Pick(demand, demand.alternatives[index], counts))
+    return Decision(tuple(picks), opened)

@@ -10,6 +10,9 @@ import dataclasses
 from pci_passthrough import objects
 from pci_passthrough.claims import decision as decision_mod
 from pci_passthrough.claims import supply as supply_mod
+from pci_passthrough.objects import fields
+
+_C = fields.RefusalCondition
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,18 +41,45 @@ def explain(
 ) -> list[objects.RefusalReason]:
     """Return, for each demand and alternative, the condition that failed.
 
-    Only demands that cannot be served even alone are named; if there is
-    none, all are, with the condition ``shared``.
+    Demands that cannot be served even alone are named. If there is none,
+    those are which get into each other's way, as few of them as explain it,
+    with the condition ``shared``.
+
+    :param host: its name.
+    :param demands: what ``decide`` refused.
+    :param supply: from what it was refused.
+    :param totals: all devices of the host.
+    :param get_key: pool key id to pool key.
+    :param numa: as in ``decide``.
     """
     by_key = {total.key_id: total for total in totals}
-    reasons = [
-        _first_failure(host, demand, alternative, supply, by_key, get_key, numa)
+    guilty = [
+        demand
         for demand in demands
+        if decision_mod.decide(supply, [demand], get_key, numa) is None
+    ]
+    return [
+        _first_failure(
+            host, demand, alternative, supply, by_key, get_key, numa
+        )
+        for demand in guilty or _rivals(demands, supply, get_key, numa)
         for alternative in demand.alternatives
     ]
-    alone = {r.request_id for r in reasons if r.condition == 'shared'}
-    guilty = [r for r in reasons if r.request_id not in alone]
-    return guilty or reasons
+
+
+def _rivals(
+    demands: Sequence[decision_mod.Demand],
+    supply: supply_mod.Supply,
+    get_key: decision_mod.GetKey,
+    numa: objects.NumaAffinity | None,
+) -> list[decision_mod.Demand]:
+    """Leave out demands without which the others fail all the same."""
+    rivals = list(demands)
+    for demand in demands:
+        others = [one for one in rivals if one is not demand]
+        if decision_mod.decide(supply, others, get_key, numa) is None:
+            rivals = others
+    return rivals
 
 
 def summarize(reasons: Iterable[objects.RefusalReason]) -> str:
@@ -68,13 +98,13 @@ def summarize(reasons: Iterable[objects.RefusalReason]) -> str:
 def _phrase(reason: objects.RefusalReason) -> str:
     name = reason.pci_flavor
     return {
-        'no_match': f'no device matches {name}',
-        'all_held': f'no free {name}',
-        'too_few': f'{reason.left} free {name}, {reason.needed} needed',
-        'numa': f'{reason.left} {name} near the instance (NUMA), '
+        _C.NO_MATCH: f'no device matches {name}',
+        _C.ALL_HELD: f'no free {name}',
+        _C.TOO_FEW: f'{reason.left} free {name}, {reason.needed} needed',
+        _C.NUMA: f'{reason.left} {name} near the instance (NUMA), '
         f'{reason.needed} needed',
-        'shared': f'{name} is needed for other requests of the instance',
-        'host_down': 'has not reported for too long',
+        _C.SHARED: f'{name} is needed for other requests of the instance',
+        _C.HOST_DOWN: 'has not reported for too long',
     }[str(reason.condition)]
 
 
@@ -91,22 +121,22 @@ def _first_failure(
     free = supply.total(alternative.key_ids)
     near = supply.total(
         {
-            key_id
-            for key_id in alternative.key_ids
+            total.key_id
+            for total in matched
             if decision_mod.numa_penalty(
-                get_key(key_id), alternative.numa_policy, numa
+                get_key(total.key_id), alternative.numa_policy, numa
             )
             is not None
         }
     )
     if not matched:
-        condition, left = 'no_match', 0
+        condition, left = _C.NO_MATCH, 0
     elif free < demand.count:
-        condition, left = ('too_few' if free else 'all_held'), free
+        condition, left = (_C.TOO_FEW if free else _C.ALL_HELD), free
     elif near < demand.count:
-        condition, left = 'numa', near
+        condition, left = _C.NUMA, near
     else:
-        condition, left = 'shared', near
+        condition, left = _C.SHARED, near
     return objects.RefusalReason(
         host=host,
         request_id=demand.request_id,
@@ -122,7 +152,6 @@ def _first_failure(
 
 def _describe(key: objects.PoolKey, total: PoolTotal) -> str:
     node = '-' if key.numa_node is None else key.numa_node
+    what = f'{key.vendor_id}:{key.product_id} {key.dev_type} NUMA {node}'
     states = ', '.join(f'{n} {s}' for s, n in sorted(total.states.items()))
-    return (
-        f'{key.vendor_id}:{key.product_id} {key.dev_type} NUMA {node}: {states}'
-    )
+    return f'{what}: {states}'

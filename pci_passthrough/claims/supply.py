@@ -2,10 +2,12 @@
 """What a host could give away now, as numbers by pool key."""
 
 from collections.abc import Collection
-from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
+from collections.abc import Set
 import dataclasses
-import itertools
+
+from pci_passthrough.claims import assignment
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class Family:
     #: how many such families the host has
     members: int
 
+    def vfs_of(self, key_ids: Collection[int]) -> int:
+        """Count the virtual functions of some keys that one member has."""
+        return sum(count for key_id, count in self.vfs if key_id in key_ids)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Supply:
@@ -36,50 +42,37 @@ class Supply:
     free: Mapping[int, int]
     families: tuple[Family, ...] = ()
 
-    def capacities(
-        self, wanted: Collection[int], most_pfs: int
-    ) -> Iterator[tuple[dict[int, int], tuple[int, ...]]]:
-        """Yield every way to open families, fewest whole PFs first.
+    def pools(self) -> Set[assignment.Pool]:
+        """Return all pools that are there, however families are opened."""
+        return (
+            {(key_id, False) for key_id, count in self.free.items() if count}
+            | {(family.pf, False) for family in self.families}
+            | {(k, True) for family in self.families for k, _ in family.vfs}
+        )
 
-        :param wanted: pool key ids which any request could use.
-        :param most_pfs: no use in giving away more whole PFs than this.
-        :returns: pairs of (free devices by pool key id, number of opened
-            members of each family).
+    def capacity(self, opened: Sequence[int]) -> Mapping[assignment.Pool, int]:
+        """Count devices by pool.
+
+        :param opened: how many members of each family go as whole physical
+            functions; the others are there for their virtual functions.
         """
-        choices = [
-            range(min(family.members, most_pfs) + 1)
-            if family.pf in wanted
-            else range(1)
-            for family in self.families
-        ]
-        for opened in sorted(
-            (
-                opened
-                for opened in itertools.product(*choices)
-                if sum(opened) <= most_pfs
-            ),
-            key=sum,
-        ):
-            yield self._capacity(opened), opened
+        capacity = {(key_id, False): n for key_id, n in self.free.items()}
+        for family, as_pf in zip(self.families, opened, strict=True):
+            pf = (family.pf, False)
+            capacity[pf] = capacity.get(pf, 0) + as_pf
+            for key_id, count in family.vfs:
+                vf = (key_id, True)
+                vfs = (family.members - as_pf) * count
+                capacity[vf] = capacity.get(vf, 0) + vfs
+        return capacity
 
     def total(self, key_ids: Collection[int]) -> int:
-        """Count free devices of some keys, each family's both ways."""
-        count = sum(self.free.get(key_id, 0) for key_id in key_ids)
-        for family in self.families:
-            count += family.members * (family.pf in key_ids)
-            count += sum(
-                family.members * n
-                for key_id, n in family.vfs
-                if key_id in key_ids
-            )
-        return count
+        """Return how many devices of some keys can be given away at most.
 
-    def _capacity(self, opened: tuple[int, ...]) -> dict[int, int]:
-        capacity = dict(self.free)
-        for family, as_pf in zip(self.families, opened, strict=True):
-            capacity[family.pf] = capacity.get(family.pf, 0) + as_pf
-            for key_id, count in family.vfs:
-                capacity[key_id] = (
-                    capacity.get(key_id, 0) + (family.members - as_pf) * count
-                )
-        return capacity
+        Of each family either the physical function counts or its virtual
+        functions, whichever are more.
+        """
+        return sum(self.free.get(key_id, 0) for key_id in key_ids) + sum(
+            family.members * max(family.pf in key_ids, family.vfs_of(key_ids))
+            for family in self.families
+        )

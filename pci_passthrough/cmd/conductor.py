@@ -8,10 +8,13 @@ from oslo_log import log as logging
 from oslo_service import service
 
 from pci_passthrough import conf as conf_module
-from pci_passthrough import exception
+from pci_passthrough import rpc
 from pci_passthrough import store
+from pci_passthrough.cmd import errors
 from pci_passthrough.services import conductor
 from pci_passthrough.store import schema
+
+PROG = 'pci-passthrough-conductor'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,20 +23,29 @@ def main(argv: list[str] | None = None) -> int:
     :returns: 0, or 1 after an error, which is on standard error.
     """
     args = sys.argv[1:] if argv is None else argv
+    conf: cfg.ConfigOpts | None = None
     try:
-        conf = conf_module.load(args, 'pci-passthrough-conductor')
+        conf = conf_module.load(args, PROG)
         logging.setup(conf, 'pci_passthrough')
-        # Here and not only in the workers, which would be started again and
-        # again.
-        database = store.Database.from_conf(conf)
-        schema.check(database)
-        database.close()
-    except (cfg.Error, exception.PciPassthroughError) as error:
-        print(f'pci-passthrough-conductor: {error}', file=sys.stderr)
-        return 1
+        rpc.check_transport(conf)
+        _check_database(conf)
+    except errors.EXPECTED as error:
+        return errors.report(PROG, error, conf)
     service.launch(
         conf,
         conductor.ConductorService(conf),
         workers=conf.conductor.workers,
     ).wait()
     return 0
+
+
+def _check_database(conf: cfg.ConfigOpts) -> None:
+    """Look at the database here and not only in the workers.
+
+    They would be started again and again.
+    """
+    database = store.Database.from_conf(conf)
+    try:
+        schema.check(database)
+    finally:
+        database.close()

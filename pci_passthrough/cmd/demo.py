@@ -11,7 +11,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import pathlib
 import shlex
-import sys
 import tempfile
 import time
 import uuid
@@ -21,12 +20,15 @@ from oslo_log import log as logging
 from pci_passthrough import conf as conf_module
 from pci_passthrough import store
 from pci_passthrough.cmd import agent as agent_cmd
+from pci_passthrough.cmd import errors
 from pci_passthrough.cmd import manage
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.store import hosts
+
+PROG = 'pci-passthrough-demo'
 
 #: What puppet would have put on each of the hosts.
 _PCI_INFORMATION = """\
@@ -41,14 +43,19 @@ pci_information = {"class": "storage", "group": "scratch"}
 """
 
 _FLAVORS = (
-    'flavor create 100g --match class=network,e.group=100g '
-    '--vnic-type direct --description "a 100 Gbit/s virtual function"',
+    'flavor create 100g --match class=network,e.group=100g --vnic-type direct',
     'flavor create whole-nic --match class=network,e.group=whole-nic',
     'flavor create bigGPU --match vendor_id=10de,product_id=2330',
-    'flavor create midGPU --match vendor_id=10de,product_id=20b5 '
-    '--numa-policy preferred',
-    'flavor create scratch --match class=storage --match e.group=scratch',
+    'flavor create midGPU --match product_id=20b5 --numa-policy preferred',
+    'flavor create scratch --match class=storage,e.group=scratch',
 )
+
+#: Columns that fit into a terminal.
+_FLAVOR_COLUMNS = "-c Name -c Match -c 'vNIC Type' -c 'NUMA Policy' -c State"
+_DEVICE_COLUMNS = (
+    '-c Host -c Address -c Type -c Vendor:Product -c State -c Instance'
+)
+_EVENT_COLUMNS = '-c At -c Action -c From -c To -c Actor'
 
 
 class DemoError(Exception):
@@ -78,24 +85,31 @@ class Demo:
 
         :raises: DemoError if it does not end as it should.
         """
+        configs = self._write_hosts()
+        say(
+            '1. On a compute host: what would it offer? The host needs some '
+            'devices itself, and keeps them.'
+        )
+        # First, for it logs to the terminal.
+        self._dry_run(configs[1])
+        say('2. On the controller: a database and a conductor.')
         self._start_conductor()
-        agents = self._start_agents()
-        say('Three hosts, which are libvirt test drivers. One of them:')
-        self._dry_run(agents[1])
-        say('The agents have reported all of it to the conductor:')
+        say('3. On each host an agent, which reports to the conductor.')
+        self._start_agents(configs)
         self._manage('host list')
-        say('The operator names what users may ask for, while it all runs:')
+        say('4. The operator names what users may ask for: PCI flavors.')
         for command in _FLAVORS:
-            self._manage(command, '-f', 'value', '-c', 'uuid')
-        self._manage('flavor list')
-        self._manage('device list --host compute-2')
-        say('Pools: devices which no request can tell apart, counted now:')
+            self._manage(f'{command} -f value -c uuid')
+        self._manage(f'flavor list {_FLAVOR_COLUMNS}')
+        say('5. Pools: devices which no request can tell apart, counted now.')
         before = self._pools()
         self._manage('pool list')
         instances = self._claim_all_gpus()
-        say('All of it goes back, and the pools are full again:')
+        say('8. Every step was written down; here for one of the GPUs:')
+        self._manage(f'device history compute-2/0000:03:00.0 {_EVENT_COLUMNS}')
+        say('9. All of it goes back, and the pools are as full as before:')
         for instance in instances:
-            self._manage(f'free {instance}', '-f', 'value')
+            self._manage(f'free {instance} -f value -c Host -c Address')
         self._manage('pool list')
         if self._pools() != before:
             raise DemoError('the pools are not what they were')
@@ -108,9 +122,7 @@ class Demo:
             service.wait()
 
     def _start_conductor(self) -> None:
-        conf = conf_module.load(
-            [f'--config-file={self._config}'], 'pci-passthrough-demo'
-        )
+        conf = conf_module.load([f'--config-file={self._config}'], PROG)
         logging.setup(conf, 'pci_passthrough')
         self._conf = conf
         self._manage('db sync')
@@ -119,8 +131,8 @@ class Demo:
         self._services.append(service)
         self._database = service.database
 
-    def _start_agents(self) -> list[pathlib.Path]:
-        """Write hosts and configurations; return when all have reported."""
+    def _write_hosts(self) -> list[pathlib.Path]:
+        """Make hosts up; return the configuration of each."""
         configs = []
         for host in inventory.demo_hosts():
             written = testdriver.write_host(host, self._folder)
@@ -135,10 +147,13 @@ class Demo:
                 f'host_root = {written.host_root}\n' + _PCI_INFORMATION
             )
             configs.append(config)
+        return configs
+
+    def _start_agents(self, configs: Sequence[pathlib.Path]) -> None:
+        """Start one for each host; return when all have reported."""
+        for config in configs:
             service = agent.AgentService(
-                conf_module.load(
-                    [f'--config-file={config}'], 'pci-passthrough-agent'
-                )
+                conf_module.load([f'--config-file={config}'], agent_cmd.PROG)
             )
             service.start()
             self._services.append(service)
@@ -146,7 +161,6 @@ class Demo:
             lambda: len(hosts.get_all(self._database, 60)) == len(configs),
             'reports of all hosts',
         )
-        return configs
 
     def _claim_all_gpus(self) -> list[str]:
         """Claim until no GPU is left; return the instances.
@@ -154,18 +168,24 @@ class Demo:
         :raises: DemoError if that never happens, or happens without a word.
         """
         say(
-            'Instances want a GPU, best a big one, and two virtual '
-            'functions each, until there is none left:'
+            '6. Each instance wants a GPU, best a big one, and beside it a '
+            'virtual function of a NIC.'
         )
-        instances = []
+        instances: list[str] = []
         for number in range(1, 20):
             instance = str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
-            request = "'bigGPU|midGPU,100g:2'"
-            command = f'claim {instance} {request} --allocate'
-            if self._manage(command, may_fail=True):
-                say('That was one too many. Who only needs a NIC is served:')
-                self._manage(f'claim {instance} 100g')
-                self._manage('device list --state allocated')
+            claim = f'claim {instance}'
+            if self._manage(
+                f"{claim} 'bigGPU|midGPU,100g' --allocate", may_fail=True
+            ):
+                say(
+                    '7. That was one too many, and each host says why. Who '
+                    'only wants a virtual function is served:'
+                )
+                self._manage(f'{claim} 100g')
+                self._manage(
+                    f'device list --state allocated {_DEVICE_COLUMNS}'
+                )
                 return [*instances, instance]
             instances.append(instance)
         raise DemoError('the GPUs did not run out')
@@ -176,16 +196,10 @@ class Demo:
         )
         return [(p.host, p.product_id, p.count, p.total) for p in pools]
 
-    def _manage(
-        self, command: str, *options: str, may_fail: bool = False
-    ) -> int:
-        show('pci-passthrough-manage ' + command)
+    def _manage(self, command: str, *, may_fail: bool = False) -> int:
+        show(f'pci-passthrough-manage {command}')
         result = manage.main(
-            [
-                f'--config-file={self._config}',
-                *shlex.split(command),
-                *options,
-            ]
+            [f'--config-file={self._config}', *shlex.split(command)]
         )
         if result and not may_fail:
             raise DemoError(f'{command!r} has failed')
@@ -231,9 +245,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         demo = Demo(pathlib.Path(path))
         try:
             demo.run()
-        except DemoError as error:
-            print(f'pci-passthrough-demo: {error}', file=sys.stderr)
-            return 1
+        except (DemoError, *errors.EXPECTED) as error:
+            return errors.report(PROG, error, None)
         finally:
             demo.stop()
     say(f'Done in {time.monotonic() - begin:.1f} seconds.')

@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 _GROUP = 'agent'
 
-_OPTS = [
+_OPTS: list[cfg.Opt] = [
     cfg.MultiStrOpt(
         'pci_information',
         default=[],
@@ -114,6 +114,9 @@ reported.
         min=1,
         help="""
 Seconds to wait for a conductor's answer before the report is repeated.
+
+The first report of a host with thousands of devices may take some seconds to
+be applied. If the time is too short, the same work is done again and again.
 """,
     ),
     cfg.IntOpt(

@@ -5,7 +5,7 @@ import socket
 
 from oslo_config import cfg
 
-_OPTS = [
+_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'host',
         default=socket.gethostname(),

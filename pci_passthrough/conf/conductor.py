@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 _GROUP = 'conductor'
 
-_OPTS = [
+_OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'host_timeout',
         default=180,

@@ -151,7 +151,8 @@ def offer(
     devnames = {device.address: device.devname for device in devices}
     offered, refused, others = [], [], []
     for device in devices:
-        parent_devname = devnames.get(device.parent_addr)
+        parent = device.parent_addr
+        parent_devname = None if parent is None else devnames.get(parent)
         entry = pci_information.find(device, parent_devname)
         if entry is None or entry.exclude:
             others.append(str(device.address))

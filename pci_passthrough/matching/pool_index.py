@@ -14,15 +14,12 @@ from pci_passthrough import objects
 from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 
-#: Match key to pool key field, where the names differ (``class`` is a word
-#: of Python).
-_FIELD = {'class': 'pci_class'}
-
 
 class PoolIndex:
     """All pool keys known to this process, arranged for matching.
 
-    Keys are only ever added: they are immutable in the database.
+    Keys are only ever added: they are immutable in the database. Not
+    thread-safe: whoever shares it between threads locks it.
     """
 
     def __init__(self) -> None:
@@ -40,7 +37,7 @@ class PoolIndex:
     def __getitem__(self, key_id: int) -> objects.PoolKey:
         return self._keys[key_id]
 
-    def __contains__(self, key_id: int) -> bool:
+    def __contains__(self, key_id: object) -> bool:
         return key_id in self._keys
 
     @property
@@ -85,7 +82,7 @@ class PoolIndex:
     def _condition_bits(self, condition: condition_spec.Condition) -> int:
         bits = self._by_condition.get(condition)
         if bits is None:
-            name = _FIELD.get(condition.key, condition.key)
+            name = condition_spec.FIELDS.get(condition.key, condition.key)
             bits = 0
             for value, holders in self._bits.get(name, {}).items():
                 if condition.accepts(value):

@@ -6,8 +6,8 @@ from pci_passthrough.objects.claim import ClaimResult
 from pci_passthrough.objects.device import PciDevice
 from pci_passthrough.objects.device import PciDeviceEvent
 from pci_passthrough.objects.pci_flavor import PciFlavor
-from pci_passthrough.objects.pool import POOL_FIELDS
 from pci_passthrough.objects.pool import PciDevicePool
+from pci_passthrough.objects.pool import POOL_FIELDS
 from pci_passthrough.objects.pool import PoolKey
 from pci_passthrough.objects.report import HostReport
 from pci_passthrough.objects.report import ReportAck

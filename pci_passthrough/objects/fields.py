@@ -6,7 +6,8 @@ without ``0x``.
 """
 
 import re
-from typing import Any, ClassVar
+from typing import Any
+from typing import ClassVar
 
 from oslo_versionedobjects import fields
 
@@ -68,6 +69,31 @@ class NumaPolicy:
     REQUIRED = 'required'
     SOCKET = 'socket'
     ALL: ClassVar[tuple[str, ...]] = (LEGACY, PREFERRED, REQUIRED, SOCKET)
+
+
+class RefusalCondition:
+    """What left a request without devices on a host."""
+
+    #: no device of the host matches
+    NO_MATCH = 'no_match'
+    #: devices match, none is free
+    ALL_HELD = 'all_held'
+    #: some are free, but fewer than needed
+    TOO_FEW = 'too_few'
+    #: enough are free, but not where the NUMA policy wants them
+    NUMA = 'numa'
+    #: enough are there, but other requests of the instance need them, too
+    SHARED = 'shared'
+    #: the host has not reported for too long
+    HOST_DOWN = 'host_down'
+    ALL: ClassVar[tuple[str, ...]] = (
+        NO_MATCH,
+        ALL_HELD,
+        TOO_FEW,
+        NUMA,
+        SHARED,
+        HOST_DOWN,
+    )
 
 
 class VnicType:

@@ -44,10 +44,9 @@ class PoolKey:
     @classmethod
     def of(cls, device: device_obj.PciDevice) -> 'PoolKey':
         """Return the key of the pool that a reported device belongs to."""
-        return cls(
-            *(getattr(device, name) for name in POOL_FIELDS),
-            extra_info=tuple(sorted(device.extra_info.items())),
-        )
+        facts = {name: getattr(device, name) for name in POOL_FIELDS}
+        tags = tuple(sorted(device.extra_info.items()))
+        return cls(**facts, extra_info=tags)
 
 
 @ovo_base.VersionedObjectRegistry.register

@@ -62,9 +62,7 @@ class RefusalReason(base.PciPassthroughObject):
         'request_id': ovo_fields.StringField(),
         #: the alternative which was tried
         'pci_flavor': ovo_fields.StringField(),
-        #: ``no_match``, ``all_held``, ``too_few``, ``numa``, ``shared``,
-        #: ``host_down``
-        'condition': ovo_fields.StringField(),
+        'condition': ovo_fields.EnumField(fields.RefusalCondition.ALL),
         'needed': ovo_fields.IntegerField(),
         #: devices left after this condition
         'left': ovo_fields.IntegerField(),

@@ -59,14 +59,14 @@ def changes(
     """
     by_address = {device.address: device for device in known}
     offered = {device.address: device for device in report.offered}
-    withdrawn = set(report.withdrawn)
-    if report.is_full:
-        gone = by_address.keys() - offered.keys() - withdrawn
-    else:
-        gone = by_address.keys() & set(report.gone)
+    # An address in two lists would be changed twice: offered wins.
+    withdrawn = by_address.keys() & set(report.withdrawn) - offered.keys()
+    gone = by_address.keys() - offered.keys() - withdrawn
+    if not report.is_full:
+        gone &= set(report.gone)
     return [
         *_offered(by_address, offered),
-        *_leaving(by_address, by_address.keys() & withdrawn, Action.WITHDRAW),
+        *_leaving(by_address, withdrawn, Action.WITHDRAW),
         *_leaving(by_address, gone, Action.MISS),
     ]
 

@@ -7,7 +7,8 @@ import dataclasses
 import functools
 import hashlib
 import json
-from typing import Any, Self
+from typing import Any
+from typing import Self
 
 from pci_passthrough import objects
 
@@ -27,8 +28,13 @@ class Snapshot:
     def of(
         cls, offered: Iterable[objects.PciDevice], withdrawn: Iterable[str]
     ) -> Self:
-        """Build a snapshot from the result of a scan."""
-        return cls({d.address: d for d in offered}, frozenset(withdrawn))
+        """Build a snapshot from the result of a scan.
+
+        :param offered: devices; what is among them is not withdrawn.
+        :param withdrawn: addresses.
+        """
+        by_address = {device.address: device for device in offered}
+        return cls(by_address, frozenset(withdrawn) - by_address.keys())
 
     @functools.cached_property
     def digest(self) -> str:

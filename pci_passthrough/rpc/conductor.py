@@ -20,12 +20,17 @@ class ConductorClient:
     ``prepare(version='1.N')``; all others stay callable by what they needed
     when they came, so that conductors can be upgraded first and agents later.
 
+    A broker that is away makes a call fail soon, but for the first one of a
+    process: oslo.messaging then waits for the broker, however long.
+
     :param transport: from ``messaging.get_transport``.
     :param timeout: seconds to wait for an answer.
     """
 
     def __init__(self, transport: Any, timeout: float) -> None:
-        self._client = messaging.conductor_client(transport, timeout)
+        self._client = messaging.conductor_client(
+            transport, timeout, backporter=self
+        )
 
     def heartbeat(
         self, host: str, generation: int, digest: str
@@ -35,13 +40,15 @@ class ConductorClient:
         :param generation: of the host, as last acknowledged.
         :param digest: of the snapshot that was acknowledged.
         """
-        return self._call(
+        ack: objects.ReportAck = self._call(
             'heartbeat', host=host, generation=generation, digest=digest
         )
+        return ack
 
     def report(self, report: objects.HostReport) -> objects.ReportAck:
         """Send what a host offers, or what changed."""
-        return self._call('report', report=report)
+        ack: objects.ReportAck = self._call('report', report=report)
+        return ack
 
     def claim(
         self,
@@ -107,8 +114,7 @@ class ConductorClient:
     ) -> Any:
         """Have a newer conductor's object turned into one known here.
 
-        Called by oslo.versionedobjects when this object is a process's
-        ``indirection_api``.
+        Called by oslo.versionedobjects for an answer of a newer version.
         """
         return self._call(
             'object_backport_versions',
@@ -134,8 +140,16 @@ class ConductorClient:
         return list(result.devices)
 
     def _call(self, method: str, **arguments: Any) -> Any:
+        """Call a conductor; whatever goes wrong becomes this project's error.
+
+        A conductor's defect shows as ``RemoteError`` or as one of Python's
+        own errors, made anew here; kombu's and amqp's pass oslo.messaging
+        as they are. None of them is a reason for the caller to end.
+        """
         try:
             return self._client.call({}, method, **arguments)
+        except exception.PciPassthroughError:
+            raise
         except oslo_messaging.MessagingTimeout as error:
             raise exception.ConductorUnavailable(
                 f'no pci-passthrough-conductor answered {method!r} in time; '
@@ -149,4 +163,10 @@ class ConductorClient:
         except oslo_messaging.MessageDeliveryFailure as error:
             raise exception.ConductorUnavailable(
                 f'{method!r} could not be sent, the broker is away: {error}'
+            ) from error
+        except Exception as error:
+            # A remote error's text has the conductor's traceback below it.
+            text = str(error).partition('\n')[0]
+            raise exception.ConductorUnavailable(
+                f'{method!r} failed: {type(error).__name__}: {text}'
             ) from error

@@ -8,7 +8,9 @@ from typing import Any
 from oslo_config import cfg
 import oslo_messaging
 
+from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import base as base_obj
 
 #: Where conductors listen. Any of them takes a call.
 CONDUCTOR_TOPIC = 'pci_passthrough_conductor'
@@ -25,12 +27,33 @@ _ERROR_MODULES = ['pci_passthrough.exception']
 def get_transport(conf: cfg.ConfigOpts) -> Any:
     """Open the transport that ``[DEFAULT] transport_url`` names.
 
-    ``fake:/`` stays within the process.
+    ``fake:/`` stays within the process. No connection is made yet.
+
+    :raises InvalidConfiguration: no such transport can ever be opened.
     """
     _register_global_options(conf)
-    return oslo_messaging.get_rpc_transport(
-        conf, allowed_remote_exmods=_ERROR_MODULES
-    )
+    try:
+        return oslo_messaging.get_rpc_transport(
+            conf, allowed_remote_exmods=_ERROR_MODULES
+        )
+    except (
+        oslo_messaging.DriverLoadFailure,
+        oslo_messaging.InvalidTransportURL,
+        ValueError,
+    ) as error:
+        # Never the URL itself: there is a password in it.
+        raise exception.InvalidConfiguration(
+            f'[DEFAULT] transport_url cannot be used: {error}; right would '
+            'be, for example: rabbit://user:password@controller:5672/'
+        ) from error
+
+
+def check_transport(conf: cfg.ConfigOpts) -> None:
+    """Find out before a service starts whether it can have a transport.
+
+    :raises InvalidConfiguration: it cannot.
+    """
+    get_transport(conf).cleanup()
 
 
 def _register_global_options(conf: cfg.ConfigOpts) -> None:
@@ -47,8 +70,13 @@ def _register_global_options(conf: cfg.ConfigOpts) -> None:
             conf.register_opts(getattr(module, group), group=group)
 
 
-def conductor_client(transport: Any, timeout: float) -> Any:
-    """Return oslo.messaging's client for the conductors."""
+def conductor_client(transport: Any, timeout: float, backporter: Any) -> Any:
+    """Return oslo.messaging's client for the conductors.
+
+    :param timeout: seconds to wait for an answer.
+    :param backporter: has ``object_backport_versions``, which turns objects
+        that are newer than this process into ones that it knows.
+    """
     target = oslo_messaging.Target(
         topic=CONDUCTOR_TOPIC, version=CONDUCTOR_VERSION
     )
@@ -59,8 +87,25 @@ def conductor_client(transport: Any, timeout: float) -> Any:
         # Without a bound, a call waits for the broker and not for its
         # timeout.
         retry=1,
-        serializer=objects.PciPassthroughObjectSerializer(),
+        serializer=_BackportingSerializer(backporter),
     )
+
+
+class _BackportingSerializer(objects.PciPassthroughObjectSerializer):
+    """Has newer objects turned into ones that are known here.
+
+    oslo.versionedobjects takes the way to do so from an attribute of a
+    class. This one is made for a single client, so that nothing is set for
+    the whole process, where agents and conductors may live together.
+    """
+
+    def __init__(self, backporter: Any) -> None:
+        super().__init__()
+
+        class Base(base_obj.PciPassthroughObject):
+            indirection_api = backporter
+
+        self.OBJ_BASE_CLASS = Base
 
 
 def conductor_server(transport: Any, server: str, endpoint: Any) -> Any:

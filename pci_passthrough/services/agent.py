@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent: looks at its host's devices and keeps the conductors informed."""
 
-import random
+from collections.abc import Callable
 import threading
 import time
 
@@ -9,21 +9,24 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_service import service
 
-import pci_passthrough
 from pci_passthrough import exception
-from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import rpc
 from pci_passthrough import specs
 from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
-from pci_passthrough.objects import report as report_obj
+from pci_passthrough.services import reporter
 
 LOG = logging.getLogger(__name__)
 
 #: libvirt drivers that are local and manage the host's own devices.
 _LOCAL_DRIVERS = ('qemu:///', 'ch:///', 'xen:///', 'lxc:///')
+
+#: Seconds that ``stop`` waits for a thread. One that waits for libvirt or
+#: the broker may take far longer, and nothing of what it does has to be
+#: finished: a report which was cut off is repeated in full.
+_STOP_SECONDS = 5.0
 
 
 def host_root_for(
@@ -35,148 +38,58 @@ def host_root_for(
     return host_root.HostRoot('/') if uri.startswith(_LOCAL_DRIVERS) else None
 
 
-class Reporter:
-    """Keeps the conductors' view of this host equal to the agent's.
-
-    It knows what was acknowledged last and sends only what is new since. It
-    is not thread-safe: one thread owns it.
-
-    :param client: to reach the conductors.
-    :param host: this host's name.
-    :param interval: seconds between two signs of life.
-    """
-
-    def __init__(
-        self, client: rpc.ConductorClient, host: str, interval: float
-    ) -> None:
-        self._client = client
-        self._host = host
-        self._interval = interval
-        self._acknowledged: reporting.Snapshot | None = None
-        self._generation = 0
-        self._sequence = 0
-        self._spoke_at = -interval
-
-    def due_in(self, now: float) -> float:
-        """Return the seconds until the next sign of life is due."""
-        return max(0.0, self._spoke_at + self._interval - now)
-
-    def report(self, snapshot: reporting.Snapshot, now: float) -> None:
-        """Tell what is new, or that nothing is if that is due.
-
-        :param now: monotonic time.
-        :raises: ConductorUnavailable and whatever the conductor refuses
-            with; the next call tells everything that is still untold.
-        """
-        before = self._acknowledged
-        if before is None:
-            self._send(snapshot, None)
-        elif before.digest != snapshot.digest:
-            self._send(snapshot, before)
-        elif not self.due_in(now):
-            ack = self._client.heartbeat(
-                self._host, self._generation, snapshot.digest
-            )
-            if ack.wanted == report_obj.Wanted.FULL_REPORT:
-                self._send(snapshot, None)
-        else:
-            return
-        self._spoke_at = now
-
-    def _send(
-        self,
-        snapshot: reporting.Snapshot,
-        before: reporting.Snapshot | None,
-    ) -> None:
-        ack = self._send_once(snapshot, before)
-        if ack.wanted == report_obj.Wanted.FULL_REPORT:
-            # Another generation, or a clock that went back since the last
-            # start of this agent: the answer says what to go on from.
-            self._sequence = max(self._sequence, ack.sequence)
-            ack = self._send_once(snapshot, None)
-        if ack.wanted == report_obj.Wanted.FULL_REPORT:
-            raise exception.ConductorUnavailable(
-                f'the conductor refuses the full report of {self._host}: its '
-                'sequence is overtaken; does another agent report for the '
-                'same host?'
-            )
-        self._acknowledged = snapshot
-        self._generation = ack.generation
-
-    def _send_once(
-        self,
-        snapshot: reporting.Snapshot,
-        before: reporting.Snapshot | None,
-    ) -> objects.ReportAck:
-        self._sequence = max(self._sequence + 1, time.time_ns() // 1000)
-        header = {
-            'host': self._host,
-            'agent_version': pci_passthrough.version(),
-            'sequence': self._sequence,
-        }
-        if before is None:
-            report = snapshot.full_report(**header)
-        else:
-            report = snapshot.report_since(before, self._generation, **header)
-        # Until the answer is here nobody knows what the conductor has.
-        self._acknowledged = None
-        return self._client.report(report)
-
-
-class Backoff:
-    """Pauses which grow from one second to a bound, with random variation.
-
-    :param longest: seconds.
-    """
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-        self._failures = 0
-
-    def failed(self) -> float:
-        """Note a failure; return the seconds to wait."""
-        pause = min(self._longest, 2.0**self._failures)
-        self._failures = min(self._failures + 1, 16)
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311
-
-    def succeeded(self) -> None:
-        """Start from one second again."""
-        self._failures = 0
-
-
 class AgentService(service.ServiceBase):  # type: ignore[misc]
-    """The agent process: one thread that looks, tells and waits.
+    """The agent process: one thread looks, another one tells.
 
+    Two, so that neither a libvirt that hangs keeps the host from giving
+    signs of life, nor a broker that is away keeps the agent from looking.
     Connections are made in ``start``, that is after the fork.
+
+    :raises InvalidPciInformation: an entry is malformed.
+    :raises InvalidConfiguration: another option cannot be used.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        options = conf.agent
         self._conf = conf
-        self._pci_information = specs.PciInformation.parse(
-            options.pci_information
-        )
-        self._host_root = host_root_for(
-            options.connection_uri, options.host_root
-        )
-        if self._host_root is None and not options.connection_uri.startswith(
-            'test:'
-        ):
-            raise exception.InvalidConfiguration(
-                f'[agent] connection_uri {options.connection_uri} is not '
-                'local, so [agent] host_root must name the directory below '
-                "which that host's sys, proc and run are found: without them "
-                'nobody can tell which devices the host itself uses'
-            )
-        self._wake = threading.Event()
-        self._stopping = False
+        self._configure()
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        #: set when a thread has ended, for whatever reason
+        self._ended = threading.Event()
         self._failure: BaseException | None = None
 
+    def _configure(self) -> None:
+        """Read what may be wrong; change nothing if it is."""
+        options = self._conf.agent
+        uri = options.connection_uri
+        information = specs.PciInformation.parse(options.pci_information)
+        root = host_root_for(uri, options.host_root)
+        if root is None and not uri.startswith('test:'):
+            raise exception.InvalidConfiguration(
+                f'[agent] connection_uri {uri} is not local, so [agent] '
+                'host_root must name the directory below which that '
+                "host's sys, proc and run are found: without them nobody "
+                'can tell which devices the host itself uses'
+            )
+        rpc.check_transport(self._conf)
+        self._uri, self._host_root = uri, root
+        self._pci_information = information
+
     def start(self) -> None:
-        """Begin to look and tell, in a thread."""
+        """Begin to look and to tell."""
+        # Again: after SIGHUP this is a new process with newly read options.
+        # If they cannot be used, it ends as it would have at the start.
+        self._configure()
         self._prepare()
-        self._thread = threading.Thread(target=self._run, name='pci-agent')
-        self._thread.start()
+        for name, work in (
+            ('pci-look', self._keep_looking),
+            ('pci-tell', self._keep_telling),
+        ):
+            thread = threading.Thread(
+                target=self._run, args=(work,), name=name, daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
 
     def report_once(self) -> None:
         """Look and report once, without a thread.
@@ -186,32 +99,35 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         """
         self._prepare()
         try:
-            self._scan()
-            self._report()
+            self._reporter.report(self._scan(), time.monotonic())
         finally:
             self._libvirt.close()
+            self._transport.cleanup()
 
     def _prepare(self) -> None:
         """Make what must not be made before a fork."""
         options = self._conf.agent
-        self._libvirt = libvirt_host.LibvirtHost(options.connection_uri)
-        self._libvirt.watch(self._wake.set)
+        #: set when a look at the devices is due, and when to tell of it
+        self._changed = threading.Event()
+        self._news = threading.Event()
+        self._libvirt = libvirt_host.LibvirtHost(self._uri)
+        self._libvirt.watch(self._changed.set)
         self._remembered = scan.Remembered()
         self._snapshot: reporting.Snapshot | None = None
-        self._reporter = Reporter(
-            rpc.ConductorClient(
-                rpc.get_transport(self._conf), options.rpc_timeout
-            ),
+        self._looking_since: float | None = None
+        self._transport = rpc.get_transport(self._conf)
+        self._reporter = reporter.Reporter(
+            rpc.ConductorClient(self._transport, options.rpc_timeout),
             self._conf.host,
             options.report_interval,
         )
-        self._look_backoff = Backoff(options.max_backoff)
-        self._tell_backoff = Backoff(options.max_backoff)
+        self._look_backoff = reporter.Backoff(options.max_backoff)
+        self._tell_backoff = reporter.Backoff(options.max_backoff)
         LOG.info(
             'Agent of %s: %d entries of pci_information, libvirt at %s',
             self._conf.host,
             len(self._pci_information.entries),
-            options.connection_uri,
+            self._uri,
         )
         if not self._pci_information.entries:
             LOG.warning(
@@ -219,78 +135,148 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             )
 
     def stop(self) -> None:
-        """Let the thread end after what it is doing."""
-        self._stopping = True
-        self._wake.set()
+        """End the threads, but wait no longer than a few seconds for each.
+
+        oslo.service ends the process when this returns.
+        """
+        self._stopping.set()
+        if not self._threads:
+            return
+        self._changed.set()
+        self._news.set()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)
+            if thread.is_alive():
+                LOG.warning(
+                    'Thread %s is still waiting for %s; ending without it',
+                    thread.name,
+                    'libvirt' if thread.name == 'pci-look' else 'a conductor',
+                )
+        self._ended.set()
 
     def wait(self) -> None:
-        """Return when the thread has ended.
+        """Return when the service has ended.
 
         :raises: what ended it, if that was not ``stop``.
         """
-        self._thread.join()
+        self._ended.wait()
         if self._failure is not None:
             raise self._failure
 
     def reset(self) -> None:
-        """At SIGHUP look at once; options are read at start only."""
-        self._wake.set()
+        """Look at once.
 
-    def _run(self) -> None:
+        oslo.service does not call it: at SIGHUP it stops this process and
+        starts another, with the configuration read anew.
+        """
+        self._changed.set()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        """Do a thread's work; a defect in it ends the whole service.
+
+        Then the process ends with an error and is started anew, instead of
+        looking alive and doing nothing.
+        """
         try:
-            self._look_and_tell()
+            work()
         except BaseException as error:
+            LOG.critical('The agent ends after an error', exc_info=True)
             self._failure = error
+            self._ended.set()
+
+    def _keep_looking(self) -> None:
+        options = self._conf.agent
+        try:
+            while not self._stopping.is_set():
+                # Before the look: what happens during it makes another one.
+                self._changed.clear()
+                pause = self._look()
+                if pause is not None:
+                    # A connection that breaks announces a change, too: that
+                    # must not cut the pause short.
+                    self._stopping.wait(pause)
+                elif self._changed.wait(options.scan_interval):
+                    # Changes come in bursts: one look serves a whole one.
+                    self._stopping.wait(options.settle_time)
         finally:
             self._libvirt.close()
 
-    def _look_and_tell(self) -> None:
-        look_at = tell_at = time.monotonic()
-        while not self._stopping:
-            now = time.monotonic()
-            if self._wake.is_set():
-                # Changes come in bursts: one look serves a whole one.
-                self._wake.clear()
-                look_at = min(look_at, now + self._conf.agent.settle_time)
-            if now >= look_at:
-                look_at = now + self._look()
-                tell_at = now
-            if now >= tell_at:
-                tell_at = now + self._tell()
-            self._wake.wait(max(0.0, min(look_at, tell_at) - time.monotonic()))
-
-    def _look(self) -> float:
-        """Scan the host; return the seconds until the next look."""
+    def _look(self) -> float | None:
+        """Scan the host; return how long to wait if that failed."""
+        self._looking_since = time.monotonic()
         try:
-            self._scan()
-        except exception.LibvirtUnavailable as error:
+            self._snapshot = self._scan()
+        except exception.PciPassthroughError as error:
             pause = self._look_backoff.failed()
             LOG.warning(
                 '%s; what is known of the devices stays as it is, next try '
-                'in %.0f seconds',
-                error,
-                pause,
-            )
-            return pause
-        self._look_backoff.succeeded()
-        return float(self._conf.agent.scan_interval)
-
-    def _tell(self) -> float:
-        """Report; return the seconds until there is to be told again."""
-        try:
-            self._report()
-        except exception.PciPassthroughError as error:
-            pause = self._tell_backoff.failed()
-            LOG.warning(
-                'Report not delivered: %s; next try in %.0f seconds',
+                'in %.1f seconds',
                 error.text,
                 pause,
             )
             return pause
-        self._tell_backoff.succeeded()
+        finally:
+            self._looking_since = None
+        failures = self._look_backoff.succeeded()
+        if failures:
+            LOG.info('libvirt answers again after %d failures', failures)
+        self._news.set()
+        return None
+
+    def _keep_telling(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._news.clear()
+                pause = self._tell()
+                if pause is not None:
+                    self._stopping.wait(pause)
+                else:
+                    self._news.wait(self._due_in())
+        finally:
+            self._transport.cleanup()
+
+    def _due_in(self) -> float:
+        """Return the seconds until something is to be told in any case."""
+        if self._snapshot is None:
+            return float(self._conf.agent.report_interval)
         return self._reporter.due_in(time.monotonic())
 
-    def _scan(self) -> None:
+    def _tell(self) -> float | None:
+        """Report what is known; return how long to wait if that failed."""
+        now = time.monotonic()
+        self._complain_of_a_long_look(now)
+        # Once: the other thread may put a newer one there at any time.
+        snapshot = self._snapshot
+        if snapshot is None:
+            return None
+        try:
+            self._reporter.report(snapshot, now)
+        except exception.PciPassthroughError as error:
+            pause = self._tell_backoff.failed()
+            LOG.warning(
+                'Report not delivered: %s; next try in %.1f seconds',
+                error.text,
+                pause,
+            )
+            LOG.debug('Report not delivered', exc_info=True)
+            return pause
+        failures = self._tell_backoff.succeeded()
+        if failures:
+            LOG.info('Reports are delivered again after %d failures', failures)
+        return None
+
+    def _complain_of_a_long_look(self, now: float) -> None:
+        since = self._looking_since
+        if since is not None:
+            seconds = now - since
+            if seconds > self._conf.agent.report_interval:
+                LOG.warning(
+                    'libvirt or sysfs has not answered for %.0f seconds; '
+                    'reporting what was known before',
+                    seconds,
+                )
+
+    def _scan(self) -> reporting.Snapshot:
         self._libvirt.connect()
         found = scan.scan(
             self._libvirt,
@@ -299,15 +285,12 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._remembered,
         )
         before = self._snapshot
-        self._snapshot = reporting.Snapshot.of(
+        snapshot = reporting.Snapshot.of(
             [offer.device for offer in found.offered], found.withdrawn
         )
-        if before is None or before.digest != self._snapshot.digest:
+        if before is None or before.digest != snapshot.digest:
             _log_scan(found)
-
-    def _report(self) -> None:
-        if self._snapshot is not None:
-            self._reporter.report(self._snapshot, time.monotonic())
+        return snapshot
 
 
 def _log_scan(found: scan.Scan) -> None:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor: answers agents and Nova, and is the database's only writer."""
+"""The conductor: answers agents and Nova, and alone writes the database."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
+import threading
 from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -25,8 +29,30 @@ from pci_passthrough.store import schema
 
 LOG = logging.getLogger(__name__)
 
-#: Handed to the caller as they are, not logged as a fault of the server.
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
+
 _expected = oslo_messaging.expected_exceptions(exception.PciPassthroughError)
+
+
+def _answers(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let callers call a method, and hand them this project's errors.
+
+    Those are answers and no faults of the server, which oslo.messaging
+    would log with a traceback. What is away is the operator's business, too.
+    """
+
+    @functools.wraps(method)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(*args, **kwargs)
+        except exception.Unavailable as error:
+            LOG.warning('No %s: %s', method.__name__, error.text)
+            raise
+
+    # Assigned, because oslo.messaging's decorators carry no types.
+    exposed: Callable[_P, _R] = oslo_messaging.expose(_expected(wrapper))
+    return exposed
 
 
 class ConductorEndpoint:
@@ -43,8 +69,7 @@ class ConductorEndpoint:
         self._policy = policy
         self._catalog = store.Catalog()
 
-    @oslo_messaging.expose
-    @_expected
+    @_answers
     def heartbeat(
         self,
         context: Mapping[str, Any],
@@ -61,28 +86,29 @@ class ConductorEndpoint:
             wanted=wanted.NOTHING if known else wanted.FULL_REPORT,
         )
 
-    @oslo_messaging.expose
-    @_expected
+    @_answers
     def report(
         self, context: Mapping[str, Any], report: objects.HostReport
     ) -> objects.ReportAck:
         """Apply a report; see ``store.reports.apply``."""
         ack = reports.apply(self._db, report)
         LOG.info(
-            'Report of %(host)s: %(offered)d offered%(full)s, generation '
-            '%(generation)d, next: %(wanted)s',
+            'Report of %(host)s: %(offered)d devices%(anew)s, %(withdrawn)d '
+            'not offered, %(gone)d gone; generation %(generation)d, next: '
+            '%(wanted)s',
             {
                 'host': report.host,
                 'offered': len(report.offered),
-                'full': ' in all' if report.is_full else ' anew',
+                'anew': '' if report.is_full else ' anew',
+                'withdrawn': len(report.withdrawn),
+                'gone': len(report.gone),
                 'generation': ack.generation,
                 'wanted': ack.wanted,
             },
         )
         return ack
 
-    @oslo_messaging.expose
-    @_expected
+    @_answers
     def claim(
         self,
         context: Mapping[str, Any],
@@ -116,10 +142,9 @@ class ConductorEndpoint:
             return objects.ClaimResult(
                 devices=[], refusal=refused.text, reasons=refused.reasons
             )
-        return _result(devices)
+        return _result('claim', instance_uuid, devices)
 
-    @oslo_messaging.expose
-    @_expected
+    @_answers
     def allocate(
         self,
         context: Mapping[str, Any],
@@ -130,11 +155,12 @@ class ConductorEndpoint:
     ) -> objects.ClaimResult:
         """See ``store.claims.allocate``."""
         return _result(
-            claims.allocate(self._db, host, instance_uuid, actor, request_ids)
+            'allocate',
+            instance_uuid,
+            claims.allocate(self._db, host, instance_uuid, actor, request_ids),
         )
 
-    @oslo_messaging.expose
-    @_expected
+    @_answers
     def abort(
         self,
         context: Mapping[str, Any],
@@ -145,11 +171,12 @@ class ConductorEndpoint:
     ) -> objects.ClaimResult:
         """See ``store.claims.abort``."""
         return _result(
-            claims.abort(self._db, host, instance_uuid, actor, request_ids)
+            'abort',
+            instance_uuid,
+            claims.abort(self._db, host, instance_uuid, actor, request_ids),
         )
 
-    @oslo_messaging.expose
-    @_expected
+    @_answers
     def free(
         self,
         context: Mapping[str, Any],
@@ -160,10 +187,12 @@ class ConductorEndpoint:
     ) -> objects.ClaimResult:
         """See ``store.claims.free``."""
         return _result(
-            claims.free(self._db, instance_uuid, actor, host, request_ids)
+            'free',
+            instance_uuid,
+            claims.free(self._db, instance_uuid, actor, host, request_ids),
         )
 
-    @oslo_messaging.expose
+    @_answers
     def object_backport_versions(
         self,
         context: Mapping[str, Any],
@@ -177,7 +206,15 @@ class ConductorEndpoint:
         )
 
 
-def _result(devices: Sequence[objects.PciDevice]) -> objects.ClaimResult:
+def _result(
+    action: str, instance_uuid: str, devices: Sequence[objects.PciDevice]
+) -> objects.ClaimResult:
+    LOG.info(
+        '%s for instance %s: %s',
+        action,
+        instance_uuid,
+        ', '.join(f'{d.host}/{d.address}' for d in devices) or 'nothing',
+    )
     return objects.ClaimResult(devices=list(devices), refusal=None, reasons=[])
 
 
@@ -185,11 +222,15 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
     """A conductor process: database, transport and RPC server.
 
     All connections are made in ``start``, that is after the fork.
+
+    :raises InvalidConfiguration: ``transport_url`` cannot be used.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
+        rpc.check_transport(conf)
         self._conf = conf
         self._server: Any = None
+        self._stopped = threading.Event()
 
     @functools.cached_property
     def database(self) -> store.Database:
@@ -199,29 +240,44 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
     def start(self) -> None:
         """Check the schema and begin to answer calls.
 
+        It returns when the broker can be reached.
+
         :raises: DatabaseNotReady
         """
         schema.check(self.database)
         options = self._conf.conductor
         policy = claims.Policy(options.host_timeout, options.vf_placement)
-        self._server = rpc.conductor_server(
-            rpc.get_transport(self._conf),
+        self._transport = rpc.get_transport(self._conf)
+        server = rpc.conductor_server(
+            self._transport,
             self._conf.host,
             ConductorEndpoint(self.database, policy),
         )
-        self._server.start()
+        server.start()
+        # Not before: oslo.messaging would let stop() wait for start().
+        self._server = server
         LOG.info('Conductor on %s is ready', self._conf.host)
 
     def stop(self) -> None:
-        """Take no new calls and finish those under way."""
+        """Take no new calls and finish those under way.
+
+        oslo.service ends the process when this returns, and after
+        ``graceful_shutdown_timeout`` in any case.
+        """
         if self._server is not None:
             self._server.stop()
+            self._server.wait()
+            self._transport.cleanup()
+            self.database.close()
+        self._stopped.set()
 
     def wait(self) -> None:
-        """Return when all calls are answered and the service is stopped."""
-        if self._server is not None:
-            self._server.wait()
-            self.database.close()
+        """Return when the service is stopped."""
+        self._stopped.wait()
 
     def reset(self) -> None:
-        """Do nothing at SIGHUP: no option can change while it runs."""
+        """Do nothing.
+
+        oslo.service does not call it: at SIGHUP it stops this process and
+        starts another, with the configuration read anew.
+        """

@@ -11,7 +11,9 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import datetime
 
+from oslo_utils import uuidutils
 import sqlalchemy as sa
 
 from pci_passthrough import claims
@@ -19,15 +21,15 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
+from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import devices
-from pci_passthrough.store import exclusion
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
-from pci_passthrough.store import pools
+from pci_passthrough.store import taking
 
 _devices = models.pci_devices
 
@@ -43,20 +45,6 @@ class Policy:
 
     host_timeout: float
     vf_placement: str = claims.choice.PACK
-
-
-class _LostRace(Exception):
-    """The conditional UPDATE took fewer devices than were chosen."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Taken:
-    """One device for one request."""
-
-    device_id: int
-    key_id: int
-    request_id: str
-    pci_flavor_uuid: str
 
 
 def claim(
@@ -82,19 +70,49 @@ def claim(
         InvalidRequest; ClaimMismatch if the instance holds other devices for
         the same requests; ClaimContended.
     """
-    if not requests:
-        raise exception.InvalidRequest('', 'it asks for no device')
+    _check(instance_uuid, requests)
     demands = pci_flavors.demands(db, catalog, requests, project_id)
     for _ in range(_MOST_TRIES):
         try:
             return _claim_once(
                 db, catalog, policy, host, instance_uuid, demands, actor, numa
             )
-        except _LostRace:
+        except taking.LostRace:
             continue
     raise exception.ClaimContended(
         f'devices of {host} were taken by others {_MOST_TRIES} times in a row'
     )
+
+
+def _check(instance_uuid: str, requests: Sequence[objects.PciRequest]) -> None:
+    if not uuidutils.is_uuid_like(instance_uuid) or len(instance_uuid) != 36:
+        raise exception.InvalidRequest(
+            instance_uuid, 'the owner has to be a UUID'
+        )
+    if not requests:
+        raise exception.InvalidRequest('', 'it asks for no device')
+    seen: set[str] = set()
+    for request in requests:
+        identifier = request.request_id
+        if not 1 <= len(identifier) <= 64 or not identifier.isprintable():
+            raise exception.InvalidRequest(
+                str(request), 'its id has to have 1 to 64 characters'
+            )
+        if identifier in seen:
+            raise exception.InvalidRequest(
+                str(request), f'its id {identifier!r} is used twice'
+            )
+        seen.add(identifier)
+        if not request.pci_flavors:
+            raise exception.InvalidRequest(
+                str(request), 'it names no PCI flavor'
+            )
+        if not 1 <= request.count <= request_spec.MAX_COUNT:
+            raise exception.InvalidRequest(
+                str(request),
+                'the count has to be a number from 1 to '
+                f'{request_spec.MAX_COUNT}',
+            )
 
 
 #: The host's lock makes a lost race all but impossible; more tries than a
@@ -124,11 +142,17 @@ def _claim_once(
         if held:
             return _same_claim(instance_uuid, demands, held)
         _must_be_up(connection, host, policy.host_timeout, demands)
-        taken = _choose(
-            connection, catalog, policy, host, node_id, demands, numa
+        taken = taking.choose(
+            connection,
+            catalog,
+            policy.vf_placement,
+            host,
+            node_id,
+            demands,
+            numa,
         )
         pci_flavors.must_exist(connection, {t.pci_flavor_uuid for t in taken})
-        _take(connection, node_id, instance_uuid, taken)
+        taking.take(connection, node_id, instance_uuid, taken)
         claimed = devices.select(
             connection, _devices.c.id.in_([t.device_id for t in taken])
         )
@@ -181,7 +205,7 @@ def abort(
 
     :returns: the devices given back.
     """
-    return _move(db, 'abort', host, instance_uuid, actor, request_ids)
+    return _give_back(db, 'abort', host, instance_uuid, actor, request_ids)
 
 
 def free(
@@ -197,13 +221,29 @@ def free(
     :returns: the devices given back.
     """
     if host is not None:
-        return _move(db, 'free', host, instance_uuid, actor, request_ids)
+        return _give_back(db, 'free', host, instance_uuid, actor, request_ids)
     freed = []
     for name in sorted(
         {d.host for d in devices.get_all(db, instance_uuid=instance_uuid)}
     ):
-        freed += _move(db, 'free', name, instance_uuid, actor, request_ids)
+        freed += _give_back(
+            db, 'free', name, instance_uuid, actor, request_ids
+        )
     return freed
+
+
+def _give_back(
+    db: database.Database,
+    action: str,
+    host: str,
+    instance_uuid: str,
+    actor: str,
+    request_ids: Collection[str] | None,
+) -> list[objects.PciDevice]:
+    try:
+        return _move(db, action, host, instance_uuid, actor, request_ids)
+    except exception.HostNotFound:
+        return []
 
 
 @database.retried
@@ -227,9 +267,12 @@ def _move(
             conditions.append(_devices.c.request_id.in_(sorted(request_ids)))
         held = devices.select(connection, *conditions)
         todo = [d for d in held if d.status in transition.sources]
-        after = {d.uuid: _after(d, transition.target) for d in held}
+        at = database.now()
+        after = {d.uuid: d for d in held} | {
+            d.uuid: _after(d, transition.target, at) for d in todo
+        }
         if todo:
-            _write(connection, todo, transition.target)
+            _write(connection, todo, transition.target, at)
             ledger.append(
                 connection,
                 [
@@ -247,8 +290,9 @@ def _write(
     connection: sa.Connection,
     todo: Sequence[objects.PciDevice],
     status: str,
+    at: datetime.datetime,
 ) -> None:
-    values = {'status': status, 'updated_at': database.now()}
+    values = {'status': status, 'updated_at': at}
     if status not in lifecycle.OWNED:
         values |= dict.fromkeys(_OWNER_COLUMNS)
     connection.execute(
@@ -261,10 +305,12 @@ def _write(
 _OWNER_COLUMNS = ('instance_uuid', 'request_id', 'pci_flavor_uuid')
 
 
-def _after(device: objects.PciDevice, status: str) -> objects.PciDevice:
-    if status in lifecycle.OWNED:
-        return device.replace(status=status)
-    return device.replace(status=status, **dict.fromkeys(_OWNER_COLUMNS))
+def _after(
+    device: objects.PciDevice, status: str, at: datetime.datetime
+) -> objects.PciDevice:
+    if status not in lifecycle.OWNED:
+        device = device.replace(**dict.fromkeys(_OWNER_COLUMNS))
+    return device.replace(status=status, updated_at=at)
 
 
 def _as_it_was(claimed: objects.PciDevice) -> objects.PciDevice:
@@ -282,7 +328,7 @@ def _same_claim(
     fits = all(counts[d.request_id] == d.count for d in demands) and all(
         any(
             device.pci_flavor_uuid == alternative.pci_flavor_uuid
-            for alternative in flavors[device.request_id]
+            for alternative in flavors[str(device.request_id)]
         )
         for device in held
     )
@@ -320,112 +366,3 @@ def _must_be_up(
         for demand in demands
     ]
     raise exception.ClaimRefused(claims.summarize(reasons), reasons)
-
-
-def _choose(
-    connection: sa.Connection,
-    catalog: pool_keys.Catalog,
-    policy: Policy,
-    host: str,
-    node_id: int,
-    demands: Sequence[claims.Demand],
-    numa: objects.NumaAffinity | None,
-) -> list[_Taken]:
-    """Decide and pick devices, or refuse with the reasons."""
-    key_ids = frozenset().union(
-        *(a.key_ids for demand in demands for a in demand.alternatives)
-    )
-    found = pools.candidates(connection, node_id, key_ids)
-    supply = claims.supply_of(found)
-    decision = claims.decide(supply, demands, catalog.__getitem__, numa)
-    if decision is None:
-        totals = pools.totals_by_state(connection, node_id)
-        reasons = claims.explain(
-            host, demands, supply, totals, catalog.__getitem__, numa
-        )
-        raise exception.ClaimRefused(claims.summarize(reasons), reasons)
-    chosen = claims.choose(
-        found,
-        supply,
-        decision,
-        _held_vfs(connection, node_id),
-        policy.vf_placement,
-    )
-    return [
-        _Taken(
-            candidate.device_id,
-            candidate.key_id,
-            pick.demand.request_id,
-            pick.alternative.pci_flavor_uuid,
-        )
-        for pick in decision.picks
-        for candidate in chosen[pick.demand.request_id]
-    ]
-
-
-def _held_vfs(connection: sa.Connection, node_id: int) -> dict[str, int]:
-    statement = (
-        sa.select(_devices.c.parent_addr, sa.func.count())
-        .where(
-            _devices.c.compute_node_id == node_id,
-            _devices.c.parent_addr.is_not(None),
-            _devices.c.status != fields.DeviceStatus.AVAILABLE,
-        )
-        .group_by(_devices.c.parent_addr)
-    )
-    return dict(connection.execute(statement).tuples().all())
-
-
-def _take(
-    connection: sa.Connection,
-    node_id: int,
-    instance_uuid: str,
-    taken: Sequence[_Taken],
-) -> None:
-    """Make the chosen devices the instance's: one conditional UPDATE.
-
-    The conditions repeat all that the choice relied on. The inner SELECT is
-    wrapped, and DISTINCT, because MySQL updates no table that it reads from
-    unless that result is materialized.
-
-    :raises: _LostRace if one of them is no longer to be had.
-    """
-    chosen = sa.or_(
-        *(
-            sa.and_(_inner.c.id == t.device_id, _inner.c.free_key == t.key_id)
-            for t in taken
-        )
-    )
-    claimable = (
-        sa.select(_inner.c.id)
-        .where(_inner.c.compute_node_id == node_id)
-        .where(chosen, exclusion.not_excluded(_inner))
-        .distinct()
-        .subquery('claimable')
-    )
-    by_id = {t.device_id: t for t in taken}
-    updated = connection.execute(
-        _devices.update()
-        .where(
-            _devices.c.id.in_(sa.select(claimable.c.id)),
-            _devices.c.free_key.is_not(None),
-        )
-        .values(
-            status=lifecycle.TRANSITIONS['claim'].target,
-            instance_uuid=instance_uuid,
-            request_id=sa.case(
-                {i: t.request_id for i, t in by_id.items()},
-                value=_devices.c.id,
-            ),
-            pci_flavor_uuid=sa.case(
-                {i: t.pci_flavor_uuid for i, t in by_id.items()},
-                value=_devices.c.id,
-            ),
-            updated_at=database.now(),
-        )
-    )
-    if updated.rowcount != len(taken):
-        raise _LostRace
-
-
-_inner = _devices.alias('chosen')

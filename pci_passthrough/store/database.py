@@ -3,16 +3,21 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import datetime
 import functools
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any
+from typing import Final
+from typing import ParamSpec
+from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_db import api as db_api
 from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import IsolationLevel
 
 from pci_passthrough import exception
 
@@ -30,34 +35,30 @@ class Database:
     query is one statement, and BEGIN and ROLLBACK around it would take
     longer than the query.
 
+    An engine keeps to one isolation level. To set another for a while costs
+    a round trip, and one more to set it back, whose failure SQLAlchemy lets
+    out as the driver's error when the server goes away just then.
+
     :param url: as SQLAlchemy takes it.
     :param options: for ``enginefacade``, that is the ``[database]`` group.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        context = enginefacade.transaction_context()
-        if sa.make_url(url).get_backend_name() == 'sqlite':
+        self._is_sqlite = sa.make_url(url).get_backend_name() == 'sqlite'
+        if self._is_sqlite:
             options['sqlite_fk'] = True
             options['connection_parameters'] = ''
-        context.configure(connection=url, **options)
-        self.engine: sa.Engine = context.writer.get_engine()
-        if self.engine.dialect.name == 'sqlite':
-            _serialize_sqlite_writers(self.engine)
-            isolation = snapshot = 'SERIALIZABLE'
+        self.engine = _make_engine(url, options)
+        self._reader = _make_engine(url, options)
+        if self._is_sqlite:
+            _wait_for_writers(self._reader)
+            _wait_for_writers(self.engine)
+            _serialize_writers(self.engine)
         else:
-            snapshot = 'REPEATABLE READ'
             # REPEATABLE READ locks gaps on MariaDB: concurrent claims on
             # different hosts would deadlock each other.
-            isolation = 'READ COMMITTED'
-        self._writer = self.engine.execution_options(
-            isolation_level=isolation, pci_writer=True
-        )
-        self._snapshot = self.engine.execution_options(
-            isolation_level=snapshot
-        )
-        self._reader = self.engine.execution_options(
-            isolation_level='AUTOCOMMIT'
-        )
+            _isolate(self.engine, 'READ COMMITTED')
+            _isolate(self._reader, 'AUTOCOMMIT')
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> 'Database':
@@ -78,18 +79,24 @@ class Database:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A connection on which all statements see the same moment."""
-        with self._snapshot.begin() as connection:
+        engine = self._reader if self._is_sqlite else self.engine
+        with engine.begin() as connection:
+            if not self._is_sqlite:
+                connection.exec_driver_sql(
+                    'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ'
+                )
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction: committed at the end, rolled back on an error."""
-        with self._writer.begin() as connection:
+        with self.engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+        self._reader.dispose()
 
 
 #: Options of ``[database]`` which concern the engine.
@@ -169,9 +176,8 @@ def _is_outage(error: BaseException | None) -> bool:
     """
     if 'database is locked' in str(error):
         return True
-    if hasattr(error, 'pgcode'):
-        code = error.pgcode
-        return code is None or code in _POSTGRESQL_OUTAGES
+    if error is not None and hasattr(error, 'pgcode'):
+        return error.pgcode in (None, *_POSTGRESQL_OUTAGES)
     return bool(error and error.args and error.args[0] in _MARIADB_OUTAGES)
 
 
@@ -183,14 +189,24 @@ _POSTGRESQL_OUTAGES: Final = ('57P01', '57P02', '57P03', '53300')
 _MARIADB_OUTAGES: Final = (1040, 1053, 1203)
 
 
-def _serialize_sqlite_writers(engine: sa.Engine) -> None:
-    """Take SQLite's write lock at BEGIN, not at the first write.
+def _make_engine(url: str, options: Mapping[str, Any]) -> sa.Engine:
+    context = enginefacade.transaction_context()
+    context.configure(connection=url, **options)
+    engine: sa.Engine = context.writer.get_engine()
+    return engine
 
-    A transaction that reads first and writes later could not be upgraded
-    once another writer has committed: SQLite then fails at once, whatever
-    the busy timeout is.
-    """
 
+def _isolate(engine: sa.Engine, level: IsolationLevel) -> None:
+    """Give all connections of an engine an isolation level, for good."""
+    # The one with which oslo.db tried the server has none yet.
+    engine.dispose()
+
+    @sa.event.listens_for(engine, 'connect')
+    def _connect(dbapi_connection: Any, record: Any) -> None:
+        engine.dialect.set_isolation_level(dbapi_connection, level)
+
+
+def _wait_for_writers(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, 'connect')
     def _connect(dbapi_connection: Any, record: Any) -> None:
         dbapi_connection.execute(
@@ -198,12 +214,18 @@ def _serialize_sqlite_writers(engine: sa.Engine) -> None:
         )
         dbapi_connection.execute('PRAGMA journal_mode = WAL')
 
+
+def _serialize_writers(engine: sa.Engine) -> None:
+    """Take SQLite's write lock at BEGIN, not at the first write.
+
+    A transaction that reads first and writes later could not be upgraded
+    once another writer has committed: SQLite then fails at once, whatever
+    the busy timeout is.
+    """
+
     @sa.event.listens_for(engine, 'begin', insert=True)
     def _begin(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get('pci_writer') and 'in_transaction' not in (
-            connection.info
-        ):
+        if 'in_transaction' not in connection.info:
             connection.exec_driver_sql('BEGIN IMMEDIATE')
             # oslo.db's own listener then leaves it at that.
             connection.info['in_transaction'] = True

@@ -60,12 +60,8 @@ def get(db: database.Database, device: str) -> objects.PciDevice:
 
     :raises: PciDeviceNotFound
     """
-    if not device.isprintable():
-        # PostgreSQL refuses to look for a text that it could not hold.
-        raise exception.PciDeviceNotFound(device)
-    wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
     with db.read() as connection:
-        return _one(connection, wanted)
+        return _one(connection, device)
 
 
 def select(
@@ -104,11 +100,11 @@ def set_disabled(
     _check_reason(reason)
     action = 'enable' if reason is None else 'disable'
     with db.write() as connection:
-        before = _lock(db, connection, device)
+        before = _lock(connection, device)
+        if reason == before.disabled_reason:
+            return before
         after = before.replace(disabled_reason=reason)
-        if after.disabled_reason != before.disabled_reason:
-            _write(connection, before, after, action, actor, reason)
-    return after
+        return _write(connection, before, after, action, actor, reason)
 
 
 @database.retried
@@ -124,12 +120,11 @@ def move(
     """
     _check_reason(reason)
     with db.write() as connection:
-        before = _lock(db, connection, device)
+        before = _lock(connection, device)
         if before.status == lifecycle.TRANSITIONS[action].target:
             return before
         after = before.replace(status=lifecycle.target_of(before, action))
-        _write(connection, before, after, action, actor, reason)
-    return after
+        return _write(connection, before, after, action, actor, reason)
 
 
 def forget_left(
@@ -179,19 +174,22 @@ def _check_reason(reason: str | None) -> None:
         )
 
 
-def _lock(
-    db: database.Database, connection: sa.Connection, device: str
-) -> objects.PciDevice:
+def _lock(connection: sa.Connection, device: str) -> objects.PciDevice:
     """Lock a device's host; return the device as it is then."""
-    found = get(db, device)
-    hosts.lock(connection, found.host)
-    return _one(connection, found.uuid)
+    hosts.lock(connection, _one(connection, device).host)
+    return _one(connection, device)
 
 
-def _one(connection: sa.Connection, device_uuid: str) -> objects.PciDevice:
-    found = select(connection, _devices.c.uuid == device_uuid)
+def _one(connection: sa.Connection, device: str) -> objects.PciDevice:
+    wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
+    # PostgreSQL refuses even to look for what it could not hold.
+    found = (
+        select(connection, _devices.c.uuid == wanted)
+        if wanted.isprintable()
+        else []
+    )
     if not found:
-        raise exception.PciDeviceNotFound(device_uuid)
+        raise exception.PciDeviceNotFound(device)
     return found[0]
 
 
@@ -202,20 +200,22 @@ def _write(
     action: str,
     actor: str,
     reason: str | None,
-) -> None:
+) -> objects.PciDevice:
+    at = database.now()
     connection.execute(
         _devices.update()
         .where(_devices.c.uuid == before.uuid)
         .values(
             status=after.status,
             disabled_reason=after.disabled_reason,
-            updated_at=database.now(),
+            updated_at=at,
         )
     )
     ledger.append(
         connection, [ledger.entry(before, action, actor, after.state, reason)]
     )
     forget_left(connection, [after], actor)
+    return after.replace(updated_at=at)
 
 
 def _device(row: Any) -> objects.PciDevice:
@@ -226,7 +226,6 @@ def _device(row: Any) -> objects.PciDevice:
         **{name: getattr(key, name) for name in objects.POOL_FIELDS},
         **{name: row[name] for name in _COLUMNS},
     )
-    device.obj_reset_changes()
     return device
 
 

@@ -17,6 +17,15 @@ import sqlalchemy as sa
 from pci_passthrough.objects import fields
 from pci_passthrough.store import models
 
+_kin = models.pci_devices.alias('kin')
+
+#: Statuses in which a device keeps its kin from being given away.
+HELD = tuple(
+    status
+    for status in fields.DeviceStatus.ALL
+    if status != fields.DeviceStatus.AVAILABLE
+)
+
 
 def not_excluded(device: Any) -> sa.ColumnElement[bool]:
     """Return the condition that no kin of a device is held.
@@ -26,13 +35,33 @@ def not_excluded(device: Any) -> sa.ColumnElement[bool]:
 
     :param device: ``pci_devices`` or an alias of it.
     """
-    kin = models.pci_devices.alias('kin')
-    held = sa.and_(
-        kin.c.compute_node_id == device.c.compute_node_id,
-        kin.c.status != fields.DeviceStatus.AVAILABLE,
+    held_pf = (
+        _held(device).where(_kin.c.address == device.c.parent_addr).exists()
     )
-    held_vf = sa.exists().where(held, kin.c.parent_addr == device.c.address)
-    held_pf = sa.exists().where(held, kin.c.address == device.c.parent_addr)
     return sa.case(
-        (device.c.parent_addr.is_not(None), ~held_pf), else_=~held_vf
+        (device.c.parent_addr.is_not(None), ~held_pf),
+        else_=no_child_held(device),
+    )
+
+
+def no_child_held(device: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that no virtual function of a device is held.
+
+    Enough for a device that is no virtual function itself.
+    """
+    hint = 'FORCE INDEX (ix_pci_devices_family)'
+    return ~(
+        _held(device)
+        .where(_kin.c.parent_addr == device.c.address)
+        # MariaDB would read all devices of the host instead.
+        .with_hint(_kin, hint, 'mysql')
+        .with_hint(_kin, hint, 'mariadb')
+        .exists()
+    )
+
+
+def _held(device: Any) -> sa.Select[Any]:
+    return sa.select(_kin.c.id).where(
+        _kin.c.compute_node_id == device.c.compute_node_id,
+        _kin.c.status.in_(HELD),
     )

@@ -14,6 +14,7 @@ from pci_passthrough.store import pool_keys
 from pci_passthrough.store import pools
 
 
+@database.retried
 def refusals(
     db: database.Database,
     catalog: pool_keys.Catalog,
@@ -33,7 +34,7 @@ def refusals(
     )
     get_key = catalog.__getitem__
     reasons: list[objects.RefusalReason] = []
-    with db.read() as connection:
+    with db.snapshot() as connection:
         catalog.refresh(connection)
         supplies = pools.supply(connection, catalog, None, host_timeout)
         for node_id, host in connection.execute(statement).tuples().all():

@@ -11,6 +11,9 @@ from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 
+#: Longest actor that is kept.
+_MAX_ACTOR = 255
+
 
 def entry(
     device: objects.PciDevice,
@@ -36,7 +39,7 @@ def entry(
         'action': action,
         'from_state': device.state if device.get('status') else None,
         'to_state': to_state,
-        'actor': actor,
+        'actor': actor[:_MAX_ACTOR],
         'reason': reason,
         'instance_uuid': instance_uuid or device.get('instance_uuid'),
     }

@@ -12,6 +12,7 @@ Two things keep the data honest by themselves:
 """
 
 from typing import Any
+from typing import cast
 
 from oslo_db.sqlalchemy import types as db_types
 import sqlalchemy as sa
@@ -21,8 +22,8 @@ from sqlalchemy.dialects import mysql
 from pci_passthrough.objects import fields
 
 #: Microseconds on every database; MariaDB would round to seconds.
-Timestamp = (
-    sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+Timestamp = sa.DateTime().with_variant(
+    mysql.DATETIME(fsp=6), 'mysql', 'mariadb'
 )
 
 FREE_KEY = (
@@ -95,9 +96,23 @@ class PciDevice(Base):
         sa.UniqueConstraint(
             'compute_node_id', 'address', name='uniq_pci_devices_address'
         ),
-        sa.Index('ix_pci_devices_free', 'free_key', 'compute_node_id'),
+        # Each of these three holds all that a part of the pool query reads.
         sa.Index(
-            'ix_pci_devices_family', 'compute_node_id', 'parent_addr', 'status'
+            'ix_pci_devices_free', 'free_key', 'compute_node_id', 'address'
+        ),
+        sa.Index(
+            'ix_pci_devices_family',
+            'compute_node_id',
+            'parent_addr',
+            'status',
+            'free_key',
+        ),
+        sa.Index(
+            'ix_pci_devices_type',
+            'dev_type',
+            'status',
+            'compute_node_id',
+            'address',
         ),
         sa.Index('ix_pci_devices_pool_key', 'pool_key_id'),
         sa.Index('ix_pci_devices_instance', 'instance_uuid'),
@@ -212,9 +227,9 @@ class PciFlavorAccess(Base):
     project_id = sa.Column(sa.String(255), primary_key=True)
 
 
-compute_nodes = ComputeNode.__table__
-pool_keys = PoolKey.__table__
-pci_devices = PciDevice.__table__
-pci_device_events = PciDeviceEvent.__table__
-pci_flavors = PciFlavor.__table__
-pci_flavor_access = PciFlavorAccess.__table__
+compute_nodes = cast(sa.Table, ComputeNode.__table__)
+pool_keys = cast(sa.Table, PoolKey.__table__)
+pci_devices = cast(sa.Table, PciDevice.__table__)
+pci_device_events = cast(sa.Table, PciDeviceEvent.__table__)
+pci_flavors = cast(sa.Table, PciFlavor.__table__)
+pci_flavor_access = cast(sa.Table, PciFlavorAccess.__table__)

@@ -23,18 +23,21 @@ _flavors = models.pci_flavors
 _access = models.pci_flavor_access
 
 #: What a caller may set.
-_SETTABLE = frozenset({
-    'name',
-    'description',
-    'match',
-    'vnic_type',
-    'numa_policy',
-    'is_public',
-    'access',
-    'state',
-})
+_SETTABLE = frozenset(
+    {
+        'name',
+        'description',
+        'match',
+        'vnic_type',
+        'numa_policy',
+        'is_public',
+        'access',
+        'state',
+    }
+)
 
 
+@database.retried
 def get_all(
     db: database.Database, project_id: str | None = None
 ) -> list[objects.PciFlavor]:
@@ -47,6 +50,7 @@ def get_all(
     return [flavor for flavor in found if flavor.visible_to(project_id)]
 
 
+@database.retried
 def get(
     db: database.Database, name: str, project_id: str | None = None
 ) -> objects.PciFlavor:
@@ -102,7 +106,6 @@ def _create(
         return _by_name(connection, [flavor.name])[flavor.name]
 
 
-@database.retried
 def update(
     db: database.Database,
     name: str,
@@ -117,11 +120,26 @@ def update(
     :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorExists,
         InvalidPciFlavor
     """
+    # By its UUID: repeated after a lost answer, it may have another name.
+    return _update(db, get(db, name).uuid, changes, generation)
+
+
+@database.retried
+def _update(
+    db: database.Database,
+    flavor_uuid: str,
+    changes: Mapping[str, Any],
+    generation: int | None,
+) -> objects.PciFlavor:
     with db.write() as connection:
-        before = _resolve(connection, [name], None)[name]
+        before = _resolve(connection, [flavor_uuid], None)[flavor_uuid]
+        after = _changed(before, changes)
+        if _columns(after) == _columns(before) and set(after.access) == set(
+            before.access
+        ):
+            return before
         if generation not in (None, before.generation):
             raise exception.PciFlavorChanged(before.name)
-        after = _changed(before, changes)
         taken = _by_name(connection, [after.name]).get(after.name)
         if taken is not None and taken.uuid != before.uuid:
             raise exception.PciFlavorExists(after.name)
@@ -142,20 +160,20 @@ def update(
         return _by_name(connection, [after.name])[after.name]
 
 
-@database.retried
 def delete(db: database.Database, name: str) -> None:
     """Delete a PCI flavor that nothing holds devices by.
 
     :raises: PciFlavorNotFound, PciFlavorInUse
     """
+    # By its UUID: repeated after a lost answer, it must not delete another
+    # one that has just been given the name.
+    _delete(db, get(db, name))
+
+
+@database.retried
+def _delete(db: database.Database, flavor: objects.PciFlavor) -> None:
     devices = models.pci_devices
     with db.write() as connection:
-        flavor = _resolve(connection, [name], None)[name]
-        # Before the holders are counted: a claim by this PCI flavor that is
-        # under way locks the same row.
-        connection.execute(
-            _flavors.delete().where(_flavors.c.uuid == flavor.uuid)
-        )
         holders = connection.execute(
             sa.select(sa.func.count()).where(
                 devices.c.pci_flavor_uuid == flavor.uuid
@@ -163,8 +181,14 @@ def delete(db: database.Database, name: str) -> None:
         ).scalar_one()
         if holders:
             raise exception.PciFlavorInUse(flavor.name, holders)
+        # A claim that is faster makes the foreign key fail; the repetition
+        # then finds the holder.
+        connection.execute(
+            _flavors.delete().where(_flavors.c.uuid == flavor.uuid)
+        )
 
 
+@database.retried
 def demands(
     db: database.Database,
     catalog: pool_keys.Catalog,
@@ -196,16 +220,16 @@ def demands(
 
 
 def must_exist(connection: sa.Connection, uuids: Collection[str]) -> None:
-    """Keep PCI flavors from being deleted until the transaction ends.
+    """Name a PCI flavor that was deleted since it was resolved.
+
+    That none is deleted from now on is the foreign key's business.
 
     :raises: PciFlavorNotFound
     """
     found = connection.execute(
-        sa.select(_flavors.c.uuid)
-        .where(_flavors.c.uuid.in_(sorted(uuids)))
-        .with_for_update(read=True)
+        sa.select(_flavors.c.uuid).where(_flavors.c.uuid.in_(sorted(uuids)))
     ).scalars()
-    for missing in set(uuids) - set(found):
+    for missing in sorted(set(uuids) - set(found)):
         raise exception.PciFlavorNotFound(missing)
 
 
@@ -244,10 +268,14 @@ def _changed(
                 'vnic_type': 'one of ' + ', '.join(fields.VnicType.ALL),
                 'numa_policy': 'one of ' + ', '.join(fields.NumaPolicy.ALL),
                 'state': 'one of ' + ', '.join(fields.PciFlavorState.ALL),
-            }.get(field, 'a value of the field\'s type')
+            }.get(field, "a value of the field's type")
             raise exception.InvalidPciFlavor(
                 field, str(error), example
             ) from error
+    if '\0' in (flavor.description or ''):
+        raise exception.InvalidPciFlavor(
+            'description', 'a NUL character cannot be kept', 'a GPU of 80 GiB'
+        )
     pci_flavor_spec.validate_name(flavor.name)
     pci_flavor_spec.MatchExpression.parse(flavor.match)
     return flavor
@@ -259,12 +287,11 @@ def _resolve(
     project_id: str | None,
 ) -> dict[str, objects.PciFlavor]:
     """Return PCI flavors by the UUID or name that was asked for."""
+    # PostgreSQL refuses even to look for what it could not hold.
+    possible = sorted(name for name in names if name.isprintable())
     found = _select(
         connection,
-        sa.or_(
-            _flavors.c.uuid.in_(sorted(names)),
-            _flavors.c.name.in_(sorted(names)),
-        ),
+        sa.or_(_flavors.c.uuid.in_(possible), _flavors.c.name.in_(possible)),
     )
     by_name = {f.uuid: f for f in found} | {f.name: f for f in found}
     for name in sorted(names):
@@ -335,5 +362,4 @@ def _flavor(row: Any, access: list[str]) -> objects.PciFlavor:
             if name != 'access'
         },
     )
-    flavor.obj_reset_changes()
     return flavor

@@ -22,10 +22,16 @@ class Catalog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._index = matching.PoolIndex()
+        self._ids: frozenset[int] = frozenset()
         self._seen = (0, 0)
 
     def __getitem__(self, key_id: int) -> objects.PoolKey:
         return self._index[key_id]
+
+    def ids(self) -> frozenset[int]:
+        """Return the ids of all keys that were there at the last refresh."""
+        with self._lock:
+            return self._ids
 
     def refresh(self, connection: sa.Connection) -> None:
         """Load keys that this process does not have yet.
@@ -44,7 +50,8 @@ class Catalog:
                 return
             rows = connection.execute(sa.select(keys)).mappings().all()
             self._index.add({row['id']: from_row(row) for row in rows})
-            self._seen = (len(rows), sum(row['id'] for row in rows))
+            self._ids = frozenset(row['id'] for row in rows)
+            self._seen = (len(self._ids), sum(self._ids))
 
     def matching(
         self, expression: pci_flavor_spec.MatchExpression
@@ -87,10 +94,9 @@ def purge(db: database.Database) -> int:
 
 def from_row(row: Any) -> objects.PoolKey:
     """Turn a row of ``pool_keys`` into a pool key."""
-    return objects.PoolKey(
-        *(row[name] for name in objects.POOL_FIELDS),
-        extra_info=tuple(sorted(row['extra_info'].items())),
-    )
+    values = {name: row[name] for name in objects.POOL_FIELDS}
+    tags = tuple(sorted(row['extra_info'].items()))
+    return objects.PoolKey(**values, extra_info=tags)
 
 
 def _ids(connection: sa.Connection, digests: Iterable[str]) -> dict[str, int]:

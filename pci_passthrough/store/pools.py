@@ -8,9 +8,10 @@ counter would be.
 
 import collections
 from collections.abc import Collection
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
+from typing import Any
 from typing import Self
 
 import sqlalchemy as sa
@@ -20,16 +21,11 @@ from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
-from pci_passthrough.store import hosts as hosts_mod
+from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 
 _devices = models.pci_devices
-_nodes = models.compute_nodes
-
-#: With more candidate hosts than this, all hosts are read and the others
-#: left out here. MariaDB plans long IN lists badly.
-_MOST_HOSTS_IN_QUERY = 500
 
 
 class PciDevicePoolList(Sequence[objects.PciDevicePool]):
@@ -56,6 +52,7 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
         return cls.get_by_hosts(db, catalog, host_timeout, None)
 
     @classmethod
+    @database.retried
     def get_by_hosts(
         cls,
         db: database.Database,
@@ -67,26 +64,19 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
 
         :param hosts: names; None: all.
         """
-        with db.read() as connection:
+        with db.snapshot() as connection:
             catalog.refresh(connection)
-            totals = list(_totals(connection, host_timeout, hosts))
+            live = live_hosts.find(connection, host_timeout, hosts)
+            totals = list(live.rows(connection, _totals()))
             supplies = supply(connection, catalog, None, host_timeout, hosts)
         pools = [
-            objects.PciDevicePool(
-                compute_node_id=node_id,
-                host=host,
-                extra_info=dict(catalog[key_id].extra_info),
-                count=supplies[host].total({key_id})
-                if host in supplies
-                else 0,
-                total=total,
-                **{
-                    name: getattr(catalog[key_id], name)
-                    for name in objects.POOL_FIELDS
-                },
-            )
-            for node_id, host, key_id, total in totals
+            _pool(live.names[node_id], node_id, catalog, key_id, total)
+            for node_id, key_id, total in totals
         ]
+        for pool, (_, key_id, _) in zip(pools, totals, strict=True):
+            if pool.host in supplies:
+                pool.count = supplies[pool.host].total({key_id})
+        pools.sort(key=lambda pool: str(pool.host))
         return cls(pools, supplies, catalog)
 
     def supports_requests(
@@ -108,6 +98,24 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
         return len(self._pools)
 
 
+def _pool(
+    host: str,
+    node_id: int,
+    catalog: pool_keys.Catalog,
+    key_id: int,
+    total: int,
+) -> objects.PciDevicePool:
+    key = catalog[key_id]
+    return objects.PciDevicePool(
+        compute_node_id=node_id,
+        host=host,
+        extra_info=dict(key.extra_info),
+        count=0,
+        total=total,
+        **{name: getattr(key, name) for name in objects.POOL_FIELDS},
+    )
+
+
 def supply(
     connection: sa.Connection,
     catalog: pool_keys.Catalog,
@@ -115,39 +123,53 @@ def supply(
     host_timeout: float,
     hosts: Collection[str] | None = None,
 ) -> dict[str, claims.Supply]:
-    """Return what each host that is up can give away now: one query.
+    """Return what each host that is up can give away now.
+
+    Counting is left to the database, but for physical functions that compete
+    with virtual functions: counts would not tell which go together.
+
+    For some keys only, it may promise one thing too much: a device that was
+    a physical function, is reported as an ordinary one now, and has a
+    virtual function that is gone but still held. No claim gets it.
 
     :param key_ids: only devices of these pool keys; None: of all.
     :param hosts: names of candidate hosts; None: all.
     :returns: host name to supply; hosts without any are left out.
     """
-    kinds = {catalog[key_id].dev_type for key_id in key_ids or ()}
-    sriov = kinds - {fields.DevType.STANDARD}
-    if key_ids is None or (fields.DevType.SRIOV_PF in kinds and len(sriov) > 1):
-        return _supply_with_families(connection, key_ids, host_timeout, hosts)
-    free: dict[str, dict[int, int]] = collections.defaultdict(dict)
-    pools = _free_pools(key_ids, excluding=bool(sriov))
-    pools = pools.where(*_on_hosts(_devices, hosts)).subquery()
-    for host, key_id, count in _of_live_hosts(
-        connection,
-        pools,
-        [pools.c.free_key, pools.c.count],
-        host_timeout,
-        hosts,
-    ):
-        free[host][key_id] = count
-    return {host: claims.Supply(counts) for host, counts in free.items()}
+    live = live_hosts.find(connection, host_timeout, hosts)
+    kinds = _by_kind(catalog, key_ids)
+    found: dict[int, claims.Supply] = {}
+    if kinds.physical and kinds.virtual:
+        families = _of_families(kinds.physical | kinds.virtual)
+        found = _families(connection, families, live)
+        kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
+    free: dict[int, dict[int, int]] = collections.defaultdict(dict)
+    statement = _free_pools(kinds, exactly=key_ids is None)
+    if statement is not None:
+        for node_id, key_id, count in live.rows(connection, statement):
+            free[node_id][key_id] = free[node_id].get(key_id, 0) + count
+    for node_id, counts in free.items():
+        both = found.get(node_id, claims.Supply({}))
+        counts = {k: n for k, n in counts.items() if n} | dict(both.free)
+        found[node_id] = claims.Supply(counts, both.families)
+    return {
+        live.names[node_id]: supply
+        for node_id, supply in found.items()
+        if supply.free or supply.families
+    }
 
 
 def candidates(
     connection: sa.Connection, node_id: int, key_ids: Collection[int]
 ) -> list[claims.Candidate]:
     """Return the devices of one host that can be given away now."""
-    statement = _candidate_rows(key_ids).where(
-        _devices.c.compute_node_id == node_id
+    statement = _of_families(key_ids).add_columns(_devices.c.capabilities)
+    rows = connection.execute(
+        statement.where(_devices.c.compute_node_id == node_id)
     )
     return [
-        _candidate(*row[:-1]) for row in connection.execute(statement).tuples()
+        _candidate(*columns, features=len(capabilities))
+        for _, *columns, capabilities in map(tuple[Any, ...], rows)
     ]
 
 
@@ -155,7 +177,7 @@ def totals_by_state(
     connection: sa.Connection, node_id: int
 ) -> list[claims.PoolTotal]:
     """Count a host's devices by pool key and state, to explain a refusal."""
-    state = sa.case(
+    free_or_not = sa.case(
         (_devices.c.presence != fields.Presence.OFFERED, _devices.c.presence),
         (
             (_devices.c.disabled_reason.is_not(None))
@@ -169,73 +191,139 @@ def totals_by_state(
         ),
         else_=_devices.c.status,
     )
-    statement = (
-        sa.select(_devices.c.pool_key_id, state, sa.func.count())
+    found = (
+        sa.select(_devices.c.pool_key_id, free_or_not.label('state'))
         .where(_devices.c.compute_node_id == node_id)
-        .group_by(_devices.c.pool_key_id, state)
+        .subquery()
     )
+    statement = sa.select(
+        found.c.pool_key_id, found.c.state, sa.func.count()
+    ).group_by(found.c.pool_key_id, found.c.state)
     states: dict[int, dict[str, int]] = collections.defaultdict(dict)
     for key_id, name, count in connection.execute(statement).tuples():
         states[key_id]['free' if name == 'available' else name] = count
     return [claims.PoolTotal(k, counts) for k, counts in states.items()]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kinds:
+    """Pool key ids by what decides about the exclusion of PF and VFs."""
+
+    ordinary: set[int]
+    physical: set[int]
+    virtual: set[int]
+
+
+def _by_kind(
+    catalog: pool_keys.Catalog, key_ids: Collection[int] | None
+) -> _Kinds:
+    kinds = _Kinds(set(), set(), set())
+    of_type = {
+        fields.DevType.STANDARD: kinds.ordinary,
+        fields.DevType.SRIOV_PF: kinds.physical,
+        fields.DevType.SRIOV_VF: kinds.virtual,
+        fields.DevType.VDPA: kinds.virtual,
+    }
+    for key_id in catalog.ids() if key_ids is None else key_ids:
+        of_type[catalog[key_id].dev_type].add(key_id)
+    return kinds
+
+
 def _free_pools(
-    key_ids: Collection[int] | None, *, excluding: bool
-) -> sa.Select[tuple[int, int, int]]:
-    statement = (
+    kinds: _Kinds, *, exactly: bool
+) -> sa.CompoundSelect[Any] | None:
+    """Count free devices by host and key; some rows are to be subtracted."""
+    if exactly:
+        everything = kinds.ordinary | kinds.physical | kinds.virtual
+        counted = _count(everything).where(exclusion.not_excluded(_devices))
+        return sa.union_all(counted) if everything else None
+    parts = []
+    if kinds.ordinary:
+        parts.append(_count(kinds.ordinary))
+    if kinds.physical:
+        childless = exclusion.no_child_held(_devices)
+        parts.append(_count(kinds.physical).where(childless))
+    if kinds.virtual:
+        parts.append(_count(kinds.virtual))
+        parts.append(_blocked_by_pf(kinds.virtual))
+    return sa.union_all(*parts) if parts else None
+
+
+def _count(key_ids: Collection[int]) -> sa.Select[Any]:
+    hint = 'FORCE INDEX (ix_pci_devices_free)'
+    return (
         sa.select(
             _devices.c.compute_node_id,
             _devices.c.free_key,
             sa.func.count().label('count'),
         )
-        .where(_wanted(key_ids))
-        .group_by(_devices.c.compute_node_id, _devices.c.free_key)
-        .with_hint(_devices, 'FORCE INDEX (ix_pci_devices_free)', 'mysql')
-        .with_hint(_devices, 'FORCE INDEX (ix_pci_devices_free)', 'mariadb')
+        .where(_devices.c.free_key.in_(sorted(key_ids)))
+        .group_by(_devices.c.free_key, _devices.c.compute_node_id)
+        .with_hint(_devices, hint, 'mysql')
+        .with_hint(_devices, hint, 'mariadb')
         .with_hint(_devices, 'INDEXED BY ix_pci_devices_free', 'sqlite')
     )
-    if excluding:
-        statement = statement.where(exclusion.not_excluded(_devices))
-    return statement
 
 
-def _supply_with_families(
-    connection: sa.Connection,
-    key_ids: Collection[int] | None,
-    host_timeout: float,
-    hosts: Collection[str] | None,
-) -> dict[str, claims.Supply]:
-    """As ``supply``, where physical and virtual functions compete.
+def _blocked_by_pf(key_ids: Collection[int]) -> sa.Select[Any]:
+    """Count free virtual functions of held physical functions, negatively.
 
-    Counts would not tell which virtual functions go with which physical
-    function, so devices are read.
+    Few physical functions are held, many virtual functions are free: this is
+    cheaper than to look at the physical function of each of them.
     """
-    rows = _candidate_rows(key_ids)
-    rows = rows.where(*_on_hosts(_devices, hosts)).subquery()
-    by_host: dict[str, list[claims.Candidate]] = collections.defaultdict(list)
-    columns = [column for column in rows.c if column.name != 'compute_node_id']
-    for host, *row in _of_live_hosts(
-        connection, rows, columns, host_timeout, hosts
-    ):
-        by_host[host].append(_candidate(*row))
+    pf = _devices.alias('pf')
+    by_family = 'FORCE INDEX (ix_pci_devices_family)'
+    by_type = 'FORCE INDEX (ix_pci_devices_type)'
+    return (
+        sa.select(
+            _devices.c.compute_node_id,
+            _devices.c.free_key,
+            -sa.func.count(),
+        )
+        .join_from(
+            pf,
+            _devices,
+            (_devices.c.compute_node_id == pf.c.compute_node_id)
+            & (_devices.c.parent_addr == pf.c.address),
+        )
+        .where(
+            pf.c.dev_type == fields.DevType.SRIOV_PF,
+            pf.c.status.in_(exclusion.HELD),
+            _devices.c.free_key.in_(sorted(key_ids)),
+        )
+        .group_by(_devices.c.free_key, _devices.c.compute_node_id)
+        .with_hint(_devices, by_family, 'mysql')
+        .with_hint(_devices, by_family, 'mariadb')
+        .with_hint(pf, by_type, 'mysql')
+        .with_hint(pf, by_type, 'mariadb')
+    )
+
+
+def _families(
+    connection: sa.Connection,
+    statement: sa.Select[Any],
+    live: live_hosts.LiveHosts,
+) -> dict[int, claims.Supply]:
+    by_node: dict[int, list[claims.Candidate]] = collections.defaultdict(list)
+    for node_id, *row in live.rows(connection, statement):
+        by_node[node_id].append(_candidate(*row))
     return {
-        host: claims.supply_of(found) for host, found in by_host.items()
+        node_id: claims.supply_of(found) for node_id, found in by_node.items()
     }
 
 
-def _candidate_rows(
-    key_ids: Collection[int] | None,
-) -> sa.Select[tuple[int, int, str, str, str, list[str], int]]:
+def _of_families(key_ids: Collection[int]) -> sa.Select[Any]:
     return sa.select(
+        _devices.c.compute_node_id,
         _devices.c.id,
         _devices.c.free_key,
         _devices.c.address,
         _devices.c.parent_addr,
         _devices.c.dev_type,
-        _devices.c.capabilities,
-        _devices.c.compute_node_id,
-    ).where(_wanted(key_ids), exclusion.not_excluded(_devices))
+    ).where(
+        _devices.c.free_key.in_(sorted(key_ids)),
+        exclusion.not_excluded(_devices),
+    )
 
 
 def _candidate(
@@ -244,7 +332,8 @@ def _candidate(
     address: str,
     parent_addr: str | None,
     dev_type: str,
-    capabilities: list[str],
+    *,
+    features: int = 0,
 ) -> claims.Candidate:
     is_pf = dev_type == fields.DevType.SRIOV_PF
     return claims.Candidate(
@@ -253,61 +342,13 @@ def _candidate(
         address,
         address if is_pf else parent_addr,
         is_pf,
-        len(capabilities),
+        features,
     )
 
 
-def _wanted(key_ids: Collection[int] | None) -> sa.ColumnElement[bool]:
-    if key_ids is None:
-        return _devices.c.free_key.is_not(None)
-    return _devices.c.free_key.in_(sorted(key_ids))
-
-
-def _on_hosts(
-    devices: sa.Table, hosts: Collection[str] | None
-) -> list[sa.ColumnElement[bool]]:
-    if hosts is None or len(hosts) > _MOST_HOSTS_IN_QUERY:
-        return []
-    ids = sa.select(_nodes.c.id).where(_nodes.c.host.in_(sorted(hosts)))
-    return [devices.c.compute_node_id.in_(ids)]
-
-
-def _of_live_hosts(
-    connection: sa.Connection,
-    rows: sa.Subquery,
-    columns: Sequence[sa.ColumnElement[object]],
-    host_timeout: float,
-    hosts: Collection[str] | None,
-) -> Iterator[sa.Row[tuple[object, ...]]]:
-    """Join host names to rows; leave out hosts that are down or unasked."""
-    statement = (
-        sa.select(_nodes.c.host, *columns)
-        .join(rows, rows.c.compute_node_id == _nodes.c.id)
-        .where(_nodes.c.last_report_at >= hosts_mod.cutoff(host_timeout))
-    )
-    for row in connection.execute(statement):
-        if hosts is None or row[0] in hosts:
-            yield row
-
-
-def _totals(
-    connection: sa.Connection,
-    host_timeout: float,
-    hosts: Collection[str] | None,
-) -> Iterator[sa.Row[tuple[int, str, int, int]]]:
-    statement = (
-        sa.select(
-            _nodes.c.id,
-            _nodes.c.host,
-            _devices.c.pool_key_id,
-            sa.func.count(),
-        )
-        .join(_devices, _devices.c.compute_node_id == _nodes.c.id)
-        .where(_nodes.c.last_report_at >= hosts_mod.cutoff(host_timeout))
-        .where(*_on_hosts(_devices, hosts))
-        .group_by(_nodes.c.id, _nodes.c.host, _devices.c.pool_key_id)
-        .order_by(_nodes.c.host, _devices.c.pool_key_id)
-    )
-    for row in connection.execute(statement):
-        if hosts is None or row[1] in hosts:
-            yield row
+def _totals() -> sa.Select[Any]:
+    return sa.select(
+        _devices.c.compute_node_id,
+        _devices.c.pool_key_id,
+        sa.func.count(),
+    ).group_by(_devices.c.compute_node_id, _devices.c.pool_key_id)

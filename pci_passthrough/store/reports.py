@@ -2,16 +2,19 @@
 """Applying what a host's agent reports."""
 
 from collections.abc import Sequence
+import contextlib
 from typing import Any
 
 import sqlalchemy as sa
 
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough.objects import fields
 from pci_passthrough.objects import report as report_obj
 from pci_passthrough.store import database
 from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
@@ -34,17 +37,22 @@ def apply(
     """Bring a host's devices in line with a report, in one transaction.
 
     A report that is older than the last applied one, or is based on another
-    generation, changes nothing; the answer asks for a full one.
+    generation, changes nothing; the answer asks for a full one. A report that
+    comes twice is acknowledged twice.
     """
     with db.write() as connection:
-        _lock_or_create(connection, report)
-        node = connection.execute(
-            sa.select(_nodes).where(_nodes.c.host == report.host)
-        ).one()
-        fits = report.is_full or report.base_generation == node.generation
-        if not fits or report.sequence <= node.sequence:
+        node = _lock(connection, report.host)
+        if node is None and not report.is_full:
+            return _ack(0, 0, wanted_full=True)
+        if node is None:
+            node = _create(connection, report)
+        if _is_applied(node, report):
+            return _ack(node.generation, node.sequence, wanted_full=False)
+        if not _fits(node, report):
             return _ack(node.generation, node.sequence, wanted_full=True)
-        known = devices.select(connection, _devices.c.compute_node_id == node.id)
+        known = devices.select(
+            connection, _devices.c.compute_node_id == node.id
+        )
         _carry_out(connection, node, reporting.changes(known, report))
         connection.execute(
             _nodes.update()
@@ -71,31 +79,54 @@ def _ack(
     )
 
 
-def _lock_or_create(
-    connection: sa.Connection, report: objects.HostReport
-) -> None:
-    locked = connection.execute(
-        _nodes.update()
-        .where(_nodes.c.host == report.host)
-        .values(revision=_nodes.c.revision + 1)
+def _is_applied(node: sa.Row[Any], report: objects.HostReport) -> bool:
+    """Whether it is the last applied report, whose answer was lost."""
+    return bool(
+        node.generation
+        and (node.sequence, node.digest) == (report.sequence, report.digest)
     )
-    if locked.rowcount:
-        return
+
+
+def _fits(node: sa.Row[Any], report: objects.HostReport) -> bool:
+    return bool(
+        report.sequence > node.sequence
+        and (report.is_full or report.base_generation == node.generation)
+    )
+
+
+def _lock(connection: sa.Connection, host: str) -> sa.Row[Any] | None:
+    """Return a host, which nobody else changes now; None if it is new."""
+    with contextlib.suppress(exception.HostNotFound):
+        hosts.lock(connection, host)
+    return connection.execute(
+        sa.select(_nodes).where(_nodes.c.host == host)
+    ).one_or_none()
+
+
+def _create(
+    connection: sa.Connection, report: objects.HostReport
+) -> sa.Row[Any]:
+    """Add a host.
+
+    Another conductor may add it at the same time: the later one fails, is
+    repeated, and finds it.
+    """
     at = database.now()
-    # Another conductor may insert it at the same time: the transaction is
-    # then repeated and finds it.
     connection.execute(
         _nodes.insert().values(
             host=report.host,
             revision=0,
             generation=0,
-            sequence=0,
+            sequence=report.sequence - 1,
             digest='',
             agent_version=report.agent_version,
             last_report_at=at,
             created_at=at,
         )
     )
+    return connection.execute(
+        sa.select(_nodes).where(_nodes.c.host == report.host)
+    ).one()
 
 
 def _carry_out(
@@ -124,7 +155,8 @@ def _carry_out(
             )
         lines.append(
             ledger.entry(
-                change.before or objects.PciDevice(
+                change.before
+                or objects.PciDevice(
                     uuid=device.uuid, host=node.host, address=change.address
                 ),
                 change.action,
@@ -154,9 +186,9 @@ def _after(host: str, change: reporting.Change) -> objects.PciDevice:
 
 def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
     at = database.now()
-    times = {'updated_at': at} if device.get('created_at') else {
-        'created_at': at
-    }
+    times = (
+        {'updated_at': at} if device.get('created_at') else {'created_at': at}
+    )
     facts = {name: getattr(device, name) for name in _FACT_COLUMNS}
     return {'pool_key_id': key_id, **facts, **times}
 
@@ -165,7 +197,10 @@ def _reason(change: reporting.Change) -> str | None:
     """Say what changed, as ``field: old -> new``."""
     if change.before is None:
         return None
-    return '; '.join(
-        f'{name}: {change.before.get(name)} -> {value}'
-        for name, value in sorted(change.values.items())
-    ) or None
+    return (
+        '; '.join(
+            f'{name}: {change.before.get(name)} -> {value}'
+            for name, value in sorted(change.values.items())
+        )
+        or None
+    )

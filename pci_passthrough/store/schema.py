@@ -59,9 +59,7 @@ def check(db: database.Database) -> None:
 
 
 def _scripts() -> list[script.Script]:
-    return list(
-        script.ScriptDirectory.from_config(_config()).walk_revisions()
-    )
+    return list(script.ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _config() -> alembic_config.Config:

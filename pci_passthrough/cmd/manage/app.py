@@ -1,31 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shell: global options, configuration, and the table of commands."""
+"""The shell: global options, and the table of commands."""
 
 import argparse
-import functools
-import getpass
 import logging
 import sys
+import threading
 from typing import Any
 
 from cliff import app
+from cliff import command
 from cliff import commandmanager
 
 import pci_passthrough
-from pci_passthrough import conf as conf_module
-from pci_passthrough import store
+from pci_passthrough.cmd import errors
 from pci_passthrough.cmd.manage import claim
+from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import db
 from pci_passthrough.cmd.manage import device
 from pci_passthrough.cmd.manage import flavor
 from pci_passthrough.cmd.manage import host
 from pci_passthrough.cmd.manage import pool
-from pci_passthrough.store import claims as store_claims
-from pci_passthrough.store import schema
 
-PROG = 'pci-passthrough-manage'
-
-_COMMANDS = {
+_COMMANDS: dict[str, type[command.Command]] = {
     'db sync': db.Sync,
     'db version': db.Version,
     'db purge': db.Purge,
@@ -44,97 +40,134 @@ _COMMANDS = {
     'free': claim.Free,
 }
 
-#: Commands that make a database what the others need.
-_WITHOUT_SCHEMA = (db.Sync, db.Version)
-
 
 class ManageApp(app.App):
-    """The program; commands reach it as ``self.app``."""
+    """The program; commands reach its context by ``context.of``."""
+
+    NAME = context.PROG
+    # ``clean_up`` tells of errors; cliff only with --debug, with tracebacks.
+    LOG = logging.getLogger(f'{__name__}.cliff')
+    # Warnings; with -v and -vv more.
+    DEFAULT_VERBOSE_LEVEL = 0
 
     def __init__(self) -> None:
         manager = commandmanager.CommandManager('pci_passthrough.manage')
-        for name, command in _COMMANDS.items():
-            manager.add_command(name, command)
+        for name, one in _COMMANDS.items():
+            manager.add_command(name, one)
         super().__init__(
-            description='Administration of pci_passthrough.',
+            description='Administration of pci_passthrough. It works on the '
+            "database itself, so it needs the conductor's configuration, "
+            'and no conductor.',
             version=pci_passthrough.version(),
             command_manager=manager,
             deferred_help=True,
         )
+        self.LOG.addHandler(logging.NullHandler())
+        self._console: logging.Handler | None = None
 
     def build_option_parser(
-        self, description: str | None, version: str | None, **kwargs: Any
+        self,
+        description: str | None,
+        version: str | None,
+        argparse_kwargs: dict[str, Any] | None = None,
     ) -> argparse.ArgumentParser:
         """Add where the configuration is."""
-        parser = super().build_option_parser(description, version, **kwargs)
-        for option in ('--config-file', '--config-dir'):
+        parser = super().build_option_parser(
+            description,
+            version,
+            {'prog': self.NAME, **(argparse_kwargs or {})},
+        )
+        for option, what in (
+            ('--config-file', 'file to read; may be repeated'),
+            ('--config-dir', 'directory of *.conf files; may be repeated'),
+        ):
             parser.add_argument(
                 option,
                 action='append',
                 default=[],
                 metavar='PATH',
-                help='may be repeated; later values win (default: the usual '
-                'places below /etc/pci_passthrough)',
+                help=f'{what}, later values win (default: the usual places, '
+                'for example /etc/pci_passthrough)',
             )
         return parser
 
     def configure_logging(self) -> None:
-        """Send errors to standard error, everything only with ``--debug``.
-
-        cliff would add a handler to the root logger each time, also in a
-        program that has its own logging.
-        """
-        if self.options.debug:
-            super().configure_logging()
-        elif not self.LOG.handlers:
-            console = logging.StreamHandler()
-            console.setFormatter(logging.Formatter(f'{PROG}: %(message)s'))
-            self.LOG.addHandler(console)
-            self.LOG.propagate = False
+        """Log to standard error, or to ``--log-file``, while this runs."""
+        options = self.options
+        if options.log_file:
+            try:
+                self._console = logging.FileHandler(options.log_file)
+            except OSError as error:
+                self.parser.error(f'--log-file: {error}')
+            form = self.LOG_FILE_MESSAGE_FORMAT
+        else:
+            self._console = logging.StreamHandler(self.stderr)
+            form = f'{self.NAME}: {self.CONSOLE_MESSAGE_FORMAT}'
+        self._console.setFormatter(logging.Formatter(form))
+        levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+        self._console.setLevel(
+            levels[2 if options.debug else min(options.verbose_level, 2)]
+        )
+        thread = threading.get_ident()
+        self._console.addFilter(
+            # Other threads are those of a program that runs this one within
+            # itself. oslo.db logs tracebacks of errors which it raises.
+            lambda record: (
+                record.thread == thread
+                and (options.debug or record.exc_info is None)
+            )
+        )
+        self.LOG.propagate = options.debug
+        root = logging.getLogger()
+        if not root.handlers:
+            root.setLevel(self._console.level)
+        root.addHandler(self._console)
 
     def initialize_app(self, argv: list[str]) -> None:
-        """Read the configuration."""
+        """Note where the configuration is; refuse to be interactive."""
+        if not argv and not self.options.deferred_help:
+            self.parser.error('a command is needed; --help lists them')
         arguments = []
         for name in ('config_file', 'config_dir'):
             for path in getattr(self.options, name):
                 arguments += [f'--{name.replace("_", "-")}', path]
-        self.conf = conf_module.load(arguments, PROG)
-        logging.getLogger('alembic').setLevel(logging.WARNING)
+        self.context = context.Context(arguments)
 
-    def prepare_to_run_command(self, cmd: Any) -> None:
-        """Refuse a database of another schema, before anything is done."""
-        if isinstance(cmd, _WITHOUT_SCHEMA) or cmd.cmd_name in (
-            'help',
-            'complete',
-        ):
-            return
-        schema.check(self.database)
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Run a command; an unknown one is an error like others."""
+        try:
+            self.command_manager.find_command(argv)
+        except ValueError:
+            near = ', '.join(self.get_fuzzy_matches(argv[0])[:6])
+            self.parser.error(
+                f'there is no command {" ".join(argv)!r}'
+                + (f'; did you mean one of: {near}?' if near else '')
+            )
+        return super().run_subcommand(argv)
 
-    @functools.cached_property
-    def database(self) -> store.Database:
-        """The database which the configuration names."""
-        return store.Database.from_conf(self.conf)
+    def clean_up(
+        self, cmd: command.Command, result: int, err: BaseException | None
+    ) -> None:
+        """Tell of an error, and close the database."""
+        if isinstance(err, Exception) and not isinstance(err, BrokenPipeError):
+            errors.report(self.NAME, err, vars(self.context).get('conf'))
+        self.context.close()
 
-    @functools.cached_property
-    def catalog(self) -> store.Catalog:
-        """This process's pool keys."""
-        return store.Catalog()
-
-    @property
-    def policy(self) -> store_claims.Policy:
-        """What the operator configured about claims."""
-        options = self.conf.conductor
-        return store_claims.Policy(options.host_timeout, options.vf_placement)
-
-    @property
-    def actor(self) -> str:
-        """Who acts, for the ledger."""
-        return f'{getpass.getuser()} ({PROG})'
+    def end(self) -> None:
+        """Leave the logging of this process as it was."""
+        if self._console is not None:
+            logging.getLogger().removeHandler(self._console)
+            self._console.close()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command.
 
     :returns: 0, or 1 after an error, which is on standard error.
+    :raises SystemExit: 2 if the command line cannot be understood.
     """
-    return int(ManageApp().run(sys.argv[1:] if argv is None else argv))
+    program = ManageApp()
+    try:
+        return int(program.run(sys.argv[1:] if argv is None else argv))
+    finally:
+        program.end()

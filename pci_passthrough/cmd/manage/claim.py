@@ -2,62 +2,66 @@
 """``claim`` and ``free``: giving devices away by hand."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+import uuid
 
 from cliff import lister
+from oslo_utils import uuidutils
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.specs import request as request_spec
-from pci_passthrough.store import claims
+from pci_passthrough.store import claims as store_claims
 from pci_passthrough.store import explain
 from pci_passthrough.store import pci_flavors
 
+_COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
+    'Host': lambda device: device.host,
+    'Address': lambda device: device.address,
+    'Type': lambda device: device.dev_type,
+    'Vendor:Product': lambda device: f'{device.vendor_id}:{device.product_id}',
+    'NUMA Node': lambda device: words.OrDash(device.numa_node),
+    'State': lambda device: device.state,
+    'Request': lambda device: words.OrDash(device.request_id),
+}
 
-def _rows(
-    devices: Sequence[objects.PciDevice],
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    return (
-        (
-            'Host',
-            'Address',
-            'Type',
-            'Vendor:Product',
-            'NUMA Node',
-            'State',
-            'Request',
-        ),
-        [
-            (
-                device.host,
-                device.address,
-                device.dev_type,
-                f'{device.vendor_id}:{device.product_id}',
-                words.OrDash(device.numa_node),
-                device.state,
-                words.OrDash(device.request_id),
-            )
-            for device in devices
-        ],
-    )
+
+def _instance(text: str) -> str:
+    """Return an instance's UUID in the form that Nova uses."""
+    if not uuidutils.is_uuid_like(text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not the UUID of an instance'
+        )
+    return str(uuid.UUID(text))
 
 
 class Claim(lister.Lister):
-    """Claim devices for an instance, on a host that has them."""
+    """Claim devices for an instance, on a host that has them.
+
+    Each call is a request of its own: repeated, it takes more devices.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take for whom, what and where."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('instance', help="the instance's UUID")
         parser.add_argument(
-            'request',
-            help='what it needs, for example 10g:2,bigGPU|midGPU:1',
+            'instance', type=_instance, help="the instance's UUID"
         )
         parser.add_argument(
-            '--host', help='on this host (default: the first that can serve)'
+            'request',
+            help='PCI flavors and how many devices, for example '
+            '10g:2,bigGPU|midGPU:1 (two of 10g, and one of bigGPU or else of '
+            'midGPU)',
+        )
+        parser.add_argument(
+            '--host',
+            help='on this host (default: the first by name that can serve)',
         )
         parser.add_argument(
             '--numa-node',
@@ -68,7 +72,8 @@ class Claim(lister.Lister):
         parser.add_argument(
             '--allocate',
             action='store_true',
-            help='give the devices to the instance for good',
+            help='give the devices to the instance for good; without it '
+            'they are only held for it',
         )
         return parser
 
@@ -76,7 +81,6 @@ class Claim(lister.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Claim and show the devices."""
-        app = self.app
         requests = request_spec.parse(parsed_args.request)
         numa = None
         if parsed_args.numa_node:
@@ -84,62 +88,109 @@ class Claim(lister.Lister):
                 nodes=parsed_args.numa_node,
                 socket_nodes=parsed_args.numa_node,
             )
-        host = parsed_args.host or self._find_host(requests, numa)
-        devices = claims.claim(
-            app.database,
-            app.catalog,
-            app.policy,
-            host,
-            parsed_args.instance,
-            requests,
-            app.actor,
-            numa,
+        host, devices = self._claim(
+            parsed_args.instance, requests, parsed_args.host, numa
         )
         if parsed_args.allocate:
-            devices = claims.allocate(
-                app.database, host, parsed_args.instance, app.actor
+            app = context.of(self)
+            devices = store_claims.allocate(
+                app.database,
+                host,
+                parsed_args.instance,
+                app.actor,
+                # Others may be claiming for the same instance.
+                [request.request_id for request in requests],
             )
-        return _rows(devices)
+        return words.table(_COLUMNS, devices)
 
-    def _find_host(
+    def _claim(
         self,
+        instance: str,
         requests: Sequence[objects.PciRequest],
+        wanted_host: str | None,
         numa: objects.NumaAffinity | None,
-    ) -> str:
-        app = self.app
-        timeout = app.policy.host_timeout
+    ) -> tuple[str, list[objects.PciDevice]]:
+        """Return the host, and the devices that were claimed there.
+
+        :raises: ClaimRefused
+        """
+        app = context.of(self)
         demands = pci_flavors.demands(app.database, app.catalog, requests)
+        hosts = [wanted_host] if wanted_host else self._hosts(demands, numa)
+        for host in hosts:
+            try:
+                return host, store_claims.claim(
+                    app.database,
+                    app.catalog,
+                    app.policy,
+                    host,
+                    instance,
+                    requests,
+                    app.actor,
+                    numa,
+                )
+            except exception.ClaimRefused as refused:
+                if wanted_host:
+                    raise _explained(
+                        f'{host} cannot serve the request:', refused.reasons
+                    ) from refused
+                # Somebody was faster since the pools were counted.
+        raise self._refusal(demands, numa)
+
+    def _hosts(
+        self,
+        demands: Sequence[claims.Demand],
+        numa: objects.NumaAffinity | None,
+    ) -> list[str]:
+        """Return the hosts that can serve, by name."""
+        app = context.of(self)
         pools = store.PciDevicePoolList.get_all(
-            app.database, app.catalog, timeout
+            app.database, app.catalog, app.policy.host_timeout
         )
-        able = pools.supports_requests(demands, numa)
-        if able:
-            return min(able)
+        return sorted(pools.supports_requests(demands, numa))
+
+    def _refusal(
+        self,
+        demands: Sequence[claims.Demand],
+        numa: objects.NumaAffinity | None,
+    ) -> exception.ClaimRefused:
+        """Say for each host why it cannot serve."""
+        app = context.of(self)
+        timeout = app.policy.host_timeout
         reasons = explain.refusals(
             app.database, app.catalog, timeout, demands, numa
         )
         if not reasons:
-            raise exception.ClaimRefused(
+            return exception.ClaimRefused(
                 'no host is up: no agent has reported within the last '
                 f'{timeout} seconds'
             )
-        lines = [
-            f'  {r.host}: {r.pci_flavor}: {r.needed} needed, {r.left} left '
-            f'({r.condition}); {r.detail or "no such device"}'
-            for r in reasons
-        ]
-        raise exception.ClaimRefused(
-            '\n'.join(['no host can serve the request:', *lines]), reasons
-        )
+        return _explained('no host can serve the request:', reasons)
+
+
+def _explained(
+    summary: str, reasons: Sequence[objects.RefusalReason]
+) -> exception.ClaimRefused:
+    lines = [
+        f'  {r.host}: {r.pci_flavor}: {r.needed} needed, {r.left} left '
+        f'({r.condition}); {r.detail or "no such device"}'
+        for r in reasons
+    ]
+    return exception.ClaimRefused('\n'.join([summary, *lines]), reasons)
 
 
 class Free(lister.Lister):
-    """Give back all devices of an instance."""
+    """Give back all devices of an instance.
+
+    Only for an instance that is gone: others may get the devices at once.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take whose."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('instance', help="the instance's UUID")
+        parser.add_argument(
+            'instance', type=_instance, help="the instance's UUID"
+        )
         parser.add_argument('--host', help='only those on this host')
         return parser
 
@@ -147,11 +198,13 @@ class Free(lister.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Free and show the devices."""
-        return _rows(
-            claims.free(
-                self.app.database,
-                parsed_args.instance,
-                self.app.actor,
-                parsed_args.host,
-            )
+        app = context.of(self)
+        freed = store_claims.free(
+            app.database, parsed_args.instance, app.actor, parsed_args.host
         )
+        if not freed:
+            where = f' on {parsed_args.host}' if parsed_args.host else ''
+            self.app.stderr.write(
+                f'Instance {parsed_args.instance} holds no device{where}.\n'
+            )
+        return words.table(_COLUMNS, freed)

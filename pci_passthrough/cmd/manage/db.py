@@ -3,42 +3,42 @@
 
 import argparse
 import datetime
+from typing import Any
 
-from cliff import command
-
+from pci_passthrough.cmd.manage import context
+from pci_passthrough.cmd.manage import show_one
+from pci_passthrough.cmd.manage import words
 from pci_passthrough.store import database
 from pci_passthrough.store import ledger
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store import schema
 
 
-class Sync(command.Command):
-    """Create the schema, or bring it up to date."""
+class Sync(show_one.ShowOne):
+    """Create the schema, or bring it up to date; may be repeated."""
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Run all migrations that are due."""
-        before = schema.version(self.app.database)
-        after = schema.sync(self.app.database)
-        self.app.stdout.write(
-            f'The schema is at {after} already.\n'
-            if before == after
-            else f'The schema was brought from {before or "nothing"} to '
-            f'{after}.\n'
-        )
+        db = context.of(self).open()
+        before = schema.version(db)
+        after = schema.sync(db)
+        return ('before', 'after'), (words.OrDash(before), after)
 
 
-class Version(command.Command):
-    """Show the schema's version."""
+class Version(show_one.ShowOne):
+    """Show the schema's version, and the one which this release needs."""
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Print the version, and the one that this release needs."""
-        found = schema.version(self.app.database) or 'nothing'
-        self.app.stdout.write(
-            f'{found} (this release needs {schema.latest()})\n'
-        )
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Return both versions."""
+        found = schema.version(context.of(self).open())
+        return ('current', 'needed'), (words.OrDash(found), schema.latest())
 
 
-class Purge(command.Command):
+class Purge(show_one.ShowOne):
     """Delete old lines of the ledger, and pool keys that no device has."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -46,17 +46,27 @@ class Purge(command.Command):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--days',
-            type=int,
+            type=_days,
             default=365,
             help='keep this many days of the ledger (default: %(default)s)',
         )
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Delete, and say how much."""
+        db = context.of(self).database
         before = database.now() - datetime.timedelta(days=parsed_args.days)
-        events = ledger.purge(self.app.database, before)
-        keys = pool_keys.purge(self.app.database)
-        self.app.stdout.write(
-            f'{events} events and {keys} pool keys were deleted.\n'
+        return ('events', 'pool_keys'), (
+            ledger.purge(db, before),
+            pool_keys.purge(db),
         )
+
+
+def _days(text: str) -> int:
+    """Return a number of days; a negative one would mean the future."""
+    days = int(text)
+    if not 0 <= days <= 36500:
+        raise argparse.ArgumentTypeError(f'{text} is not from 0 to 36500')
+    return days

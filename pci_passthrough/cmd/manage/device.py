@@ -3,13 +3,13 @@
 
 import argparse
 from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
 
 from cliff import lister
-from cliff import show
 
 from pci_passthrough import objects
+from pci_passthrough.cmd.manage import context
+from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.objects import fields
 from pci_passthrough.store import devices
@@ -18,15 +18,56 @@ from pci_passthrough.store import ledger
 _STATES = (*fields.DeviceStatus.ALL, 'disabled', 'missing')
 
 
+_WHICH = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
+
+_SHORT: dict[str, Callable[[objects.PciDevice], Any]] = {
+    'Host': lambda device: device.host,
+    'Address': lambda device: device.address,
+    'Type': lambda device: device.dev_type,
+    'Vendor:Product': lambda device: f'{device.vendor_id}:{device.product_id}',
+    'NUMA Node': lambda device: words.OrDash(device.numa_node),
+    'Extra Info': lambda device: words.Tags(device.extra_info),
+    'State': lambda device: device.state,
+    'Instance': lambda device: words.OrDash(device.instance_uuid),
+}
+
+_LONG: dict[str, Callable[[objects.PciDevice], Any]] = {
+    'UUID': lambda device: device.uuid,
+    **_SHORT,
+    'Parent': lambda device: words.OrDash(device.parent_addr),
+    'Class': lambda device: device.pci_class,
+    'Driver': lambda device: words.OrDash(device.driver),
+    'Interface': lambda device: words.OrDash(device.devname),
+    'Presence': lambda device: device.presence,
+    'Disabled': lambda device: words.OrDash(device.disabled_reason),
+}
+
+_EVENT: dict[str, Callable[[objects.PciDeviceEvent], Any]] = {
+    'At': lambda event: words.Time(event.created_at),
+    'Action': lambda event: event.action,
+    'From': lambda event: words.OrDash(event.from_state),
+    'To': lambda event: words.OrDash(event.to_state),
+    'Actor': lambda event: event.actor,
+    'Instance': lambda event: words.OrDash(event.instance_uuid),
+    'Reason': lambda event: words.OrDash(event.reason),
+}
+
+
 class List(lister.Lister):
     """List devices."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take filters."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('--host')
-        parser.add_argument('--instance', metavar='UUID', help='its owner')
-        parser.add_argument('--state', choices=_STATES)
+        parser.add_argument('--host', help='only those of this host')
+        parser.add_argument(
+            '--instance',
+            metavar='UUID',
+            help='only those which this instance holds',
+        )
+        parser.add_argument(
+            '--state', choices=_STATES, help='only those in this state'
+        )
         parser.add_argument(
             '--long', action='store_true', help='show more columns'
         )
@@ -34,86 +75,65 @@ class List(lister.Lister):
 
     def take_action(
         self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
         found = devices.get_all(
-            self.app.database,
+            context.of(self).database,
             parsed_args.host,
             parsed_args.instance,
             parsed_args.state,
         )
-        columns = _LONG if parsed_args.long else _SHORT
-        return (
-            tuple(columns),
-            (
-                tuple(get(device) for get in columns.values())
-                for device in found
-            ),
-        )
+        return words.table(_LONG if parsed_args.long else _SHORT, found)
 
 
-_SHORT: dict[str, Callable[[objects.PciDevice], Any]] = {
-    'Host': lambda d: d.host,
-    'Address': lambda d: d.address,
-    'Type': lambda d: d.dev_type,
-    'Vendor:Product': lambda d: f'{d.vendor_id}:{d.product_id}',
-    'NUMA Node': lambda d: words.OrDash(d.numa_node),
-    'Extra Info': lambda d: words.Tags(d.extra_info),
-    'State': lambda d: d.state,
-    'Instance': lambda d: words.OrDash(d.instance_uuid),
-}
-
-_LONG: dict[str, Callable[[objects.PciDevice], Any]] = {
-    'UUID': lambda d: d.uuid,
-    **_SHORT,
-    'Parent': lambda d: words.OrDash(d.parent_addr),
-    'Class': lambda d: d.pci_class,
-    'Driver': lambda d: words.OrDash(d.driver),
-    'Interface': lambda d: words.OrDash(d.devname),
-    'Presence': lambda d: d.presence,
-    'Disabled': lambda d: words.OrDash(d.disabled_reason),
-}
-
-
-def show_device(
+def _show(
     device: objects.PciDevice,
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """Return names and values of all that is known."""
     values: dict[str, Any] = {
-        name: words.OrDash(device.get(name))
-        for name in ('uuid', 'host', 'address', 'state', *device.fields)
+        'uuid': device.uuid,
+        'host': device.host,
+        'address': device.address,
+        'state': device.state,
+        **{name: words.OrDash(device.get(name)) for name in device.fields},
     }
-    values['state'] = device.state
     values['extra_info'] = words.Tags(device.extra_info)
     values['capabilities'] = words.Names(device.capabilities)
+    for name in ('created_at', 'updated_at'):
+        values[name] = words.Time(device.get(name))
     return tuple(values), tuple(values.values())
 
 
-class Show(show.ShowOne):
+class Show(show_one.ShowOne):
     """Show a device."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take which one."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('device', help='UUID, or HOST/ADDRESS')
+        parser.add_argument('device', help=_WHICH)
         return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return names and values."""
-        return show_device(devices.get(self.app.database, parsed_args.device))
+        return _show(
+            devices.get(context.of(self).database, parsed_args.device)
+        )
 
 
-class Set(show.ShowOne):
+class Set(show_one.ShowOne):
     """Take a device out of service, or put it back."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take which one, what and why."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('device', help='UUID, or HOST/ADDRESS')
+        parser.add_argument('device', help=_WHICH)
         parser.add_argument(
-            '--reason', default='', help='why; required to disable'
+            '--reason',
+            default='',
+            help='why, for the next operator; --disable and --quarantine '
+            'need it',
         )
         what = parser.add_mutually_exclusive_group(required=True)
         for action, text in (
@@ -129,66 +149,54 @@ class Set(show.ShowOne):
                 const=action,
                 help=text,
             )
+        self._parser = parser
         return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Do it and show the device."""
-        db, device = self.app.database, parsed_args.device
-        reason, actor = parsed_args.reason, self.app.actor
-        if parsed_args.action in ('disable', 'enable'):
-            disabled = parsed_args.action == 'disable'
+        action, reason = parsed_args.action, parsed_args.reason
+        if action in ('disable', 'quarantine') and not reason:
+            self._parser.error(f'--{action} needs a --reason')
+        app = context.of(self)
+        if action in ('disable', 'enable'):
             after = devices.set_disabled(
-                db,
-                device,
-                (reason or 'no reason given') if disabled else None,
-                actor,
+                app.database,
+                parsed_args.device,
+                reason if action == 'disable' else None,
+                app.actor,
             )
         else:
-            after = devices.move(db, device, parsed_args.action, reason, actor)
-        return show_device(after)
+            after = devices.move(
+                app.database, parsed_args.device, action, reason, app.actor
+            )
+        return _show(after)
 
 
 class History(lister.Lister):
-    """Show what happened to a device, by whom and why."""
+    """Show what happened to a device, when (UTC), by whom and why."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take which one."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'device',
-            help='UUID, or HOST/ADDRESS; it need not exist any more',
+            'device', help=f'{_WHICH}; it need not exist any more'
         )
         return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
-        device = parsed_args.device
+        db, device = context.of(self).database, parsed_args.device
         if '/' in device:
-            device = devices.uuid_of(*device.rsplit('/', 1))
-        return (
-            (
-                'At',
-                'Action',
-                'From',
-                'To',
-                'Actor',
-                'Instance',
-                'Reason',
-            ),
-            (
-                (
-                    event.created_at.strftime('%Y-%m-%dT%H:%M:%S'),
-                    event.action,
-                    words.OrDash(event.from_state),
-                    words.OrDash(event.to_state),
-                    event.actor,
-                    words.OrDash(event.instance_uuid),
-                    words.OrDash(event.reason),
-                )
-                for event in ledger.history(self.app.database, device)
-            ),
-        )
+            events = ledger.history(
+                db, devices.uuid_of(*device.rsplit('/', 1))
+            )
+        else:
+            events = ledger.history(db, device)
+        if not events:
+            # Purged, or a slip of the keyboard.
+            devices.get(db, device)
+        return words.table(_EVENT, events)

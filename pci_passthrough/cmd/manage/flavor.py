@@ -2,47 +2,60 @@
 """``flavor …``: PCI flavors, until the REST API serves them."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable
 import json
 from typing import Any
 
 from cliff import command
 from cliff import lister
-from cliff import show
 
+from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.cmd.manage import context
+from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.objects import fields
 from pci_passthrough.store import pci_flavors
 
-_MATCH_HELP = """
-what a device must be: KEY=VALUE,KEY=VALUE (all of them), or a JSON object,
-which also takes lists (any of). Keys: vendor_id, product_id,
-subsystem_vendor_id, subsystem_id, class, dev_type, driver, numa_node,
-e.TAG for extra info. Repeat it for alternatives
-"""
+_MATCH_HELP = (
+    'what a device must be: KEY=VALUE,KEY=VALUE (all of them), or a JSON '
+    'object, which also takes lists (any of). Keys: vendor_id, product_id, '
+    'subsystem_vendor_id, subsystem_id, class, dev_type, driver, numa_node, '
+    'e.TAG for extra info. Repeat it for alternatives'
+)
 
 
 def _match(text: str) -> dict[str, Any]:
-    """Turn an argument of ``--match`` into a term of the expression."""
-    if text.startswith('{'):
+    """Turn an argument of ``--match`` into a term of the expression.
+
+    :raises argparse.ArgumentTypeError: with an example of a right one.
+    """
+    if text.lstrip().startswith('{'):
         try:
-            term = json.loads(text)
-        except ValueError as error:
+            return dict(json.loads(text, object_pairs_hook=_unique))
+        except (ValueError, RecursionError) as error:
             raise argparse.ArgumentTypeError(
-                f'{text!r} is not JSON: {error}'
+                f'{text!r} is not a JSON object: {error}; right would be, '
+                'for example: {"vendor_id": "8086", "e.group": ["10g", "25g"]}'
             ) from error
-        return dict(term)
-    term = {}
-    for pair in text.split(','):
-        key, equals, value = pair.partition('=')
-        if not equals or key in term:
-            raise argparse.ArgumentTypeError(
-                f'{pair!r} is not KEY=VALUE with a key of its own; right '
-                'would be, for example: vendor_id=8086,e.group=10g'
-            )
-        term[key] = value
+    pairs = [pair.partition('=') for pair in text.split(',')]
+    try:
+        term = _unique([(key.strip(), value) for key, _, value in pairs])
+    except ValueError:
+        term = {}
+    if '' in term or not all(equals for _, equals, _ in pairs) or not term:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not KEY=VALUE,KEY=VALUE with each key once; right '
+            'would be, for example: vendor_id=8086,e.group=10g'
+        )
     return term
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError('a key is given twice')
+    return found
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
@@ -81,58 +94,74 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
         dest='access',
         action='append',
         metavar='PROJECT',
-        help='let this project use a private one; may be repeated',
+        help='UUID of a project that may use a private one; may be repeated',
     )
+
+
+_FIELDS = (
+    'match',
+    'description',
+    'vnic_type',
+    'numa_policy',
+    'state',
+    'is_public',
+    'access',
+)
 
 
 def _given(parsed_args: argparse.Namespace) -> dict[str, Any]:
-    names = (
-        'match',
-        'description',
-        'vnic_type',
-        'numa_policy',
-        'state',
-        'is_public',
-        'access',
-    )
     return {
         name: getattr(parsed_args, name)
-        for name in names
+        for name in _FIELDS
         if getattr(parsed_args, name) is not None
     }
+
+
+_SHORT: dict[str, Callable[[objects.PciFlavor], Any]] = {
+    'UUID': lambda flavor: flavor.uuid,
+    'Name': lambda flavor: flavor.name,
+    'Match': lambda flavor: words.Match(flavor.match),
+    'vNIC Type': lambda flavor: words.OrDash(flavor.vnic_type),
+    'NUMA Policy': lambda flavor: words.OrDash(flavor.numa_policy),
+    'Public': lambda flavor: flavor.is_public,
+    'State': lambda flavor: flavor.state,
+}
+
+_LONG: dict[str, Callable[[objects.PciFlavor], Any]] = {
+    **_SHORT,
+    'Owner': lambda flavor: words.OrDash(flavor.project_id),
+    'Shared With': lambda flavor: words.Names(flavor.access),
+    'Description': lambda flavor: words.OrDash(flavor.description),
+}
+
+_ONE: dict[str, Callable[[objects.PciFlavor], Any]] = {
+    'uuid': lambda flavor: flavor.uuid,
+    'name': lambda flavor: flavor.name,
+    'description': lambda flavor: words.OrDash(flavor.description),
+    'match': lambda flavor: words.Match(flavor.match),
+    'vnic_type': lambda flavor: words.OrDash(flavor.vnic_type),
+    'numa_policy': lambda flavor: words.OrDash(flavor.numa_policy),
+    'is_public': lambda flavor: flavor.is_public,
+    'project_id': lambda flavor: words.OrDash(flavor.project_id),
+    'access': lambda flavor: words.Names(flavor.access),
+    'state': lambda flavor: flavor.state,
+    'generation': lambda flavor: flavor.generation,
+}
 
 
 def _show(
     flavor: objects.PciFlavor,
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    values: dict[str, Any] = {
-        name: words.OrDash(getattr(flavor, name))
-        for name in (
-            'uuid',
-            'name',
-            'description',
-            'match',
-            'vnic_type',
-            'numa_policy',
-            'is_public',
-            'project_id',
-            'access',
-            'state',
-            'generation',
-        )
-    }
-    values['match'] = words.Match(flavor.match)
-    values['access'] = words.Names(flavor.access)
-    return tuple(values), tuple(values.values())
+    return tuple(_ONE), tuple(get(flavor) for get in _ONE.values())
 
 
-class Create(show.ShowOne):
+class Create(show_one.ShowOne):
     """Create a PCI flavor."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take the fields."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('name')
+        parser.add_argument('name', help='what requests will say')
         parser.add_argument(
             '--match',
             action='append',
@@ -141,7 +170,9 @@ class Create(show.ShowOne):
             help=_MATCH_HELP,
         )
         parser.add_argument(
-            '--project', help='the owner (default: the operator)'
+            '--project',
+            metavar='PROJECT',
+            help='UUID of the owner (default: the operator)',
         )
         _add_fields(parser)
         return parser
@@ -152,7 +183,7 @@ class Create(show.ShowOne):
         """Create and show it."""
         return _show(
             pci_flavors.create(
-                self.app.database,
+                context.of(self).database,
                 parsed_args.name,
                 parsed_args.project,
                 **_given(parsed_args),
@@ -163,36 +194,25 @@ class Create(show.ShowOne):
 class List(lister.Lister):
     """List PCI flavors."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Take how much."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--long', action='store_true', help='show more columns'
+        )
+        return parser
+
     def take_action(
         self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
-        return (
-            (
-                'UUID',
-                'Name',
-                'Match',
-                'vNIC Type',
-                'NUMA Policy',
-                'Public',
-                'State',
-            ),
-            (
-                (
-                    flavor.uuid,
-                    flavor.name,
-                    words.Match(flavor.match),
-                    words.OrDash(flavor.vnic_type),
-                    words.OrDash(flavor.numa_policy),
-                    flavor.is_public,
-                    flavor.state,
-                )
-                for flavor in pci_flavors.get_all(self.app.database)
-            ),
+        return words.table(
+            _LONG if parsed_args.long else _SHORT,
+            pci_flavors.get_all(context.of(self).database),
         )
 
 
-class Show(show.ShowOne):
+class Show(show_one.ShowOne):
     """Show a PCI flavor."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -205,11 +225,16 @@ class Show(show.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return names and values."""
-        return _show(pci_flavors.get(self.app.database, parsed_args.name))
+        return _show(
+            pci_flavors.get(context.of(self).database, parsed_args.name)
+        )
 
 
-class Set(show.ShowOne):
-    """Change a PCI flavor; what instances hold by it stays theirs."""
+class Set(show_one.ShowOne):
+    """Change a PCI flavor; what instances hold by it stays theirs.
+
+    What is given replaces what was there, lists as a whole.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take the new values."""
@@ -220,6 +245,12 @@ class Set(show.ShowOne):
             '--match', action='append', type=_match, help=_MATCH_HELP
         )
         _add_fields(parser)
+        for name, text in (
+            ('vnic-type', 'not for NICs any more'),
+            ('numa-policy', 'leave the NUMA policy to the request'),
+            ('share', 'share it with no project'),
+        ):
+            parser.add_argument(f'--no-{name}', action='store_true', help=text)
         return parser
 
     def take_action(
@@ -227,10 +258,21 @@ class Set(show.ShowOne):
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Change and show it."""
         changes = _given(parsed_args)
+        for name, nothing in (
+            ('vnic_type', None),
+            ('numa_policy', None),
+            ('share', []),
+        ):
+            if getattr(parsed_args, f'no_{name}'):
+                changes['access' if name == 'share' else name] = nothing
         if parsed_args.new_name is not None:
             changes['name'] = parsed_args.new_name
+        if not changes:
+            raise exception.Invalid('nothing to change was given')
         return _show(
-            pci_flavors.update(self.app.database, parsed_args.name, changes)
+            pci_flavors.update(
+                context.of(self).database, parsed_args.name, changes
+            )
         )
 
 
@@ -240,10 +282,12 @@ class Delete(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take which ones."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('names', nargs='+', metavar='name')
+        parser.add_argument(
+            'names', nargs='+', metavar='name', help='name or UUID'
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Delete them one by one; the first that cannot go ends it."""
         for name in parsed_args.names:
-            pci_flavors.delete(self.app.database, name)
+            pci_flavors.delete(context.of(self).database, name)

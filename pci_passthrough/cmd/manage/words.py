@@ -1,12 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """How values look in tables; machines get the values themselves."""
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import datetime
 import json
 from typing import Any
+from typing import TypeVar
 
 from cliff import columns
+
+_T = TypeVar('_T')
+
+
+def table(
+    values: Mapping[str, Callable[[_T], Any]], items: Iterable[_T]
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Return the names of columns, and a row for each item.
+
+    :param values: how to get a column's value from an item, by its name.
+    """
+    return tuple(values), [
+        tuple(get(item) for get in values.values()) for item in items
+    ]
 
 
 class OrDash(columns.FormattableColumn[Any]):
@@ -17,20 +35,30 @@ class OrDash(columns.FormattableColumn[Any]):
         return '-' if self._value is None else str(self._value)
 
 
+class Time(OrDash):
+    """A time in UTC, or a dash for None."""
+
+    def __init__(self, value: datetime.datetime | None) -> None:
+        super().__init__(value and value.strftime('%Y-%m-%dT%H:%M:%S'))
+
+
 class Tags(columns.FormattableColumn[Mapping[str, str]]):
-    """Extra info as ``key=value`` pairs, sorted."""
+    """Extra info as ``key=value`` pairs, sorted; a dash for none."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
-        return ', '.join(f'{k}={v}' for k, v in sorted(self._value.items()))
+        pairs = (
+            f'{key}={value}' for key, value in sorted(self._value.items())
+        )
+        return ', '.join(pairs) or '-'
 
 
 class Names(columns.FormattableColumn[Sequence[str]]):
-    """A list of words."""
+    """A list of words; a dash for none."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
-        return ', '.join(self._value)
+        return ', '.join(self._value) or '-'
 
 
 class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
@@ -42,9 +70,9 @@ class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
 
 
 def _term(term: Mapping[str, Any]) -> str:
+    """Return a term as short as it can be typed."""
     if all(
-        isinstance(value, str) and not set(value) & set(',{')
-        for value in term.values()
+        isinstance(value, str) and ',' not in value for value in term.values()
     ):
         return ','.join(f'{key}={value}' for key, value in term.items())
     return json.dumps(term)

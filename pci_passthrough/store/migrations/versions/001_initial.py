@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first schema: hosts, pool keys, devices, ledger, PCI flavors."""
 
+from typing import Any
+
 from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -8,13 +10,13 @@ from sqlalchemy.dialects import mysql
 revision = '001'
 down_revision = None
 
-_TABLE_ARGS = {
+_TABLE_ARGS: dict[str, Any] = {
     'mysql_engine': 'InnoDB',
     'mysql_charset': 'utf8mb4',
     'mysql_collate': 'utf8mb4_bin',
 }
-_TIMESTAMP = (
-    sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+_TIMESTAMP = sa.DateTime().with_variant(
+    mysql.DATETIME(fsp=6), 'mysql', 'mariadb'
 )
 _FREE_KEY = (
     "CASE WHEN status = 'available' AND presence = 'offered' "
@@ -112,8 +114,9 @@ def _devices() -> None:
         **_TABLE_ARGS,
     )
     for name, *columns in (
-        ('free', 'free_key', 'compute_node_id'),
-        ('family', 'compute_node_id', 'parent_addr', 'status'),
+        ('free', 'free_key', 'compute_node_id', 'address'),
+        ('family', 'compute_node_id', 'parent_addr', 'status', 'free_key'),
+        ('type', 'dev_type', 'status', 'compute_node_id', 'address'),
         ('pool_key', 'pool_key_id'),
         ('instance', 'instance_uuid'),
         ('flavor', 'pci_flavor_uuid'),

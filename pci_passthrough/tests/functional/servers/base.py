@@ -37,7 +37,8 @@ _PORTS: Final = range(20000, 32000)
 # own, which ends with the test and which other users cannot enter.
 _TMP: Final = tempfile.gettempdir()
 
-_LOG_TAIL: Final = 30
+# mariadb-install-db says where to get help on more than twenty lines.
+_LOG_TAIL: Final = 80
 
 
 class ServerError(Exception):

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the programs and looking at what they say."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import fixtures
+
+from pci_passthrough.cmd import manage
+
+#: Beside the Python that runs the tests.
+PROGRAMS = pathlib.Path(sys.executable).parent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a program left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+class Manage(fixtures.Fixture):
+    """``pci-passthrough-manage`` within this process, on SQLite."""
+
+    def _setUp(self) -> None:
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        # Nobody's SUDO_USER is to get into the ledger.
+        self.useFixture(fixtures.EnvironmentVariable('SUDO_USER', 'operator'))
+        self.useFixture(fixtures.EnvironmentVariable('CLIFF_MAX_TERM_WIDTH'))
+        self.url = f'sqlite:///{self.folder}/pci.sqlite'
+        self.config = self.folder / 'conductor.conf'
+        self.configure(self.url)
+
+    def configure(self, url: str, more: str = '') -> None:
+        """Use another database."""
+        self.config.write_text(f'[database]\nconnection = {url}\n{more}')
+
+    def run(self, *words: str) -> Outcome:
+        """Run one command with the configuration."""
+        return self.run_bare(f'--config-file={self.config}', *words)
+
+    def run_bare(self, *words: str) -> Outcome:
+        """Run one command as it is."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = manage.main(list(words))
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def run_program(name: str, *words: str, **environment: str) -> Outcome:
+    """Run a console script in a process of its own."""
+    done = subprocess.run(
+        [str(PROGRAMS / name), *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)

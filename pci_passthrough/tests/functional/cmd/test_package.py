@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a wheel holds, and what works from nothing but it."""
+
+import configparser
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import fixtures
+import testtools
+
+import pci_passthrough
+from pci_passthrough import conf as conf_module
+
+_ROOT = pathlib.Path(pci_passthrough.__file__).resolve().parent.parent
+
+#: What the build reads; the rest of a checkout may be large.
+_SOURCES = (
+    'setup.py', 'setup.cfg', 'pyproject.toml', 'requirements.txt', 'LICENSE',
+    'README.rst', 'etc', 'pci_passthrough',
+)  # fmt: skip
+
+
+def _is_rubbish(path: pathlib.Path) -> bool:
+    """Whether tools left it behind; git ignores it."""
+    return any(
+        part == '__pycache__' or part.startswith('.') for part in path.parts
+    )
+
+
+class WheelTestCase(testtools.TestCase):
+    """All of it in one test: building takes long."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not (_ROOT / 'setup.cfg').exists():
+            self.skipTest('not run from a checkout')
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.installed = self.folder / 'installed'
+
+    def run_quietly(self, *words: str, **options: object) -> str:
+        done = subprocess.run(
+            words,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+            **options,  # type: ignore[call-overload]
+        )
+        self.assertEqual(0, done.returncode, done.stdout)
+        return str(done.stdout)
+
+    def build(self) -> None:
+        """Build as from a fresh clone, and unpack.
+
+        pbr takes what git knows: the copy gets a repository of its own, so
+        that what is not committed yet is tested, too.
+        """
+        source = self.folder / 'source'
+        source.mkdir()
+        for name in _SOURCES:
+            path = _ROOT / name
+            if path.is_dir():
+                shutil.copytree(
+                    path,
+                    source / name,
+                    ignore=shutil.ignore_patterns(
+                        '__pycache__', '.*', '*.sample'
+                    ),
+                )
+            elif path.exists():
+                shutil.copy(path, source)
+        self.run_quietly('git', '-C', str(source), 'init', '--quiet')
+        self.run_quietly('git', '-C', str(source), 'add', '--all')
+        self.run_quietly(
+            sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps',
+            '--no-build-isolation', '--wheel-dir', str(self.folder),
+            str(source), env={**os.environ, 'PBR_VERSION': '9.8.7'},
+        )  # fmt: skip
+        [wheel] = self.folder.glob('*.whl')
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(self.installed)
+
+    def run_installed(self, code: str, *words: str) -> str:
+        """Run code with what was unpacked, and not with the checkout."""
+        libraries = [
+            path for path in sys.path if path.endswith('site-packages')
+        ]
+        # -S leaves out the .pth file that leads to the checkout.
+        return self.run_quietly(
+            sys.executable, '-S', '-c', code, *words,
+            env={
+                **os.environ,
+                'PYTHONPATH': os.pathsep.join(
+                    [str(self.installed), *libraries]
+                ),
+            },
+        )  # fmt: skip
+
+    def test_wheel(self) -> None:
+        self.build()
+        self.check_files()
+        points = self.check_entry_points()
+        self.assertIn('console_scripts', points)
+        self.check_sample_configuration()
+
+    def check_files(self) -> None:
+        package = self.installed / 'pci_passthrough'
+        for path in (_ROOT / 'pci_passthrough').rglob('*'):
+            within = path.relative_to(_ROOT / 'pci_passthrough')
+            if path.is_file() and not _is_rubbish(within):
+                inside = package / within
+                self.assertTrue(inside.exists(), str(inside))
+        for name in ('py.typed', 'store/migrations/env.py'):
+            self.assertTrue((package / name).exists(), name)
+        self.assertTrue(
+            list((package / 'store/migrations/versions').glob('0*.py'))
+        )
+
+    def check_entry_points(self) -> configparser.ConfigParser:
+        [metadata] = self.installed.glob('*.dist-info')
+        points = configparser.ConfigParser(delimiters='=')
+        points.optionxform = str  # type: ignore[assignment,method-assign]
+        points.read(metadata / 'entry_points.txt')
+        for group in points.sections():
+            for name in points[group]:
+                where = self.run_installed(
+                    'import importlib.metadata as m, sys\n'
+                    '[p] = m.entry_points(group=sys.argv[1], '
+                    'name=sys.argv[2])\n'
+                    'assert callable(p.load())\n'
+                    'print(sys.modules["pci_passthrough"].__file__)',
+                    group,
+                    name,
+                )
+                self.assertIn(str(self.installed), where)
+        for name in points['console_scripts']:
+            if name == 'pci-passthrough-demo':
+                continue
+            module, _, function = points['console_scripts'][name].partition(
+                ':'
+            )
+            said = self.run_installed(
+                'import importlib, sys\n'
+                f'main = importlib.import_module({module!r}).{function}\n'
+                f'sys.argv = [{name!r}, "--version"]\n'
+                'sys.exit(main())'
+            )
+            self.assertIn('9.8.7', said)
+        return points
+
+    def check_sample_configuration(self) -> None:
+        sample = self.folder / 'sample'
+        self.run_installed(
+            'import sys\n'
+            'from oslo_config import generator\n'
+            'sys.exit(generator.main(sys.argv[1:]))',
+            '--config-file',
+            str(_ROOT / 'etc/pci_passthrough/config-generator.conf'),
+            '--output-file',
+            str(sample),
+        )
+        text = sample.read_text()
+        for group, options in conf_module.list_opts():
+            self.assertIn(f'[{group or "DEFAULT"}]\n', text)
+            for option in options:
+                self.assertIn(f'\n#{option.name} = ', text)
+                first = (option.help or '').strip().partition('\n')[0]
+                self.assertIn(f'# {first.partition(".")[0][:40]}', text)
+        for group in ('database', 'oslo_messaging_rabbit'):
+            self.assertIn(f'[{group}]\n', text)

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's threads, in this process and without servers."""
+
+import pathlib
+import threading
+import time
+from typing import Any
+
+import fixtures
+import testtools
+
+from pci_passthrough import conf as conf_module
+from pci_passthrough import exception
+from pci_passthrough import reporting
+from pci_passthrough import store
+from pci_passthrough.demo import inventory
+from pci_passthrough.demo import testdriver
+from pci_passthrough.services import agent
+from pci_passthrough.services import conductor
+from pci_passthrough.store import hosts
+from pci_passthrough.store import schema
+from pci_passthrough.tests.functional.services import programs
+
+
+class _Hanging(agent.AgentService):
+    """Looks once, and then for ever."""
+
+    looks = 0
+
+    def _scan(self) -> reporting.Snapshot:
+        self.looks += 1
+        if self.looks > 1:
+            self._stopping.wait()
+            time.sleep(3600)
+        return super()._scan()
+
+
+class _Defective(agent.AgentService):
+    """Has a defect that its second look brings to light."""
+
+    looks = 0
+
+    def _scan(self) -> reporting.Snapshot:
+        self.looks += 1
+        if self.looks > 1:
+            raise ZeroDivisionError('a defect')
+        return super()._scan()
+
+
+class AgentServiceTest(testtools.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.logger = self.useFixture(fixtures.FakeLogger(level=20))
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.folder = folder
+        self.db = store.Database(f'sqlite:///{folder}/db')
+        self.addCleanup(self.db.close)
+        schema.sync(self.db)
+        self.host = testdriver.write_host(
+            inventory.build_host(inventory.HostShape('compute-1')), folder
+        )
+
+    def conf(self, **agent_options: Any) -> Any:
+        options = {
+            'connection_uri': self.host.uri,
+            'host_root': self.host.host_root,
+            'pci_information': '{"match": {"vendor_id": "*"}}',
+            'report_interval': 1,
+            'scan_interval': 1,
+            **agent_options,
+        }
+        config = self.folder / 'agent.conf'
+        lines = [f'{name} = {value}' for name, value in options.items()]
+        config.write_text(
+            '\n'.join(
+                [
+                    '[DEFAULT]',
+                    'transport_url = fake:/',
+                    'host = compute-1',
+                    '[database]',
+                    f'connection = sqlite:///{self.folder}/db',
+                    '[agent]',
+                    *lines,
+                ]
+            )
+        )
+        return conf_module.load([f'--config-file={config}'], 'test')
+
+    def start_conductor(self) -> conductor.ConductorService:
+        service = conductor.ConductorService(self.conf())
+        service.start()
+        self.addCleanup(service.stop)
+        return service
+
+    def start(self, service: agent.AgentService) -> None:
+        service.start()
+        self.addCleanup(service.stop)
+        programs.wait_for(self.last_report, 'the report')
+
+    def last_report(self) -> Any:
+        found = hosts.get_all(self.db, 60)
+        return found[0].last_report_at if found else None
+
+    def stop(self, service: agent.AgentService) -> float:
+        begin = time.monotonic()
+        service.stop()
+        service.wait()
+        return time.monotonic() - begin
+
+    def test_reports_and_stops_at_once(self) -> None:
+        self.start_conductor()
+        service = agent.AgentService(self.conf(scan_interval=600))
+        self.start(service)
+        first = self.last_report()
+        programs.wait_for(lambda: self.last_report() > first, 'a heartbeat')
+        self.assertTrue(self.stop(service) < 2)
+        [host] = hosts.get_all(self.db, 60)
+        self.assertEqual(1, host.generation)
+
+    def test_reset_looks_at_once(self) -> None:
+        self.start_conductor()
+        service = agent.AgentService(self.conf(scan_interval=600))
+        self.start(service)
+        before = service._snapshot
+        service.reset()
+        programs.wait_for(lambda: service._snapshot is not before, 'a look', 5)
+
+    def test_report_once(self) -> None:
+        self.start_conductor()
+        agent.AgentService(self.conf()).report_once()
+        self.assertIsNotNone(self.last_report())
+
+    def test_hanging_look_stops_neither_reports_nor_the_end(self) -> None:
+        self.start_conductor()
+        service = _Hanging(self.conf())
+        self.start(service)
+        programs.wait_for(lambda: service.looks > 1, 'another look')
+        before = self.last_report()
+        programs.wait_for(
+            lambda: 'has not answered for' in self.logger.output,
+            'a complaint',
+        )
+        self.assertTrue(self.last_report() > before)
+        self.assertTrue(self.stop(service) < 8)
+        self.assertIn('still waiting for libvirt', self.logger.output)
+
+    def test_defect_ends_the_service_loudly(self) -> None:
+        self.start_conductor()
+        service = _Defective(self.conf())
+        self.start(service)
+        self.assertRaises(ZeroDivisionError, service.wait)
+        self.assertIn('The agent ends after an error', self.logger.output)
+
+    def test_no_conductor(self) -> None:
+        service = agent.AgentService(self.conf(rpc_timeout=1, max_backoff=1))
+        service.start()
+        self.addCleanup(service.stop)
+        programs.wait_for(
+            lambda: self.logger.output.count('not delivered') > 1, 'attempts'
+        )
+        self.start_conductor()
+        programs.wait_for(self.last_report, 'the report')
+        programs.wait_for(
+            lambda: 'delivered again' in self.logger.output, 'good news'
+        )
+
+    def test_no_libvirt_reports_nothing(self) -> None:
+        self.start_conductor()
+        path = pathlib.Path(self.host.uri.removeprefix('test://'))
+        away = path.rename(path.with_suffix('.away'))
+        service = agent.AgentService(self.conf(max_backoff=1))
+        service.start()
+        self.addCleanup(service.stop)
+        programs.wait_for(
+            lambda: self.logger.output.count('stays as it is') > 1, 'attempts'
+        )
+        self.assertIsNone(self.last_report())
+        away.rename(path)
+        programs.wait_for(self.last_report, 'the report')
+
+    def test_without_pci_information(self) -> None:
+        self.start_conductor()
+        conf = self.conf()
+        conf.set_override('pci_information', [], group='agent')
+        self.start(agent.AgentService(conf))
+        self.assertIn('offers no device', self.logger.output)
+        self.assertEqual([0], [h.devices for h in hosts.get_all(self.db, 60)])
+
+    def test_wrong_configuration_is_refused_before_the_start(self) -> None:
+        for options in (
+            {'pci_information': '{"match": '},
+            {'connection_uri': 'qemu+ssh://other/system', 'host_root': ''},
+        ):
+            self.assertRaises(
+                exception.Invalid, agent.AgentService, self.conf(**options)
+            )
+
+    def test_conductor_waits_for_its_end(self) -> None:
+        service = self.start_conductor()
+        waiting = threading.Thread(target=service.wait, daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        self.assertTrue(waiting.is_alive())
+        service.stop()
+        waiting.join(5)
+        self.assertFalse(waiting.is_alive())
+        # Again, as a program that was never started may be.
+        service.stop()
+        conductor.ConductorService(self.conf()).stop()

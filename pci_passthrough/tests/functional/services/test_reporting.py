@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents and conductors that are well, and those of other releases."""
+
+import time
+
+from pci_passthrough.tests.functional.services import base
+from pci_passthrough.tests.functional.services import programs
+
+
+class ReportingTest(base.ServicesTestCase):
+    def test_hosts_appear_and_then_only_give_signs_of_life(self) -> None:
+        hosts = [
+            self.write_host(name, nics=1, gpus=1)
+            for name in ('compute-1', 'compute-2')
+        ]
+        conductor = self.start_conductor()
+        agents = [self.start_agent(host) for host in hosts]
+        for host in hosts:
+            self.wait_for_report(host.name)
+        self.check_consistent(*hosts)
+        for host in hosts:
+            self.wait_for_sign_of_life(host.name)
+            self.wait_for_sign_of_life(host.name)
+            self.assertEqual(1, self.generation(host.name))
+        self.assertEqual(2, conductor.log.count('Report of'))
+        for agent in agents:
+            self.assertEqual(1, agent.log.count('Reported '))
+            self.assertTrue(agent.terminate() < 10)
+        self.assertTrue(conductor.terminate() < 10)
+        for program in (conductor, *agents):
+            self.assertNotIn('Traceback', program.log)
+
+    def test_reload_reads_pci_information_anew(self) -> None:
+        host = self.write_host('compute-1', nics=1, gpus=2)
+        self.start_conductor()
+        gpus = (base.entry({'class': 'display'}, group='all'),)
+        agent = self.start_agent(host, gpus)
+        self.wait_for_report(host.name)
+        some = len(self.devices(host.name))
+        self._reload(agent, gpus[0], base.PCI_INFORMATION[0])
+        self.wait_for_report(host.name, 2)
+        self.assertTrue(len(self.devices(host.name)) > some)
+        self._reload(agent, base.PCI_INFORMATION[0], '{"matsch"')
+        agent.wait_for_log('InvalidPciInformation', 2)
+        self._reload(agent, '{"matsch"', gpus[0])
+        self.wait_for_report(host.name, 3)
+        self.assertEqual(some, len(self.devices(host.name)))
+
+    def _reload(self, agent: programs.Program, old: str, new: str) -> None:
+        text = agent.config.read_text()
+        agent.config.write_text(text.replace(old, new))
+        agent.reload()
+
+    def test_change_sends_what_changed(self) -> None:
+        host = self.simulate_host('compute-1', nics=2, vfs=4)
+        conductor = self.start_conductor()
+        self.start_agent(host)
+        self.wait_for_report('compute-1')
+        gpu = next(
+            address
+            for address, device in self.devices('compute-1').items()
+            if device.pci_class.startswith('03')
+        )
+        host.unplug(gpu)
+        self.wait_for_report('compute-1', 2)
+        host.plug(gpu)
+        self.wait_for_report('compute-1', 3)
+        log = conductor.log
+        for words in (
+            '0 devices anew, 0 not offered, 1 gone; generation 2',
+            '1 devices anew, 0 not offered, 0 gone; generation 3',
+        ):
+            self.assertIn(words, log)
+        self.check_consistent(host)
+
+    def test_conductor_of_the_next_release(self) -> None:
+        host = self.write_host('compute-1', nics=1)
+        conductor = self.start_odd_conductor('newer')
+        agent = self.start_agent(host)
+        self.wait_for_report(host.name)
+        for _ in range(2):
+            self.wait_for_sign_of_life(host.name)
+        self.assertIn('Made an answer older', conductor.log)
+        self.assertNotIn('not delivered', agent.log)
+        self.assertEqual(1, self.generation(host.name))
+        self.check_consistent(host)
+
+    def test_defect_of_a_conductor_does_not_end_the_agent(self) -> None:
+        host = self.write_host('compute-1', nics=1)
+        conductor = self.start_odd_conductor('buggy')
+        agent = self.start_agent(host)
+        agent.wait_for_log('KeyError', 2)
+        conductor.kill()
+        self.start_conductor()
+        self.wait_for_report(host.name)
+        agent.wait_for_log('delivered again')
+        self.assertEqual(1, agent.log.count('Agent of compute-1'))
+        self.check_consistent(host)
+
+
+class StartTest(base.ServicesTestCase):
+    """What keeps a program from starting is said, and ends it."""
+
+    def check_refused(self, program: programs.Program, *words: str) -> None:
+        begin = time.monotonic()
+        self.assertNotEqual(0, program.exit_status(), program.log)
+        self.assertTrue(time.monotonic() - begin < 30)
+        for word in words:
+            self.assertIn(word, program.log)
+        self.assertNotIn('secret', program.log)
+
+    def test_wrong_transport_url(self) -> None:
+        host = self.write_host('compute-1')
+        for start in (
+            lambda: self.start_agent(host),
+            lambda: self.start_conductor(ready=False),
+        ):
+            program = start()
+            program.kill()
+            text = program.config.read_text()
+            url = 'rabit://pci:secret@controller/'
+            program.config.write_text(text.replace(self.broker.url, url))
+            program.start()
+            self.check_refused(program, 'transport_url', 'rabit')
+
+    def test_conductor_without_schema(self) -> None:
+        self.database_url = self.database_server.create_database()
+        self.check_refused(
+            self.start_conductor(ready=False), 'pci-passthrough-manage db sync'
+        )
+
+    def test_wrong_password_of_the_broker_is_said_and_cured(self) -> None:
+        # The broker's user may be made after the agent.
+        host = self.write_host('compute-1', nics=1)
+        self.start_conductor()
+        agent = self.start_agent(host)
+        agent.kill()
+        text = agent.config.read_text()
+        agent.config.write_text(text.replace(self.broker.password, 'secret'))
+        agent.start()
+        agent.wait_for_log('ACCESS_REFUSED', 2)
+        self.assertEqual(1, agent.log.count('libvirt at'))
+        self.assertNotIn('Traceback', agent.log)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls as they travel: made by a client, answered by an endpoint.
+
+``python -m pci_passthrough.tests.functional.services.wire FOLDER`` records
+one of each call and its answer. What was recorded with a release is kept for
+ever: conductors must go on to understand it.
+"""
+
+import json
+import pathlib
+import sys
+import tempfile
+from typing import Any
+
+import oslo_messaging
+from oslo_messaging.rpc import dispatcher
+
+from pci_passthrough import objects
+from pci_passthrough import reporting
+from pci_passthrough import store
+from pci_passthrough.demo import inventory
+from pci_passthrough.demo import testdriver
+from pci_passthrough.discovery import host_root
+from pci_passthrough.discovery import libvirt_host
+from pci_passthrough.discovery import scan
+from pci_passthrough.services import conductor
+from pci_passthrough.specs import pci_information
+from pci_passthrough.store import claims
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import schema
+from pci_passthrough.tests.unit.rpc import driver
+
+INSTANCE = '5b0b5f2c-6a3e-4e5a-9d0e-0d6f3c1f7a10'
+HOST = 'compute-1'
+
+
+class Endpoint:
+    """A conductor's endpoint on SQLite, reached as through a broker."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.db = store.Database(f'sqlite:///{folder}/db')
+        schema.sync(self.db)
+        pci_flavors.create(self.db, '10g', None, match=[{'e.group': '10g'}])
+        self._dispatcher = dispatcher.RPCDispatcher(
+            [conductor.ConductorEndpoint(self.db, claims.Policy(3600))],
+            objects.PciPassthroughObjectSerializer(),
+            oslo_messaging.ExplicitRPCAccessPolicy,
+        )
+
+    def answer(self, message: dict[str, Any]) -> Any:
+        """Answer one message."""
+        return self._dispatcher.dispatch(_Incoming(message))
+
+
+class _Incoming:
+    """What oslo.messaging's dispatcher reads of a message."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.ctxt: dict[str, Any] = {}
+        self.message = message
+        self.client_timeout = None
+
+
+def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
+    host = testdriver.write_host(
+        inventory.build_host(
+            inventory.HostShape(HOST, nics=nics, vfs=1, gpus=0, nvmes=0)
+        ),
+        folder,
+    )
+    libvirt = libvirt_host.LibvirtHost(host.uri)
+    libvirt.connect()
+    try:
+        found = scan.scan(
+            libvirt,
+            host_root.HostRoot(str(host.host_root)),
+            pci_information.PciInformation.parse(
+                [
+                    '{"match": {"class": "network"}, "extra_info": '
+                    '{"physical_network": "physnet1", "group": "10g"}}'
+                ]
+            ),
+        )
+    finally:
+        libvirt.close()
+    return reporting.Snapshot.of(
+        [offer.device for offer in found.offered], found.withdrawn
+    )
+
+
+def record(folder: pathlib.Path) -> None:
+    """Make one of each call, and write it and its answer to a file."""
+    with tempfile.TemporaryDirectory() as name:
+        work = pathlib.Path(name)
+        endpoint = Endpoint(work)
+        recorded: list[dict[str, Any]] = []
+
+        def answer(message: dict[str, Any]) -> Any:
+            found = endpoint.answer(message)
+            recorded.append({'call': message, 'answer': found})
+            return found
+
+        client, _ = driver.client(answer)
+        before, after = _snapshot(work, 2), _snapshot(work, 1)
+        header = {'host': HOST, 'agent_version': '1.0.0'}
+        client.report(before.full_report(sequence=1, **header))
+        client.heartbeat(HOST, 1, before.digest)
+        client.report(after.report_since(before, 1, sequence=2, **header))
+        request = objects.PciRequest(
+            request_id='a', count=1, pci_flavors=['10g'], numa_policy=None
+        )
+        numa = objects.NumaAffinity(nodes=[0], socket_nodes=[0, 1])
+        client.claim(HOST, INSTANCE, [request], 'nova', numa, 'a project')
+        client.allocate(HOST, INSTANCE, 'nova', ['a'])
+        client.abort(HOST, INSTANCE, 'nova')
+        client.free(None, INSTANCE, 'nova', ['a'])
+        endpoint.db.close()
+    names = (
+        'report-full', 'heartbeat', 'report-changes', 'claim', 'allocate',
+        'abort', 'free',
+    )  # fmt: skip
+    for number, (name, call) in enumerate(
+        zip(names, recorded, strict=True), 1
+    ):
+        (folder / f'{number}-{name}.json').write_text(
+            json.dumps(call, indent=1, sort_keys=True) + '\n'
+        )
+
+
+if __name__ == '__main__':
+    record(pathlib.Path(sys.argv[1]))

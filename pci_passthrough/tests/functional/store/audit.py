@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks for devices that were given away twice, now or at any time."""
+
+import collections
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.store import devices
+from pci_passthrough.store import models
+
+_events = models.pci_device_events
+
+
+def violations(db: store.Database) -> list[str]:
+    """Return what is wrong, in words; nothing if all is well."""
+    return [*_rows(db), *_ledger(db)]
+
+
+def _rows(db: store.Database) -> list[str]:
+    found = devices.get_all(db)
+    held = {(d.host, d.address) for d in found if d.instance_uuid}
+    wrong = [
+        f'{d.host}/{d.address} and its physical function are both held'
+        for d in found
+        if d.instance_uuid and (d.host, d.parent_addr) in held
+    ]
+    wrong += [
+        f'{d.host}/{d.address} is {d.status}, owner {d.instance_uuid}'
+        for d in found
+        if (d.status in ('claimed', 'allocated')) != bool(d.instance_uuid)
+    ]
+    return wrong
+
+
+def _ledger(db: store.Database) -> list[str]:
+    """Claims and frees of a device alternate, and fit what the rows say."""
+    owners: dict[str, str] = {}
+    held: dict[str, set[str]] = collections.defaultdict(set)
+    found = {d.uuid: d for d in devices.get_all(db)}
+    wrong = []
+    for line in _lines(db):
+        device = found[line.device_uuid]
+        name = f'{line.host}/{line.address}'
+        if line.action == 'claim':
+            if line.device_uuid in owners:
+                wrong.append(f'{name} was claimed twice')
+            for other in held[line.host]:
+                if device.uuid != other and _are_kin(device, found[other]):
+                    wrong.append(f'{name} was claimed beside its kin')
+            owners[line.device_uuid] = line.instance_uuid
+            held[line.host].add(line.device_uuid)
+        elif line.action in ('free', 'abort'):
+            if owners.pop(line.device_uuid, None) != line.instance_uuid:
+                wrong.append(f'{name} was freed by a stranger')
+            held[line.host].discard(line.device_uuid)
+    now = {d.uuid: d.instance_uuid for d in found.values() if d.instance_uuid}
+    if owners != now:
+        wrong.append('the ledger names other owners than the rows')
+    return wrong
+
+
+def _lines(db: store.Database) -> list[sa.Row[Any]]:
+    with db.read() as connection:
+        statement = _events.select().order_by(_events.c.id)
+        return list(connection.execute(statement))
+
+
+def _are_kin(one: objects.PciDevice, other: objects.PciDevice) -> bool:
+    return bool(
+        one.address == other.parent_addr or other.address == one.parent_addr
+    )

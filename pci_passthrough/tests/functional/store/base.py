@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the store's tests share: databases, hosts and devices."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import itertools
+import pathlib
+from typing import Any
+
+import fixtures
+from oslo_utils import uuidutils
+import testtools
+
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import models
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import reports
+from pci_passthrough.store import schema
+from pci_passthrough.tests.functional import servers
+
+POLICY = claims.Policy(host_timeout=60)
+
+SERVERS: list[tuple[str, dict[str, Any]]] = [
+    ('mariadb', {'server': servers.MariaDB}),
+    ('postgresql', {'server': servers.PostgreSQL}),
+]
+SCENARIOS = [('sqlite', {'server': None}), *SERVERS]
+
+#: for reports, so that each is newer than all before
+sequence = itertools.count(1)
+
+new_id = uuidutils.generate_uuid
+_urls: dict[type[servers.Database], str] = {}
+
+
+class StoreTest(testtools.TestCase):
+    """A test with an empty database that has the schema."""
+
+    scenarios = SCENARIOS
+    server: type[servers.Database] | None = None
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.url = self._empty_url()
+        self.db = self.open()
+        self.catalog = store.Catalog()
+        if self.server is None:
+            schema.sync(self.db)
+
+    def open(self) -> store.Database:
+        """Open the database once more, as another process would."""
+        db = store.Database(self.url)
+        self.addCleanup(db.close)
+        return db
+
+    def _empty_url(self) -> str:
+        if self.server is None:
+            directory = self.useFixture(fixtures.TempDir()).path
+            return f'sqlite:///{pathlib.Path(directory) / "db"}'
+        if self.server not in _urls:
+            url = servers.shared(self.server).create_database()
+            schema.sync(store.Database(url))
+            _urls[self.server] = url
+        # To empty tables is several times faster than to make them anew.
+        db = store.Database(_urls[self.server])
+        with db.write() as connection:
+            for table in reversed(models.Base.metadata.sorted_tables):
+                connection.execute(table.delete())
+        db.close()
+        return _urls[self.server]
+
+    def report(
+        self, host: str, offered: Iterable[objects.PciDevice], **changes: Any
+    ) -> objects.ReportAck:
+        """Apply a full report."""
+        return reports.apply(self.db, full_report(host, offered, **changes))
+
+    def claim(
+        self, host: str, *requests: objects.PciRequest, **arguments: Any
+    ) -> list[objects.PciDevice]:
+        """Claim for a new instance, or the one that is given."""
+        owner = arguments.pop('instance_uuid', new_id())
+        return claims.claim(
+            self.db,
+            self.catalog,
+            POLICY,
+            host,
+            owner,
+            requests,
+            'test',
+            **arguments,
+        )
+
+    def flavors(self) -> None:
+        """Create the PCI flavors that ``gpu`` and ``family`` fit."""
+        for name, term in FLAVORS.items():
+            pci_flavors.create(self.db, name, None, match=[term])
+
+    def states(self, host: str | None = None) -> dict[str, str]:
+        """Return the state of each device by address."""
+        return {d.address: d.state for d in devices.get_all(self.db, host)}
+
+
+FLAVORS = {
+    'gpu': {'vendor_id': '10de'},
+    'big': {'vendor_id': '10de', 'e.size': 'big'},
+    'pf': {'product_id': '1592'},
+    'vf': {'product_id': '1889'},
+    'nic': {'vendor_id': '8086'},
+}
+
+
+def device(address: str, **changes: Any) -> objects.PciDevice:
+    """Return a device as an agent reports it: a GPU unless changed."""
+    facts: dict[str, Any] = {
+        'address': address,
+        'parent_addr': None,
+        'dev_type': 'type-PCI',
+        'vendor_id': '10de',
+        'product_id': '2330',
+        'subsystem_vendor_id': None,
+        'subsystem_id': None,
+        'pci_class': '030200',
+        'driver': 'nvidia',
+        'numa_node': 0,
+        'iommu_group': 7,
+        'devname': None,
+        'mac_address': None,
+        'link_speed': None,
+        'total_vfs': None,
+        'capabilities': [],
+        'extra_info': {},
+    }
+    return objects.PciDevice(**facts | changes)
+
+
+def gpu(bus: int, **changes: Any) -> objects.PciDevice:
+    """Return a GPU on a bus."""
+    return device(f'0000:{bus:02x}:00.0', **changes)
+
+
+_NIC = {'vendor_id': '8086', 'pci_class': '020000', 'driver': 'ice'}
+
+
+def pf(bus: int, **changes: Any) -> objects.PciDevice:
+    """Return a NIC's physical function."""
+    facts = {'dev_type': 'type-PF', 'product_id': '1592'}
+    return device(f'0000:{bus:02x}:00.0', **_NIC | facts | changes)
+
+
+def vf(bus: int, number: int, **changes: Any) -> objects.PciDevice:
+    """Return a virtual function of ``pf(bus)``."""
+    slot, function = divmod(number, 8)
+    facts = {
+        'dev_type': 'type-VF',
+        'product_id': '1889',
+        'parent_addr': f'0000:{bus:02x}:00.0',
+    }
+    return device(
+        f'0000:{bus:02x}:{slot + 1:02x}.{function}', **_NIC | facts | changes
+    )
+
+
+def family(bus: int, vfs: int, **changes: Any) -> list[objects.PciDevice]:
+    """Return a physical function and its virtual functions."""
+    return [pf(bus, **changes), *(vf(bus, i, **changes) for i in range(vfs))]
+
+
+def full_report(
+    host: str,
+    offered: Iterable[objects.PciDevice],
+    withdrawn: Iterable[str] = (),
+    **changes: Any,
+) -> objects.HostReport:
+    """Return a full report, newer than all before."""
+    number = next(sequence)
+    header = {
+        'host': host,
+        'agent_version': '1',
+        'sequence': number,
+        'digest': f'digest {number}',
+        'is_full': True,
+        'base_generation': 0,
+        'gone': [],
+    }
+    return objects.HostReport(
+        offered=list(offered), withdrawn=list(withdrawn), **header | changes
+    )
+
+
+def request(
+    *names: str, count: int = 1, request_id: str | None = None
+) -> objects.PciRequest:
+    """Return a request; several names are alternatives."""
+    return objects.PciRequest(
+        request_id=request_id or new_id(),
+        count=count,
+        pci_flavors=list(names),
+        numa_policy=None,
+    )
+
+
+def addresses(found: Sequence[objects.PciDevice]) -> list[str]:
+    """Return the addresses of devices, sorted."""
+    return sorted(device.address for device in found)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process of its own does in the tests of concurrent claims."""
+
+import collections
+from collections.abc import Callable
+import multiprocessing
+from multiprocessing import process
+import os
+import random
+import signal
+import time
+import traceback
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import exception
+from pci_passthrough import store
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import ledger
+from pci_passthrough.store import models
+from pci_passthrough.tests.functional.store import base
+
+#: Each of these alternatives, for so many devices.
+REQUESTS = (
+    (('gpu',), 1),
+    (('big', 'gpu'), 1),
+    (('gpu',), 2),
+    (('vf',), 1),
+    (('vf',), 2),
+    (('pf', 'vf'), 1),
+    (('nic',), 1),
+)
+
+_context = multiprocessing.get_context('forkserver')
+_context.set_forkserver_preload([__name__])
+
+
+def run(
+    work: Callable[..., None], url: str, count: int, hosts: list[str]
+) -> list[str]:
+    """Run processes to their end; return the errors that they met."""
+    errors = _context.SimpleQueue()
+    start = _context.Barrier(count)
+    running: list[process.BaseProcess] = [
+        _context.Process(
+            target=_guarded, args=(work, url, number, hosts, start, errors)
+        )
+        for number in range(count)
+    ]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join()
+    found = [f'exit status {p.exitcode}' for p in running if p.exitcode]
+    while not errors.empty():
+        found.append(errors.get())
+    return found
+
+
+def _guarded(
+    work: Callable[..., None],
+    url: str,
+    number: int,
+    hosts: list[str],
+    start: Any,
+    errors: Any,
+) -> None:
+    db = store.Database(url)
+    start.wait()
+    try:
+        work(db, random.Random(number), hosts)
+    except BaseException:
+        errors.put(traceback.format_exc())
+
+
+def take_everything(
+    db: store.Database, rnd: random.Random, hosts: list[str]
+) -> None:
+    """Claim until nothing is left, giving something back now and then."""
+    catalog = store.Catalog()
+    owners: list[str] = []
+    frees = 6
+    left = [(h, *r) for h in hosts for r in REQUESTS]
+    while left:
+        host, names, count = chosen = rnd.choice(left)
+        owner = base.new_id()
+        wanted = [base.request(*names, count=count)]
+        try:
+            claims.claim(
+                db, catalog, base.POLICY, host, owner, wanted, 'claimer'
+            )
+        except exception.ClaimRefused:
+            left.remove(chosen)
+            continue
+        if rnd.random() < 0.5:
+            claims.allocate(db, host, owner, 'claimer')
+        owners.append(owner)
+        if frees and rnd.random() < 0.3:
+            frees -= 1
+            claims.free(db, owners.pop(rnd.randrange(len(owners))), 'claimer')
+            # What was freed has to be found again, by somebody.
+            left = [(h, *r) for h in hosts for r in REQUESTS]
+
+
+def take_unsafely(
+    db: store.Database, rnd: random.Random, hosts: list[str]
+) -> None:
+    """Claim as one must not: look first, then write without condition."""
+    table = models.pci_devices
+    for _ in range(5):
+        for host in hosts:
+            with db.write() as connection:
+                found = devices.select(
+                    connection,
+                    models.compute_nodes.c.host == host,
+                    table.c.free_key.is_not(None),
+                )
+                if not found:
+                    continue
+                device, owner = rnd.choice(found[:2]), base.new_id()
+                time.sleep(0.02)
+                connection.execute(
+                    table.update()
+                    .where(table.c.uuid == device.uuid)
+                    .values(status='claimed', instance_uuid=owner)
+                )
+                line = ledger.entry(
+                    device, 'claim', 'x', 'claimed', instance_uuid=owner
+                )
+                ledger.append(connection, [line])
+
+
+def die_before_commit(
+    db: store.Database, rnd: random.Random, hosts: list[str]
+) -> None:
+    """Claim, and be killed when all is written and nothing committed."""
+    written: collections.Counter[str] = collections.Counter()
+
+    @sa.event.listens_for(db.engine, 'after_cursor_execute')
+    def _count(connection: Any, cursor: Any, text: str, *_: Any) -> None:
+        written[text.split()[0]] += 1
+
+    @sa.event.listens_for(db.engine, 'commit')
+    def _die(connection: sa.Connection) -> None:
+        # The host's lock, the devices, the ledger.
+        if written['UPDATE'] >= 2 and written['INSERT'] >= 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    claims.claim(
+        db,
+        store.Catalog(),
+        base.POLICY,
+        hosts[0],
+        base.new_id(),
+        [base.request('gpu', count=2), base.request('vf')],
+        'claimer',
+    )

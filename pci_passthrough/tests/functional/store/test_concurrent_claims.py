@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many processes claim at once, and some of them die."""
+
+import testscenarios
+
+from pci_passthrough import exception
+from pci_passthrough.store import devices
+from pci_passthrough.store import ledger
+from pci_passthrough.tests.functional.store import audit
+from pci_passthrough.tests.functional.store import base
+from pci_passthrough.tests.functional.store import claimer
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_PROCESSES = 16
+
+
+class _FleetTest(base.StoreTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        self.hosts = [f'h{n}' for n in range(5)]
+        for host in self.hosts:
+            self.report(
+                host,
+                [
+                    *map(base.gpu, range(1, 5)),
+                    *(
+                        base.gpu(n, extra_info={'size': 'big'})
+                        for n in range(5, 8)
+                    ),
+                    *base.family(0x20, 4),
+                    *base.family(0x21, 4),
+                    *base.family(0x22, 0),
+                ],
+            )
+
+
+class TogetherTest(_FleetTest):
+    scenarios = base.SERVERS
+
+    def test_until_everything_is_gone(self) -> None:
+        errors = claimer.run(
+            claimer.take_everything, self.url, _PROCESSES, self.hosts
+        )
+        self.assertEqual([], errors)
+        self.assertEqual([], audit.violations(self.db))
+        for host in self.hosts:
+            for names, count in claimer.REQUESTS:
+                self.assertRaises(
+                    exception.ClaimRefused,
+                    self.claim,
+                    host,
+                    base.request(*names, count=count),
+                )
+        held = [d for d in devices.get_all(self.db) if d.instance_uuid]
+        # All GPUs, and of each NIC the physical or the virtual functions.
+        gpus = [d for d in held if d.dev_type == 'type-PCI']
+        self.assertEqual(7 * len(self.hosts), len(gpus))
+
+    def test_audit_sees_unsafe_claims(self) -> None:
+        errors = claimer.run(
+            claimer.take_unsafely, self.url, _PROCESSES, self.hosts[:1]
+        )
+        self.assertEqual([], errors)
+        self.assertIn('claimed twice', '\n'.join(audit.violations(self.db)))
+
+
+class KilledTest(_FleetTest):
+    def test_killed_before_commit(self) -> None:
+        before = devices.get_all(self.db)
+        errors = claimer.run(
+            claimer.die_before_commit, self.url, 1, self.hosts
+        )
+        self.assertEqual(['exit status -9'], errors)
+        self.assertEqual(before, devices.get_all(self.db))
+        for device in devices.get_all(self.db, 'h0'):
+            (event,) = ledger.history(self.db, device.uuid)
+            self.assertEqual('appear', event.action)
+        self.assertEqual(
+            7, len(self.claim('h0', base.request('gpu', count=7)))
+        )
+        self.assertEqual([], audit.violations(self.db))

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever happens in whatever order, the design's invariants hold."""
+
+import collections
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+import testtools
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough import reporting
+from pci_passthrough import store
+from pci_passthrough.objects import report as report_obj
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import models
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import reports
+from pci_passthrough.store import schema
+from pci_passthrough.tests.functional.store import base
+from pci_passthrough.tests.functional.store import test_pools
+
+_HOSTS = st.sampled_from(['g', 'h'])
+_BUSES = st.sampled_from([1, 2, 3, 4])
+_INSTANCES = st.sampled_from(
+    [f'00000000-0000-4000-8000-00000000000{n}' for n in range(1, 5)]
+)
+_REQUESTS = st.lists(
+    st.builds(
+        base.request,
+        st.sampled_from(['gpu', 'big', 'pf', 'vf', 'nic']),
+        st.sampled_from(['vf', 'gpu', 'none']),
+        count=st.integers(1, 2),
+    ),
+    min_size=1,
+    max_size=3,
+)
+_NUMBERS = st.integers(0, 30)
+
+
+class Machine(stateful.RuleBasedStateMachine):
+    """Two hosts with GPUs (buses 1 and 2) and NICs (3 and 4).
+
+    :cvar template: an empty database with schema and PCI flavors.
+    """
+
+    template: pathlib.Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.mkdtemp()
+        shutil.copy(self.template, self.directory)
+        self.db = self._open()
+        self.catalog = store.Catalog()
+        #: what is plugged in, by host
+        self.plugged: dict[str, dict[str, objects.PciDevice]] = {
+            host: {d.address: d for d in (base.gpu(1), *base.family(3, 2))}
+            for host in ('g', 'h')
+        }
+        self.withdrawn: dict[str, set[str]] = {'g': set(), 'h': set()}
+        #: what the agent knows to be acknowledged
+        self.acked: dict[str, tuple[reporting.Snapshot, int]] = {}
+        #: whose is what: (host, address) to (instance, request, status)
+        self.held: dict[tuple[str, str], tuple[str, str, str]] = {}
+
+    def teardown(self) -> None:
+        """Remove the database."""
+        self.db.close()
+        shutil.rmtree(self.directory)
+
+    def _open(self) -> store.Database:
+        return store.Database(
+            f'sqlite:///{self.directory}/db', sqlite_synchronous=False
+        )
+
+    # -- the host --
+
+    @stateful.rule(host=_HOSTS, is_full=st.booleans())
+    def report(self, host: str, is_full: bool) -> None:
+        """The agent reports; the rules below only change the host."""
+        snapshot = reporting.Snapshot.of(
+            [
+                device
+                for address, device in self.plugged[host].items()
+                if address not in self.withdrawn[host]
+            ],
+            self.withdrawn[host] & self.plugged[host].keys(),
+        )
+        header: dict[str, Any] = {
+            'host': host,
+            'agent_version': '1',
+            'sequence': next(base.sequence),
+        }
+        if is_full or host not in self.acked:
+            report = snapshot.full_report(**header)
+        else:
+            report = snapshot.report_since(*self.acked[host], **header)
+        ack = reports.apply(self.db, report)
+        assert ack.wanted == report_obj.Wanted.NOTHING
+        self.acked[host] = (snapshot, ack.generation)
+
+    @stateful.rule(host=_HOSTS, bus=_BUSES)
+    def unplug(self, host: str, bus: int) -> None:
+        """A card is gone, with all its functions."""
+        for address in list(self.plugged[host]):
+            if address.startswith(f'0000:{bus:02x}:'):
+                del self.plugged[host][address]
+
+    @stateful.rule(host=_HOSTS, bus=_BUSES, tag=st.booleans())
+    def plug(self, host: str, bus: int, tag: bool) -> None:
+        """A card is there, perhaps with another tag than before."""
+        tags = {'extra_info': {'size': 'big'} if tag else {}}
+        fleet = (
+            [base.gpu(bus, **tags)] if bus < 3 else base.family(bus, 2, **tags)
+        )
+        self.plugged[host] |= {device.address: device for device in fleet}
+
+    @stateful.rule(host=_HOSTS, bus=st.sampled_from([3, 4]))
+    def lose_vfs(self, host: str, bus: int) -> None:
+        """A physical function becomes an ordinary device."""
+        if (host, base.pf(bus).address) not in self.held:
+            self.unplug(host, bus)
+            device = base.pf(bus, dev_type='type-PCI')
+            self.plugged[host][device.address] = device
+
+    @stateful.rule(host=_HOSTS, bus=st.sampled_from([3, 4]), vfs=_NUMBERS)
+    def gain_vfs(self, host: str, bus: int, vfs: int) -> None:
+        """A physical function gets another number of virtual functions."""
+        if (host, base.pf(bus).address) not in self.held:
+            self.unplug(host, bus)
+            for device in base.family(bus, vfs % 4):
+                self.plugged[host][device.address] = device
+
+    @stateful.rule(host=_HOSTS, number=_NUMBERS)
+    def offer_or_withdraw(self, host: str, number: int) -> None:
+        """pci_information changes its mind about a device."""
+        plugged = sorted(self.plugged[host])
+        if plugged:
+            self.withdrawn[host] ^= {plugged[number % len(plugged)]}
+
+    # -- Nova --
+
+    @stateful.rule(host=_HOSTS, instance=_INSTANCES, requests=_REQUESTS)
+    def claim(
+        self,
+        host: str,
+        instance: str,
+        requests: list[objects.PciRequest],
+    ) -> None:
+        """A claim gets free devices that fit, each once, or nothing."""
+        free = {
+            (d.host, d.address)
+            for d in test_pools.free_devices(devices.get_all(self.db))
+        }
+        # The same request objects may be drawn twice.
+        requests = [r.replace(request_id=base.new_id()) for r in requests]
+        arguments = (self.db, self.catalog, base.POLICY, host, instance)
+        try:
+            claimed = claims.claim(*arguments, requests, 'nova')
+        except (exception.ClaimRefused, exception.HostNotFound):
+            return
+        taken = {(d.host, d.address) for d in claimed}
+        assert taken <= free and len(taken) == len(claimed)
+        counts = collections.Counter(d.request_id for d in claimed)
+        assert counts == {r.request_id: r.count for r in requests}
+        for device in claimed:
+            key = (str(device.host), str(device.address))
+            self.held[key] = (instance, str(device.request_id), 'claimed')
+        assert claims.claim(*arguments, requests, 'nova') == claimed
+
+    @stateful.rule(host=_HOSTS, instance=_INSTANCES)
+    def allocate(self, host: str, instance: str) -> None:
+        """What is claimed is given for good."""
+        try:
+            claims.allocate(self.db, host, instance, 'nova')
+        except (exception.ClaimMismatch, exception.HostNotFound):
+            assert not self._keys_of(host, instance)
+        for key in self._keys_of(host, instance):
+            self.held[key] = (*self.held[key][:2], 'allocated')
+
+    @stateful.rule(host=_HOSTS, instance=_INSTANCES)
+    def abort(self, host: str, instance: str) -> None:
+        """What is claimed only is given back."""
+        claims.abort(self.db, host, instance, 'nova')
+        for key in self._keys_of(host, instance):
+            if self.held[key][2] == 'claimed':
+                del self.held[key]
+
+    @stateful.rule(host=st.one_of(st.none(), _HOSTS), instance=_INSTANCES)
+    def free(self, host: str | None, instance: str) -> None:
+        """All is given back."""
+        claims.free(self.db, instance, 'nova', host)
+        for key in self._keys_of(host, instance):
+            del self.held[key]
+
+    def _keys_of(
+        self, host: str | None, instance: str
+    ) -> list[tuple[str, str]]:
+        return [
+            key
+            for key, (owner, _, _) in self.held.items()
+            if owner == instance and host in (None, key[0])
+        ]
+
+    # -- operators --
+
+    @stateful.rule(number=_NUMBERS, reason=st.sampled_from([None, 'hot']))
+    def disable_or_enable(self, number: int, reason: str | None) -> None:
+        """A device goes out of service, or comes back."""
+        found = devices.get_all(self.db)
+        if found:
+            device = found[number % len(found)]
+            devices.set_disabled(self.db, device.uuid, reason, 'op')
+
+    @stateful.rule(
+        number=_NUMBERS, action=st.sampled_from(['quarantine', 'release'])
+    )
+    def move(self, number: int, action: str) -> None:
+        """A device is put into quarantine, or released."""
+        found = devices.get_all(self.db)
+        if found:
+            device = found[number % len(found)]
+            try:
+                devices.move(self.db, device.uuid, action, 'why', 'op')
+            except exception.DeviceStateConflict:
+                assert (device.host, device.address) in self.held
+
+    @stateful.rule()
+    def restart(self) -> None:
+        """Another conductor takes over."""
+        self.db.close()
+        self.db = self._open()
+        self.catalog = store.Catalog()
+
+    # -- what always holds --
+
+    @stateful.invariant()
+    def holders_are_as_they_should(self) -> None:
+        """Nothing held is lost, and nobody else holds anything."""
+        found = devices.get_all(self.db)
+        for device in found:
+            owned = device.status in ('claimed', 'allocated')
+            assert owned == (device.instance_uuid is not None)
+        assert self.held == {
+            (d.host, d.address): (d.instance_uuid, d.request_id, d.status)
+            for d in found
+            if d.instance_uuid is not None
+        }
+
+    @stateful.invariant()
+    def pf_or_vfs(self) -> None:
+        """Never both are somebody's."""
+        found = devices.get_all(self.db)
+        held = {(d.host, d.address) for d in found if d.instance_uuid}
+        for device in found:
+            if device.instance_uuid:
+                assert (device.host, device.parent_addr) not in held
+
+    @stateful.invariant()
+    def pools_equal_rows(self) -> None:
+        """Pools say what a count of the rows says."""
+        found = devices.get_all(self.db)
+        pools = store.PciDevicePoolList.get_all(self.db, self.catalog, 60)
+        for rows, field in (
+            (found, 'total'),
+            (test_pools.free_devices(found), 'count'),
+        ):
+            assert test_pools.counted(rows) == {
+                test_pools.key_of(pool): getattr(pool, field)
+                for pool in pools
+                if getattr(pool, field)
+            }
+
+    @stateful.invariant()
+    def ledger_tells_it_all(self) -> None:
+        """The ledger, replayed, gives the current states and owners."""
+        events = models.pci_device_events
+        with self.db.read() as connection:
+            lines = connection.execute(events.select().order_by(events.c.id))
+            states: dict[str, str | None] = {}
+            owners: dict[str, str] = {}
+            for line in lines:
+                uuid = line.device_uuid
+                assert line.from_state == states.get(uuid), line
+                states[uuid] = line.to_state
+                if line.action == 'claim':
+                    assert uuid not in owners, line
+                    owners[uuid] = line.instance_uuid
+                elif line.action in ('abort', 'free'):
+                    assert owners.pop(uuid) == line.instance_uuid, line
+        found = devices.get_all(self.db)
+        assert {d.uuid: d.state for d in found} == {
+            uuid: state for uuid, state in states.items() if state
+        }
+        assert owners == {
+            d.uuid: d.instance_uuid for d in found if d.instance_uuid
+        }
+
+
+class LifecycleTest(testtools.TestCase):
+    def test_invariants(self) -> None:
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        template = pathlib.Path(directory) / 'db'
+        db = store.Database(f'sqlite:///{template}')
+        schema.sync(db)
+        flavors: dict[str, dict[str, Any]] = base.FLAVORS | {
+            'none': {'vendor_id': 'ffff'}
+        }
+        for name, term in flavors.items():
+            pci_flavors.create(db, name, None, match=[term])
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
+        db.close()
+        Machine.template = template
+        stateful.run_state_machine_as_test(
+            Machine,
+            settings=hypothesis.settings(
+                max_examples=25,
+                stateful_step_count=40,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(hypothesis.HealthCheck),
+            ),
+        )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The database goes away in the middle of claims, and comes back."""
+
+from concurrent import futures
+import threading
+import time
+
+import testscenarios
+import testtools
+
+from pci_passthrough import exception
+from pci_passthrough import store
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store import reports
+from pci_passthrough.store import schema
+from pci_passthrough.tests.functional import servers
+from pci_passthrough.tests.functional.store import audit
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+
+class OutageTest(testtools.TestCase):
+    scenarios = base.SERVERS
+    server: type[servers.Database]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.running = self.useFixture(self.server())
+        self.db = store.Database(self.running.create_database())
+        self.addCleanup(self.db.close)
+        schema.sync(self.db)
+        pci_flavors.create(self.db, 'gpu', None, match=[{'class': 'display'}])
+        for host in 'abcd':
+            fleet = [base.gpu(n) for n in range(1, 9)]
+            reports.apply(self.db, base.full_report(host, fleet))
+        self.catalog = pool_keys.Catalog()
+        self.stopped = threading.Event()
+
+    def test_killed_and_started_again(self) -> None:
+        with futures.ThreadPoolExecutor(4) as pool:
+            running = [pool.submit(self._work, host) for host in 'abcd']
+            try:
+                for _ in range(2):
+                    time.sleep(0.5)
+                    self.running.kill()
+                    time.sleep(0.2)
+                    self.running.start()
+                time.sleep(0.5)
+            finally:
+                self.stopped.set()
+        expected: dict[str, set[str]] = {}
+        for one in running:
+            expected |= one.result()
+        found: dict[str, set[str]] = {}
+        for device in devices.get_all(self.db):
+            if device.instance_uuid:
+                owner = str(device.instance_uuid)
+                found.setdefault(owner, set()).add(device.uuid)
+        self.assertEqual(expected, found)
+        self.assertEqual([], audit.violations(self.db))
+
+    def test_away_for_long(self) -> None:
+        self.running.kill()
+        calls = [
+            lambda: hosts.get_all(self.db, 60),
+            lambda: self._claim('a', base.new_id(), base.new_id()),
+            lambda: claims.free(self.db, base.new_id(), 'test', 'a'),
+        ]
+        with futures.ThreadPoolExecutor(len(calls)) as pool:
+            for one in [pool.submit(call) for call in calls]:
+                error = one.exception()
+                self.assertIsInstance(error, exception.Unavailable)
+                self.assertIn('database', str(error))
+
+    def _claim(self, host: str, owner: str, request_id: str) -> set[str]:
+        request = base.request('gpu', count=2, request_id=request_id)
+        claimed = claims.claim(
+            self.db, self.catalog, base.POLICY, host, owner, [request], 'test'
+        )
+        return {device.uuid for device in claimed}
+
+    def _work(self, host: str) -> dict[str, set[str]]:
+        """Claim and free until told to stop; return what is held then."""
+        held: dict[str, set[str]] = {}
+        while not self.stopped.is_set():
+            owner, request_id = base.new_id(), base.new_id()
+            held[owner] = self._claim(host, owner, request_id)
+            # Whoever got no answer asks again.
+            again = self._claim(host, owner, request_id)
+            assert held[owner] == again, (held[owner], again)
+            if len(held) == 4:
+                for oldest in list(held)[:2]:
+                    freed = claims.free(self.db, oldest, 'test', host)
+                    # Nothing, if the first try's answer was lost.
+                    assert {d.uuid for d in freed} in (held[oldest], set())
+                    del held[oldest]
+        return held

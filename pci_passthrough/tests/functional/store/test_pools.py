@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools equal a plain count of all rows, and are read from the index."""
+
+import collections
+from collections.abc import Collection
+import random
+from typing import Any
+
+from oslo_utils import uuidutils
+import sqlalchemy as sa
+import testscenarios
+
+from pci_passthrough import claims as claims_rules
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import models
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pools
+from pci_passthrough.store import reports
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+
+def free_devices(
+    found: Collection[objects.PciDevice],
+) -> list[objects.PciDevice]:
+    """Return the devices that can be given away: the rule in plain words."""
+    held = {
+        (d.host, address)
+        for d in found
+        for address in (d.address, d.parent_addr)
+        if d.status != 'available'
+    }
+    held_pfs = {(d.host, d.address) for d in found if d.status != 'available'}
+    return [
+        d
+        for d in found
+        if (d.status, d.presence) == ('available', 'offered')
+        and d.disabled_reason is None
+        and (d.host, d.address) not in held
+        and (d.host, d.parent_addr) not in held_pfs
+    ]
+
+
+def counted(
+    found: Collection[objects.PciDevice],
+) -> dict[tuple[str, objects.PoolKey], int]:
+    """Count devices by host and pool key."""
+    return dict(
+        collections.Counter((d.host, objects.PoolKey.of(d)) for d in found)
+    )
+
+
+def key_of(pool: objects.PciDevicePool) -> tuple[str, objects.PoolKey]:
+    """Return what a pool is known by."""
+    values = {name: getattr(pool, name) for name in objects.POOL_FIELDS}
+    tags = tuple(sorted(pool.extra_info.items()))
+    return pool.host, objects.PoolKey(**values, extra_info=tags)
+
+
+class CountTest(base.StoreTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+
+    def test_random_fleets(self) -> None:
+        for seed in range(4):
+            self._grow(random.Random(seed))
+            found = devices.get_all(self.db)
+            self._compare(found, None)
+            names = sorted({d.host for d in found})
+            self._compare(found, names[::2])
+            self._compare(found, [*names, *map(str, range(600))])
+            self._compare(found, [])
+            self._compare_supplies(found)
+            self._compare_answers(names)
+
+    def test_hosts_that_are_down(self) -> None:
+        self.report('h', [base.gpu(1)])
+        self.assertEqual([], list(self._pools(host_timeout=0)))
+        demands = self._demands('gpu')
+        self.assertEqual(
+            [], self._pools(host_timeout=0).supports_requests(demands)
+        )
+        self.assertEqual(['h'], self._pools().supports_requests(demands))
+
+    def test_many_hosts(self) -> None:
+        names = [f'h{n}' for n in range(1100)]
+        self.report('h0', [base.gpu(1), base.gpu(2)])
+        self._copy_host(names[1:])
+        for wanted in (names[:400], names[:300], names[:900], names):
+            with self.db.read() as connection:
+                self.catalog.refresh(connection)
+                found = pools.supply(
+                    connection,
+                    self.catalog,
+                    self.catalog.ids(),
+                    60,
+                    [*wanted, *(f'x{n}' for n in range(300))],
+                )
+            self.assertEqual(set(wanted), found.keys())
+            counts = {sum(supply.free.values()) for supply in found.values()}
+            self.assertEqual({2}, counts)
+
+    def test_no_keys(self) -> None:
+        self.report('h', [base.gpu(1)])
+        with self.db.read() as connection:
+            self.catalog.refresh(connection)
+            self.assertEqual(
+                {}, pools.supply(connection, self.catalog, (), 60)
+            )
+
+    def _pools(self, **changes: Any) -> store.PciDevicePoolList:
+        arguments = {'host_timeout': 60, 'hosts': None} | changes
+        return store.PciDevicePoolList.get_by_hosts(
+            self.db, self.catalog, **arguments
+        )
+
+    def _demands(self, *names: str) -> list[claims_rules.Demand]:
+        return pci_flavors.demands(
+            self.db, self.catalog, [base.request(name) for name in names]
+        )
+
+    def _compare(
+        self,
+        found: Collection[objects.PciDevice],
+        names: Collection[str] | None,
+    ) -> None:
+        asked = [d for d in found if names is None or d.host in names]
+        listed = self._pools(hosts=names)
+        self.assertEqual(
+            counted(asked), {key_of(pool): pool.total for pool in listed}
+        )
+        self.assertEqual(
+            counted(free_devices(asked)),
+            {key_of(pool): pool.count for pool in listed if pool.count},
+        )
+
+    def _compare_supplies(self, found: Collection[objects.PciDevice]) -> None:
+        """Compare what each PCI flavor's supply counts."""
+        free = counted(free_devices(found))
+        for name in base.FLAVORS:
+            (demand,) = self._demands(name)
+            key_ids = demand.alternatives[0].key_ids
+            with self.db.read() as connection:
+                supplies = pools.supply(connection, self.catalog, key_ids, 60)
+            self.assertEqual(
+                {k: n for k, n in free.items() if self._id(k[1]) in key_ids},
+                {
+                    (host, self.catalog[key_id]): count
+                    for host, supply in supplies.items()
+                    for key_id in key_ids
+                    if (count := supply.total({key_id}))
+                },
+                name,
+            )
+
+    def _compare_answers(self, names: Collection[str]) -> None:
+        """Who is said to serve a request does, nobody else."""
+        for wanted in (['gpu'], ['pf', 'vf'], ['nic', 'nic', 'big']):
+            able = self._pools().supports_requests(self._demands(*wanted))
+            for host in names:
+                self.assertEqual(host in able, self._can_claim(host, wanted))
+
+    def _can_claim(self, host: str, wanted: list[str]) -> bool:
+        owner = uuidutils.generate_uuid()
+        try:
+            self.claim(host, *map(base.request, wanted), instance_uuid=owner)
+        except exception.ClaimRefused:
+            return False
+        claims.free(self.db, owner, 'test', host)
+        return True
+
+    def _id(self, key: objects.PoolKey) -> int:
+        return next(i for i in self.catalog.ids() if self.catalog[i] == key)
+
+    def _grow(self, rnd: random.Random) -> None:
+        """Make hosts, hold some devices, take some away."""
+        for number in range(4):
+            host = f'h{number}'
+            fleet = [
+                base.gpu(
+                    n,
+                    numa_node=rnd.choice((0, 1, None)),
+                    extra_info=rnd.choice(({}, {'size': 'big'})),
+                )
+                for n in range(1, rnd.randrange(2, 7))
+            ]
+            for bus in range(0x20, 0x20 + rnd.randrange(1, 4)):
+                fleet += base.family(bus, rnd.randrange(0, 4))
+            self.report(host, fleet)
+            self._hold(rnd, host)
+            kept = [device for device in fleet if rnd.random() < 0.8]
+            withdrawn = [d.address for d in fleet if rnd.random() < 0.1]
+            self.report(
+                host,
+                [d for d in kept if d.address not in withdrawn],
+                withdrawn=withdrawn,
+            )
+
+    def _hold(self, rnd: random.Random, host: str) -> None:
+        for name in rnd.choices(('gpu', 'vf', 'pf', 'big'), k=4):
+            try:
+                self.claim(host, base.request(name))
+            except exception.ClaimRefused:
+                continue
+        for device in devices.get_all(self.db, host, state='available'):
+            if rnd.random() < 0.1:
+                devices.set_disabled(self.db, device.uuid, 'hot', 'op')
+            elif rnd.random() < 0.1:
+                devices.move(self.db, device.uuid, 'quarantine', 'x', 'op')
+
+    def _copy_host(self, names: Collection[str]) -> None:
+        """Add hosts like the first by SQL, which is faster than reports."""
+        nodes, table = models.compute_nodes, models.pci_devices
+        with self.db.write() as connection:
+            node = connection.execute(sa.select(nodes)).mappings().one()
+            rows = connection.execute(sa.select(table)).mappings().all()
+            connection.execute(
+                nodes.insert(),
+                [_without(node, 'id') | {'host': name} for name in names],
+            )
+            ids = connection.execute(
+                sa.select(nodes.c.id).where(nodes.c.id != node['id'])
+            ).scalars()
+            connection.execute(
+                table.insert(),
+                [
+                    _without(row, 'id', 'free_key')
+                    | {
+                        'compute_node_id': node_id,
+                        'uuid': uuidutils.generate_uuid(),
+                    }
+                    for node_id in ids
+                    for row in rows
+                ],
+            )
+
+
+def _without(row: Any, *names: str) -> dict[str, Any]:
+    return {name: row[name] for name in row if name not in names}
+
+
+class PlanTest(base.StoreTest):
+    scenarios = [s for s in base.SCENARIOS if s[0] != 'postgresql']
+
+    def test_counts_come_from_the_index(self) -> None:
+        self.report('h', [*base.family(3, 4), base.gpu(1)])
+        with self.db.read() as connection:
+            self.catalog.refresh(connection)
+            statements: list[tuple[str, Any]] = []
+            sa.event.listen(
+                connection,
+                'before_cursor_execute',
+                lambda c, cursor, text, values, *_: statements.append(
+                    (text, values)
+                ),
+            )
+            for dev_type in ('type-PCI', 'type-VF', 'type-PF'):
+                key_ids = [
+                    i
+                    for i in self.catalog.ids()
+                    if self.catalog[i].dev_type == dev_type
+                ]
+                pools.supply(connection, self.catalog, key_ids, 60)
+                plan = self._plan(connection, *statements[-1])
+                self.assertIn('ix_pci_devices_free', plan)
+                self.assertNotIn('SCAN pci_devices', plan)
+                self._check_covered(plan)
+
+    def _plan(self, connection: sa.Connection, text: str, values: Any) -> str:
+        explain = 'EXPLAIN ' if self.server else 'EXPLAIN QUERY PLAN '
+        rows = connection.exec_driver_sql(explain + text, values)
+        return '\n'.join(str(row) for row in rows)
+
+    def _check_covered(self, plan: str) -> None:
+        """Nothing but the index is read.
+
+        SQLite never takes an index for covering that has a generated column.
+        """
+        for line in plan.splitlines():
+            if self.server and 'ix_pci_devices_free' in line:
+                self.assertIn('Using index', line)
+
+
+class CatalogTest(base.StoreTest):
+    def test_keys_of_another_process(self) -> None:
+        self.flavors()
+        self.report('h', [base.gpu(1)])
+        self.claim('h', base.request('gpu'))
+        other = self.open()
+        reports.apply(
+            other,
+            base.full_report('h', [base.gpu(1), base.gpu(2, driver='x')]),
+        )
+        self.claim('h', base.request('gpu'))
+
+    def test_ids_committed_out_of_order(self) -> None:
+        def key(number: int) -> objects.PoolKey:
+            return objects.PoolKey.of(base.gpu(1, numa_node=number))
+
+        first, second = self.open(), self.open()
+        if self.server is None:
+            self.skipTest('SQLite has one writer at a time')
+        with first.write() as early:
+            pool_keys.ensure(early, [key(1)])
+            with second.write() as late:
+                pool_keys.ensure(late, [key(2)])
+            self._refresh()
+            self.assertEqual({key(2)}, self._known())
+        self._refresh()
+        self.assertEqual({key(1), key(2)}, self._known())
+        lowest = min(self.catalog.ids())
+        self.assertEqual(key(1), self.catalog[lowest])
+
+    def test_purge(self) -> None:
+        self.report('h', [base.gpu(1), base.gpu(2, numa_node=1)])
+        self.report('h', [base.gpu(2, numa_node=1)])
+        self._refresh()
+        self.assertEqual(2, len(self._known()))
+        self.assertEqual(1, pool_keys.purge(self.db))
+        self._refresh()
+        self.assertEqual(1, len(self._known()))
+        self.report('h', [base.gpu(1), base.gpu(2, numa_node=1)])
+        self._refresh()
+        self.assertEqual(2, len(self._known()))
+
+    def _refresh(self) -> None:
+        with self.db.read() as connection:
+            self.catalog.refresh(connection)
+
+    def _known(self) -> set[objects.PoolKey]:
+        return {self.catalog[i] for i in self.catalog.ids()}

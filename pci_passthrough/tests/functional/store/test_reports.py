@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reports make of devices, and which reports are not applied."""
+
+from concurrent import futures
+import threading
+from typing import Any
+
+from oslo_utils import uuidutils
+import testscenarios
+
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.objects import report as report_obj
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
+from pci_passthrough.store import ledger
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store import reports
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_FULL = report_obj.Wanted.FULL_REPORT
+_NOTHING = report_obj.Wanted.NOTHING
+
+
+class ReportTest(base.StoreTest):
+    def history(self, address: str, host: str = 'h') -> list[Any]:
+        """Return (action, from, to) of a device's events."""
+        events = ledger.history(self.db, devices.uuid_of(host, address))
+        return [(e.action, e.from_state, e.to_state) for e in events]
+
+
+class ApplyTest(ReportTest):
+    def test_devices_are_kept_as_reported(self) -> None:
+        device = base.vf(
+            3,
+            1,
+            numa_node=None,
+            devname='eth7',
+            mac_address='52:54:00:00:00:01',
+            link_speed=25000,
+            total_vfs=8,
+            capabilities=['rx', 'tx'],
+            extra_info={'physical_network': 'phys\u00efk', 'a': "';--"},
+        )
+        self.report('h', [device])
+        (found,) = devices.get_all(self.db, 'h')
+        for name in objects.device.REPORTED_FIELDS:
+            self.assertEqual(getattr(device, name), getattr(found, name), name)
+        self.assertEqual(found, devices.get(self.db, 'h/0000:03:01.1'))
+        self.assertEqual(found, devices.get(self.db, found.uuid))
+
+    def test_appear_change_remove_and_come_back(self) -> None:
+        self.report('h', [base.gpu(1)])
+        self.report('h', [base.gpu(1, driver=None, extra_info={'a': 'b'})])
+        (device,) = devices.get_all(self.db)
+        self.assertEqual(
+            (None, {'a': 'b'}), (device.driver, device.extra_info)
+        )
+        self.report('h', [])
+        self.assertEqual({}, self.states())
+        self.report('h', [base.gpu(1)])
+        self.assertEqual(
+            [
+                ('appear', None, 'available'),
+                ('change', 'available', 'available'),
+                ('remove', 'available', None),
+                ('appear', None, 'available'),
+            ],
+            self.history('0000:01:00.0'),
+        )
+
+    def test_change_says_what(self) -> None:
+        self.report('h', [base.gpu(1)])
+        self.report('h', [base.gpu(1, numa_node=1)])
+        *_, event = ledger.history(
+            self.db, devices.uuid_of('h', '0000:01:00.0')
+        )
+        self.assertEqual('numa_node: 0 -> 1', event.reason)
+        self.assertEqual('agent@h', event.actor)
+
+    def test_withdrawn_and_free_is_removed(self) -> None:
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.report('h', [base.gpu(2)], withdrawn=['0000:01:00.0'])
+        self.assertEqual({'0000:02:00.0': 'available'}, self.states())
+
+    def test_held_device_survives(self) -> None:
+        self.flavors()
+        self.report('h', [base.gpu(1)])
+        owner = uuidutils.generate_uuid()
+        self.claim('h', base.request('gpu'), instance_uuid=owner)
+        claims.allocate(self.db, 'h', owner, 'test')
+        self.report('h', [], withdrawn=['0000:01:00.0'])
+        (device,) = devices.get_all(self.db, instance_uuid=owner)
+        self.assertEqual('withdrawn', device.presence)
+        self.report('h', [])
+        (device,) = devices.get_all(self.db, instance_uuid=owner)
+        self.assertEqual(
+            ('missing', 'missing'), (device.presence, device.state)
+        )
+        self.report('h', [base.gpu(1)])
+        self.assertEqual({'0000:01:00.0': 'allocated'}, self.states())
+        self.assertEqual(
+            [
+                ('withdraw', 'allocated', 'allocated'),
+                ('miss', 'allocated', 'missing'),
+                ('return', 'missing', 'allocated'),
+            ],
+            self.history('0000:01:00.0')[-3:],
+        )
+
+    def test_operators_decisions_survive(self) -> None:
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        self.report('h', [])
+        self.assertEqual({'missing'}, set(self.states().values()))
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.assertEqual(
+            {'0000:01:00.0': 'disabled', '0000:02:00.0': 'quarantined'},
+            self.states(),
+        )
+
+    def test_decision_taken_back_while_gone(self) -> None:
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        self.report('h', [])
+        devices.set_disabled(self.db, 'h/0000:01:00.0', None, 'op')
+        devices.move(self.db, 'h/0000:02:00.0', 'release', 'clean', 'op')
+        self.assertEqual({}, self.states())
+        self.assertEqual(
+            ('remove', 'missing', None), self.history('0000:02:00.0')[-1]
+        )
+
+
+class ProtocolTest(ReportTest):
+    def test_partial_report(self) -> None:
+        ack = self.report('h', [base.gpu(1), base.gpu(2), base.gpu(3)])
+        self.assertEqual((1, _NOTHING), (ack.generation, ack.wanted))
+        ack = self.report(
+            'h',
+            [base.gpu(4)],
+            withdrawn=['0000:01:00.0'],
+            is_full=False,
+            base_generation=1,
+            gone=['0000:02:00.0', '0000:99:00.0'],
+        )
+        self.assertEqual((2, _NOTHING), (ack.generation, ack.wanted))
+        self.assertEqual({'0000:03:00.0', '0000:04:00.0'}, set(self.states()))
+
+    def test_wrong_base(self) -> None:
+        self.report('h', [base.gpu(1)])
+        for generation in (0, 2):
+            self._refused(is_full=False, base_generation=generation)
+
+    def test_overtaken(self) -> None:
+        first = base.full_report('h', [base.gpu(1)])
+        second = base.full_report('h', [base.gpu(1), base.gpu(2)])
+        reports.apply(self.db, second)
+        ack = reports.apply(self.db, first)
+        self.assertEqual(
+            (1, second.sequence, _FULL),
+            (ack.generation, ack.sequence, ack.wanted),
+        )
+        self.assertEqual(2, len(self.states()))
+
+    def test_repeated(self) -> None:
+        report = base.full_report('h', [base.gpu(1)])
+        first = reports.apply(self.db, report)
+        self.assertEqual(first, reports.apply(self.db, report))
+        self.assertEqual(1, len(self.history('0000:01:00.0')))
+
+    def test_partial_of_unknown_host(self) -> None:
+        ack = self.report('h', [base.gpu(1)], is_full=False)
+        self.assertEqual((0, _FULL), (ack.generation, ack.wanted))
+        self.assertEqual([], hosts.get_all(self.db, 60))
+
+    def test_first_sequence_may_be_zero(self) -> None:
+        ack = self.report('h', [base.gpu(1)], sequence=0)
+        self.assertEqual(_NOTHING, ack.wanted)
+
+    def test_hosts_are_told_apart_to_the_letter(self) -> None:
+        self.report('h', [base.gpu(1)])
+        self.report('H', [base.gpu(2)])
+        self.assertEqual({'0000:01:00.0': 'available'}, self.states('h'))
+        self.assertEqual({'0000:02:00.0': 'available'}, self.states('H'))
+
+    def test_touch(self) -> None:
+        ack = self.report('h', [base.gpu(1)], digest='d')
+        touched = {
+            (host, generation, digest): hosts.touch(
+                self.db, host, generation, digest
+            )
+            for host in ('h', 'other')
+            for generation in (ack.generation, ack.generation + 1)
+            for digest in ('d', 'e')
+        }
+        known = [key for key, answer in touched.items() if answer]
+        self.assertEqual([('h', ack.generation, 'd')], known)
+
+    def test_touched_host_is_up(self) -> None:
+        self.report('h', [base.gpu(1)], digest='d')
+        self.assertFalse(hosts.get_all(self.db, 0)[0].is_up)
+        before = hosts.get_all(self.db, 60)[0]
+        self.assertTrue(before.is_up)
+        hosts.touch(self.db, 'h', 1, 'd')
+        after = hosts.get_all(self.db, 60)[0]
+        self.assertGreater(after.last_report_at, before.last_report_at)
+        self.assertEqual(1, after.devices)
+
+    def _refused(self, **changes: Any) -> None:
+        before = devices.get_all(self.db), hosts.get_all(self.db, 60)
+        ack = self.report('h', [base.gpu(7)], **changes)
+        self.assertEqual(_FULL, ack.wanted)
+        after = devices.get_all(self.db), hosts.get_all(self.db, 60)
+        self.assertEqual(before, after)
+
+
+class TogetherTest(ReportTest):
+    """Several conductors at once."""
+
+    _CONDUCTORS = 6
+
+    def test_same_new_host_and_keys(self) -> None:
+        fleet = [base.gpu(n, extra_info={'k': str(n)}) for n in range(1, 9)]
+        last = [base.full_report('h', fleet) for _ in range(self._CONDUCTORS)]
+        acks = self._at_once([(reports.apply, report) for report in last])
+        newest = max(ack.sequence for ack in acks)
+        self.assertEqual(last[-1].sequence, newest)
+        self.assertEqual(8, len(self.states('h')))
+        for device in fleet:
+            self.assertEqual(1, len(self.history(device.address)))
+
+    def test_same_keys_on_new_hosts(self) -> None:
+        fleet = [base.gpu(n, extra_info={'k': str(n)}) for n in range(1, 9)]
+        names = [f'h{n}' for n in range(self._CONDUCTORS)]
+        acks = self._at_once(
+            [(reports.apply, base.full_report(n, fleet)) for n in names]
+        )
+        self.assertEqual({_NOTHING}, {ack.wanted for ack in acks})
+        for name in names:
+            self.assertEqual(8, len(self.states(name)))
+        with self.db.read() as connection:
+            self.catalog.refresh(connection)
+        self.assertEqual(8, len(self.catalog.ids()))
+
+    def test_keys_are_purged_meanwhile(self) -> None:
+        def change(db: store.Database, host: str) -> None:
+            for number in range(10):
+                device = base.gpu(1, extra_info={'tag': str(number % 3)})
+                reports.apply(db, base.full_report(host, [device]))
+
+        def purge(db: store.Database, _: str) -> None:
+            for _turn in range(20):
+                pool_keys.purge(db)
+
+        self._at_once([(change, 'a'), (change, 'b'), (purge, '')])
+        pool_keys.purge(self.db)
+        with self.db.read() as connection:
+            self.catalog.refresh(connection)
+        self.assertEqual(1, len(self.catalog.ids()))
+        self.assertEqual(2, len(devices.get_all(self.db)))
+
+    def _at_once(self, calls: list[tuple[Any, Any]]) -> list[Any]:
+        """Call functions with a database of their own and an argument."""
+        barrier = threading.Barrier(len(calls))
+
+        def run(function: Any, argument: Any) -> Any:
+            db = store.Database(self.url)
+            try:
+                barrier.wait()
+                return function(db, argument)
+            finally:
+                db.close()
+
+        with futures.ThreadPoolExecutor(len(calls)) as pool:
+            running = [pool.submit(run, *call) for call in calls]
+        return [one.result() for one in running]

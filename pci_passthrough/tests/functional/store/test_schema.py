@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema: how it comes about, and what it enforces by itself."""
+
+from typing import Any
+
+from alembic import autogenerate
+from alembic import migration
+from oslo_db import exception as db_exc
+import sqlalchemy as sa
+import testscenarios
+
+from pci_passthrough import exception
+from pci_passthrough import store
+from pci_passthrough.store import models
+from pci_passthrough.store import schema
+from pci_passthrough.tests.functional import servers
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_devices = models.pci_devices
+
+
+class SyncTest(base.StoreTest):
+    def setUp(self) -> None:
+        super().setUp()
+        url = self.url + '-empty'
+        if self.server is not None:
+            url = servers.shared(self.server).create_database()
+        self.empty = store.Database(url)
+        self.addCleanup(self.empty.close)
+
+    def test_from_empty_and_again(self) -> None:
+        self.assertIsNone(schema.version(self.empty))
+        self.assertEqual(schema.latest(), schema.sync(self.empty))
+        self.assertEqual(schema.latest(), schema.sync(self.empty))
+        schema.check(self.empty)
+
+    def test_empty_is_refused(self) -> None:
+        error = self.assertRaises(
+            exception.DatabaseNotReady, schema.check, self.empty
+        )
+        self.assertIn('is empty; run: pci-passthrough-manage', str(error))
+
+    def test_newer_is_accepted(self) -> None:
+        schema.sync(self.empty)
+        with self.empty.write() as connection:
+            connection.execute(
+                sa.text("UPDATE alembic_version SET version_num = '999'")
+            )
+        schema.check(self.empty)
+
+
+class SchemaTest(base.StoreTest):
+    def test_models_equal_migrations(self) -> None:
+        with self.db.engine.connect() as connection:
+            context = migration.MigrationContext.configure(
+                connection, opts={'compare_server_default': True}
+            )
+            self.assertEqual(
+                [],
+                autogenerate.compare_metadata(context, models.Base.metadata),
+            )
+
+    def test_indexes(self) -> None:
+        # Not all of them are compared by alembic on each database.
+        with self.db.engine.connect() as connection:
+            found = {
+                index['name']: index['column_names']
+                for index in sa.inspect(connection).get_indexes('pci_devices')
+            }
+        for index in _devices.indexes:
+            columns = [column.name for column in index.columns]
+            self.assertEqual(columns, found.get(str(index.name)))
+
+    def test_free_key_is_generated(self) -> None:
+        with self.db.engine.connect() as connection:
+            columns = sa.inspect(connection).get_columns('pci_devices')
+        found = next(c for c in columns if c['name'] == 'free_key')
+        sqltext = found['computed']['sqltext'].lower()
+        for word in ('status', 'presence', 'disabled_reason', 'pool_key_id'):
+            self.assertIn(word, sqltext)
+        self.assertTrue(found['computed']['persisted'])
+
+    def test_names_are_told_apart_to_the_letter(self) -> None:
+        if self.server is not servers.MariaDB:
+            self.skipTest('the default elsewhere')
+        statement = sa.text(
+            'SELECT table_name, column_name FROM information_schema.columns'
+            ' WHERE table_schema = DATABASE() AND collation_name IS NOT NULL'
+            " AND collation_name <> 'utf8mb4_bin'"
+            " AND table_name <> 'alembic_version'"
+        )
+        with self.db.read() as connection:
+            self.assertEqual([], connection.execute(statement).all())
+
+
+class RowTest(base.StoreTest):
+    """The rules that hold for each row of ``pci_devices``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        self.report('h', [base.gpu(1)])
+
+    def test_free_key_follows(self) -> None:
+        (key_id,) = self._read(_devices.c.pool_key_id)
+        self.assertEqual([key_id], self._read(_devices.c.free_key))
+        for taken, back in (
+            ({'status': 'cleaning'}, {'status': 'available'}),
+            ({'presence': 'withdrawn'}, {'presence': 'offered'}),
+            ({'presence': 'missing'}, {'presence': 'offered'}),
+            ({'disabled_reason': ''}, {'disabled_reason': None}),
+        ):
+            self._write(taken)
+            self.assertEqual([None], self._read(_devices.c.free_key))
+            self._write(back)
+            self.assertEqual([key_id], self._read(_devices.c.free_key))
+
+    def test_free_key_cannot_be_written(self) -> None:
+        # The error's class is each database's own.
+        error = self.assertRaises(
+            (db_exc.DBError, sa.exc.DBAPIError), self._write, {'free_key': 1}
+        )
+        self.assertIn('free_key', str(error))
+
+    def test_owner_fits_the_status(self) -> None:
+        for wrong in (
+            {'status': 'claimed'},
+            {'status': 'allocated'},
+            {'instance_uuid': 'i'},
+            {'instance_uuid': 'i', 'status': 'quarantined'},
+        ):
+            error = self.assertRaises(
+                (db_exc.DBError, sa.exc.DBAPIError), self._write, wrong
+            )
+            self.assertIn('ck_pci_devices_owner', str(error))
+        self._write({'instance_uuid': 'i', 'status': 'claimed'})
+
+    def _write(self, values: dict[str, Any]) -> None:
+        with self.db.write() as connection:
+            connection.execute(_devices.update().values(values))
+
+    def _read(self, column: sa.ColumnElement[Any]) -> list[Any]:
+        with self.db.read() as connection:
+            return list(connection.execute(sa.select(column)).scalars())

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libvirt and the file tree say of a made-up host what the model says."""
+
+import pathlib
+from xml.etree import ElementTree
+
+import fixtures
+import libvirt
+import testscenarios
+import testtools
+
+from pci_passthrough.demo import hosttree
+from pci_passthrough.demo import inventory
+from pci_passthrough.demo import testdriver
+
+_HOSTS = [
+    *inventory.demo_hosts(),
+    # So many that they run on into the next bus, and into the next domain.
+    inventory.build_host(
+        inventory.HostShape('big', nics=4, vfs=250, total_vfs=256, gpus=250)
+    ),
+    inventory.build_host(
+        inventory.HostShape(
+            'bare', nics=0, gpus=0, nvmes=0, consumer_gpus=0, numa_nodes=1
+        )
+    ),
+]
+
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+
+class LibvirtTestCase(testtools.TestCase):
+    """What libvirt's test driver makes of it."""
+
+    scenarios = [(host.name, {'host': host}) for host in _HOSTS]
+    host: inventory.Host
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        file = folder / 'node.xml'
+        file.write_text(testdriver.node_xml(self.host))
+        connection = libvirt.openReadOnly(f'test://{file}')
+        self.addCleanup(connection.close)
+        self.pci = self.listing(
+            connection, libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV
+        )
+        self.net = self.listing(
+            connection, libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
+        )
+
+    def listing(
+        self, connection: libvirt.virConnect, kind: int
+    ) -> dict[str, ElementTree.Element]:
+        return {
+            device.name(): ElementTree.fromstring(device.XMLDesc())  # noqa: S314
+            for device in connection.listAllDevices(kind)
+        }
+
+    def addresses(self, elements: list[ElementTree.Element]) -> list[str]:
+        return [
+            '{:04x}:{:02x}:{:02x}.{:x}'.format(
+                *(
+                    int(element.attrib[name], 0)
+                    for name in ('domain', 'bus', 'slot', 'function')
+                )
+            )
+            for element in elements
+        ]
+
+    def test_libvirt_takes_every_device(self) -> None:
+        self.assertEqual(
+            {testdriver.device_name(a) for a in self.host.devices},
+            set(self.pci),
+        )
+
+    def test_links_between_functions(self) -> None:
+        for address, device in self.host.devices.items():
+            shown = self.pci[testdriver.device_name(address)]
+            self.assertEqual(
+                device.vfs,
+                self.addresses(
+                    shown.findall(
+                        "capability/capability[@type='virt_functions']/address"
+                    )
+                ),
+            )
+            physical = self.addresses(
+                shown.findall(
+                    "capability/capability[@type='phys_function']/address"
+                )
+            )
+            self.assertEqual(
+                [device.physical_function or ()], physical or [()]
+            )
+
+    def test_ids_nodes_and_groups(self) -> None:
+        groups = self.host.groups()
+        for address, device in self.host.devices.items():
+            shown = self.pci[testdriver.device_name(address)]
+            self.assertEqual(
+                [device.model.vendor_id, device.model.product_id],
+                [
+                    int(shown.find(f'capability/{name}').get('id'), 0)  # type: ignore[union-attr,arg-type]
+                    for name in ('vendor', 'product')
+                ],
+            )
+            numa = shown.find('capability/numa')
+            group = shown.find('capability/iommuGroup')
+            assert numa is not None and group is not None
+            self.assertEqual(str(device.numa_node), numa.get('node'))
+            self.assertEqual(str(device.iommu_group), group.get('number'))
+            self.assertEqual(
+                groups[device.iommu_group],
+                self.addresses(group.findall('address')),
+            )
+
+    def test_interfaces(self) -> None:
+        wanted = {
+            device.interface.mac: testdriver.device_name(device.address)
+            for device in self.host.devices.values()
+            if device.interface is not None
+        }
+        self.assertEqual(
+            wanted,
+            {
+                shown.findtext('capability/address'): shown.findtext('parent')
+                for shown in self.net.values()
+            },
+        )
+
+
+class InventoryTestCase(testtools.TestCase):
+    def test_same_shape_same_host(self) -> None:
+        shape = inventory.HostShape('one')
+        self.assertEqual(
+            inventory.build_host(shape), inventory.build_host(shape)
+        )
+
+    def test_addresses_are_addresses(self) -> None:
+        for host in _HOSTS:
+            for address in host.devices:
+                domain, bus, slot, function = inventory.split_address(address)
+                self.assertEqual(
+                    address,
+                    inventory.join_address(domain, bus, slot * 8 + function),
+                )
+                self.assertLess(bus, 256)
+
+    def test_mac_addresses_differ(self) -> None:
+        macs = [
+            device.interface.mac
+            for host in _HOSTS
+            for device in host.devices.values()
+            if device.interface is not None
+        ]
+        self.assertEqual(len(macs), len(set(macs)))
+
+    def test_virtual_functions_run_on_into_the_next_bus(self) -> None:
+        self.assertEqual('0000:02:00.1', inventory.join_address(0, 1, 257))
+
+    def test_only_sriov_cards_have_virtual_functions(self) -> None:
+        host = inventory.build_host(inventory.HostShape('one'))
+        gpu = next(d for d in host.devices.values() if d.vf_model is None)
+        self.assertRaises(ValueError, host.add_vf, gpu, 0)
+
+    def test_demo_hosts_have_what_the_demonstration_shows(self) -> None:
+        devices = [
+            device
+            for host in inventory.demo_hosts()
+            for device in host.devices.values()
+        ]
+        self.assertEqual({0, 1}, {device.numa_node for device in devices})
+        self.assertTrue(any(device.vfs for device in devices))
+        self.assertTrue(any(device.disk for device in devices))
+        self.assertTrue(
+            any(device.model.class_code >> 16 == 3 for device in devices)
+        )
+
+
+class TreeTestCase(testtools.TestCase):
+    def test_files_beside_libvirt(self) -> None:
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for host in inventory.demo_hosts():
+            written = testdriver.write_host(host, folder)
+            self.assertEqual(f'test://{folder}/{host.name}.xml', written.uri)
+            self.check_files(host, written.host_root / 'sys/bus/pci/devices')
+
+    def check_files(self, host: inventory.Host, devices: pathlib.Path) -> None:
+        self.assertEqual(
+            set(host.devices), {path.name for path in devices.iterdir()}
+        )
+        for address, device in host.devices.items():
+            path = devices / address
+            self.assertEqual(device.driver, (path / 'driver').resolve().name)
+            self.assertEqual(
+                f'{device.model.subsystem_id:#06x}\n',
+                (path / 'subsystem_device').read_text(),
+            )
+            if device.total_vfs:
+                self.assertEqual(
+                    f'{device.total_vfs}\n',
+                    (path / 'sriov_totalvfs').read_text(),
+                )
+
+    def test_writing_twice(self) -> None:
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        tree = hosttree.Tree()
+        tree.file('a/b/value', 7)
+        tree.folder('a/empty')
+        tree.link('links/value', 'a/b/value')
+        tree.write(root)
+        tree.write(root)
+        self.assertEqual('7\n', (root / 'links/value').read_text())
+        self.assertEqual(
+            pathlib.Path('../a/b/value'), (root / 'links/value').readlink()
+        )
+        self.assertTrue((root / 'a/empty').is_dir())
+
+    def test_what_the_host_uses(self) -> None:
+        host = inventory.build_host(
+            inventory.HostShape(
+                'one', management_nic=True, system_disk=True, lvm_disk=True
+            )
+        )
+        facts = hosttree.facts_tree(host)
+        for path, text in (
+            ('proc/1/mountinfo', b' / / '),
+            ('proc/swaps', b'/dev/nvme0n1p2'),
+            ('proc/1/net/route', b'eno1\t00000000\t'),
+            ('run/udev/data/b259:16', b'E:ID_FS_TYPE=LVM2_member'),
+        ):
+            content = facts[path]
+            assert isinstance(content, bytes)
+            self.assertIn(text, content)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The index against trying each condition on each pool key."""
+
+import random
+import sys
+import time
+from typing import Any
+
+import hypothesis
+from hypothesis import strategies
+import testtools
+
+from pci_passthrough import matching
+from pci_passthrough import objects
+from pci_passthrough.specs import pci_flavor
+
+trying = hypothesis.settings(
+    database=None,
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+
+ids = strategies.sampled_from(['8086', '10de', '15b3', '0001'])
+maybe_ids = strategies.none() | ids
+
+KEYS = strategies.builds(
+    objects.PoolKey,
+    vendor_id=ids,
+    product_id=ids,
+    subsystem_vendor_id=maybe_ids,
+    subsystem_id=maybe_ids,
+    pci_class=strategies.sampled_from(['020000', '030000', '030200']),
+    dev_type=strategies.sampled_from(['type-PCI', 'type-PF', 'type-VF']),
+    driver=strategies.sampled_from([None, 'ice', 'vfio-pci']),
+    numa_node=strategies.sampled_from([None, 0, 1, 10]),
+    extra_info=strategies.dictionaries(
+        strategies.sampled_from(['group', 'san']),
+        strategies.sampled_from(['a', 'b', '10']),
+    ).map(lambda tags: tuple(sorted(tags.items()))),
+)
+
+id_values = strategies.sampled_from(
+    ['8086', '10*', '<or> 8086 <or> 10de', 's!= 8086', ['10de', '0001']]
+)
+tag_values = strategies.sampled_from(['a', '>= 3', 's!= a', ['a', 'b']])
+
+TERMS = strategies.fixed_dictionaries(
+    {},
+    optional={
+        'vendor_id': id_values,
+        'product_id': id_values,
+        'subsystem_vendor_id': id_values,
+        'subsystem_id': id_values,
+        'class': strategies.sampled_from(['network', 'display', '0302']),
+        'dev_type': strategies.sampled_from(['type-PF', 's!= type-PF']),
+        'driver': strategies.sampled_from(['ice', '<in> vfio']),
+        'numa_node': strategies.sampled_from(['0', '< 5', 's!= 1']),
+        'e.group': tag_values,
+        'e.san': tag_values,
+        'e.none': tag_values,
+    },
+).filter(bool)
+
+EXPRESSIONS = strategies.lists(TERMS, min_size=1, max_size=3)
+
+
+def directly(
+    keys: dict[int, objects.PoolKey], expression: pci_flavor.MatchExpression
+) -> set[int]:
+    """Return the ids of matching keys, by the meaning of the expression."""
+    return {
+        key_id
+        for key_id, key in keys.items()
+        if any(
+            all(
+                condition.accepts(condition.value_of(key))
+                for condition in term
+            )
+            for term in expression.terms
+        )
+    }
+
+
+class PoolIndexTest(testtools.TestCase):
+    @trying
+    @hypothesis.given(
+        strategies.lists(strategies.lists(KEYS, max_size=6), max_size=3),
+        strategies.lists(EXPRESSIONS, min_size=1, max_size=4),
+    )
+    def test_same_as_directly(
+        self,
+        batches: list[list[objects.PoolKey]],
+        matches: list[list[dict[str, Any]]],
+    ) -> None:
+        expressions = [pci_flavor.MatchExpression.parse(m) for m in matches]
+        index = matching.PoolIndex()
+        known: dict[int, objects.PoolKey] = {}
+        for batch in [[], *batches]:
+            # Ids neither start at zero nor come in order.
+            new = {1000 - 7 * (len(known) + i): k for i, k in enumerate(batch)}
+            known |= new
+            index.add(new)
+            # The second time is answered from memory.
+            for expression in expressions * 2:
+                self.assertEqual(
+                    directly(known, expression), index.matching(expression)
+                )
+
+    def test_container(self) -> None:
+        index = matching.PoolIndex()
+        self.assertEqual((0, 0), (len(index), index.last_id))
+        key = key_of(1)
+        index.add({7: key, 3: key})
+        self.assertEqual((2, 7), (len(index), index.last_id))
+        self.assertIs(key, index[3])
+        self.assertIn(7, index)
+        self.assertNotIn(1, index)
+        self.assertRaises(KeyError, index.__getitem__, 1)
+
+    def test_known_keys_stay(self) -> None:
+        index = matching.PoolIndex()
+        index.add({1: key_of(1)})
+        index.add({1: key_of(2), 2: key_of(2)})
+        for product, expected in ((1, {1}), (2, {2})):
+            expression = pci_flavor.MatchExpression.parse(
+                [{'product_id': f'{product:04x}'}]
+            )
+            self.assertEqual(expected, index.matching(expression))
+
+    def test_time(self) -> None:
+        """Print how long a cold start of a large cloud takes."""
+        keys = {i: key_of(i) for i in range(500)}
+        chance = random.Random(1)
+        expressions = [
+            pci_flavor.MatchExpression.parse(
+                [
+                    {
+                        'vendor_id': '<or> 8086 <or> 10de',
+                        'product_id': f'{chance.randrange(50):04x}',
+                        'e.group': f's== g{chance.randrange(20)}',
+                    },
+                    {'e.rate': f'>= {chance.randrange(100)}'},
+                ]
+            )
+            for _ in range(200)
+        ]
+        start = time.perf_counter()
+        index = matching.PoolIndex()
+        index.add(keys)
+        found = [index.matching(expression) for expression in expressions]
+        cold = time.perf_counter() - start
+        start = time.perf_counter()
+        again = [index.matching(expression) for expression in expressions]
+        warm = time.perf_counter() - start
+        self.assertEqual(found, again)
+        print(
+            f'200 expressions, 500 keys: cold {cold * 1000:.1f} ms, '
+            f'warm {warm * 1000:.2f} ms',
+            # Standard output is the test runner's.
+            file=sys.stderr,
+        )
+
+
+def key_of(number: int) -> objects.PoolKey:
+    """Return a key; numbers up to 4 billion differ."""
+    return objects.PoolKey(
+        '8086',
+        f'{number % 50:04x}',
+        None,
+        None,
+        '020000',
+        'type-VF',
+        'ice',
+        number % 2,
+        (('group', f'g{number % 20}'), ('rate', str(number))),
+    )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of a device's state, of its transitions and of its pool key."""
+
+import itertools
+
+import testtools
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
+from pci_passthrough.tests.unit.objects import test_serialization as samples
+
+#: The state while the host offers the device, and nobody disabled it.
+OFFERED = {status: status for status in fields.DeviceStatus.ALL}
+
+#: From and action to the new status; whatever is not here is refused.
+TRANSITIONS = {
+    ('available', 'claim'): 'claimed',
+    ('claimed', 'abort'): 'available',
+    ('claimed', 'allocate'): 'allocated',
+    ('claimed', 'free'): 'available',
+    ('allocated', 'free'): 'available',
+    ('available', 'quarantine'): 'quarantined',
+    ('cleaning', 'quarantine'): 'quarantined',
+    ('quarantined', 'release'): 'available',
+}
+
+
+class StateTest(testtools.TestCase):
+    def test_state(self) -> None:
+        for status, presence, reason in itertools.product(
+            fields.DeviceStatus.ALL, fields.Presence.ALL, (None, 'hot')
+        ):
+            device = samples.DEVICE.replace(
+                status=status, presence=presence, disabled_reason=reason
+            )
+            expected = status
+            if presence == 'missing':
+                expected = 'missing'
+            elif reason and status == 'available':
+                expected = 'disabled'
+            self.assertEqual(expected, device.state)
+
+
+class LifecycleTest(testtools.TestCase):
+    def test_transitions(self) -> None:
+        for status, action in itertools.product(
+            fields.DeviceStatus.ALL, lifecycle.TRANSITIONS
+        ):
+            device = samples.DEVICE.replace(status=status, presence='offered')
+            with self.subTest(status=status, action=action):
+                target = TRANSITIONS.get((status, action))
+                if target is not None:
+                    got = lifecycle.target_of(device, action)
+                    self.assertEqual(target, got)
+                    continue
+                error = self.assertRaises(
+                    exception.DeviceStateConflict,
+                    lifecycle.target_of,
+                    device,
+                    action,
+                )
+                self.assertEqual(action, error.action)
+                self.assertEqual(status, error.state)
+                self.assertIn(device.uuid, str(error))
+
+    def test_missing_device_goes_on(self) -> None:
+        self.assertEqual('missing', samples.DEVICE.state)
+        self.assertEqual(
+            'available', lifecycle.target_of(samples.DEVICE, 'free')
+        )
+
+    def test_owned(self) -> None:
+        self.assertEqual(('claimed', 'allocated'), lifecycle.OWNED)
+
+
+class PoolKeyTest(testtools.TestCase):
+    def test_of(self) -> None:
+        key = objects.PoolKey.of(samples.DEVICE)
+        for name in objects.POOL_FIELDS:
+            self.assertEqual(getattr(samples.DEVICE, name), getattr(key, name))
+        self.assertEqual(
+            (('naïve', '✓'), ('physical_network', 'physnet1')), key.extra_info
+        )
+
+    def test_order_of_tags_does_not_count(self) -> None:
+        tags = {'b': '1', 'a': '2'}
+        other = samples.DEVICE.replace(extra_info=tags)
+        same = samples.DEVICE.replace(
+            extra_info=dict(reversed(tags.items())), status='available'
+        )
+        self.assertEqual(objects.PoolKey.of(other), objects.PoolKey.of(same))
+        self.assertEqual(
+            hash(objects.PoolKey.of(other)), hash(objects.PoolKey.of(same))
+        )
+
+
+class PciFlavorTest(testtools.TestCase):
+    def test_visible_to(self) -> None:
+        flavor = samples.FLAVOR
+        for is_public, project_id, expected in (
+            (False, None, True),
+            (False, 'p1', True),
+            (False, 'p2', True),
+            (False, 'p9', False),
+            (True, 'p9', True),
+        ):
+            changed = flavor.replace(is_public=is_public)
+            self.assertEqual(expected, changed.visible_to(project_id))
+
+    def test_operators_flavor(self) -> None:
+        flavor = samples.FLAVOR.replace(project_id=None, access=[])
+        self.assertFalse(flavor.visible_to('p1'))
+        self.assertTrue(flavor.visible_to(None))
+
+
+class PciRequestTest(testtools.TestCase):
+    def test_str(self) -> None:
+        request = objects.PciRequest(count=2, pci_flavors=['a', 'b'])
+        self.assertEqual('a|b:2', str(request))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the errors: one for each, whatever it is."""
+
+import pickle
+import re
+
+import testtools
+
+from pci_passthrough import exception
+from pci_passthrough.tests.unit.objects import test_serialization as samples
+
+SAMPLES: list[exception.PciPassthroughError] = [
+    exception.InvalidPciInformation('{}', 'match', 'is missing', '{"a": 1}'),
+    exception.InvalidPciInformation('{}', None, 'is empty', '{"a": 1}'),
+    exception.InvalidPciFlavor('vendor_id', 'is no id', '"8086"'),
+    exception.InvalidRequest('10g:x', 'the count is no number'),
+    exception.InvalidConfiguration('[agent] host_root is not set'),
+    exception.PciFlavorNotFound('10g'),
+    exception.PciDeviceNotFound('h1/0000:65:00.0'),
+    exception.HostNotFound('h1'),
+    exception.PciFlavorExists('10g'),
+    exception.PciFlavorInUse('10g', 3),
+    exception.PciFlavorChanged('10g'),
+    exception.DeviceStateConflict('d', 'allocate', 'cleaning', ('claimed',)),
+    exception.ClaimMismatch('i', 'two of them'),
+    exception.ClaimRefused('1 host: no free 10g', [samples.REASON]),
+    exception.ClaimRefused('1 host: no free 10g'),
+    exception.LibvirtUnavailable('qemu:///system', 'refused'),
+    exception.ConductorUnavailable('none answered'),
+    exception.DatabaseNotReady('no schema'),
+    exception.ClaimContended('too many'),
+]
+
+#: The families, and the HTTP status of all that is in them.
+FAMILIES: dict[type[exception.PciPassthroughError], int] = {
+    exception.Invalid: 400,
+    exception.NotFound: 404,
+    exception.Conflict: 409,
+    exception.Unavailable: 503,
+}
+
+#: Programs rely on these: none is ever changed.
+CODES = {
+    'claim.contended',
+    'claim.mismatch',
+    'claim.refused',
+    'conductor.unavailable',
+    'configuration.invalid',
+    'database.not_ready',
+    'host.not_found',
+    'libvirt.unavailable',
+    'pci_device.not_found',
+    'pci_device.state',
+    'pci_flavor.changed',
+    'pci_flavor.exists',
+    'pci_flavor.in_use',
+    'pci_flavor.invalid',
+    'pci_flavor.not_found',
+    'pci_information.invalid',
+    'request.invalid',
+}
+
+
+def all_errors() -> list[type[exception.PciPassthroughError]]:
+    return [
+        cls
+        for cls in vars(exception).values()
+        if isinstance(cls, type)
+        and issubclass(cls, exception.PciPassthroughError)
+    ]
+
+
+class ExceptionTest(testtools.TestCase):
+    def test_every_error_has_a_sample(self) -> None:
+        concrete = {
+            cls
+            for cls in all_errors()
+            if cls not in (exception.PciPassthroughError, *FAMILIES)
+        }
+        self.assertEqual(concrete, {type(error) for error in SAMPLES})
+        self.assertEqual(CODES, {cls.code for cls in concrete})
+
+    def test_made_anew(self) -> None:
+        for error in SAMPLES:
+            for again in (
+                type(error)(*error.args),
+                pickle.loads(pickle.dumps(error)),  # noqa: S301
+            ):
+                with self.subTest(error=error):
+                    self.assertIs(type(error), type(again))
+                    self.assertEqual(str(error), str(again))
+                    self.assertEqual(error.text, str(again))
+                    self.assertEqual(vars(error), vars(again))
+
+    def test_codes_are_unique(self) -> None:
+        errors = all_errors()
+        self.assertEqual(len(errors), len({cls.code for cls in errors}))
+        for cls in errors:
+            self.assertTrue(re.fullmatch(r'[a-z_]+(\.[a-z_]+)?', cls.code))
+
+    def test_one_family_each(self) -> None:
+        for cls in all_errors():
+            if cls is exception.PciPassthroughError:
+                self.assertEqual(500, cls.http_status)
+                continue
+            families = [f for f in FAMILIES if issubclass(cls, f)]
+            self.assertEqual(1, len(families), cls.__name__)
+            self.assertEqual(FAMILIES[families[0]], cls.http_status)
+
+    def test_the_tree_is_drawn(self) -> None:
+        drawn = re.findall(r'[├└]── (\w+)', exception.__doc__ or '')
+        names = {cls.__name__ for cls in all_errors()}
+        self.assertEqual(names - {'PciPassthroughError'}, set(drawn))

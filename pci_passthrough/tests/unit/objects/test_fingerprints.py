@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No object changes without a new version.
+
+A fingerprint that differs means: raise the object's ``VERSION``, say in its
+history what is new, teach ``obj_make_compatible`` to leave it out for older
+peers, and only then write the new fingerprint down here.
+"""
+
+from oslo_versionedobjects import base
+from oslo_versionedobjects import fixture
+import testtools
+
+from pci_passthrough import objects
+
+FINGERPRINTS = {
+    'ClaimResult': '1.0-ffca7ee22b4543507b5c892ff936553c',
+    'HostReport': '1.0-879b3126a61e2bd4d86967bf0ae14d13',
+    'NumaAffinity': '1.0-533a206c275e6078b860a10e13cf680a',
+    'PciDevice': '1.0-aafa1d63e2aee1b560213df3f5382f05',
+    'PciDeviceEvent': '1.0-b7d53f75ffd761969fa80c0b230e6843',
+    'PciDevicePool': '1.0-84f03b44f40bff6af09d1396badf400d',
+    'PciFlavor': '1.0-439d00fb3b0d26cd3cfc90cda5f3da23',
+    'PciRequest': '1.0-68fd3394c59f46e5c4bf4ba83b9eafe6',
+    'RefusalReason': '1.0-4d929c5682aacd9431528b0c44c835ee',
+    'ReportAck': '1.0-11f5150593619fca82b88a021082b303',
+}
+
+
+class FingerprintTest(testtools.TestCase):
+    def test_fingerprints(self) -> None:
+        mine = {
+            name: versions
+            for name, versions in (
+                base.VersionedObjectRegistry.obj_classes().items()
+            )
+            if issubclass(versions[0], objects.base.PciPassthroughObject)
+        }
+        checker = fixture.ObjectVersionChecker(mine)
+        expected, actual = checker.test_hashes(FINGERPRINTS)
+        self.assertEqual(expected, actual)

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every object comes through the wire as it was."""
+
+import datetime
+import json
+from typing import Any
+
+from oslo_versionedobjects import base
+from oslo_versionedobjects import exception as ovo_exception
+import testtools
+
+from pci_passthrough import objects
+
+UUID = '9b3c1a60-3f0e-4c55-8a2b-0f3f2f6d7e11'
+#: Whole seconds: the wire has no more.
+AT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+
+DEVICE = objects.PciDevice(
+    address='0000:65:00.1',
+    parent_addr='0000:65:00.0',
+    dev_type='type-VF',
+    vendor_id='8086',
+    product_id='1889',
+    subsystem_vendor_id=None,
+    subsystem_id=None,
+    pci_class='020000',
+    driver='iavf',
+    numa_node=0,
+    iommu_group=7,
+    devname='eth1',
+    mac_address='52:54:00:00:00:01',
+    link_speed=100000,
+    total_vfs=None,
+    capabilities=['rx', 'tso'],
+    extra_info={'physical_network': 'physnet1', 'naïve': '✓'},
+    uuid=UUID,
+    host='h1',
+    status='allocated',
+    presence='missing',
+    disabled_reason=None,
+    instance_uuid=UUID,
+    request_id='r1',
+    pci_flavor_uuid=UUID,
+    created_at=AT,
+    updated_at=None,
+)
+#: As an agent sends it: nothing but what it knows.
+REPORTED = objects.PciDevice(
+    **{n: getattr(DEVICE, n) for n in objects.device.REPORTED_FIELDS}
+)
+REASON = objects.RefusalReason(
+    host='h1',
+    request_id='r1',
+    pci_flavor='10g',
+    condition='too_few',
+    needed=2,
+    left=1,
+    detail='8086:1889 type-VF NUMA 0: 1 free',
+)
+
+FLAVOR = objects.PciFlavor(
+    uuid=UUID,
+    name='10g',
+    description=None,
+    match=[{'vendor_id': ['8086', '15b3']}, {'e.rate': '>= 10'}],
+    vnic_type='direct',
+    numa_policy=None,
+    is_public=False,
+    project_id='p1',
+    access=['p2', 'p3'],
+    state='active',
+    generation=3,
+    created_at=AT,
+    updated_at=AT,
+)
+
+SAMPLES: list[objects.base.PciPassthroughObject] = [
+    DEVICE,
+    REPORTED,
+    REASON,
+    objects.PciDeviceEvent(
+        device_uuid=UUID,
+        host='h1',
+        address='0000:65:00.1',
+        created_at=AT,
+        action='claim',
+        from_state='available',
+        to_state='claimed',
+        actor='conductor@c1',
+        reason=None,
+        instance_uuid=UUID,
+    ),
+    objects.PciDevicePool(
+        compute_node_id=1,
+        host='h1',
+        vendor_id='8086',
+        product_id='1889',
+        subsystem_vendor_id='8086',
+        subsystem_id='0000',
+        pci_class='020000',
+        dev_type='type-VF',
+        driver=None,
+        numa_node=None,
+        extra_info={},
+        count=3,
+        total=4,
+    ),
+    FLAVOR,
+    objects.HostReport(
+        host='h1',
+        agent_version='1.0',
+        is_full=False,
+        base_generation=3,
+        sequence=1_700_000_000_000_000,
+        digest='abc',
+        offered=[REPORTED],
+        withdrawn=['0000:66:00.0'],
+        gone=['0000:67:00.0'],
+    ),
+    objects.ReportAck(generation=4, sequence=9, wanted='full-report'),
+    objects.PciRequest(
+        request_id='r1',
+        count=2,
+        pci_flavors=['10g', UUID],
+        numa_policy='required',
+    ),
+    objects.NumaAffinity(nodes=[0], socket_nodes=[0, 1]),
+    objects.ClaimResult(devices=[DEVICE], refusal=None, reasons=[REASON]),
+]
+
+
+def through_json(thing: Any) -> Any:
+    """Send an object as oslo.messaging does."""
+    serializer = objects.PciPassthroughObjectSerializer()
+    sent = json.dumps(serializer.serialize_entity({}, thing))
+    return serializer.deserialize_entity({}, json.loads(sent))
+
+
+class RoundTripTest(testtools.TestCase):
+    def test_all_objects_have_a_sample(self) -> None:
+        registered = {
+            name
+            for name, versions in (
+                base.VersionedObjectRegistry.obj_classes().items()
+            )
+            if issubclass(versions[0], objects.base.PciPassthroughObject)
+        }
+        self.assertEqual(registered, {sample.obj_name() for sample in SAMPLES})
+
+    def test_round_trip(self) -> None:
+        for sample in SAMPLES:
+            with self.subTest(name=sample.obj_name()):
+                got = through_json(sample)
+                self.assertIsNot(sample, got)
+                self.assertEqual(sample, got)
+                self.assertEqual(type(sample), type(got))
+
+    def test_lists_of_objects(self) -> None:
+        self.assertEqual([DEVICE, REPORTED], through_json([DEVICE, REPORTED]))
+
+    def test_unset_stays_unset(self) -> None:
+        got = through_json(REPORTED)
+        self.assertFalse(got.obj_attr_is_set('status'))
+        self.assertEqual('unknown', got.get('status', 'unknown'))
+        self.assertIsNone(got.get('status'))
+        self.assertEqual('iavf', got.get('driver', 'unknown'))
+
+    def test_newer_object_is_refused_without_a_conductor(self) -> None:
+        primitive = REASON.obj_to_primitive()
+        primitive['pci_passthrough_object.version'] = '1.99'
+        serializer = objects.PciPassthroughObjectSerializer()
+        self.assertRaises(
+            ovo_exception.IncompatibleObjectVersion,
+            serializer.deserialize_entity,
+            {},
+            primitive,
+        )
+
+
+class EqualityTest(testtools.TestCase):
+    def test_by_value(self) -> None:
+        copy = DEVICE.obj_clone()
+        self.assertEqual(copy, DEVICE)
+        copy.host = 'h2'
+        self.assertNotEqual(copy, DEVICE)
+
+    def test_nothing_about_changes_travels(self) -> None:
+        primitive = DEVICE.replace(host='h2').obj_to_primitive()
+        self.assertNotIn('pci_passthrough_object.changes', primitive)
+
+    def test_what_is_not_set_counts(self) -> None:
+        self.assertNotEqual(REPORTED, DEVICE)
+        self.assertNotEqual(
+            objects.PciDevice(), objects.PciDevice(numa_node=None)
+        )
+
+    def test_other_things(self) -> None:
+        self.assertNotEqual(objects.ReportAck(), objects.NumaAffinity())
+        self.assertNotEqual(DEVICE, None)
+        self.assertRaises(TypeError, hash, DEVICE)
+
+
+class ReplaceTest(testtools.TestCase):
+    def test_replace(self) -> None:
+        copy = DEVICE.replace(status='available', request_id=None)
+        self.assertEqual(('available', None), (copy.status, copy.request_id))
+        self.assertEqual('allocated', DEVICE.status)
+        copy.extra_info['group'] = '10g'
+        self.assertNotIn('group', DEVICE.extra_info)
+
+    def test_replace_checks(self) -> None:
+        self.assertRaises(ValueError, DEVICE.replace, status='lost')

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services, without servers."""
+
+# Chooses oslo.service's backend, before anything else imports it.
+import pci_passthrough.cmd  # noqa: F401
