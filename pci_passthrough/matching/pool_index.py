@@ -83,10 +83,10 @@ class PoolIndex:
         bits = self._by_condition.get(condition)
         if bits is None:
             name = condition_spec.FIELDS.get(condition.key, condition.key)
+            holders = self._bits.get(name, {})
             bits = 0
-            for value, holders in self._bits.get(name, {}).items():
-                if condition.accepts(value):
-                    bits |= holders
+            for value in condition.among(holders.keys()):
+                bits |= holders[value]
             self._by_condition[condition] = bits
         return bits
 

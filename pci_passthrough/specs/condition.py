@@ -7,6 +7,7 @@ it that pools have is the vocabulary of PCI flavors.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Set
 import dataclasses
 import difflib
 import json
@@ -137,6 +138,23 @@ class Condition:
         return value is not None and any(
             recognizes(value) for recognizes in self.patterns
         )
+
+    def among(self, values: Set[str]) -> set[str]:
+        """Return those of some values that fit.
+
+        The same as asking ``accepts`` for each; values that are given
+        exactly, as most are, are looked up instead.
+        """
+        exact = {p.text for p in self.patterns if isinstance(p, pattern.Exact)}
+        others = [
+            recognizes
+            for recognizes in self.patterns
+            if not isinstance(recognizes, pattern.Exact)
+        ]
+        found = exact & values
+        if others:
+            found |= {v for v in values if any(r(v) for r in others)}
+        return found
 
     def names(self, value: str | None) -> bool:
         """Whether a value is given exactly, not by a glob or the like."""
