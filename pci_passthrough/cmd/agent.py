@@ -12,7 +12,6 @@ from oslo_service import service
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
-from pci_passthrough import rpc
 from pci_passthrough import specs
 from pci_passthrough.cmd import errors
 from pci_passthrough.discovery import libvirt_host
@@ -53,7 +52,6 @@ def main(argv: list[str] | None = None) -> int:
         if conf.dry_run:
             return _dry_run(conf)
         logging.setup(conf, 'pci_passthrough')
-        rpc.check_transport(conf)
         agent_service = agent.AgentService(conf)
         if conf.once:
             agent_service.report_once()

@@ -8,7 +8,6 @@ from oslo_log import log as logging
 from oslo_service import service
 
 from pci_passthrough import conf as conf_module
-from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.cmd import errors
 from pci_passthrough.services import conductor
@@ -27,13 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         conf = conf_module.load(args, PROG)
         logging.setup(conf, 'pci_passthrough')
-        rpc.check_transport(conf)
+        conductor_service = conductor.ConductorService(conf)
         _check_database(conf)
     except errors.EXPECTED as error:
         return errors.report(PROG, error, conf)
     service.launch(
         conf,
-        conductor.ConductorService(conf),
+        conductor_service,
         workers=conf.conductor.workers,
     ).wait()
     return 0

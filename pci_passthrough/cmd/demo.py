@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import pathlib
 import shlex
+import sys
 import tempfile
 import time
 import uuid
@@ -114,6 +115,11 @@ class Demo:
         if self._pools() != before:
             raise DemoError('the pools are not what they were')
 
+    def log(self) -> str:
+        """Return what the services logged; the folder will be gone."""
+        log = self._folder / 'demo.log'
+        return log.read_text() if log.exists() else ''
+
     def stop(self) -> None:
         """Stop agents first, then the conductor."""
         for service in reversed(self._services):
@@ -151,10 +157,15 @@ class Demo:
 
     def _start_agents(self, configs: Sequence[pathlib.Path]) -> None:
         """Start one for each host; return when all have reported."""
-        for config in configs:
-            service = agent.AgentService(
+        agents = [
+            agent.AgentService(
                 conf_module.load([f'--config-file={config}'], agent_cmd.PROG)
             )
+            for config in configs
+        ]
+        # All are there before one speaks: each tries the transport first,
+        # and closing that drops what is under way within this process.
+        for service in agents:
             service.start()
             self._services.append(service)
         wait_for(
@@ -246,6 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             demo.run()
         except (DemoError, *errors.EXPECTED) as error:
+            sys.stderr.write(demo.log())
             return errors.report(PROG, error, None)
         finally:
             demo.stop()

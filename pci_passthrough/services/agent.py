@@ -140,11 +140,10 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         oslo.service ends the process when this returns.
         """
         self._stopping.set()
-        if not self._threads:
-            return
-        self._changed.set()
-        self._news.set()
-        for thread in self._threads:
+        while self._threads:
+            self._changed.set()
+            self._news.set()
+            thread = self._threads.pop()
             thread.join(_STOP_SECONDS)
             if thread.is_alive():
                 LOG.warning(

@@ -16,8 +16,8 @@ from typing import cast
 
 from oslo_db.sqlalchemy import types as db_types
 import sqlalchemy as sa
-from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase
 
 from pci_passthrough.objects import fields
 
@@ -43,7 +43,7 @@ _TABLE_ARGS: dict[str, Any] = {
 }
 
 
-class Base(orm.DeclarativeBase):
+class Base(DeclarativeBase):
     """Holds the metadata of all tables."""
 
 

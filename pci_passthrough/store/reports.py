@@ -10,8 +10,6 @@ import sqlalchemy as sa
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
-from pci_passthrough.objects import fields
-from pci_passthrough.objects import report as report_obj
 from pci_passthrough.store import database
 from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
@@ -71,7 +69,7 @@ def apply(
 def _ack(
     generation: int, sequence: int, *, wanted_full: bool
 ) -> objects.ReportAck:
-    wanted = report_obj.Wanted
+    wanted = objects.report.Wanted
     return objects.ReportAck(
         generation=generation,
         sequence=sequence,
@@ -177,8 +175,8 @@ def _after(host: str, change: reporting.Change) -> objects.PciDevice:
     return objects.PciDevice(
         uuid=devices.uuid_of(host, change.address),
         host=host,
-        status=fields.DeviceStatus.AVAILABLE,
-        presence=fields.Presence.OFFERED,
+        status=objects.fields.DeviceStatus.AVAILABLE,
+        presence=objects.fields.Presence.OFFERED,
         disabled_reason=None,
         **change.values,
     )

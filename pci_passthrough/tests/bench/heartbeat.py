@@ -12,10 +12,9 @@ import itertools
 import sys
 import time
 
-from pci_passthrough import store
-
 # Chooses oslo.service's backend, before anything else imports it.
-import pci_passthrough.cmd  # noqa: F401
+from pci_passthrough import cmd  # noqa: F401
+from pci_passthrough import store
 from pci_passthrough.services import conductor
 from pci_passthrough.store import claims
 from pci_passthrough.store import database

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import datetime
+import functools
 import json
 import pathlib
 from typing import Any
@@ -169,14 +170,16 @@ class ServicesTestCase(testtools.TestCase):
 
     def client(self, timeout: float = 30) -> rpc.ConductorClient:
         """Return a client, as Nova has one."""
-        conf = conf_module.load(
-            [f'--config-file={self.write_config("client", "agent", {})}'],
-            'test',
-        )
+        return rpc.ConductorClient(self._transport, timeout)
+
+    @functools.cached_property
+    def _transport(self) -> Any:
+        config = self.write_config('client', 'agent', {})
+        conf = conf_module.load([f'--config-file={config}'], 'test')
         logging.set_defaults()
         transport = rpc.get_transport(conf)
         self.addCleanup(transport.cleanup)
-        return rpc.ConductorClient(transport, timeout)
+        return transport
 
     def node(self, host: str) -> Any:
         """Return a host's row, None before its first report."""

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from typing import Any
-from typing import ClassVar
 from typing import NoReturn
 
 from oslo_log import log as logging
@@ -31,7 +30,7 @@ def _register_newer() -> type[objects.ReportAck]:
     class HostReport(objects.HostReport):
         # Version 1.1: Added mood
         VERSION = '1.1'
-        fields: ClassVar[dict[str, Any]] = {
+        fields = {
             'mood': ovo_fields.StringField(nullable=True)
         }
 
@@ -39,7 +38,9 @@ def _register_newer() -> type[objects.ReportAck]:
     class ReportAck(objects.ReportAck):
         # Version 1.1: Added advice
         VERSION = '1.1'
-        fields: ClassVar[dict[str, Any]] = {'advice': ovo_fields.StringField()}
+        fields = {
+            'advice': ovo_fields.StringField()
+        }
 
         def obj_make_compatible(
             self, primitive: dict[str, Any], target_version: str

@@ -14,7 +14,9 @@ from pci_passthrough.tests.functional.services import base
 _HOST = 'compute-1'
 
 
-class ChaosTest(base.ServicesTestCase):
+class ChaosTestCase(base.ServicesTestCase):
+    """Base: a host, and claims on it."""
+
     def setUp(self) -> None:
         super().setUp()
         self.host = self.write_host(_HOST, nics=1, vfs=4, gpus=2)
@@ -58,10 +60,12 @@ class ChaosTest(base.ServicesTestCase):
         self.assertEqual({'available'}, set(self.states(_HOST).values()))
         self.check_consistent(self.host)
 
+
+class AgentKilledTest(ChaosTestCase):
     def test_agent_is_killed_while_its_report_is_applied(self) -> None:
         conductor = self.start_conductor()
         agent = self.start_agent(self.host)
-        self.wait_for_report(_HOST)
+        agent.wait_for_log('next: nothing')
         agent.kill()
         with self.locked(models.compute_nodes):
             agent.start()
@@ -73,13 +77,13 @@ class ChaosTest(base.ServicesTestCase):
         self.wait_for_report(_HOST, 3)
         self.wait_for_sign_of_life(_HOST)
         self.assertEqual(3, self.generation(_HOST))
-        self.assertEqual(3, conductor.log.count(' devices, '))
+        self.assertEqual(3, conductor.log.count('Report of'))
         self.check_consistent(self.host)
 
     def test_agent_is_killed_before_its_report_is_read(self) -> None:
         conductor = self.start_conductor()
         agent = self.start_agent(self.host, rpc_timeout=30)
-        self.wait_for_report(_HOST)
+        agent.wait_for_log('next: nothing')
         agent.kill()
         with agent.config.open('a') as config:
             config.write(
@@ -101,6 +105,8 @@ class ChaosTest(base.ServicesTestCase):
         self.assertEqual(3, conductor.log.count('Report of'))
         self.check_consistent(self.host)
 
+
+class ConductorKilledTest(ChaosTestCase):
     def test_conductor_is_killed_in_the_middle_of_a_claim(self) -> None:
         conductor = self.start_conductor()
         self.start_agent(self.host)
@@ -108,7 +114,7 @@ class ChaosTest(base.ServicesTestCase):
         before = self.states(_HOST)
         instance = str(uuid.uuid4())
         with self.locked(models.pci_devices):
-            claim = self.claim(instance, timeout=8)
+            claim = self.claim(instance, timeout=5)
             self.wait_for_blocked()
             conductor.kill()
         self.assertRaises(exception.ConductorUnavailable, claim)
@@ -133,7 +139,7 @@ class ChaosTest(base.ServicesTestCase):
     def test_conductor_is_killed_while_a_report_is_applied(self) -> None:
         conductor = self.start_conductor()
         agent = self.start_agent(self.host)
-        self.wait_for_report(_HOST)
+        agent.wait_for_log('next: nothing')
         agent.kill()
         with self.locked(models.compute_nodes):
             agent.start()
@@ -153,7 +159,7 @@ class ChaosTest(base.ServicesTestCase):
             self.wait_for_report(name)
         first.kill()
         for name in (_HOST, 'compute-2'):
-            for _ in range(3):
+            for _ in range(2):
                 self.assertTrue(self.wait_for_sign_of_life(name) < 15)
         for agent in agents:
             self.assertTrue(agent.log.count('not delivered') <= 1, agent.log)

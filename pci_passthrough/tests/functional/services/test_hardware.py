@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 import time
+from typing import Any
 
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import programs
@@ -21,7 +22,7 @@ class HardwareTest(base.ServicesTestCase):
         self.host = self.simulate_host(_HOST, nics=1, vfs=4, gpus=2)
         self.conductor = self.start_conductor()
 
-    def start(self, **options: object) -> programs.Program:
+    def start(self, **options: Any) -> programs.Program:
         agent = self.start_agent(self.host, **options)
         self.wait_for_report(_HOST)
         return agent

@@ -111,11 +111,10 @@ class StartTest(base.ServicesTestCase):
 
     def test_wrong_transport_url(self) -> None:
         host = self.write_host('compute-1')
-        for start in (
-            lambda: self.start_agent(host),
-            lambda: self.start_conductor(ready=False),
+        for program in (
+            self.start_agent(host),
+            self.start_conductor(ready=False),
         ):
-            program = start()
             program.kill()
             text = program.config.read_text()
             url = 'rabit://pci:secret@controller/'

@@ -11,6 +11,7 @@ import fixtures
 from oslo_utils import uuidutils
 import testtools
 
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.store import claims
@@ -102,6 +103,31 @@ class StoreTest(testtools.TestCase):
     def states(self, host: str | None = None) -> dict[str, str]:
         """Return the state of each device by address."""
         return {d.address: d.state for d in devices.get_all(self.db, host)}
+
+
+class ClaimTest(StoreTest):
+    """A test with PCI flavors and an instance to claim for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        self.owner = new_id()
+
+    def refused(
+        self, host: str, *requests: objects.PciRequest, **arguments: Any
+    ) -> list[tuple[str, str, int, int]]:
+        """Return (PCI flavor, condition, needed, left) of the reasons."""
+        error = self.assertRaises(
+            exception.ClaimRefused, self.claim, host, *requests, **arguments
+        )
+        return [
+            (r.pci_flavor, r.condition, r.needed, r.left)
+            for r in error.reasons
+        ]
+
+    def free(self, *arguments: Any) -> list[objects.PciDevice]:
+        """Free what the owner holds."""
+        return claims.free(self.db, self.owner, 'test', *arguments)
 
 
 FLAVORS = {

@@ -16,7 +16,6 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import store
-from pci_passthrough.objects import report as report_obj
 from pci_passthrough.store import claims
 from pci_passthrough.store import devices
 from pci_passthrough.store import models
@@ -34,14 +33,17 @@ _INSTANCES = st.sampled_from(
 _REQUESTS = st.lists(
     st.builds(
         base.request,
-        st.sampled_from(['gpu', 'big', 'pf', 'vf', 'nic']),
+        st.sampled_from(['gpu', 'pf', 'vf', 'nic', 'big']),
         st.sampled_from(['vf', 'gpu', 'none']),
-        count=st.integers(1, 2),
+        count=st.sampled_from([1, 1, 1, 2]),
     ),
     min_size=1,
-    max_size=3,
+    max_size=2,
 )
 _NUMBERS = st.integers(0, 30)
+
+
+_FLEET = (base.gpu(1), base.gpu(2), *base.family(3, 2), *base.family(4, 2))
 
 
 class Machine(stateful.RuleBasedStateMachine):
@@ -60,14 +62,16 @@ class Machine(stateful.RuleBasedStateMachine):
         self.catalog = store.Catalog()
         #: what is plugged in, by host
         self.plugged: dict[str, dict[str, objects.PciDevice]] = {
-            host: {d.address: d for d in (base.gpu(1), *base.family(3, 2))}
-            for host in ('g', 'h')
+            host: {d.address: d for d in _FLEET} for host in ('g', 'h')
         }
         self.withdrawn: dict[str, set[str]] = {'g': set(), 'h': set()}
         #: what the agent knows to be acknowledged
         self.acked: dict[str, tuple[reporting.Snapshot, int]] = {}
         #: whose is what: (host, address) to (instance, request, status)
         self.held: dict[tuple[str, str], tuple[str, str, str]] = {}
+
+        for host in self.plugged:
+            self.report(host, is_full=True)
 
     def teardown(self) -> None:
         """Remove the database."""
@@ -102,15 +106,17 @@ class Machine(stateful.RuleBasedStateMachine):
         else:
             report = snapshot.report_since(*self.acked[host], **header)
         ack = reports.apply(self.db, report)
-        assert ack.wanted == report_obj.Wanted.NOTHING
+        assert ack.wanted == objects.report.Wanted.NOTHING
         self.acked[host] = (snapshot, ack.generation)
 
-    @stateful.rule(host=_HOSTS, bus=_BUSES)
-    def unplug(self, host: str, bus: int) -> None:
+    @stateful.rule(host=_HOSTS, bus=_BUSES, is_told=st.booleans())
+    def unplug(self, host: str, bus: int, is_told: bool = False) -> None:
         """A card is gone, with all its functions."""
         for address in list(self.plugged[host]):
             if address.startswith(f'0000:{bus:02x}:'):
                 del self.plugged[host][address]
+        if is_told:
+            self.report(host, is_full=False)
 
     @stateful.rule(host=_HOSTS, bus=_BUSES, tag=st.booleans())
     def plug(self, host: str, bus: int, tag: bool) -> None:

@@ -10,7 +10,6 @@ import testscenarios
 
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.objects import report as report_obj
 from pci_passthrough.store import claims
 from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
@@ -21,8 +20,8 @@ from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
 
-_FULL = report_obj.Wanted.FULL_REPORT
-_NOTHING = report_obj.Wanted.NOTHING
+_FULL = objects.report.Wanted.FULL_REPORT
+_NOTHING = objects.report.Wanted.NOTHING
 
 
 class ReportTest(base.StoreTest):

@@ -73,9 +73,11 @@ class ConductorClientTest(testtools.TestCase):
             ack('2.0'),
             {**ack('1.0'), f'{_PREFIX}.name': 'Oops'},
         ):
-            client, _ = driver.client(
-                lambda message, nonsense=nonsense: nonsense
-            )
+
+            def answer(message: Any, nonsense: Any = nonsense) -> Any:
+                return nonsense
+
+            client, _ = driver.client(answer)
             self.assertRaises(
                 exception.ConductorUnavailable, client.heartbeat, 'h', 1, 'd'
             )

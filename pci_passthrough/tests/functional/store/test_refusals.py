@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Claims that are refused, and by which PCI flavors one may claim."""
+
+from concurrent import futures
+from typing import Any
+
+import fixtures
+import testscenarios
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.store import claims
+from pci_passthrough.store import devices
+from pci_passthrough.store import explain
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+
+class RefusalTest(base.ClaimTest):
+    def test_numbers(self) -> None:
+        self.report('h', [base.gpu(1), base.gpu(2, numa_node=1)])
+        self.assertEqual(
+            [('vf', 'no_match', 1, 0)], self.refused('h', base.request('vf'))
+        )
+        self.assertEqual(
+            [('gpu', 'too_few', 3, 2)],
+            self.refused('h', base.request('gpu', count=3)),
+        )
+        self.assertEqual(
+            [('gpu', 'numa', 2, 1)],
+            self.refused(
+                'h',
+                base.request('gpu', count=2),
+                numa=objects.NumaAffinity(nodes=[0], socket_nodes=[0]),
+            ),
+        )
+        self.claim('h', base.request('gpu', count=2))
+        self.assertEqual(
+            [('big', 'no_match', 1, 0), ('gpu', 'all_held', 1, 0)],
+            self.refused('h', base.request('big', 'gpu')),
+        )
+
+    def test_all_or_nothing(self) -> None:
+        self.report('h', [base.gpu(1)])
+        self.refused('h', base.request('gpu'), base.request('vf'))
+        self.assertEqual({'0000:01:00.0': 'available'}, self.states())
+
+    def test_states_are_named(self) -> None:
+        self.report('h', [*map(base.gpu, range(1, 5)), *base.family(9, 1)])
+        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        self.claim('h', base.request('gpu'))
+        self.claim('h', base.request('vf'))
+        error = self.assertRaises(
+            exception.ClaimRefused,
+            self.claim,
+            'h',
+            base.request('gpu', count=2),
+            base.request('pf'),
+        )
+        gpu, pf = error.reasons
+        self.assertIn(
+            '1 claimed, 1 disabled, 1 free, 1 quarantined', gpu.detail
+        )
+        self.assertIn('1 excluded', pf.detail)
+
+    def test_host_down(self) -> None:
+        self.report('h', [base.gpu(1)])
+        self.useFixture(_Policy(host_timeout=0))
+        self.assertEqual(
+            [('gpu', 'host_down', 1, 0)],
+            self.refused('h', base.request('gpu')),
+        )
+
+    def test_unknown_host(self) -> None:
+        self.assertRaises(
+            exception.HostNotFound, self.claim, 'x', base.request('gpu')
+        )
+
+    def test_why_no_host(self) -> None:
+        self.report('g', [base.gpu(1)])
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.report('i', [])
+        demands = pci_flavors.demands(
+            self.db, self.catalog, [base.request('gpu', count=2)]
+        )
+        reasons = explain.refusals(self.db, self.catalog, 60, demands)
+        self.assertEqual(
+            [('g', 'too_few'), ('i', 'no_match')],
+            [(r.host, r.condition) for r in reasons],
+        )
+
+    def test_malformed(self) -> None:
+        self.report('h', [base.gpu(1)])
+        for requests in (
+            [],
+            [base.request('gpu', count=0)],
+            [base.request('gpu', count=-1)],
+            [base.request('gpu', count=65)],
+            [base.request()],
+            [base.request('gpu', request_id='x' * 65)],
+            [base.request(name, request_id='same') for name in ('gpu', 'vf')],
+        ):
+            self.assertRaises(
+                exception.InvalidRequest, self.claim, 'h', *requests
+            )
+        self.assertRaises(
+            exception.InvalidRequest,
+            self.claim,
+            'h',
+            base.request('gpu'),
+            instance_uuid='me',
+        )
+
+
+class PciFlavorUseTest(base.ClaimTest):
+    """PCI flavors in requests, from the claim's side."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.report('h', [base.gpu(1)])
+
+    def test_disabled(self) -> None:
+        pci_flavors.update(self.db, 'gpu', {'state': 'disabled'})
+        self.assertRaises(
+            exception.InvalidRequest, self.claim, 'h', base.request('gpu')
+        )
+        pci_flavors.update(self.db, 'gpu', {'state': 'deprecated'})
+        self.claim('h', base.request('gpu'))
+
+    def test_not_visible(self) -> None:
+        pci_flavors.update(self.db, 'gpu', {'is_public': False})
+        self.assertRaises(
+            exception.PciFlavorNotFound,
+            self.claim,
+            'h',
+            base.request('gpu'),
+            project_id='p',
+        )
+        pci_flavors.update(self.db, 'gpu', {'access': ['p']})
+        self.claim('h', base.request('gpu'), project_id='p')
+
+    def test_by_uuid(self) -> None:
+        flavor = pci_flavors.get(self.db, 'gpu')
+        (device,) = self.claim('h', base.request(flavor.uuid))
+        self.assertEqual(flavor.uuid, device.pci_flavor_uuid)
+
+    def test_in_use(self) -> None:
+        self.claim('h', base.request('gpu'), instance_uuid=self.owner)
+        error = self.assertRaises(
+            exception.PciFlavorInUse, pci_flavors.delete, self.db, 'gpu'
+        )
+        self.assertEqual(1, error.holders)
+        self.free()
+        pci_flavors.delete(self.db, 'gpu')
+        self.assertRaises(
+            exception.PciFlavorNotFound, self.claim, 'h', base.request('gpu')
+        )
+
+    def test_deleted_while_it_is_claimed(self) -> None:
+        for turn in range(8):
+            name = f'turn{turn}'
+            pci_flavors.create(
+                self.db, name, None, match=[{'class': 'display'}]
+            )
+            with futures.ThreadPoolExecutor(2) as pool:
+                claiming = pool.submit(
+                    self.claim,
+                    'h',
+                    base.request(name),
+                    instance_uuid=self.owner,
+                )
+                deleting = pool.submit(pci_flavors.delete, self.db, name)
+            errors = {type(claiming.exception()), type(deleting.exception())}
+            self.assertIn(
+                errors - {type(None)},
+                (
+                    {exception.PciFlavorNotFound},
+                    {exception.PciFlavorInUse},
+                ),
+            )
+            self.free()
+
+
+class _Policy(fixtures.Fixture):
+    """Another policy for a while."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self._policy = claims.Policy(**options)
+
+    def _setUp(self) -> None:
+        self.addCleanup(setattr, base, 'POLICY', base.POLICY)
+        base.POLICY = self._policy
