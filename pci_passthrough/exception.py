@@ -24,6 +24,7 @@
         ├── LibvirtUnavailable
         ├── ConductorUnavailable
         ├── DatabaseNotReady
+        ├── DatabaseUnavailable
         └── ClaimContended
 
 A family decides the HTTP status and whether a remote caller may see the
@@ -332,6 +333,12 @@ class DatabaseNotReady(Unavailable):
     """The database's schema is missing or of another version."""
 
     code = 'database.not_ready'
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or keeps refusing the same transaction."""
+
+    code = 'database.unavailable'
 
 
 class ClaimContended(Unavailable):

@@ -150,22 +150,19 @@ class Demo:
                 f'log_file = {self._folder}/demo.log\n'
                 '[agent]\n'
                 f'connection_uri = {written.uri}\n'
-                f'host_root = {written.host_root}\n' + _PCI_INFORMATION
+                f'host_root = {written.host_root}\n'
+                # A report that got lost within this process comes again.
+                'rpc_timeout = 2\n' + _PCI_INFORMATION
             )
             configs.append(config)
         return configs
 
     def _start_agents(self, configs: Sequence[pathlib.Path]) -> None:
         """Start one for each host; return when all have reported."""
-        agents = [
-            agent.AgentService(
+        for config in configs:
+            service = agent.AgentService(
                 conf_module.load([f'--config-file={config}'], agent_cmd.PROG)
             )
-            for config in configs
-        ]
-        # All are there before one speaks: each tries the transport first,
-        # and closing that drops what is under way within this process.
-        for service in agents:
             service.start()
             self._services.append(service)
         wait_for(

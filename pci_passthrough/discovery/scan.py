@@ -18,11 +18,6 @@ from pci_passthrough.specs import pci_information as pci_information_module
 #: What a device loses while a guest has it.
 _LOST_FIELDS = ('driver', 'devname', 'mac_address', 'capabilities')
 
-#: Drivers that only hold a device for a guest. Variants for one kind of
-#: hardware are named after it: mlx5_vfio_pci, nvgrace_gpu_vfio_pci.
-_PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')
-_VARIANT_DRIVER = '_vfio_pci'
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offer:
@@ -96,7 +91,7 @@ class Remembered:
             before = self._devices.get(device.address)
             if before is not None and not _same_hardware(before, device):
                 before = None
-            if device.driver is not None and not is_passthrough(device.driver):
+            if device.is_bound_to_host:
                 before = device
             elif before is not None and device.driver is not None:
                 device = device.replace(
@@ -116,13 +111,8 @@ class Remembered:
         worth still more and stays.
         """
         for device in devices:
-            if device.driver is not None and not is_passthrough(device.driver):
+            if device.is_bound_to_host:
                 self._devices.setdefault(device.address, device)
-
-
-def is_passthrough(driver: str) -> bool:
-    """Return whether a driver only holds devices for guests."""
-    return driver in _PASSTHROUGH_DRIVERS or driver.endswith(_VARIANT_DRIVER)
 
 
 def _same_hardware(

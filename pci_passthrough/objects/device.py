@@ -31,6 +31,12 @@ HARDWARE_FIELDS = (
 REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info')
 
 
+#: Drivers that only hold a device for a guest. Variants for one kind of
+#: hardware are named after it: mlx5_vfio_pci, nvgrace_gpu_vfio_pci.
+_PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')
+_VARIANT_DRIVER = '_vfio_pci'
+
+
 @ovo_base.VersionedObjectRegistry.register
 class PciDevice(base.PciPassthroughObject):
     """One PCI function.
@@ -83,6 +89,18 @@ class PciDevice(base.PciPassthroughObject):
         'created_at': ovo_fields.DateTimeField(nullable=True),
         'updated_at': ovo_fields.DateTimeField(nullable=True),
     }
+
+    @property
+    def is_bound_to_host(self) -> bool:
+        """Whether a driver of the host has it, not one that serves guests.
+
+        Only then its network interface and what depends on it are there to
+        be seen.
+        """
+        driver = self.driver
+        return driver is not None and not (
+            driver in _PASSTHROUGH_DRIVERS or driver.endswith(_VARIANT_DRIVER)
+        )
 
     @property
     def state(self) -> str:

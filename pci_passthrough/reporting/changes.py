@@ -10,7 +10,7 @@ from typing import Any
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 
-#: Facts that look different while a guest has the device: the host's driver
+#: Facts that cannot be seen while a guest has the device: the host's driver
 #: is unbound and takes the network interface along.
 _LOST_WHILE_ATTACHED = (
     'driver',
@@ -108,11 +108,13 @@ def _differences(
     before: objects.PciDevice, after: objects.PciDevice
 ) -> dict[str, Any]:
     held = before.status != fields.DeviceStatus.AVAILABLE
+    hidden = (
+        _LOST_WHILE_ATTACHED if held and not after.is_bound_to_host else ()
+    )
     return {
         name: getattr(after, name)
         for name in objects.device.REPORTED_FIELDS
-        if getattr(after, name) != getattr(before, name)
-        and not (held and name in _LOST_WHILE_ATTACHED)
+        if getattr(after, name) != getattr(before, name) and name not in hidden
     }
 
 

@@ -71,7 +71,9 @@ def claim(
         the same requests; ClaimContended.
     """
     _check(instance_uuid, requests)
-    demands = pci_flavors.demands(db, catalog, requests, project_id)
+    demands = pci_flavors.demands(
+        db, catalog, requests, project_id, instance_uuid
+    )
     for _ in range(_MOST_TRIES):
         try:
             return _claim_once(

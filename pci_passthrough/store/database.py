@@ -123,7 +123,7 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
     process was faster. What writes is idempotent, so that a commit whose
     answer was lost may be repeated too.
 
-    :raises: Unavailable if it lost each time, after about ten seconds.
+    :raises: DatabaseUnavailable if it lost each time, after about ten seconds.
     """
     repeated = db_api.wrap_db_retry(
         max_retries=10,
@@ -141,7 +141,7 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except Exception as error:
             if not _is_passing(error):
                 raise
-            raise exception.Unavailable(
+            raise exception.DatabaseUnavailable(
                 f'the database does not answer: {str(error).splitlines()[0]}'
             ) from error
         return result

@@ -194,29 +194,83 @@ def demands(
     catalog: pool_keys.Catalog,
     requests: Iterable[objects.PciRequest],
     project_id: str | None = None,
+    instance_uuid: str | None = None,
 ) -> list[claims.Demand]:
     """Resolve the PCI flavors of requests to the pool keys they match.
 
+    A disabled PCI flavor is no alternative, and one that the project may not
+    use does not exist, but for an instance that holds devices by it: it must
+    get them again when it is moved to another host.
+
     :param project_id: on whose behalf; None: the operator's.
-    :raises: PciFlavorNotFound, also if the project may not use it;
-        InvalidRequest if one takes no new requests.
+    :param instance_uuid: whose requests they are, if that is known.
+    :raises: PciFlavorNotFound; InvalidRequest if no alternative of a
+        request takes new requests.
     """
     requests = list(requests)
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
         catalog.refresh(connection)
-        flavors = _resolve(connection, names, project_id)
-    return [
-        claims.Demand(
-            request.request_id,
-            request.count,
-            tuple(
-                _alternative(catalog, flavors[name], request)
-                for name in request.pci_flavors
-            ),
-        )
-        for request in requests
+        flavors = _resolve(connection, names, None)
+        held = _held_by(connection, instance_uuid)
+    for name in sorted(names):
+        flavor = flavors[name]
+        if flavor.uuid not in held and not flavor.visible_to(project_id):
+            raise exception.PciFlavorNotFound(name)
+    return [_demand(catalog, flavors, request, held) for request in requests]
+
+
+def _held_by(
+    connection: sa.Connection, instance_uuid: str | None
+) -> frozenset[str]:
+    """Return the PCI flavors by which an instance holds devices."""
+    if instance_uuid is None:
+        return frozenset()
+    devices = models.pci_devices
+    return frozenset(
+        connection.execute(
+            sa.select(devices.c.pci_flavor_uuid)
+            .where(devices.c.instance_uuid == instance_uuid)
+            .distinct()
+        ).scalars()
+    )
+
+
+def _demand(
+    catalog: pool_keys.Catalog,
+    flavors: Mapping[str, objects.PciFlavor],
+    request: objects.PciRequest,
+    held: Collection[str],
+) -> claims.Demand:
+    usable = [
+        flavor
+        for flavor in (flavors[name] for name in request.pci_flavors)
+        if flavor.state != fields.PciFlavorState.DISABLED
+        or flavor.uuid in held
     ]
+    if not usable:
+        disabled = ', '.join(request.pci_flavors)
+        raise exception.InvalidRequest(
+            str(request),
+            f'disabled, so taking no requests: PCI flavor {disabled}',
+        )
+    return claims.Demand(
+        request.request_id,
+        request.count,
+        tuple(
+            claims.Alternative(
+                flavor.uuid,
+                flavor.name,
+                catalog.matching(
+                    pci_flavor_spec.MatchExpression.parse(flavor.match)
+                ),
+                request.numa_policy
+                or flavor.numa_policy
+                or fields.NumaPolicy.LEGACY,
+            )
+            for flavor in usable
+        ),
+    )
 
 
 def must_exist(connection: sa.Connection, uuids: Collection[str]) -> None:
@@ -231,24 +285,6 @@ def must_exist(connection: sa.Connection, uuids: Collection[str]) -> None:
     ).scalars()
     for missing in sorted(set(uuids) - set(found)):
         raise exception.PciFlavorNotFound(missing)
-
-
-def _alternative(
-    catalog: pool_keys.Catalog,
-    flavor: objects.PciFlavor,
-    request: objects.PciRequest,
-) -> claims.Alternative:
-    if flavor.state == fields.PciFlavorState.DISABLED:
-        raise exception.InvalidRequest(
-            str(request),
-            f'PCI flavor {flavor.name!r} is disabled and takes no requests',
-        )
-    return claims.Alternative(
-        flavor.uuid,
-        flavor.name,
-        catalog.matching(pci_flavor_spec.MatchExpression.parse(flavor.match)),
-        request.numa_policy or flavor.numa_policy or fields.NumaPolicy.LEGACY,
-    )
 
 
 def _changed(

@@ -140,7 +140,8 @@ def supply(
     kinds = _by_kind(catalog, key_ids)
     found: dict[int, claims.Supply] = {}
     if kinds.physical and kinds.virtual:
-        families = _of_families(kinds.physical | kinds.virtual)
+        keys = sorted(kinds.physical | kinds.virtual)
+        families = _of_families(_devices.c.free_key.in_(keys))
         found = _families(connection, families, live)
         kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
     free: dict[int, dict[int, int]] = collections.defaultdict(dict)
@@ -162,10 +163,20 @@ def supply(
 def candidates(
     connection: sa.Connection, node_id: int, key_ids: Collection[int]
 ) -> list[claims.Candidate]:
-    """Return the devices of one host that can be given away now."""
-    statement = _of_families(key_ids).add_columns(_devices.c.capabilities)
+    """Return the devices of one host that can be given away now.
+
+    :param key_ids: pool keys that are asked for. Physical functions come
+        along in any case, so that whole ones can be kept whole.
+    """
+    statement = _of_families(
+        _devices.c.free_key.in_(sorted(key_ids))
+        | (_devices.c.dev_type == fields.DevType.SRIOV_PF)
+    )
     rows = connection.execute(
-        statement.where(_devices.c.compute_node_id == node_id)
+        statement.add_columns(_devices.c.capabilities).where(
+            _devices.c.compute_node_id == node_id,
+            _devices.c.free_key.is_not(None),
+        )
     )
     return [
         _candidate(*columns, features=len(capabilities))
@@ -312,7 +323,7 @@ def _families(
     }
 
 
-def _of_families(key_ids: Collection[int]) -> sa.Select[Any]:
+def _of_families(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(
         _devices.c.compute_node_id,
         _devices.c.id,
@@ -320,10 +331,7 @@ def _of_families(key_ids: Collection[int]) -> sa.Select[Any]:
         _devices.c.address,
         _devices.c.parent_addr,
         _devices.c.dev_type,
-    ).where(
-        _devices.c.free_key.in_(sorted(key_ids)),
-        exclusion.not_excluded(_devices),
-    )
+    ).where(wanted, exclusion.not_excluded(_devices))
 
 
 def _candidate(

@@ -30,17 +30,13 @@ def _register_newer() -> type[objects.ReportAck]:
     class HostReport(objects.HostReport):
         # Version 1.1: Added mood
         VERSION = '1.1'
-        fields = {
-            'mood': ovo_fields.StringField(nullable=True)
-        }
+        fields = {'mood': ovo_fields.StringField(nullable=True)}
 
     @ovo_base.VersionedObjectRegistry.register
     class ReportAck(objects.ReportAck):
         # Version 1.1: Added advice
         VERSION = '1.1'
-        fields = {
-            'advice': ovo_fields.StringField()
-        }
+        fields = {'advice': ovo_fields.StringField()}
 
         def obj_make_compatible(
             self, primitive: dict[str, Any], target_version: str

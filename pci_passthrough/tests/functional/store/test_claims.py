@@ -163,6 +163,23 @@ class GoneTest(base.ClaimTest):
         self.assertEqual(2, len(self.free()))
         self.assertEqual({}, self.states())
 
+    def test_spread_breaks_no_whole_pf(self) -> None:
+        """Nobody asks for it here, but the next instance may."""
+        self.report('h', [*base.family(1, 2), *base.family(2, 2)])
+        policy = claims.Policy(60, 'spread')
+        for _ in range(2):
+            claims.claim(
+                self.db,
+                self.catalog,
+                policy,
+                'h',
+                base.new_id(),
+                [base.request('vf')],
+                'test',
+            )
+        (whole,) = self.claim('h', base.request('pf'))
+        self.assertEqual('0000:02:00.0', whole.address)
+
     def test_free_keeps_what_is_disabled(self) -> None:
         self.report('h', [base.gpu(1)])
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)

@@ -130,6 +130,33 @@ class PciFlavorUseTest(base.ClaimTest):
         pci_flavors.update(self.db, 'gpu', {'state': 'deprecated'})
         self.claim('h', base.request('gpu'))
 
+    def test_disabled_alternative_is_passed_over(self) -> None:
+        self.report('h', [base.gpu(1), *base.family(2, 1)])
+        pci_flavors.update(self.db, 'vf', {'state': 'disabled'})
+        (device,) = self.claim('h', base.request('vf', 'gpu'))
+        self.assertEqual('10de', device.vendor_id)
+
+    def test_who_holds_by_it_may_move(self) -> None:
+        """Nova asks again, by name, when it moves an instance."""
+        self.report('other', [base.gpu(1), base.gpu(2)])
+        asked = base.request('gpu')
+        first = self.claim('h', asked, instance_uuid=self.owner)
+        pci_flavors.update(
+            self.db, 'gpu', {'state': 'disabled', 'is_public': False}
+        )
+        arguments = {'instance_uuid': self.owner, 'project_id': 'p'}
+        again = self.claim('h', asked, **arguments)
+        self.assertEqual([d.uuid for d in first], [d.uuid for d in again])
+        (moved,) = self.claim('other', base.request('gpu'), **arguments)
+        self.assertEqual('other', moved.host)
+        self.assertRaises(
+            exception.PciFlavorNotFound,
+            self.claim,
+            'other',
+            base.request('gpu'),
+            project_id='p',
+        )
+
     def test_not_visible(self) -> None:
         pci_flavors.update(self.db, 'gpu', {'is_public': False})
         self.assertRaises(
