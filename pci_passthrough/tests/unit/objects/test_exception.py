@@ -28,6 +28,7 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.LibvirtUnavailable('qemu:///system', 'refused'),
     exception.ConductorUnavailable('none answered'),
     exception.DatabaseNotReady('no schema'),
+    exception.DatabaseUnavailable('the database does not answer'),
     exception.ClaimContended('too many'),
 ]
 
