@@ -150,9 +150,7 @@ class Demo:
                 f'log_file = {self._folder}/demo.log\n'
                 '[agent]\n'
                 f'connection_uri = {written.uri}\n'
-                f'host_root = {written.host_root}\n'
-                # A report that got lost within this process comes again.
-                'rpc_timeout = 2\n' + _PCI_INFORMATION
+                f'host_root = {written.host_root}\n' + _PCI_INFORMATION
             )
             configs.append(config)
         return configs

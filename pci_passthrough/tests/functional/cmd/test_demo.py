@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demonstration tells what the README says it does."""
 
+import pathlib
 import re
 
 import testtools
 
 from pci_passthrough.tests.functional.cmd import running
+
+_README = pathlib.Path(__file__).parents[4] / 'README.rst'
+_UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 
 class DemoTestCase(testtools.TestCase):
@@ -39,6 +43,19 @@ class DemoTestCase(testtools.TestCase):
                 outcome.err, rf'  {host}: bigGPU: .* \({condition}\)'
             )
         self.assertNotIn('Traceback', outcome.err)
+        self.check_readme(outcome.out + outcome.err)
+
+    def check_readme(self, told: str) -> None:
+        """Each line of the README's excerpt is one that the demo prints."""
+        if not _README.exists():
+            self.fail('run this from a checkout: there is no README.rst')
+        chapter = _README.read_text().partition('What ``make demo`` shows')[2]
+        excerpt = chapter.partition('\nWhat exists')[0]
+        lines = re.findall(r'^   (.+)$', excerpt, flags=re.MULTILINE)
+        self.assertGreater(len(lines), 15)
+        printed = {_UUID.sub('UUID', line) for line in told.splitlines()}
+        stale = [n for n in lines if _UUID.sub('UUID', n) not in printed]
+        self.assertEqual([], stale, 'copy it anew from make demo')
 
     def table(self, chapter: str) -> list[list[str]]:
         rows = [

@@ -48,6 +48,7 @@ CODES = {
     'conductor.unavailable',
     'configuration.invalid',
     'database.not_ready',
+    'database.unavailable',
     'host.not_found',
     'libvirt.unavailable',
     'pci_device.not_found',
