@@ -68,7 +68,9 @@ class Remembered:
     has it. Not thread-safe.
 
     What is remembered is forgotten when the device goes, or another one is
-    at its address.
+    at its address. An agent that is started while guests have devices has
+    seen nothing of them: those which it offered by ``driver`` or ``devname``
+    are withdrawn until they are back, and stay with their owners.
     """
 
     def __init__(self) -> None:
@@ -102,17 +104,6 @@ class Remembered:
             restored.append(device)
         self._devices = known
         return restored
-
-    def learn(self, devices: Iterable[device_obj.PciDevice]) -> None:
-        """Remember devices which are known from elsewhere.
-
-        After a restart of the agent, the last report is worth more than
-        what a device looks like inside a guest. What was seen since is
-        worth still more and stays.
-        """
-        for device in devices:
-            if device.is_bound_to_host:
-                self._devices.setdefault(device.address, device)
 
 
 def _same_hardware(

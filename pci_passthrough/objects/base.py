@@ -50,10 +50,7 @@ class PciPassthroughObject(base.VersionedObject):
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
-        copy = self.obj_clone()
-        for field, value in changes.items():
-            setattr(copy, field, value)
-        return copy
+        return type(self)(**self._values() | changes)
 
 
 class PciPassthroughObjectSerializer(base.VersionedObjectSerializer):

@@ -3,13 +3,15 @@
 
 While one virtual function is somebody's, the physical function cannot be
 given away, and the other way round. The condition is part of each query that
-counts, finds or takes devices; nothing about it is stored.
+counts, finds or takes devices; nothing about it is stored. (The conditions
+are cached: SQLAlchemy takes longer to build one than a database to check it.)
 
 Who is whose kin is told by addresses alone. A physical function that has
 lost its virtual functions may be reported as an ordinary device; while one of
 them is still held, it must not be given away all the same: it may come back.
 """
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +29,7 @@ HELD = tuple(
 )
 
 
+@functools.cache
 def not_excluded(device: Any) -> sa.ColumnElement[bool]:
     """Return the condition that no kin of a device is held.
 
@@ -44,6 +47,7 @@ def not_excluded(device: Any) -> sa.ColumnElement[bool]:
     )
 
 
+@functools.cache
 def no_child_held(device: Any) -> sa.ColumnElement[bool]:
     """Return the condition that no virtual function of a device is held.
 

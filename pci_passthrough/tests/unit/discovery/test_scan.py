@@ -201,10 +201,6 @@ class RememberedTestCase(testtools.TestCase):
             'vfio-pci', self._see(self._attached('vfio-pci')).driver
         )
 
-    def test_learns_from_an_earlier_report(self) -> None:
-        self.remembered.learn([self.free, device(TWO, driver='vfio-pci')])
-        self.assertEqual('ice', self._see(self._attached('vfio-pci')).driver)
-
     def test_entry_goes_on_matching(self) -> None:
         entries = information('{"driver": "ice", "devname": "ens1"}')
         self._see(self.free)
