@@ -220,8 +220,8 @@ class PciFlavorInUse(Conflict):
         self.holders = holders
         super().__init__(
             f'PCI flavor {name!r} is in use: {holders} device(s) are held by '
-            'it; set its state to disabled instead, so that it takes no new '
-            'requests',
+            'it, so it can be neither deleted nor renamed; set its state to '
+            'disabled instead, and it takes no new requests',
             name,
             holders,
         )

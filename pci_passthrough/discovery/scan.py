@@ -15,8 +15,7 @@ from pci_passthrough.discovery import node_device
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information as pci_information_module
 
-#: What a device loses while a guest has it.
-_LOST_FIELDS = ('driver', 'devname', 'mac_address', 'capabilities')
+_HIDDEN = device_obj.HIDDEN_IN_GUESTS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,7 +96,10 @@ class Remembered:
                 before = device
             elif before is not None and device.driver is not None:
                 device = device.replace(
-                    **{name: getattr(before, name) for name in _LOST_FIELDS}
+                    **{
+                        name: getattr(before, name)
+                        for name in device_obj.HIDDEN_IN_GUESTS
+                    }
                 )
             if before is not None:
                 known[device.address] = before

@@ -40,11 +40,6 @@ class PoolIndex:
     def __contains__(self, key_id: object) -> bool:
         return key_id in self._keys
 
-    @property
-    def last_id(self) -> int:
-        """The highest id added so far, 0 while empty."""
-        return max(self._ids, default=0)
-
     def add(self, keys: Mapping[int, objects.PoolKey]) -> None:
         """Add pool keys by their ids; known ones are passed over."""
         new = {i: key for i, key in keys.items() if i not in self._keys}

@@ -31,6 +31,17 @@ HARDWARE_FIELDS = (
 REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info')
 
 
+#: Facts that cannot be seen while a guest has the device: the host's driver
+#: is unbound and takes the network interface along.
+HIDDEN_IN_GUESTS = (
+    'driver',
+    'devname',
+    'mac_address',
+    'link_speed',
+    'iommu_group',
+    'capabilities',
+)
+
 #: Drivers that only hold a device for a guest. Variants for one kind of
 #: hardware are named after it: mlx5_vfio_pci, nvgrace_gpu_vfio_pci.
 _PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')

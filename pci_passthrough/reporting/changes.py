@@ -10,17 +10,6 @@ from typing import Any
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 
-#: Facts that cannot be seen while a guest has the device: the host's driver
-#: is unbound and takes the network interface along.
-_LOST_WHILE_ATTACHED = (
-    'driver',
-    'devname',
-    'mac_address',
-    'link_speed',
-    'iommu_group',
-    'capabilities',
-)
-
 
 class Action:
     """What happens to a known device; also the word in the ledger."""
@@ -109,7 +98,9 @@ def _differences(
 ) -> dict[str, Any]:
     held = before.status != fields.DeviceStatus.AVAILABLE
     hidden = (
-        _LOST_WHILE_ATTACHED if held and not after.is_bound_to_host else ()
+        objects.device.HIDDEN_IN_GUESTS
+        if held and not after.is_bound_to_host
+        else ()
     )
     return {
         name: getattr(after, name)

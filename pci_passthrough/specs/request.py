@@ -11,6 +11,7 @@ count is 1 if left out. Blanks around separators do not count.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import math
 import re
 
@@ -48,11 +49,12 @@ def parse(text: str) -> list[objects.PciRequest]:
     """
     if not isinstance(text, str):
         raise exception.InvalidRequest(str(text), 'is no string')
+    # One more than is allowed is enough to see that there are too many.
     parts = text.split(',', MAX_REQUESTS)
-    requests = [_parse_one(part.strip()) for part in parts[:MAX_REQUESTS]]
-    if len(parts) > MAX_REQUESTS:
-        raise _too_many(text)
-    _check_combinations(text, requests)
+    requests = [_parse_one(part.strip()) for part in parts[:MAX_REQUESTS]] + [
+        _parse_one('x') for _ in parts[MAX_REQUESTS:]
+    ]
+    check(requests, text)
     return requests
 
 
@@ -74,15 +76,41 @@ def from_extra_specs(
             name = key.removeprefix(EXTRA_SPEC_PREFIX)
             count = str(extra_specs[key]).strip()
             requests.append(_request(f'{key} = {count}', [name], count))
-    whole = ','.join(str(request) for request in requests)
-    if len(requests) > MAX_REQUESTS:
-        raise _too_many(whole)
-    _check_combinations(whole, requests)
+    check(requests)
     return requests
 
 
-def _too_many(text: str) -> exception.InvalidRequest:
-    return exception.InvalidRequest(text, f'more than {MAX_REQUESTS} requests')
+def check(
+    requests: Sequence[objects.PciRequest], text: str | None = None
+) -> None:
+    """Refuse what no instance may ask for, wherever it comes from.
+
+    :param text: the requests as they were written, for the error.
+    :raises exception.InvalidRequest: with the part at fault.
+    """
+    whole = ','.join(map(str, requests)) if text is None else text
+    if len(requests) > MAX_REQUESTS:
+        raise exception.InvalidRequest(
+            whole, f'more than {MAX_REQUESTS} requests'
+        )
+    for request in requests:
+        _check_one(request, str(request))
+    if math.prod(len(one.pci_flavors) for one in requests) > MAX_COMBINATIONS:
+        raise exception.InvalidRequest(
+            whole, f'more than {MAX_COMBINATIONS} combinations of alternatives'
+        )
+
+
+def _check_one(request: objects.PciRequest, text: str) -> None:
+    names = request.pci_flavors
+    if not names:
+        raise exception.InvalidRequest(text, 'it names no PCI flavor')
+    if len(set(names)) < len(names):
+        raise exception.InvalidRequest(text, 'names an alternative twice')
+    if not 1 <= request.count <= MAX_COUNT:
+        raise exception.InvalidRequest(
+            text, f'the count has to be a number from 1 to {MAX_COUNT}'
+        )
 
 
 def _parse_one(part: str) -> objects.PciRequest:
@@ -98,18 +126,15 @@ def _parse_one(part: str) -> objects.PciRequest:
 def _request(part: str, names: list[str], count: str) -> objects.PciRequest:
     for name in names:
         _check_name(part, name)
-    if len(set(names)) < len(names):
-        raise exception.InvalidRequest(part, 'names an alternative twice')
-    if not _COUNT.fullmatch(count) or not 1 <= int(count) <= MAX_COUNT:
-        raise exception.InvalidRequest(
-            part, f'the count has to be a number from 1 to {MAX_COUNT}'
-        )
-    return objects.PciRequest(
+    request = objects.PciRequest(
         request_id=uuidutils.generate_uuid(),
-        count=int(count),
+        # Not a number: a count that is refused.
+        count=int(count) if _COUNT.fullmatch(count) else 0,
         pci_flavors=names,
         numa_policy=None,
     )
+    _check_one(request, part)
+    return request
 
 
 def _check_name(part: str, name: str) -> None:
@@ -121,10 +146,3 @@ def _check_name(part: str, name: str) -> None:
         raise exception.InvalidRequest(
             part, f'the name {name!r} {error.reason}'
         ) from error
-
-
-def _check_combinations(text: str, requests: list[objects.PciRequest]) -> None:
-    if math.prod(len(one.pci_flavors) for one in requests) > MAX_COMBINATIONS:
-        raise exception.InvalidRequest(
-            text, f'more than {MAX_COMBINATIONS} combinations of alternatives'
-        )

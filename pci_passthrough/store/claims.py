@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import datetime
+import uuid
 
 from oslo_utils import uuidutils
 import sqlalchemy as sa
@@ -87,12 +88,10 @@ def claim(
 
 
 def _check(instance_uuid: str, requests: Sequence[objects.PciRequest]) -> None:
-    if not uuidutils.is_uuid_like(instance_uuid) or len(instance_uuid) != 36:
-        raise exception.InvalidRequest(
-            instance_uuid, 'the owner has to be a UUID'
-        )
+    _check_owner(instance_uuid)
     if not requests:
         raise exception.InvalidRequest('', 'it asks for no device')
+    request_spec.check(requests)
     seen: set[str] = set()
     for request in requests:
         identifier = request.request_id
@@ -105,16 +104,22 @@ def _check(instance_uuid: str, requests: Sequence[objects.PciRequest]) -> None:
                 str(request), f'its id {identifier!r} is used twice'
             )
         seen.add(identifier)
-        if not request.pci_flavors:
-            raise exception.InvalidRequest(
-                str(request), 'it names no PCI flavor'
-            )
-        if not 1 <= request.count <= request_spec.MAX_COUNT:
-            raise exception.InvalidRequest(
-                str(request),
-                'the count has to be a number from 1 to '
-                f'{request_spec.MAX_COUNT}',
-            )
+
+
+def _check_owner(instance_uuid: str) -> None:
+    """Refuse what is no UUID in the one form that is compared.
+
+    :raises: InvalidRequest
+    """
+    if not (
+        isinstance(instance_uuid, str)
+        and uuidutils.is_uuid_like(instance_uuid)
+        and str(uuid.UUID(instance_uuid)) == instance_uuid
+    ):
+        raise exception.InvalidRequest(
+            str(instance_uuid),
+            'the owner has to be a UUID, in lower case and with hyphens',
+        )
 
 
 #: The host's lock makes a lost race all but impossible; more tries than a
@@ -153,7 +158,16 @@ def _claim_once(
             demands,
             numa,
         )
-        pci_flavors.must_exist(connection, {t.pci_flavor_uuid for t in taken})
+        pci_flavors.must_exist(
+            connection,
+            {
+                alternative.pci_flavor_uuid: alternative.name
+                for demand in demands
+                for alternative in demand.alternatives
+                if alternative.pci_flavor_uuid
+                in {t.pci_flavor_uuid for t in taken}
+            },
+        )
         taking.take(connection, node_id, instance_uuid, taken)
         claimed = devices.select(
             connection, _devices.c.id.in_([t.device_id for t in taken])
@@ -188,6 +202,7 @@ def allocate(
     :returns: the allocated devices, those too that were it before.
     :raises: ClaimMismatch if it holds none; HostNotFound.
     """
+    _check_owner(instance_uuid)
     moved = _move(db, 'allocate', host, instance_uuid, actor, request_ids)
     if not moved:
         raise exception.ClaimMismatch(
@@ -207,6 +222,7 @@ def abort(
 
     :returns: the devices given back.
     """
+    _check_owner(instance_uuid)
     return _give_back(db, 'abort', host, instance_uuid, actor, request_ids)
 
 
@@ -222,6 +238,7 @@ def free(
     :param host: only on this host; None: on all.
     :returns: the devices given back.
     """
+    _check_owner(instance_uuid)
     if host is not None:
         return _give_back(db, 'free', host, instance_uuid, actor, request_ids)
     freed = []
@@ -285,6 +302,8 @@ def _move(
             devices.forget_left(
                 connection, [after[d.uuid] for d in todo], actor
             )
+            if transition.target not in lifecycle.OWNED:
+                hosts.ask_for_report(connection, node_id)
         return [after[d.uuid] for d in held]
 
 

@@ -139,7 +139,11 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             result: _R = repeated(*args, **kwargs)
         except Exception as error:
-            if not _is_passing(error):
+            # A connection pool that stays empty has made the caller wait
+            # long enough: no repetition, but no riddle either.
+            if not (
+                _is_passing(error) or isinstance(error, sa.exc.TimeoutError)
+            ):
                 raise
             raise exception.DatabaseUnavailable(
                 f'the database does not answer: {str(error).splitlines()[0]}'

@@ -87,24 +87,44 @@ def select(
 _KEY_COLUMNS = (*objects.POOL_FIELDS, 'extra_info')
 
 
-@database.retried
-def set_disabled(
-    db: database.Database, device: str, reason: str | None, actor: str
+def disable(
+    db: database.Database, device: str, reason: str, actor: str
 ) -> objects.PciDevice:
-    """Take a device out of service, or put it back (reason None).
+    """Take a device out of service.
 
     Whoever holds it keeps it; it is not given away again.
 
     :raises: PciDeviceNotFound; Invalid if the reason cannot be kept.
     """
+    return _set_disabled(db, device, 'disable', reason, reason, actor)
+
+
+def enable(
+    db: database.Database, device: str, reason: str, actor: str
+) -> objects.PciDevice:
+    """Put a device that was disabled back into service.
+
+    :raises: PciDeviceNotFound; Invalid if the reason cannot be kept.
+    """
+    return _set_disabled(db, device, 'enable', None, reason, actor)
+
+
+@database.retried
+def _set_disabled(
+    db: database.Database,
+    device: str,
+    action: str,
+    disabled_reason: str | None,
+    reason: str,
+    actor: str,
+) -> objects.PciDevice:
     _check_reason(reason)
-    action = 'enable' if reason is None else 'disable'
     with db.write() as connection:
         before = _lock(connection, device)
-        if reason == before.disabled_reason:
+        if disabled_reason == before.disabled_reason:
             return before
-        after = before.replace(disabled_reason=reason)
-        return _write(connection, before, after, action, actor, reason)
+        after = before.replace(disabled_reason=disabled_reason)
+        return _write(connection, before, after, action, actor, reason or None)
 
 
 @database.retried
@@ -124,7 +144,7 @@ def move(
         if before.status == lifecycle.TRANSITIONS[action].target:
             return before
         after = before.replace(status=lifecycle.target_of(before, action))
-        return _write(connection, before, after, action, actor, reason)
+        return _write(connection, before, after, action, actor, reason or None)
 
 
 def forget_left(

@@ -94,6 +94,17 @@ def lock(connection: sa.Connection, host: str) -> int:
     )
 
 
+def ask_for_report(connection: sa.Connection, node_id: int) -> None:
+    """Let the next sign of life of a host be answered with a question.
+
+    What an agent sees of a device that a guest has is not noted. Once the
+    device is nobody's it must be, and the agent would not tell it again.
+    """
+    connection.execute(
+        _nodes.update().where(_nodes.c.id == node_id).values(digest='')
+    )
+
+
 @database.retried
 def touch(
     db: database.Database, host: str, generation: int, digest: str

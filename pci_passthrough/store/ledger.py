@@ -74,14 +74,36 @@ def history(
     return [_event(row) for row in reversed(rows)]
 
 
-@database.retried
 def purge(db: database.Database, before: datetime.datetime) -> int:
-    """Delete events older than a time (UTC); return how many."""
+    """Delete events older than a time (UTC); return how many.
+
+    In many small transactions: one that deletes a year's events would lock
+    for minutes, and be too large for a Galera cluster.
+    """
+    deleted = 0
+    while some := _purge_some(db, before):
+        deleted += some
+    return deleted
+
+
+#: Events deleted in one transaction.
+_PURGED_AT_ONCE = 5000
+
+
+@database.retried
+def _purge_some(db: database.Database, before: datetime.datetime) -> int:
     events = models.pci_device_events
+    oldest = (
+        sa.select(events.c.id)
+        .where(events.c.created_at < before)
+        .order_by(events.c.created_at)
+        .limit(_PURGED_AT_ONCE)
+    )
     with db.write() as connection:
-        return connection.execute(
-            events.delete().where(events.c.created_at < before)
-        ).rowcount
+        ids = connection.execute(oldest).scalars().all()
+        if ids:
+            connection.execute(events.delete().where(events.c.id.in_(ids)))
+        return len(ids)
 
 
 def _event(row: Any) -> objects.PciDeviceEvent:

@@ -4,9 +4,8 @@
 Two things keep the data honest by themselves:
 
 * ``pci_devices.free_key`` is *generated*: the pool key while the device can
-  be given away, else NULL. With ``compute_node_id`` it is an index over the
-  free devices only, so counting pools reads nothing else, and it cannot
-  disagree with the status.
+  be given away, else NULL. It leads the index by which pools are counted, so
+  nothing that is held is read, and it cannot disagree with the status.
 * a CHECK ties owner and status: who is claimed or allocated has an owner,
   nobody else has.
 """
@@ -96,7 +95,7 @@ class PciDevice(Base):
         sa.UniqueConstraint(
             'compute_node_id', 'address', name='uniq_pci_devices_address'
         ),
-        # Each of these three holds all that a part of the pool query reads.
+        # For the parts of the pool query; the first also finds candidates.
         sa.Index(
             'ix_pci_devices_free', 'free_key', 'compute_node_id', 'address'
         ),

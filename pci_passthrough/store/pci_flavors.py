@@ -156,6 +156,9 @@ def _update(
         )
         if not written.rowcount:
             raise exception.PciFlavorChanged(before.name)
+        if after.name != before.name:
+            # Nova asks again, by name, when it moves an instance.
+            _must_not_be_held(connection, before)
         _share(connection, after)
         return _by_name(connection, [after.name])[after.name]
 
@@ -172,20 +175,26 @@ def delete(db: database.Database, name: str) -> None:
 
 @database.retried
 def _delete(db: database.Database, flavor: objects.PciFlavor) -> None:
-    devices = models.pci_devices
     with db.write() as connection:
-        holders = connection.execute(
-            sa.select(sa.func.count()).where(
-                devices.c.pci_flavor_uuid == flavor.uuid
-            )
-        ).scalar_one()
-        if holders:
-            raise exception.PciFlavorInUse(flavor.name, holders)
+        _must_not_be_held(connection, flavor)
         # A claim that is faster makes the foreign key fail; the repetition
         # then finds the holder.
         connection.execute(
             _flavors.delete().where(_flavors.c.uuid == flavor.uuid)
         )
+
+
+def _must_not_be_held(
+    connection: sa.Connection, flavor: objects.PciFlavor
+) -> None:
+    devices = models.pci_devices
+    holders = connection.execute(
+        sa.select(sa.func.count()).where(
+            devices.c.pci_flavor_uuid == flavor.uuid
+        )
+    ).scalar_one()
+    if holders:
+        raise exception.PciFlavorInUse(flavor.name, holders)
 
 
 @database.retried
@@ -273,18 +282,19 @@ def _demand(
     )
 
 
-def must_exist(connection: sa.Connection, uuids: Collection[str]) -> None:
+def must_exist(connection: sa.Connection, names: Mapping[str, str]) -> None:
     """Name a PCI flavor that was deleted since it was resolved.
 
     That none is deleted from now on is the foreign key's business.
 
+    :param names: UUID to name.
     :raises: PciFlavorNotFound
     """
     found = connection.execute(
-        sa.select(_flavors.c.uuid).where(_flavors.c.uuid.in_(sorted(uuids)))
+        sa.select(_flavors.c.uuid).where(_flavors.c.uuid.in_(sorted(names)))
     ).scalars()
-    for missing in sorted(set(uuids) - set(found)):
-        raise exception.PciFlavorNotFound(missing)
+    for missing in sorted(names.keys() - set(found)):
+        raise exception.PciFlavorNotFound(names[missing])
 
 
 def _changed(
@@ -312,9 +322,27 @@ def _changed(
         raise exception.InvalidPciFlavor(
             'description', 'a NUL character cannot be kept', 'a GPU of 80 GiB'
         )
+    owner = [] if flavor.project_id is None else [flavor.project_id]
+    for key, projects in (('access', flavor.access), ('project_id', owner)):
+        for project_id in projects:
+            _check_project(key, project_id)
     pci_flavor_spec.validate_name(flavor.name)
     pci_flavor_spec.MatchExpression.parse(flavor.match)
     return flavor
+
+
+def _check_project(key: str, project_id: str) -> None:
+    if (
+        not 1 <= len(project_id) <= 255
+        or not project_id.isprintable()
+        or project_id != project_id.strip()
+    ):
+        raise exception.InvalidPciFlavor(
+            key,
+            f'{project_id!r} is not the id of a project: it has to have 1 '
+            'to 255 printable characters, none of them a blank at an end',
+            'd7a1c0e2f3b44a5f9e6b8c7d6e5f4a3b',
+        )
 
 
 def _resolve(

@@ -38,6 +38,7 @@ def apply(
     generation, changes nothing; the answer asks for a full one. A report that
     comes twice is acknowledged twice.
     """
+    _check(report)
     with db.write() as connection:
         node = _lock(connection, report.host)
         if node is None and not report.is_full:
@@ -64,6 +65,39 @@ def apply(
             )
         )
         return _ack(node.generation + 1, report.sequence, wanted_full=False)
+
+
+#: Longest values of what an agent reports, by field.
+_LONGEST = {
+    column.name: column.type.length
+    for table in (_nodes, _devices, models.pool_keys)
+    for column in table.c
+    if isinstance(column.type, sa.String) and column.type.length
+}
+
+
+def _check(report: objects.HostReport) -> None:
+    """Refuse what the database could not hold, before anything is done.
+
+    :raises: Invalid
+    """
+    for thing, name in [
+        (report, 'host'),
+        (report, 'agent_version'),
+        *((device, name) for device in report.offered for name in _TEXTS),
+    ]:
+        value = getattr(thing, name)
+        if value is not None and (
+            len(value) > _LONGEST[name] or not value.isprintable()
+        ):
+            raise exception.Invalid(
+                f'report of {report.host[:255]!r}: {name} {value!r} is not '
+                f'one line of up to {_LONGEST[name]} printable characters'
+            )
+
+
+#: Facts whose form is free.
+_TEXTS = ('driver', 'devname', 'mac_address')
 
 
 def _ack(

@@ -4,6 +4,7 @@
 Both in the caller's transaction, which holds the host's lock.
 """
 
+import collections
 from collections.abc import Sequence
 import dataclasses
 
@@ -106,10 +107,13 @@ def take(
 
     :raises: LostRace if one of them is no longer to be had.
     """
+    by_key: dict[int, list[int]] = collections.defaultdict(list)
+    for one in taken:
+        by_key[one.key_id].append(one.device_id)
     chosen = sa.or_(
         *(
-            sa.and_(_inner.c.id == t.device_id, _inner.c.free_key == t.key_id)
-            for t in taken
+            (_inner.c.free_key == key_id) & _inner.c.id.in_(sorted(ids))
+            for key_id, ids in sorted(by_key.items())
         )
     )
     claimable = (

@@ -5,21 +5,19 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
-import uuid
 
 from cliff import lister
-from oslo_utils import uuidutils
 
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough import store
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import claims as store_claims
 from pci_passthrough.store import explain
 from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pools
 
 _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'Host': lambda device: device.host,
@@ -32,15 +30,6 @@ _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
 }
 
 
-def _instance(text: str) -> str:
-    """Return an instance's UUID in the form that Nova uses."""
-    if not uuidutils.is_uuid_like(text):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not the UUID of an instance'
-        )
-    return str(uuid.UUID(text))
-
-
 class Claim(lister.Lister):
     """Claim devices for an instance, on a host that has them.
 
@@ -51,7 +40,7 @@ class Claim(lister.Lister):
         """Take for whom, what and where."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'instance', type=_instance, help="the instance's UUID"
+            'instance', type=words.instance, help="the instance's UUID"
         )
         parser.add_argument(
             'request',
@@ -92,16 +81,26 @@ class Claim(lister.Lister):
             parsed_args.instance, requests, parsed_args.host, numa
         )
         if parsed_args.allocate:
-            app = context.of(self)
-            devices = store_claims.allocate(
-                app.database,
-                host,
-                parsed_args.instance,
-                app.actor,
-                # Others may be claiming for the same instance.
-                [request.request_id for request in requests],
-            )
+            devices = self._allocate(host, parsed_args.instance, requests)
         return words.table(_COLUMNS, devices)
+
+    def _allocate(
+        self,
+        host: str,
+        instance: str,
+        requests: Sequence[objects.PciRequest],
+    ) -> list[objects.PciDevice]:
+        app = context.of(self)
+        # Others may be claiming for the same instance.
+        ids = [request.request_id for request in requests]
+        try:
+            return store_claims.allocate(
+                app.database, host, instance, app.actor, ids
+            )
+        except exception.PciPassthroughError:
+            # Nobody could name the claim by its ids again.
+            store_claims.abort(app.database, host, instance, app.actor, ids)
+            raise
 
     def _claim(
         self,
@@ -115,9 +114,17 @@ class Claim(lister.Lister):
         :raises: ClaimRefused
         """
         app = context.of(self)
-        demands = pci_flavors.demands(app.database, app.catalog, requests)
-        hosts = [wanted_host] if wanted_host else self._hosts(demands, numa)
-        for host in hosts:
+        demands = pci_flavors.demands(
+            app.database, app.catalog, requests, instance_uuid=instance
+        )
+        hosts = pools.serving_hosts(
+            app.database,
+            app.catalog,
+            app.policy.host_timeout,
+            demands,
+            numa,
+        )
+        for host in [wanted_host] if wanted_host else hosts:
             try:
                 return host, store_claims.claim(
                     app.database,
@@ -137,18 +144,6 @@ class Claim(lister.Lister):
                 # Somebody was faster since the pools were counted.
         raise self._refusal(demands, numa)
 
-    def _hosts(
-        self,
-        demands: Sequence[claims.Demand],
-        numa: objects.NumaAffinity | None,
-    ) -> list[str]:
-        """Return the hosts that can serve, by name."""
-        app = context.of(self)
-        pools = store.PciDevicePoolList.get_all(
-            app.database, app.catalog, app.policy.host_timeout
-        )
-        return sorted(pools.supports_requests(demands, numa))
-
     def _refusal(
         self,
         demands: Sequence[claims.Demand],
@@ -162,8 +157,8 @@ class Claim(lister.Lister):
         )
         if not reasons:
             return exception.ClaimRefused(
-                'no host is up: no agent has reported within the last '
-                f'{timeout} seconds'
+                'no host is up (no agent has reported within the last '
+                f'{timeout} seconds), or devices became free just now'
             )
         return _explained('no host can serve the request:', reasons)
 
@@ -189,7 +184,7 @@ class Free(lister.Lister):
         """Take whose."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'instance', type=_instance, help="the instance's UUID"
+            'instance', type=words.instance, help="the instance's UUID"
         )
         parser.add_argument('--host', help='only those on this host')
         return parser

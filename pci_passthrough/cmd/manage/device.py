@@ -62,6 +62,7 @@ class List(lister.Lister):
         parser.add_argument('--host', help='only those of this host')
         parser.add_argument(
             '--instance',
+            type=words.instance,
             metavar='UUID',
             help='only those which this instance holds',
         )
@@ -160,17 +161,13 @@ class Set(show_one.ShowOne):
         if action in ('disable', 'quarantine') and not reason:
             self._parser.error(f'--{action} needs a --reason')
         app = context.of(self)
-        if action in ('disable', 'enable'):
-            after = devices.set_disabled(
-                app.database,
-                parsed_args.device,
-                reason if action == 'disable' else None,
-                app.actor,
-            )
+        arguments = (app.database, parsed_args.device)
+        if action == 'disable':
+            after = devices.disable(*arguments, reason, app.actor)
+        elif action == 'enable':
+            after = devices.enable(*arguments, reason, app.actor)
         else:
-            after = devices.move(
-                app.database, parsed_args.device, action, reason, app.actor
-            )
+            after = devices.move(*arguments, action, reason, app.actor)
         return _show(after)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How values look in tables; machines get the values themselves."""
+"""How values look in tables (machines get them as they are), and in words."""
 
+import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ import datetime
 import json
 from typing import Any
 from typing import TypeVar
+import uuid
 
 from cliff import columns
+from oslo_utils import uuidutils
 
 _T = TypeVar('_T')
 
@@ -76,3 +79,12 @@ def _term(term: Mapping[str, Any]) -> str:
     ):
         return ','.join(f'{key}={value}' for key, value in term.items())
     return json.dumps(term)
+
+
+def instance(text: str) -> str:
+    """Return an instance's UUID in the form that Nova uses."""
+    if not uuidutils.is_uuid_like(text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not the UUID of an instance'
+        )
+    return str(uuid.UUID(text))

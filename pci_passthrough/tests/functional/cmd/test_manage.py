@@ -265,6 +265,13 @@ class StoryTestCase(ManageTestCase):
         }
         self.assertEqual({f'{_NIC}0': 'claimed', _GPU: 'allocated'}, states)
 
+    def test_holder_by_a_disabled_flavor(self) -> None:
+        """It must get its devices again, on another host for example."""
+        self.ok('claim', _ONE, '10g')
+        self.ok('flavor', 'set', '10g', '--state', 'disabled')
+        self.ok('claim', _ONE, '10g')
+        self.assertIn('disabled', self.refused('claim', _TWO, '10g'))
+
     def test_instance_in_another_form(self) -> None:
         self.ok('claim', _ONE.replace('-', '').upper(), 'gpu')
         rows = self.ok('device', 'list', '--instance', _ONE, '-f', 'json').data
@@ -287,7 +294,7 @@ class StoryTestCase(ManageTestCase):
     def test_history_says_who_when_and_why(self) -> None:
         device = f'one/{_GPU}'
         self.ok('device', 'set', device, '--disable', '--reason', 'hot')
-        self.ok('device', 'set', device, '--enable')
+        self.ok('device', 'set', device, '--enable', '--reason', 'cold')
         self.ok('device', 'set', device, '--quarantine', '--reason', 'odd')
         self.ok('device', 'set', device, '--release')
         self.ok('claim', _ONE, 'gpu')
@@ -299,6 +306,7 @@ class StoryTestCase(ManageTestCase):
         operator = 'operator (pci-passthrough-manage)'
         self.assertEqual({operator}, {line['Actor'] for line in lines[1:]})
         self.assertEqual('hot', lines[1]['Reason'])
+        self.assertEqual('cold', lines[2]['Reason'])
         self.assertEqual('odd', lines[3]['Reason'])
         self.assertEqual(
             ('available', 'claimed', _ONE),
@@ -427,7 +435,7 @@ class RefusalsTestCase(ManageTestCase):
                 "UPDATE compute_nodes SET last_report_at = '2020-01-01'"
             )
         self.assertIn(
-            'no host is up: no agent has reported within the last 1 seconds',
+            'no host is up (no agent has reported within the last 1 seconds)',
             self.refused('claim', _ONE, '10g'),
         )
         rows = self.ok('host', 'list', '-f', 'json').data

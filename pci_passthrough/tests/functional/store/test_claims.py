@@ -8,6 +8,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import claims
 from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import pci_flavors
@@ -163,6 +164,58 @@ class GoneTest(base.ClaimTest):
         self.assertEqual(2, len(self.free()))
         self.assertEqual({}, self.states())
 
+    def test_owner_has_one_form(self) -> None:
+        self.report('h', [base.gpu(1)])
+        for owner in (
+            self.owner.upper(),
+            self.owner.replace('-', ''),
+            '{' + self.owner + '}',
+            'me',
+            '',
+            None,
+        ):
+            for call in (
+                lambda owner=owner: self.claim(
+                    'h', base.request('gpu'), instance_uuid=owner
+                ),
+                lambda owner=owner: claims.allocate(self.db, 'h', owner, 't'),
+                lambda owner=owner: claims.abort(self.db, 'h', owner, 't'),
+                lambda owner=owner: claims.free(self.db, owner, 't'),
+            ):
+                self.assertRaises(exception.InvalidRequest, call)
+        self.assertEqual({'0000:01:00.0': 'available'}, self.states())
+
+    def test_more_requests_than_allowed(self) -> None:
+        """Also from who does not come by the grammar."""
+        self.report('h', [base.gpu(1)])
+        for requests in (
+            [base.request('gpu') for _ in range(33)],
+            [base.request('gpu', 'vf') for _ in range(13)],
+            [base.request('gpu', 'gpu')],
+            [base.request('gpu', count=65)],
+        ):
+            self.assertRaises(
+                exception.InvalidRequest, self.claim, 'h', *requests
+            )
+
+    def test_as_many_devices_as_allowed(self) -> None:
+        """One condition a device would be too much SQL for SQLite."""
+        self.report(
+            'h', [vf for bus in range(1, 11) for vf in base.family(bus, 128)]
+        )
+        held = self.claim(
+            'h', *(base.request('vf', count=64) for _ in range(20))
+        )
+        self.assertEqual(1280, len({device.uuid for device in held}))
+
+    def test_what_a_guest_hid_is_asked_for(self) -> None:
+        """The agent would not tell it again: nothing changes for it."""
+        ack = self.report('h', [base.gpu(1)], digest='told')
+        self.claim('h', base.request('gpu'), instance_uuid=self.owner)
+        self.assertTrue(hosts.touch(self.db, 'h', ack.generation, 'told'))
+        self.free()
+        self.assertFalse(hosts.touch(self.db, 'h', ack.generation, 'told'))
+
     def test_spread_breaks_no_whole_pf(self) -> None:
         """Nobody asks for it here, but the next instance may."""
         self.report('h', [*base.family(1, 2), *base.family(2, 2)])
@@ -183,7 +236,7 @@ class GoneTest(base.ClaimTest):
     def test_free_keeps_what_is_disabled(self) -> None:
         self.report('h', [base.gpu(1)])
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
-        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
         self.assertEqual({'0000:01:00.0': 'claimed'}, self.states())
         self.report('h', [])
         self.free()

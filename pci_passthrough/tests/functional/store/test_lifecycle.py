@@ -32,10 +32,12 @@ _INSTANCES = st.sampled_from(
 )
 _REQUESTS = st.lists(
     st.builds(
-        base.request,
-        st.sampled_from(['gpu', 'pf', 'vf', 'nic', 'big']),
-        st.sampled_from(['vf', 'gpu', 'none']),
-        count=st.sampled_from([1, 1, 1, 2]),
+        lambda names, count: base.request(*names, count=count),
+        st.tuples(
+            st.sampled_from(['gpu', 'pf', 'vf', 'nic', 'big']),
+            st.sampled_from(['vf', 'gpu', 'none']),
+        ).filter(lambda names: names[0] != names[1]),
+        st.sampled_from([1, 1, 1, 2]),
     ),
     min_size=1,
     max_size=2,
@@ -216,13 +218,14 @@ class Machine(stateful.RuleBasedStateMachine):
 
     # -- operators --
 
-    @stateful.rule(number=_NUMBERS, reason=st.sampled_from([None, 'hot']))
-    def disable_or_enable(self, number: int, reason: str | None) -> None:
+    @stateful.rule(number=_NUMBERS, out=st.booleans())
+    def disable_or_enable(self, number: int, out: bool) -> None:
         """A device goes out of service, or comes back."""
         found = devices.get_all(self.db)
         if found:
             device = found[number % len(found)]
-            devices.set_disabled(self.db, device.uuid, reason, 'op')
+            change = devices.disable if out else devices.enable
+            change(self.db, device.uuid, 'hot', 'op')
 
     @stateful.rule(
         number=_NUMBERS, action=st.sampled_from(['quarantine', 'release'])

@@ -184,6 +184,20 @@ class NameTest(PciFlavorTest):
 
 
 class AccessTest(PciFlavorTest):
+    def test_what_is_no_project(self) -> None:
+        for project_id in ('', ' p', 'p\n', 'p' * 256):
+            for owner, access in ((None, [project_id]), (project_id, [])):
+                self.assertRaises(
+                    exception.InvalidPciFlavor,
+                    pci_flavors.create,
+                    self.db,
+                    'gpu',
+                    owner,
+                    match=_MATCH,
+                    access=access,
+                )
+        self.assertEqual([], self.names())
+
     def test_who_sees_what(self) -> None:
         self.create('public')
         self.create('hidden', is_public=False)

@@ -211,7 +211,7 @@ class CountTest(base.StoreTest):
                 continue
         for device in devices.get_all(self.db, host, state='available'):
             if rnd.random() < 0.1:
-                devices.set_disabled(self.db, device.uuid, 'hot', 'op')
+                devices.disable(self.db, device.uuid, 'hot', 'op')
             elif rnd.random() < 0.1:
                 devices.move(self.db, device.uuid, 'quarantine', 'x', 'op')
 

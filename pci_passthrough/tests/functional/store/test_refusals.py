@@ -49,7 +49,7 @@ class RefusalTest(base.ClaimTest):
 
     def test_states_are_named(self) -> None:
         self.report('h', [*map(base.gpu, range(1, 5)), *base.family(9, 1)])
-        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
         devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.claim('h', base.request('gpu'))
         self.claim('h', base.request('vf'))
@@ -156,6 +156,21 @@ class PciFlavorUseTest(base.ClaimTest):
             base.request('gpu'),
             project_id='p',
         )
+
+    def test_what_is_held_keeps_its_name(self) -> None:
+        """Nova asks again by name; it must mean the same."""
+        self.claim('h', base.request('gpu'), instance_uuid=self.owner)
+        error = self.assertRaises(
+            exception.PciFlavorInUse,
+            pci_flavors.update,
+            self.db,
+            'gpu',
+            {'name': 'other'},
+        )
+        self.assertEqual(1, error.holders)
+        self.assertEqual('gpu', pci_flavors.get(self.db, 'gpu').name)
+        self.free()
+        pci_flavors.update(self.db, 'gpu', {'name': 'other'})
 
     def test_not_visible(self) -> None:
         pci_flavors.update(self.db, 'gpu', {'is_public': False})

@@ -8,6 +8,7 @@ from typing import Any
 from oslo_utils import uuidutils
 import testscenarios
 
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.store import claims
@@ -32,6 +33,17 @@ class ReportTest(base.StoreTest):
 
 
 class ApplyTest(ReportTest):
+    def test_what_cannot_be_held_is_refused_as_a_whole(self) -> None:
+        for fact in ({'driver': 'd' * 65}, {'devname': 'eth\0'}):
+            error = self.assertRaises(
+                exception.Invalid,
+                self.report,
+                'h',
+                [base.gpu(1), base.gpu(2, **fact)],
+            )
+            self.assertIn(next(iter(fact)), str(error))
+        self.assertEqual({}, self.states())
+
     def test_devices_are_kept_as_reported(self) -> None:
         device = base.vf(
             3,
@@ -112,7 +124,7 @@ class ApplyTest(ReportTest):
 
     def test_operators_decisions_survive(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
         devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.report('h', [])
         self.assertEqual({'missing'}, set(self.states().values()))
@@ -124,10 +136,10 @@ class ApplyTest(ReportTest):
 
     def test_decision_taken_back_while_gone(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        devices.set_disabled(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
         devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.report('h', [])
-        devices.set_disabled(self.db, 'h/0000:01:00.0', None, 'op')
+        devices.enable(self.db, 'h/0000:01:00.0', '', 'op')
         devices.move(self.db, 'h/0000:02:00.0', 'release', 'clean', 'op')
         self.assertEqual({}, self.states())
         self.assertEqual(

@@ -53,5 +53,9 @@ def client(answer: Answer) -> tuple[rpc.ConductorClient, Driver]:
     # Registers the options that oslo.messaging reads.
     rpc.get_transport(conf)
     driver = Driver(conf, answer)
-    transport = oslo_messaging.transport.RPCTransport(driver)
-    return rpc.ConductorClient(transport, 5), driver
+    return rpc.ConductorClient(transport(driver), 5), driver
+
+
+def transport(driver: Driver) -> Any:
+    """Return a transport that ends in a driver."""
+    return oslo_messaging.transport.RPCTransport(driver)

@@ -40,6 +40,7 @@ class ConductorClientTest(testtools.TestCase):
         for error, text in (
             (oslo_messaging.MessagingTimeout('x'), 'in time'),
             (oslo_messaging.RemoteError('TypeError', 'oh', []), 'TypeError'),
+            (oslo_messaging.RemoteError('E', 'a\nTraceback', []), ': E: a'),
             (oslo_messaging.MessageDeliveryFailure('x'), 'broker is away'),
             # What a conductor's own KeyError is made into.
             (type('KeyError_Remote', (KeyError,), {})('k\nTraceback'), 'KeyE'),
