@@ -8,7 +8,6 @@ import sys
 
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_service import service
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
@@ -17,6 +16,7 @@ from pci_passthrough.cmd import errors
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.services import agent
+from pci_passthrough.services import reloading
 
 PROG = 'pci-passthrough-agent'
 
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
     except errors.EXPECTED as error:
         return errors.report(PROG, error, None)
-    service.launch(conf, agent_service).wait()
+    reloading.launch(conf, agent_service, lambda: _load(args)).wait()
     return 0
 
 

@@ -5,12 +5,12 @@ import sys
 
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_service import service
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough import store
 from pci_passthrough.cmd import errors
 from pci_passthrough.services import conductor
+from pci_passthrough.services import reloading
 from pci_passthrough.store import schema
 
 PROG = 'pci-passthrough-conductor'
@@ -30,9 +30,10 @@ def main(argv: list[str] | None = None) -> int:
         _check_database(conf)
     except errors.EXPECTED as error:
         return errors.report(PROG, error, conf)
-    service.launch(
+    reloading.launch(
         conf,
         conductor_service,
+        lambda: conf_module.load(args, PROG),
         workers=conf.conductor.workers,
     ).wait()
     return 0

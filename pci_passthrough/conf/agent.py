@@ -42,6 +42,7 @@ that gets the root disk or the only network card ends the host.
 A malformed entry keeps the agent from starting; what the host offered before
 stays as it was, and the host is no longer offered once it has not reported
 for ``[conductor] host_timeout``.
+At a reload (SIGHUP) it is refused and logged, and the agent goes on with what it had.
 """,
     ),
     cfg.StrOpt(

@@ -10,7 +10,12 @@ import oslo_messaging
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.rpc import connection
 from pci_passthrough.rpc import messaging
+
+#: Seconds that are left for the answer in any case, however long the
+#: connection took.
+_LEAST_SECONDS = 5.0
 
 
 class ConductorClient:
@@ -20,17 +25,30 @@ class ConductorClient:
     ``prepare(version='1.N')``; all others stay callable by what they needed
     when they came, so that conductors can be upgraded first and agents later.
 
-    A broker that is away makes a call fail soon, but for the first one of a
-    process: oslo.messaging then waits for the broker, however long.
+    A broker that is away makes a call fail, with ``ConductorUnavailable``:
+    at once if a connection to it was refused or broke, and after ``timeout``
+    if there has not been any. The worst case is ``timeout`` and some 15
+    seconds more: a broker that hangs while its connections stay open. Such a
+    call was not sent, or nobody knows whether it was; it may be repeated.
 
-    :param transport: from ``messaging.get_transport``.
+    :param transport: from ``messaging.get_transport``, for this client
+        alone; ``close`` closes it.
     :param timeout: seconds to wait for an answer.
     """
 
     def __init__(self, transport: Any, timeout: float) -> None:
+        self._timeout = timeout
+        self._connection = connection.ReplyConnection(transport)
         self._client = messaging.conductor_client(
             transport, timeout, backporter=self
         )
+
+    def close(self) -> None:
+        """Close the transport; it takes no longer than a few seconds.
+
+        ``transport.cleanup()`` would wait for a broker that is away.
+        """
+        self._connection.close()
 
     def heartbeat(
         self, host: str, generation: int, digest: str
@@ -147,7 +165,13 @@ class ConductorClient:
         as they are. None of them is a reason for the caller to end.
         """
         try:
-            return self._client.call({}, method, **arguments)
+            waited = self._connection.wait(self._timeout)
+            # Together with the wait, hardly longer than the timeout.
+            left = max(
+                self._timeout - waited, min(self._timeout, _LEAST_SECONDS)
+            )
+            client = self._client.prepare(timeout=left)
+            return client.call({}, method, **arguments)
         except exception.PciPassthroughError:
             raise
         except oslo_messaging.MessagingTimeout as error:
@@ -158,15 +182,15 @@ class ConductorClient:
         except oslo_messaging.RemoteError as error:
             raise exception.ConductorUnavailable(
                 f'the conductor failed at {method!r}: {error.exc_type}: '
-                f'{error.value}'
+                f'{messaging.one_line(error.value)}'
             ) from error
         except oslo_messaging.MessageDeliveryFailure as error:
             raise exception.ConductorUnavailable(
-                f'{method!r} could not be sent, the broker is away: {error}'
+                f'{method!r} could not be sent, the broker is away: '
+                f'{messaging.one_line(error)}'
             ) from error
         except Exception as error:
-            # A remote error's text has the conductor's traceback below it.
-            text = str(error).partition('\n')[0]
             raise exception.ConductorUnavailable(
-                f'{method!r} failed: {type(error).__name__}: {text}'
+                f'{method!r} failed: {type(error).__name__}: '
+                f'{messaging.one_line(error)}'
             ) from error

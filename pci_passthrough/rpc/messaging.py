@@ -59,6 +59,24 @@ def check_transport(conf: cfg.ConfigOpts) -> None:
     get_transport(conf)
 
 
+def describe_broker(transport: Any) -> str:
+    """Name a transport's brokers, without user and password."""
+    url = oslo_messaging.TransportURL.parse(transport.conf)
+    hosts = [f'{host.hostname}:{host.port or 5672}' for host in url.hosts]
+    place = ' or '.join(hosts) or f'{url.transport}:/'
+    if url.virtual_host:
+        place += f' (virtual host {url.virtual_host})'
+    return place
+
+
+def one_line(error: object) -> str:
+    """Return the first line of an error's text.
+
+    A remote error's text has the conductor's traceback below it.
+    """
+    return str(error).partition('\n')[0]
+
+
 def _register_global_options(conf: cfg.ConfigOpts) -> None:
     """Register options that oslo.messaging registers on ``cfg.CONF`` only.
 

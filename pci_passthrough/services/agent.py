@@ -50,17 +50,20 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._conf = conf
-        self._configure()
+        self.reconfigure(conf)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         #: set when a thread has ended, for whatever reason
         self._ended = threading.Event()
         self._failure: BaseException | None = None
 
-    def _configure(self) -> None:
-        """Read what may be wrong; change nothing if it is."""
-        options = self._conf.agent
+    def reconfigure(self, conf: cfg.ConfigOpts) -> None:
+        """Use a configuration from the next ``start`` on.
+
+        :raises: InvalidPciInformation, InvalidConfiguration; then nothing
+            is changed.
+        """
+        options = conf.agent
         uri = options.connection_uri
         information = specs.PciInformation.parse(options.pci_information)
         root = host_root_for(uri, options.host_root)
@@ -71,15 +74,17 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
                 "host's sys, proc and run are found: without them nobody "
                 'can tell which devices the host itself uses'
             )
-        rpc.check_transport(self._conf)
+        rpc.check_transport(conf)
+        self._conf = conf
         self._uri, self._host_root = uri, root
         self._pci_information = information
 
     def start(self) -> None:
-        """Begin to look and to tell."""
-        # Again: after SIGHUP this is a new process with newly read options.
-        # If they cannot be used, it ends as it would have at the start.
-        self._configure()
+        """Begin to look and to tell.
+
+        After SIGHUP this is a new process; ``reloading`` has seen to it that
+        its configuration can be used.
+        """
         self._prepare()
         for name, work in (
             ('pci-look', self._keep_looking),
@@ -102,7 +107,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._reporter.report(self._scan(), time.monotonic())
         finally:
             self._libvirt.close()
-            self._transport.cleanup()
+            self._client.close()
 
     def _prepare(self) -> None:
         """Make what must not be made before a fork."""
@@ -115,11 +120,11 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._remembered = scan.Remembered()
         self._snapshot: reporting.Snapshot | None = None
         self._looking_since: float | None = None
-        self._transport = rpc.get_transport(self._conf)
+        self._client = rpc.ConductorClient(
+            rpc.get_transport(self._conf), options.rpc_timeout
+        )
         self._reporter = reporter.Reporter(
-            rpc.ConductorClient(self._transport, options.rpc_timeout),
-            self._conf.host,
-            options.report_interval,
+            self._client, self._conf.host, options.report_interval
         )
         self._look_backoff = reporter.Backoff(options.max_backoff)
         self._tell_backoff = reporter.Backoff(options.max_backoff)
@@ -166,7 +171,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         """Look at once.
 
         oslo.service does not call it: at SIGHUP it stops this process and
-        starts another, with the configuration read anew.
+        starts another, with the configuration read anew; see ``reloading``.
         """
         self._changed.set()
 
@@ -232,7 +237,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
                 else:
                     self._news.wait(self._due_in())
         finally:
-            self._transport.cleanup()
+            self._client.close()
 
     def _due_in(self) -> float:
         """Return the seconds until something is to be told in any case."""

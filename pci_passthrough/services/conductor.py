@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor: answers agents and Nova, and alone writes the database."""
+"""The conductor: answers agents and Nova from the database.
+
+Neither of them needs access to it. Besides the conductors only the operator's
+``pci-passthrough-manage`` writes there.
+"""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -11,10 +15,12 @@ from typing import ParamSpec
 from typing import TypeVar
 
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_log import log as logging
 import oslo_messaging
 from oslo_service import service
 from oslo_versionedobjects import base as ovo_base
+import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -22,12 +28,23 @@ from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import messaging
+from pci_passthrough.services import reporter
 from pci_passthrough.store import claims
 from pci_passthrough.store import hosts
 from pci_passthrough.store import reports
 from pci_passthrough.store import schema
 
 LOG = logging.getLogger(__name__)
+
+#: What a database may be out of order with and be cured of.
+_DATABASE_ERRORS = (
+    exception.Unavailable,
+    db_exc.DBError,
+    sa.exc.SQLAlchemyError,
+)
+
+#: The longest pause, in seconds, between two looks at such a database.
+_DATABASE_BACKOFF = 10.0
 
 _P = ParamSpec('_P')
 _R = TypeVar('_R')
@@ -227,10 +244,18 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        rpc.check_transport(conf)
-        self._conf = conf
+        self.reconfigure(conf)
         self._server: Any = None
         self._stopped = threading.Event()
+
+    def reconfigure(self, conf: cfg.ConfigOpts) -> None:
+        """Use a configuration from the next ``start`` on.
+
+        :raises: InvalidConfiguration; then nothing is changed.
+        """
+        rpc.check_transport(conf)
+        _check_database_url(conf)
+        self._conf = conf
 
     @functools.cached_property
     def database(self) -> store.Database:
@@ -238,13 +263,14 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         return store.Database.from_conf(self._conf)
 
     def start(self) -> None:
-        """Check the schema and begin to answer calls.
+        """Begin to answer calls.
 
-        It returns when the broker can be reached.
-
-        :raises: DatabaseNotReady
+        It returns when database and broker can be used. The program has
+        looked at the database before it launched this; but a worker that is
+        started later, after SIGHUP for example, may find another one.
         """
-        schema.check(self.database)
+        if not self._wait_for_database():
+            return
         options = self._conf.conductor
         policy = claims.Policy(options.host_timeout, options.vf_placement)
         self._transport = rpc.get_transport(self._conf)
@@ -257,6 +283,31 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         # Not before: oslo.messaging would let stop() wait for start().
         self._server = server
         LOG.info('Conductor on %s is ready', self._conf.host)
+
+    def _wait_for_database(self) -> bool:
+        """Return True as soon as there is a schema, False if stopped before.
+
+        Said once and not at each look. An error would end this process, and
+        oslo.service would start it again and again.
+        """
+        backoff = reporter.Backoff(_DATABASE_BACKOFF)
+        said = None
+        while not self._stopped.is_set():
+            try:
+                schema.check(self.database)
+                return True
+            except _DATABASE_ERRORS as error:
+                # SQLAlchemy's further lines hold the statement, and links.
+                reason = str(error).partition('\n')[0]
+                if reason != said:
+                    LOG.error(
+                        'The database cannot be used, no call is answered '
+                        'until it can: %s',
+                        reason,
+                    )
+                    said = reason
+            self._stopped.wait(backoff.failed())
+        return False
 
     def stop(self) -> None:
         """Take no new calls and finish those under way.
@@ -279,5 +330,22 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         """Do nothing.
 
         oslo.service does not call it: at SIGHUP it stops this process and
-        starts another, with the configuration read anew.
+        starts another, with the configuration read anew; see ``reloading``.
         """
+
+
+def _check_database_url(conf: cfg.ConfigOpts) -> None:
+    """Refuse a database that no waiting makes usable.
+
+    :raises InvalidConfiguration: it is no URL, or there is no driver.
+    """
+    try:
+        sa.make_url(conf.database.connection).get_dialect().import_dbapi()
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+        # Never the URL itself: there may be a password in it.
+        known = isinstance(error, (sa.exc.NoSuchModuleError, ImportError))
+        raise exception.InvalidConfiguration(
+            '[database] connection cannot be used: '
+            f'{error if known else "it is no URL"}; right would be, for '
+            'example: mysql+pymysql://user:password@controller/pci_passthrough'
+        ) from error

@@ -274,6 +274,7 @@ class ServicesTestCase(testtools.TestCase):
         self._check_ledger()
         for host in hosts:
             seen = self.look(host)
+            self._wait_for_full_report(_name(host))
             self.assertEqual(self.node(_name(host)).digest, seen.digest)
             known = self.devices(_name(host))
             self.assertEqual(
@@ -287,6 +288,13 @@ class ServicesTestCase(testtools.TestCase):
                         getattr(known[address], name),
                         f'{name} of {address}',
                     )
+
+    def _wait_for_full_report(self, host: str) -> None:
+        """Return when no full report is due; one is after ``free``."""
+        programs.wait_for(
+            lambda: bool(self.node(host).digest),
+            f'the report of {host} that was asked for',
+        )
 
     def _check_ledger(self) -> None:
         """Replay the ledger: it must lead to what is there."""

@@ -19,6 +19,7 @@ from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.store import hosts
 from pci_passthrough.store import schema
+from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.functional.services import programs
 
 
@@ -130,6 +131,27 @@ class AgentServiceTest(testtools.TestCase):
         agent.AgentService(self.conf()).report_once()
         self.assertIsNotNone(self.last_report())
 
+    def test_report_once_without_a_broker(self) -> None:
+        self.conf(rpc_timeout=3)
+        text = (self.folder / 'agent.conf').read_text()
+        url = 'rabbit://pci:s3cret@127.0.0.1:1/'
+        (self.folder / 'agent.conf').write_text(text.replace('fake:/', url))
+        begin = time.monotonic()
+        outcome = running.run_program(
+            'pci-passthrough-agent',
+            '--once',
+            f'--config-file={self.folder}/agent.conf',
+        )
+        self.assertTrue(time.monotonic() - begin < 30)
+        self.assertEqual(1, outcome.status)
+        self.assertIn(
+            'pci-passthrough-agent: no connection to the broker 127.0.0.1:1 '
+            'within 3 seconds',
+            outcome.err,
+        )
+        self.assertNotIn('s3cret', outcome.err + outcome.out)
+        self.assertNotIn('Traceback', outcome.err + outcome.out)
+
     def test_hanging_look_stops_neither_reports_nor_the_end(self) -> None:
         self.start_conductor()
         service = _Hanging(self.conf())
@@ -194,6 +216,70 @@ class AgentServiceTest(testtools.TestCase):
             self.assertRaises(
                 exception.Invalid, agent.AgentService, self.conf(**options)
             )
+
+    def test_unusable_configuration_changes_nothing(self) -> None:
+        self.start_conductor()
+        service = agent.AgentService(self.conf())
+        for options in (
+            {'pci_information': '{"match": '},
+            {'connection_uri': 'qemu+ssh://other/system', 'host_root': ''},
+        ):
+            self.assertRaises(
+                exception.Invalid, service.reconfigure, self.conf(**options)
+            )
+        self.start(service)
+        self.assertTrue(hosts.get_all(self.db, 60)[0].devices)
+
+    def test_conductor_waits_for_a_schema(self) -> None:
+        empty = f'sqlite:///{self.folder}/empty'
+        conf = self.conf()
+        conf.set_override('connection', empty, group='database')
+        service = conductor.ConductorService(conf)
+        starting = threading.Thread(target=service.start, daemon=True)
+        starting.start()
+        self.addCleanup(service.stop)
+        # Two looks at least, and one line.
+        starting.join(3)
+        self.assertTrue(starting.is_alive())
+        self.assertEqual(1, self.logger.output.count('until it can'))
+        self.assertIn('pci-passthrough-manage db sync', self.logger.output)
+        database = store.Database(empty)
+        self.addCleanup(database.close)
+        schema.sync(database)
+        starting.join(programs.PATIENCE)
+        self.assertFalse(starting.is_alive())
+        self.assertIn('is ready', self.logger.output)
+
+    def test_conductor_stops_while_it_waits_for_a_schema(self) -> None:
+        conf = self.conf()
+        conf.set_override(
+            'connection', f'sqlite:///{self.folder}/empty', group='database'
+        )
+        service = conductor.ConductorService(conf)
+        starting = threading.Thread(target=service.start, daemon=True)
+        starting.start()
+        programs.wait_for(
+            lambda: 'until it can' in self.logger.output, 'a complaint'
+        )
+        service.stop()
+        starting.join(5)
+        self.assertFalse(starting.is_alive())
+        self.assertNotIn('is ready', self.logger.output)
+
+    def test_conductor_refuses_what_is_no_database(self) -> None:
+        service = conductor.ConductorService(self.conf())
+        for url, text in (
+            ('mysql+nodriver://pci:s3cret@controller/pci', 'nodriver'),
+            ('pci:s3cret', 'no URL'),
+            ('mysql+pymysql://pci:s3cret@controller:port/pci', 'no URL'),
+        ):
+            conf = self.conf()
+            conf.set_override('connection', url, group='database')
+            error = self.assertRaises(
+                exception.InvalidConfiguration, service.reconfigure, conf
+            )
+            self.assertIn(text, error.text)
+            self.assertNotIn('s3cret', error.text)
 
     def test_conductor_waits_for_its_end(self) -> None:
         service = self.start_conductor()

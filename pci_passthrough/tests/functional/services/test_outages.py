@@ -73,9 +73,10 @@ class OutageTest(base.ServicesTestCase):
         self.agent.wait_for_log('not delivered')
         self.assertRaises(exception.ConductorUnavailable, self.claim)
         self.host.unplug(self.gpu)
-        # The first call of a process waits for the broker, however long.
-        other = self.start_agent(self.write_host('compute-2', nics=1))
-        other.wait_for_log('Connection failed')
+        other = self.start_agent(
+            self.write_host('compute-2', nics=1), rpc_timeout=1
+        )
+        other.wait_for_log('no connection to the broker', 2)
         self.assertTrue(other.terminate() < 15)
         other.start()
         self.broker.start()

@@ -3,6 +3,8 @@
 
 import time
 
+from pci_passthrough import store
+from pci_passthrough.store import schema
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import programs
 
@@ -40,16 +42,54 @@ class ReportingTest(base.ServicesTestCase):
         self._reload(agent, gpus[0], base.PCI_INFORMATION[0])
         self.wait_for_report(host.name, 2)
         self.assertTrue(len(self.devices(host.name)) > some)
-        self._reload(agent, base.PCI_INFORMATION[0], '{"matsch"')
-        agent.wait_for_log('InvalidPciInformation', 2)
-        self._reload(agent, '{"matsch"', gpus[0])
-        self.wait_for_report(host.name, 3)
-        self.assertEqual(some, len(self.devices(host.name)))
+        self._reload(agent, 'rpc_timeout = 5', 'rpc_timeout = never')
+        agent.wait_for_log('cannot be used')
+        agent.wait_for_log('Agent of compute-1', 3)
+        self._reload(agent, 'rpc_timeout = never', 'rpc_timeout = 5')
+        agent.wait_for_log('Agent of compute-1', 4)
 
-    def _reload(self, agent: programs.Program, old: str, new: str) -> None:
-        text = agent.config.read_text()
-        agent.config.write_text(text.replace(old, new))
-        agent.reload()
+    def test_reload_refuses_malformed_pci_information(self) -> None:
+        host = self.write_host('compute-1', nics=1, gpus=2)
+        self.start_conductor()
+        gpus = (base.entry({'class': 'display'}, group='all'),)
+        agent = self.start_agent(host, base.PCI_INFORMATION)
+        self.wait_for_report(host.name)
+        everything = len(self.devices(host.name))
+        self._reload(agent, base.PCI_INFORMATION[0], gpus[0])
+        self.wait_for_report(host.name, 2)
+        some = len(self.devices(host.name))
+        self.assertTrue(some < everything)
+        self._reload(agent, gpus[0], '{"match": {"colour": "red"}}')
+        agent.wait_for_log('Agent of compute-1', 3)
+        agent.wait_for_log('Reported ', 3)
+        # What was good last goes on, and not what was good at the start.
+        self.wait_for_sign_of_life(host.name)
+        self.assertEqual(some, len(self.devices(host.name)))
+        [line] = [text for text in agent.log.splitlines() if 'ERROR' in text]
+        self.assertIn('going on with the one before', line)
+        self.assertIn('colour', line)
+        self.assertNotIn('Traceback', agent.log)
+        self.assertEqual(3, agent.log.count('Agent of compute-1'))
+
+    def test_reload_of_a_conductor_with_an_empty_database(self) -> None:
+        conductor = self.start_conductor(workers=1)
+        url = self.database_server.create_database()
+        self._reload(conductor, self.database_url, url)
+        conductor.wait_for_log('until it can: the database is empty')
+        database = store.Database(url)
+        self.addCleanup(database.close)
+        schema.sync(database)
+        conductor.wait_for_log('is ready', 2)
+        self._reload(conductor, url, 'nonsense')
+        conductor.wait_for_log('is ready', 3)
+        self.assertIn('connection cannot be used: it is no', conductor.log)
+        self.assertEqual(2, conductor.log.count(' ERROR '))
+        self.assertNotIn('Traceback', conductor.log)
+
+    def _reload(self, program: programs.Program, old: str, new: str) -> None:
+        text = program.config.read_text()
+        program.config.write_text(text.replace(old, new))
+        program.reload()
 
     def test_change_sends_what_changed(self) -> None:
         host = self.simulate_host('compute-1', nics=2, vfs=4)
