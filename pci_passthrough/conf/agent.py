@@ -26,7 +26,8 @@ entry the host offers nothing. Forms::
 
 (each on one line). The first is the plain one; the second keeps devices that
 a later entry would match; the third and fourth are the forms of the original
-blueprint and of Nova's ``[pci] device_spec``.
+blueprint and of Nova's ``[pci] device_spec``. A dollar sign is written ``$$``,
+as everywhere in this file.
 
 Keys of ``match``: ``vendor_id``, ``product_id``, ``subsystem_vendor_id``,
 ``subsystem_id``, ``class`` (``network``, ``display``, ``storage``, … or
@@ -41,8 +42,8 @@ that gets the root disk or the only network card ends the host.
 
 A malformed entry keeps the agent from starting; what the host offered before
 stays as it was, and the host is no longer offered once it has not reported
-for ``[conductor] host_timeout``.
-At a reload (SIGHUP) it is refused and logged, and the agent goes on with what it had.
+for ``[conductor] host_timeout``. At a reload (SIGHUP) it is logged, and the
+agent goes on with what it had.
 """,
     ),
     cfg.StrOpt(
@@ -61,10 +62,11 @@ It is the one that nova-compute uses. A read-only connection is opened. With
 The directory below which this host's ``sys``, ``proc`` and ``run`` are found.
 
 Read for what libvirt does not tell: subsystem ids, and whether the host
-itself uses a device. The default is ``/`` with a local ``qemu:///`` or
-``ch:///`` URI and nothing otherwise. In a container, name the place where the
-host's root is mounted; with the container's own ``/proc`` the agent could
-not see that a disk is mounted on the host.
+itself uses a device. The default is ``/`` with a local ``qemu:///``,
+``ch:///``, ``xen:///`` or ``lxc:///`` URI and nothing otherwise. In a
+container, name the place where the host's root is mounted; with the
+container's own ``/proc`` the agent could not see that a disk is mounted on
+the host.
 
 Without it no device can be checked for use by the host, and the agent does
 not start for any libvirt but the test driver.
