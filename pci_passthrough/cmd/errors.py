@@ -4,23 +4,17 @@
 import sys
 
 from oslo_config import cfg
-from oslo_db import exception as db_exc
-import sqlalchemy as sa
 
 from pci_passthrough import exception
+from pci_passthrough.store import database
 
-#: What is wrong outside the program: its input, or a peer that is away. An
-#: ImportError is that of a database's driver which is not installed.
+#: What is wrong outside the program: its input, or a peer that is away.
 EXPECTED = (
     cfg.Error,
     exception.PciPassthroughError,
-    db_exc.DBError,
-    sa.exc.SQLAlchemyError,
-    ImportError,
     OSError,
+    *database.ERRORS,
 )
-
-_OF_DATABASE = (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError)
 
 
 def describe(error: BaseException, conf: cfg.ConfigOpts | None) -> str:
@@ -34,8 +28,8 @@ def describe(error: BaseException, conf: cfg.ConfigOpts | None) -> str:
     else:
         text = f'{type(error).__name__}: {error}'
     if not (
-        isinstance(error, _OF_DATABASE)
-        or isinstance(error.__cause__, _OF_DATABASE)
+        isinstance(error, database.ERRORS)
+        or isinstance(error.__cause__, database.ERRORS)
     ):
         return text
     # SQLAlchemy's further lines hold the statement, and links.
@@ -58,10 +52,6 @@ def _database(conf: cfg.ConfigOpts | None) -> str:
     if conf is None:
         return 'the database'
     try:
-        url = sa.make_url(conf.database.connection)
-    except (cfg.Error, sa.exc.ArgumentError):
-        # Not even quoted: what is no URL may still hold a password.
+        return database.describe_url(conf.database.connection)
+    except cfg.Error:
         return 'the database that [database] connection names'
-    # Options may hold passwords, too, for example that of a key.
-    shown = url.set(query={}).render_as_string(hide_password=True)
-    return f'the database {shown}'

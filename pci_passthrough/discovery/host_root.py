@@ -40,50 +40,13 @@ class HostRoot:
         self.path = path
         self._files = rooted_files.RootedFiles(path)
 
-    def subsystem_ids(self, address: str) -> tuple[str | None, str | None]:
-        """Return subsystem vendor id and subsystem id, four digits each.
-
-        Both are None if sysfs does not know the function.
-        """
-        function = self.function(address)
-        if function is None:
-            return None, None
-        return function.subsystem_vendor_id, function.subsystem_id
-
-    def driver(self, address: str) -> str | None:
-        """Return the driver that a function is bound to, None if none."""
-        function = self.function(address)
-        return None if function is None else function.driver
-
-    def total_vfs(self, address: str) -> int | None:
-        """Return how many virtual functions a PF can have, else None."""
-        function = self.function(address)
-        return None if function is None else function.total_vfs
-
-    def uses(self) -> Mapping[str, str]:
-        """Return why the host itself needs a function, by address.
-
-        See ``host_use.uses``; what is unreadable becomes a reason, too.
-        """
-        return host_use.uses(self.facts())
-
-    def use_of(self, address: str) -> str | None:
-        """Return why the host itself needs a function, None if it is free.
-
-        A function which sysfs does not know is not free.
-        """
-        facts = self.facts()
-        if address not in facts.functions:
-            return self.unknown_function()
-        return host_use.uses(facts).get(address)
-
     def unknown_function(self) -> str:
         """Return the reason for a function which sysfs does not know."""
         return (
             f'{host_use.CANNOT_TELL}sysfs below {self.path} does not show it'
         )
 
-    def function(self, address: str) -> host_use.Function | None:
+    def _read_function(self, address: str) -> host_use.Function | None:
         """Return what sysfs says about a function, None if nothing."""
         try:
             folder = self._files.resolve(f'{_FUNCTIONS}/{address}')
@@ -110,7 +73,7 @@ class HostRoot:
         self._files = rooted_files.RootedFiles(self.path)
         try:
             for address in self._files.names(_FUNCTIONS):
-                function = self.function(address)
+                function = self._read_function(address)
                 if function is not None:
                     functions[address] = function
             return self._facts(functions)

@@ -15,12 +15,10 @@ from typing import ParamSpec
 from typing import TypeVar
 
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 from oslo_log import log as logging
 import oslo_messaging
 from oslo_service import service
 from oslo_versionedobjects import base as ovo_base
-import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -30,6 +28,7 @@ from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import messaging
 from pci_passthrough.services import reporter
 from pci_passthrough.store import claims
+from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import reports
 from pci_passthrough.store import schema
@@ -37,11 +36,7 @@ from pci_passthrough.store import schema
 LOG = logging.getLogger(__name__)
 
 #: What a database may be out of order with and be cured of.
-_DATABASE_ERRORS = (
-    exception.Unavailable,
-    db_exc.DBError,
-    sa.exc.SQLAlchemyError,
-)
+_DATABASE_ERRORS = (exception.Unavailable, *database.ERRORS)
 
 #: The longest pause, in seconds, between two looks at such a database.
 _DATABASE_BACKOFF = 10.0
@@ -254,7 +249,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         :raises: InvalidConfiguration; then nothing is changed.
         """
         rpc.check_transport(conf)
-        _check_database_url(conf)
+        database.check_url(conf.database.connection)
         self._conf = conf
 
     @functools.cached_property
@@ -332,20 +327,3 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         oslo.service does not call it: at SIGHUP it stops this process and
         starts another, with the configuration read anew; see ``reloading``.
         """
-
-
-def _check_database_url(conf: cfg.ConfigOpts) -> None:
-    """Refuse a database that no waiting makes usable.
-
-    :raises InvalidConfiguration: it is no URL, or there is no driver.
-    """
-    try:
-        sa.make_url(conf.database.connection).get_dialect().import_dbapi()
-    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
-        # Never the URL itself: there may be a password in it.
-        known = isinstance(error, (sa.exc.NoSuchModuleError, ImportError))
-        raise exception.InvalidConfiguration(
-            '[database] connection cannot be used: '
-            f'{error if known else "it is no URL"}; right would be, for '
-            'example: mysql+pymysql://user:password@controller/pci_passthrough'
-        ) from error

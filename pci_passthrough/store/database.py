@@ -153,6 +153,40 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return wrapper
 
 
+#: What can come of a database that was never reached: nothing here maps it.
+#: An ImportError is that of a driver which is not installed.
+ERRORS: Final = (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError)
+
+
+def check_url(url: str) -> None:
+    """Refuse a database that no waiting makes usable.
+
+    :raises: InvalidConfiguration if it is no URL, or there is no driver.
+    """
+    try:
+        sa.make_url(url).get_dialect().import_dbapi()
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+        # Never the URL itself: there may be a password in it.
+        known = isinstance(error, (sa.exc.NoSuchModuleError, ImportError))
+        raise exception.InvalidConfiguration(
+            '[database] connection cannot be used: '
+            f'{error if known else "it is no URL"}; right would be, for '
+            'example: mysql+pymysql://user:password@controller/pci_passthrough'
+        ) from error
+
+
+def describe_url(url: str) -> str:
+    """Name a database without its password."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        # Not even quoted: what is no URL may still hold a password.
+        return 'the database that [database] connection names'
+    # Options may hold passwords, too, for example that of a key.
+    shown = parsed.set(query={}).render_as_string(hide_password=True)
+    return f'the database {shown}'
+
+
 def now() -> datetime.datetime:
     """The time in UTC, without a zone, as the database keeps it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

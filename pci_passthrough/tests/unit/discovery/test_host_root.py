@@ -119,6 +119,9 @@ class HostRootTestCase(testtools.TestCase):
         self.tree = self.useFixture(HostTree())
         self.host = host_root.HostRoot(str(self.tree.root))
 
+    def uses(self) -> dict[str, str]:
+        return host_use.uses(self.host.facts())
+
     def assert_uses(self, **expected: str) -> None:
         """Check that exactly these devices are used, by variable name."""
         names = {
@@ -132,7 +135,7 @@ class HostRootTestCase(testtools.TestCase):
             {names[name]: reason for name, reason in expected.items()},
             {
                 address: reason
-                for address, reason in self.host.uses().items()
+                for address, reason in self.uses().items()
                 if address in names.values()
             },
         )
@@ -147,23 +150,28 @@ class FunctionTestCase(HostRootTestCase):
         self.tree.write(f'{folder}/subsystem_device', '0x0001')
         self.tree.write(f'{folder}/sriov_totalvfs', '7')
         self.tree.link(f'{folder}/driver', 'sys/bus/pci/drivers/igb')
-        self.assertEqual(('1af4', '0001'), self.host.subsystem_ids(NIC))
-        self.assertEqual('igb', self.host.driver(NIC))
-        self.assertEqual(7, self.host.total_vfs(NIC))
+        self.assertEqual(('1af4', '0001', 'igb', 7), self.known_of(NIC))
 
     def test_nothing_there(self) -> None:
-        self.assertEqual((None, None), self.host.subsystem_ids(GPU))
-        self.assertIsNone(self.host.driver(GPU))
-        self.assertIsNone(self.host.total_vfs(GPU))
+        self.assertEqual((None, None, None, None), self.known_of(GPU))
+
+    def known_of(self, address: str) -> tuple[object, ...]:
+        function = self.host.facts().functions[address]
+        return (
+            function.subsystem_vendor_id,
+            function.subsystem_id,
+            function.driver,
+            function.total_vfs,
+        )
 
     def test_unknown_function(self) -> None:
-        self.assertEqual((None, None), self.host.subsystem_ids('0000:99:00.0'))
-        reason = self.host.use_of('0000:99:00.0') or ''
+        self.assertNotIn('0000:99:00.0', self.host.facts().functions)
+        reason = self.host.unknown_function()
         self.assertTrue(reason.startswith(host_use.CANNOT_TELL))
 
     def test_idle_host(self) -> None:
         self.assert_uses()
-        self.assertIsNone(self.host.use_of(NIC))
+        self.assertNotIn(NIC, self.uses())
 
 
 class StorageUseTestCase(HostRootTestCase):
@@ -279,7 +287,7 @@ class StorageUseTestCase(HostRootTestCase):
     def test_no_mount_table(self) -> None:
         (self.tree.root / 'proc/1/mountinfo').unlink()
         for address in (NIC, VF, DISK, GPU):
-            reason = self.host.use_of(address) or ''
+            reason = self.uses()[address]
             self.assertTrue(reason.startswith(host_use.CANNOT_TELL))
             self.assertIn('mountinfo', reason)
 
@@ -373,7 +381,7 @@ class NetworkUseTestCase(HostRootTestCase):
 
     def test_no_routing_table(self) -> None:
         (self.tree.root / 'proc/1/net/route').unlink()
-        reason = self.host.use_of(NIC) or ''
+        reason = self.uses()[NIC]
         self.assertTrue(reason.startswith(host_use.CANNOT_TELL))
 
 
