@@ -263,17 +263,37 @@ def match_expressions() -> Rows:
             dev_type=rng.choice(('type-PCI', 'type-VF', 'type-PF')),
             driver=None,
             numa_node=rng.randrange(2),
-            extra_info=(('group', f'g{rng.randrange(30)}'),),
+            extra_info=(
+                ('group', f'g{rng.randrange(30)}'),
+                ('rate', str(rng.randrange(100))),
+            ),
         )
         for number in range(500)
     }
-    expressions = [
-        pci_flavor_spec.MatchExpression.parse(
-            [{'product_id': f'{n % 40:04x}', 'e.group': f'g{n % 30}'}]
-        )
-        for n in range(200)
-    ]
+    rows: Rows = []
+    for kind, group in (('plain values', 'g{}'), ('operators', 's== g{}')):
+        matches: list[list[dict[str, Any]]] = [
+            [{'product_id': f'{n % 40:04x}', 'e.group': group.format(n % 30)}]
+            for n in range(200)
+        ]
+        if kind == 'operators':
+            matches = [
+                [*match, {'numa_node': f'>= {n}', 'e.rate': f'<= {n}'}]
+                for n, match in enumerate(matches)
+            ]
+        expressions = [
+            pci_flavor_spec.MatchExpression.parse(match) for match in matches
+        ]
+        rows.append(_match(f'200 PCI flavors x 500 keys, {kind}, cold',
+                           keys, expressions))  # fmt: skip
+    return rows
 
+
+def _match(
+    what: str,
+    keys: dict[int, objects.PoolKey],
+    expressions: list[pci_flavor_spec.MatchExpression],
+) -> tuple[str, str, float, float]:
     def cold() -> matching.PoolIndex:
         index = matching.PoolIndex()
         index.add(keys)
@@ -292,8 +312,7 @@ def match_expressions() -> Rows:
 
     ms = medians({'cold': cold, 'fill': fill, 'warm': warm})
     matched = ms['cold'] - ms['fill']
-    return [('match 200 PCI flavors x 500 keys, cold', 'warm', matched,
-             matched / ms['warm'])]  # fmt: skip
+    return what, 'warm', matched, matched / ms['warm']
 
 
 @contextlib.contextmanager

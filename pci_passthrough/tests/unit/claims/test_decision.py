@@ -2,7 +2,6 @@
 """Tests of deciding whether, and from which pools, a host serves."""
 
 from collections.abc import Sequence
-import time
 
 import testtools
 
@@ -294,23 +293,14 @@ class SupplyTest(testtools.TestCase):
             self.assertEqual(expected, supply.total(frozenset(key_ids)))
 
 
-class TimeTest(testtools.TestCase):
-    """A crowded host is decided well within the claim's transaction."""
-
-    #: seconds; on an idle machine it takes a tenth of that
-    LIMIT = 0.05
+class CrowdedHostTest(testtools.TestCase):
+    """A search that tries all ways to open families would not end here."""
 
     def decide(
         self, host: made_up.Host, *demands: claims.Demand, fits: bool
     ) -> None:
-        best = float('inf')
-        supply = host.supply
-        for _ in range(3):
-            start = time.perf_counter()
-            decision = claims.decide(supply, demands, host.keys.__getitem__)
-            best = min(best, time.perf_counter() - start)
+        decision = claims.decide(host.supply, demands, host.keys.__getitem__)
         self.assertEqual(fits, decision is not None)
-        self.assertLess(best, self.LIMIT)
 
     def crowded(self, sizes: Sequence[int]) -> made_up.Host:
         """No two families alike: keys 0 to 15 are PFs, the others VFs."""

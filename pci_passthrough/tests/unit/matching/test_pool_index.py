@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index against trying each condition on each pool key."""
 
-import random
-import sys
-import time
 from typing import Any
 
 import hypothesis
@@ -127,39 +124,6 @@ class PoolIndexTest(testtools.TestCase):
                 [{'product_id': f'{product:04x}'}]
             )
             self.assertEqual(expected, index.matching(expression))
-
-    def test_time(self) -> None:
-        """Print how long a cold start of a large cloud takes."""
-        keys = {i: key_of(i) for i in range(500)}
-        chance = random.Random(1)
-        expressions = [
-            pci_flavor.MatchExpression.parse(
-                [
-                    {
-                        'vendor_id': '<or> 8086 <or> 10de',
-                        'product_id': f'{chance.randrange(50):04x}',
-                        'e.group': f's== g{chance.randrange(20)}',
-                    },
-                    {'e.rate': f'>= {chance.randrange(100)}'},
-                ]
-            )
-            for _ in range(200)
-        ]
-        start = time.perf_counter()
-        index = matching.PoolIndex()
-        index.add(keys)
-        found = [index.matching(expression) for expression in expressions]
-        cold = time.perf_counter() - start
-        start = time.perf_counter()
-        again = [index.matching(expression) for expression in expressions]
-        warm = time.perf_counter() - start
-        self.assertEqual(found, again)
-        print(
-            f'200 expressions, 500 keys: cold {cold * 1000:.1f} ms, '
-            f'warm {warm * 1000:.2f} ms',
-            # Standard output is the test runner's.
-            file=sys.stderr,
-        )
 
 
 def key_of(number: int) -> objects.PoolKey:
