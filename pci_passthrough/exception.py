@@ -8,7 +8,8 @@
     │   ├── InvalidPciInformation
     │   ├── InvalidPciFlavor
     │   ├── InvalidRequest
-    │   └── InvalidConfiguration
+    │   ├── InvalidConfiguration
+    │   └── UnsupportedNova
     ├── NotFound             no such thing, or not visible (HTTP 404)
     │   ├── PciFlavorNotFound
     │   ├── PciDeviceNotFound
@@ -141,6 +142,15 @@ class InvalidConfiguration(Invalid):
     """An option, or a combination of options, cannot be used."""
 
     code = 'configuration.invalid'
+
+
+class UnsupportedNova(Invalid):
+    """Nova's code is not the one that this project was tested with.
+
+    :param text: every difference, and what to do about it.
+    """
+
+    code = 'nova.unsupported'
 
 
 class NotFound(PciPassthroughError):

@@ -4,7 +4,8 @@
 ``decide`` is the one function that says whether a host can serve a set of
 requests, and from which pools; the claim, a simulation and the scheduler all
 call it. ``choose`` turns its answer into concrete devices. ``explain`` says
-why there is none.
+why there is none. An ``Offer`` is what the scheduler decides on,
+and a ``Loss`` by what it prefers one host to another.
 """
 
 from pci_passthrough.claims.choice import Candidate
@@ -15,9 +16,12 @@ from pci_passthrough.claims.decision import Alternative
 from pci_passthrough.claims.decision import decide
 from pci_passthrough.claims.decision import Decision
 from pci_passthrough.claims.decision import Demand
+from pci_passthrough.claims.loss import Loss
+from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
 from pci_passthrough.claims.refusal import PoolTotal
 from pci_passthrough.claims.refusal import summarize
+from pci_passthrough.claims.refusal import summarize_hosts
 from pci_passthrough.claims.supply import Family
 from pci_passthrough.claims.supply import Supply
 
@@ -28,11 +32,14 @@ __all__ = [
     'Decision',
     'Demand',
     'Family',
+    'Loss',
+    'Offer',
     'PoolTotal',
     'Supply',
     'choose',
     'decide',
     'explain',
     'summarize',
+    'summarize_hosts',
     'supply_of',
 ]

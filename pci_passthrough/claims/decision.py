@@ -15,7 +15,7 @@ from pci_passthrough.objects import fields
 
 #: Least featured first: a VF is the cheapest thing to give away, and a PF
 #: that could still be split into VFs the dearest.
-_DEV_TYPE_RANK = {
+DEV_TYPE_RANK = {
     fields.DevType.SRIOV_VF: 0,
     fields.DevType.VDPA: 1,
     fields.DevType.STANDARD: 2,
@@ -185,7 +185,7 @@ def _featured(
     key: objects.PoolKey, pool: assignment.Pool
 ) -> tuple[int, bool, int, int]:
     key_id, in_whole_pf = pool
-    rank = _DEV_TYPE_RANK[key.dev_type]
+    rank = DEV_TYPE_RANK[key.dev_type]
     return (rank, in_whole_pf, len(key.extra_info), key_id)
 
 

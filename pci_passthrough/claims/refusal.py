@@ -2,6 +2,7 @@
 """Why a host cannot serve a set of requests, in numbers."""
 
 import collections
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -86,7 +87,12 @@ def summarize(reasons: Iterable[objects.RefusalReason]) -> str:
     """Return one line such as ``3 hosts: no free bigGPU``."""
     hosts: dict[str, set[str]] = collections.defaultdict(set)
     for reason in reasons:
-        hosts[_phrase(reason)].add(reason.host)
+        hosts[in_words(reason)].add(str(reason.host))
+    return summarize_hosts(hosts)
+
+
+def summarize_hosts(hosts: Mapping[str, Collection[str]]) -> str:
+    """Return the line of ``summarize`` for hosts by what is wrong there."""
     return '; '.join(
         f'{len(names)} host{"s" if len(names) > 1 else ""}: {phrase}'
         for phrase, names in sorted(
@@ -95,16 +101,20 @@ def summarize(reasons: Iterable[objects.RefusalReason]) -> str:
     )
 
 
-def _phrase(reason: objects.RefusalReason) -> str:
+def in_words(reason: objects.RefusalReason) -> str:
+    """Return what is wrong with a host, without its name."""
     name = reason.pci_flavor
     return {
         _C.NO_MATCH: f'no device matches {name}',
         _C.ALL_HELD: f'no free {name}',
+        _C.NONE_FREE: f'no free {name}',
         _C.TOO_FEW: f'{reason.left} free {name}, {reason.needed} needed',
         _C.NUMA: f'{reason.left} {name} near the instance (NUMA), '
         f'{reason.needed} needed',
         _C.SHARED: f'{name} is needed for other requests of the instance',
         _C.HOST_DOWN: 'has not reported for too long',
+        _C.HOST_UNKNOWN: 'has never reported: no pci-passthrough-agent',
+        _C.TRACKER_DOWN: 'its nova-compute has not registered for too long',
     }[str(reason.condition)]
 
 

@@ -19,6 +19,39 @@ report_interval`` lets two messages be lost. Too low, hosts drop out whenever
 the broker is slow; too high, instances are sent to hosts that are gone.
 """,
     ),
+    cfg.IntOpt(
+        'tracker_timeout',
+        default=180,
+        min=1,
+        help="""
+Seconds without a registration of a host's resource tracker after which Nova's
+scheduler is offered nothing of the host.
+
+The tracker is this project's part in nova-compute. It registers at its start
+and then every ``[DEFAULT] update_resources_interval`` of nova.conf (60
+seconds by default), so the timeout has to be well above that: three times it
+lets two messages be lost. A nova-compute without that part would silently
+drop requests for devices when an instance moves to its host, so that host
+gets none. What instances hold there, and claims of the tracker itself, are
+not touched. Too low, healthy hosts drop out of scheduling whenever a periodic
+task of nova-compute takes long; too high, hosts whose nova-compute was
+started without this project go on to be chosen, and refuse.
+""",
+    ),
+    cfg.IntOpt(
+        'refusals_kept',
+        default=7,
+        min=0,
+        max=365,
+        help="""
+Days for which the scheduler's reasons to refuse hosts are kept.
+
+``pci-passthrough-manage refusal list`` shows them, for example when a user
+asks why an instance found no host. At most ten are kept of each instance. A
+refusal takes one to a few kilobytes. With 0 none is kept, and only the log of
+nova-scheduler tells.
+""",
+    ),
     cfg.StrOpt(
         'vf_placement',
         default='pack',

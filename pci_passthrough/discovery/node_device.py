@@ -67,9 +67,10 @@ def parse_listing(documents: Iterable[str]) -> list[device_obj.PciDevice]:
         ``vdpa`` capability, in any order, all of one listing: children are
         joined to their PCI function by the function's name.
     :returns: devices sorted by address, with ``REPORTED_FIELDS`` set.
-        Subsystem ids are None and ``extra_info`` is empty: libvirt knows
-        neither. Bridges are left out: the kernel's vfio-pci refuses PCI
-        bridges, and a host bridge or ISA bridge is the host itself.
+        Subsystem ids and ``offered_by`` are None and ``extra_info`` is empty:
+        libvirt knows none of it. Bridges are left out: the kernel's vfio-pci
+        refuses PCI bridges, and a host bridge or ISA bridge is the host
+        itself.
     """
     listing = _take_apart(documents)
     devices = []
@@ -163,6 +164,7 @@ def _device(
         total_vfs=total_vfs,
         capabilities=list(net.features) if net else [],
         extra_info={},
+        offered_by=None,
     )
 
 

@@ -20,7 +20,7 @@ _HIDDEN = device_obj.HIDDEN_IN_GUESTS
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offer:
-    """A device that guests may have; its ``extra_info`` is set."""
+    """A device that guests may have; ``extra_info`` and ``offered_by`` set."""
 
     device: device_obj.PciDevice
     entry: pci_information_module.Entry
@@ -140,13 +140,23 @@ def offer(
         if entry is None or entry.exclude:
             others.append(str(device.address))
             continue
-        device = device.replace(extra_info=dict(entry.extra_info))
+        device = device.replace(
+            extra_info=dict(entry.extra_info), offered_by=_text_of(entry)
+        )
         reason = None if uses is None else uses.get(device.address)
         if reason is None or entry.allow_in_use:
             offered.append(Offer(device, entry))
         else:
             refused.append(Refused(device, entry, reason))
     return Scan(offered, refused, others, use_unknown=uses is None)
+
+
+def _text_of(entry: pci_information_module.Entry) -> str:
+    """Return an entry as it is told to others, who keep no more of it."""
+    text = entry.canonical
+    if len(text) > device_obj.LONGEST_OFFERED_BY:
+        return f'{text[: device_obj.LONGEST_OFFERED_BY - 3]}...'
+    return text
 
 
 def fill_in(

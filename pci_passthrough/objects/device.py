@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A PCI function of one host: what it is, and whose it is."""
 
+from typing import Any
+
+from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
 
@@ -27,9 +30,14 @@ HARDWARE_FIELDS = (
     'capabilities',
 )
 
-#: What an agent reports: the hardware and the tags of pci_information.
-REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info')
+#: What an agent reports: the hardware, and what pci_information says of it.
+REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info', 'offered_by')
 
+#: Those of them that agents of an earlier release do not know.
+_LATER_FIELDS = ('offered_by',)
+
+#: Longest text of an entry that is kept; more is for the host's own log.
+LONGEST_OFFERED_BY = 4096
 
 #: Facts that cannot be seen while a guest has the device: the host's driver
 #: is unbound and takes the network interface along.
@@ -56,7 +64,8 @@ class PciDevice(base.PciPassthroughObject):
     """
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added offered_by
+    VERSION = '1.1'
 
     fields = {
         #: ``dddd:bb:ss.f``; with the host, the device's identity
@@ -86,6 +95,8 @@ class PciDevice(base.PciPassthroughObject):
         'capabilities': ovo_fields.ListOfStringsField(),
         #: tags of the pci_information entry that offers the device
         'extra_info': ovo_fields.DictOfStringsField(),
+        #: that entry, as JSON; None: the agent does not tell it
+        'offered_by': ovo_fields.StringField(nullable=True),
         'uuid': ovo_fields.UUIDField(),
         'host': ovo_fields.StringField(),
         'status': ovo_fields.EnumField(fields.DeviceStatus.ALL),
@@ -100,6 +111,27 @@ class PciDevice(base.PciPassthroughObject):
         'created_at': ovo_fields.DateTimeField(nullable=True),
         'updated_at': ovo_fields.DateTimeField(nullable=True),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Leave out what an older peer does not know."""
+        super().obj_make_compatible(primitive, target_version)
+        version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 1):
+            primitive.pop('offered_by', None)
+
+    def reported(self) -> dict[str, Any]:
+        """Return what an agent says of the device.
+
+        What it does not say because it is of an earlier release is None.
+        """
+        return {
+            name: self.get(name)
+            if name in _LATER_FIELDS
+            else getattr(self, name)
+            for name in REPORTED_FIELDS
+        }
 
     @property
     def is_bound_to_host(self) -> bool:

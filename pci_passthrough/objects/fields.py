@@ -86,6 +86,12 @@ class RefusalCondition:
     SHARED = 'shared'
     #: the host has not reported for too long
     HOST_DOWN = 'host_down'
+    #: no device that matches is free; nobody looked whether any matches
+    NONE_FREE = 'none_free'
+    #: no agent of a host of that name has ever reported
+    HOST_UNKNOWN = 'host_unknown'
+    #: the host's resource tracker has not registered for too long
+    TRACKER_DOWN = 'tracker_down'
     ALL: ClassVar[tuple[str, ...]] = (
         NO_MATCH,
         ALL_HELD,
@@ -93,7 +99,12 @@ class RefusalCondition:
         NUMA,
         SHARED,
         HOST_DOWN,
+        NONE_FREE,
+        HOST_UNKNOWN,
+        TRACKER_DOWN,
     )
+    #: those of version 1.0 of the objects
+    OF_1_0: ClassVar[tuple[str, ...]] = ALL[:6]
 
 
 class VnicType:
@@ -167,6 +178,19 @@ class _MatchExpression(fields.FieldType[Match]):
         ]
 
 
+class _Plain(fields.FieldType[Any]):
+    """Lists and mappings, passed on as they are.
+
+    Not looked at: with ten thousand entries that would take longer than all
+    the rest of a call.
+    """
+
+    def coerce(self, obj: Any, attr: str, value: Any) -> Any:
+        if not isinstance(value, list | dict):
+            raise ValueError(f'{attr}: {value!r} is no list and no mapping')
+        return value
+
+
 def _text(attr: str, key: Any, value: Any) -> str:
     """Return a value as it is matched; a NUMA node may be a number."""
     if isinstance(value, str):
@@ -206,3 +230,9 @@ class MatchExpressionField(fields.AutoTypedField[Match]):
     """A PCI flavor's match expression."""
 
     AUTO_TYPE = _MatchExpression()
+
+
+class PlainField(fields.AutoTypedField[Any]):
+    """Lists and mappings of what JSON knows, in any depth."""
+
+    AUTO_TYPE = _Plain()

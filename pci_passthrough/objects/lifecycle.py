@@ -5,6 +5,7 @@
 
     available --claim--> claimed --allocate--> allocated --free--> available
                             '-----abort----> available
+    available or claimed --adopt--> allocated
     available or cleaning --quarantine--> quarantined --release--> available
 
 ``disable`` and ``enable`` change no status: an allocated device that is
@@ -31,6 +32,7 @@ _S = fields.DeviceStatus
 
 TRANSITIONS: Final = {
     'claim': Transition((_S.AVAILABLE,), _S.CLAIMED),
+    'adopt': Transition((_S.AVAILABLE, _S.CLAIMED), _S.ALLOCATED),
     'abort': Transition((_S.CLAIMED,), _S.AVAILABLE),
     'allocate': Transition((_S.CLAIMED,), _S.ALLOCATED),
     'free': Transition((_S.CLAIMED, _S.ALLOCATED), _S.AVAILABLE),

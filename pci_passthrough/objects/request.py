@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests for devices, and why one was refused."""
 
+from typing import Any
+
+from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
 
@@ -55,7 +58,8 @@ class RefusalReason(base.PciPassthroughObject):
     """Which condition left a request without devices on a host."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: conditions none_free, host_unknown, tracker_down
+    VERSION = '1.1'
 
     fields = {
         'host': ovo_fields.StringField(),
@@ -68,3 +72,17 @@ class RefusalReason(base.PciPassthroughObject):
         'left': ovo_fields.IntegerField(),
         'detail': ovo_fields.StringField(),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Turn a condition that an older peer does not know into another."""
+        super().obj_make_compatible(primitive, target_version)
+        version = versionutils.convert_version_to_tuple(target_version)
+        known = fields.RefusalCondition.OF_1_0
+        if version < (1, 1) and primitive.get('condition') not in known:
+            primitive['condition'] = (
+                fields.RefusalCondition.ALL_HELD
+                if primitive['condition'] == fields.RefusalCondition.NONE_FREE
+                else fields.RefusalCondition.HOST_DOWN
+            )

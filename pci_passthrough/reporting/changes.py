@@ -79,11 +79,7 @@ def _offered(
     for address, device in sorted(offered.items()):
         before = known.get(address)
         if before is None:
-            values = {
-                name: getattr(device, name)
-                for name in objects.device.REPORTED_FIELDS
-            }
-            yield Change(Action.APPEAR, address, None, values)
+            yield Change(Action.APPEAR, address, None, device.reported())
             continue
         values = _differences(before, device)
         if before.presence != fields.Presence.OFFERED:
@@ -103,9 +99,9 @@ def _differences(
         else ()
     )
     return {
-        name: getattr(after, name)
-        for name in objects.device.REPORTED_FIELDS
-        if getattr(after, name) != getattr(before, name) and name not in hidden
+        name: value
+        for name, value in after.reported().items()
+        if value != getattr(before, name) and name not in hidden
     }
 
 

@@ -41,7 +41,7 @@ class Snapshot:
         """SHA-256 (hex) over everything in the snapshot."""
         canonical = json.dumps(
             [
-                [_facts(self.offered[a]) for a in sorted(self.offered)],
+                [self.offered[a].reported() for a in sorted(self.offered)],
                 sorted(self.withdrawn),
             ],
             sort_keys=True,
@@ -81,15 +81,9 @@ class Snapshot:
                 device
                 for address, device in self.offered.items()
                 if address not in before.offered
-                or _facts(device) != _facts(before.offered[address])
+                or device.reported() != before.offered[address].reported()
             ],
             withdrawn=sorted(self.withdrawn - before.withdrawn),
             gone=sorted(known - self.offered.keys() - self.withdrawn),
             **header,
         )
-
-
-def _facts(device: objects.PciDevice) -> dict[str, Any]:
-    return {
-        name: getattr(device, name) for name in objects.device.REPORTED_FIELDS
-    }

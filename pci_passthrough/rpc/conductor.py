@@ -8,14 +8,22 @@ from typing import Any
 
 import oslo_messaging
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.rpc import connection
 from pci_passthrough.rpc import messaging
+from pci_passthrough.rpc import outbox
 
 #: Seconds that are left for the answer in any case, however long the
 #: connection took.
 _LEAST_SECONDS = 5.0
+
+#: Most hosts that are named for each reason of a refusal.
+_MOST_HOSTS = 20
+
+#: Objects of a report as conductors of version 1.0 know them.
+_REPORT_1_0 = {'HostReport': '1.0', 'PciDevice': '1.0'}
 
 
 class ConductorClient:
@@ -42,12 +50,14 @@ class ConductorClient:
         self._client = messaging.conductor_client(
             transport, timeout, backporter=self
         )
+        self._outbox = outbox.Outbox(self._cast)
 
     def close(self) -> None:
         """Close the transport; it takes no longer than a few seconds.
 
         ``transport.cleanup()`` would wait for a broker that is away.
         """
+        self._outbox.close()
         self._connection.close()
 
     def heartbeat(
@@ -64,8 +74,23 @@ class ConductorClient:
         return ack
 
     def report(self, report: objects.HostReport) -> objects.ReportAck:
-        """Send what a host offers, or what changed."""
-        ack: objects.ReportAck = self._call('report', report=report)
+        """Send what a host offers, or what changed.
+
+        A conductor of the release before, which is not upgraded yet or again
+        in use, gets it without what it does not know.
+        """
+        ack: objects.ReportAck
+        try:
+            ack = self._call('report', report=report)
+        except exception.ConductorUnavailable as error:
+            cause = error.__cause__
+            if (
+                not isinstance(cause, oslo_messaging.RemoteError)
+                or cause.exc_type != 'IncompatibleObjectVersion'
+            ):
+                raise
+            older = report.obj_to_primitive('1.0', _REPORT_1_0)
+            ack = self._call('report', report=older)
         return ack
 
     def claim(
@@ -124,6 +149,138 @@ class ConductorClient:
         """Give back all; see ``store.claims.free``."""
         return self._move('free', host, instance_uuid, actor, request_ids)
 
+    def resolve(
+        self,
+        requests: Sequence[objects.PciRequest],
+        project_id: str | None = None,
+        take_disabled: bool = False,
+    ) -> list[objects.ResolvedRequest]:
+        """Look up the PCI flavors of requests; see ``store.resolving``.
+
+        :param project_id: on whose behalf; None: the operator's.
+        :param take_disabled: disabled ones count: the requests are those of
+            an instance that was admitted long ago.
+        :raises: PciFlavorNotFound, InvalidRequest
+        """
+        return list(
+            self._call(
+                'resolve',
+                since='1.1',
+                requests=list(requests),
+                project_id=project_id,
+                take_disabled=take_disabled,
+            )
+        )
+
+    def offer(
+        self,
+        requests: Sequence[objects.PciRequest],
+        hosts: Collection[str] | None,
+        project_id: str | None = None,
+        instance_uuid: str | None = None,
+        tracked_only: bool = True,
+    ) -> claims.Offer:
+        """Ask once what all candidate hosts could give an instance.
+
+        :param requests: without any, everything that is free is offered.
+        :param hosts: names; None: all.
+        :param project_id: on whose behalf; None: the operator's.
+        :param instance_uuid: whose requests they are, if that is known: PCI
+            flavors by which it holds devices serve it in any case.
+        :param tracked_only: only hosts whose resource tracker has registered
+            recently. False for a tracker that asks about its own host.
+        :raises: PciFlavorNotFound, InvalidRequest
+        """
+        return claims.Offer.from_wire(
+            self._call(
+                'offer',
+                since='1.1',
+                requests=list(requests),
+                hosts=None if hosts is None else sorted(hosts),
+                project_id=project_id,
+                instance_uuid=instance_uuid,
+                tracked_only=tracked_only,
+            )
+        )
+
+    def hosts_with_devices(self) -> list[str]:
+        """Return the names of hosts that offer devices, be they free or not.
+
+        Better filled with other instances when these need no devices.
+        """
+        return list(self._call('hosts_with_devices', since='1.1'))
+
+    def register_tracker(self, host: str, version: str) -> objects.TrackerAck:
+        """Say that a host's resource tracker takes requests of ours.
+
+        :param version: of this project, there.
+        :returns: with what the instances of the host hold.
+        :raises: Invalid if the version cannot be kept.
+        """
+        ack: objects.TrackerAck = self._call(
+            'register_tracker', since='1.1', host=host, version=version
+        )
+        return ack
+
+    def host_devices(self, host: str) -> list[objects.PciDevice]:
+        """Return a host's devices that are offered or held, by address."""
+        return list(self._call('host_devices', since='1.1', host=host))
+
+    def adopt(
+        self,
+        host: str,
+        instance_uuid: str,
+        request_id: str,
+        addresses: Collection[str],
+        actor: str,
+        pci_flavor_uuid: str | None = None,
+    ) -> list[objects.PciDevice]:
+        """Record that an instance has devices; see ``store.adoption``."""
+        return list(
+            self._call(
+                'adopt',
+                since='1.1',
+                host=host,
+                instance_uuid=instance_uuid,
+                request_id=request_id,
+                addresses=sorted(addresses),
+                actor=actor,
+                pci_flavor_uuid=pci_flavor_uuid,
+            )
+        )
+
+    def note_refusals(
+        self,
+        instance_uuid: str,
+        summary: str,
+        reasons: Mapping[str, Collection[str]],
+        requests: str,
+    ) -> None:
+        """Have it kept why hosts were refused; return at once.
+
+        Nobody waits for it: that it could not be sent is logged, later.
+
+        :param summary: one line, as of ``claims.summarize_hosts``.
+        :param reasons: what is wrong to hosts, as of ``Offer.refused``. Some
+            hosts are named for each, all are counted.
+        :param requests: the requests, as people write them.
+        """
+        self._outbox.put(
+            'note_refusals',
+            {
+                'refusal': objects.SchedulingRefusal(
+                    instance_uuid=instance_uuid,
+                    summary=summary,
+                    reasons=[
+                        [what, len(hosts), sorted(hosts)[:_MOST_HOSTS]]
+                        for what, hosts in sorted(reasons.items())
+                    ],
+                    requests=requests,
+                    created_at=None,
+                )
+            },
+        )
+
     def object_backport_versions(
         self,
         context: Mapping[str, Any],
@@ -157,8 +314,19 @@ class ConductorClient:
         )
         return list(result.devices)
 
-    def _call(self, method: str, **arguments: Any) -> Any:
+    def _cast(self, method: str, arguments: Mapping[str, Any]) -> None:
+        """Send without waiting for an answer. Methods that came with 1.1.
+
+        :raises: ConductorUnavailable; and whatever the driver raises.
+        """
+        self._connection.wait(self._timeout)
+        client = self._client.prepare(version='1.1')
+        client.cast({}, method, **arguments)
+
+    def _call(self, method: str, since: str = '1.0', **arguments: Any) -> Any:
         """Call a conductor; whatever goes wrong becomes this project's error.
+
+        :param since: the version of the interface with which the method came.
 
         A conductor's defect shows as ``RemoteError`` or as one of Python's
         own errors, made anew here; kombu's and amqp's pass oslo.messaging
@@ -170,7 +338,7 @@ class ConductorClient:
             left = max(
                 self._timeout - waited, min(self._timeout, _LEAST_SECONDS)
             )
-            client = self._client.prepare(timeout=left)
+            client = self._client.prepare(timeout=left, version=since)
             return client.call({}, method, **arguments)
         except exception.PciPassthroughError:
             raise
@@ -180,6 +348,11 @@ class ConductorClient:
                 'is one running, on the same broker and virtual host?'
             ) from error
         except oslo_messaging.RemoteError as error:
+            if error.exc_type == 'UnsupportedVersion':
+                raise exception.ConductorUnavailable(
+                    f'no {method!r}: a conductor that answers is of an '
+                    'earlier release; conductors are upgraded first'
+                ) from error
             raise exception.ConductorUnavailable(
                 f'the conductor failed at {method!r}: {error.exc_type}: '
                 f'{messaging.one_line(error.value)}'

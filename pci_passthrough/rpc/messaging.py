@@ -15,26 +15,38 @@ from pci_passthrough.objects import base as base_obj
 #: Where conductors listen. Any of them takes a call.
 CONDUCTOR_TOPIC = 'pci_passthrough_conductor'
 
+#: Where the topic is looked for. Without it, oslo.messaging takes the
+#: process's own, which is another in each project's processes: in Nova's it is
+#: ``nova``. This is what agents have used before they named it.
+CONDUCTOR_EXCHANGE = 'openstack'
+
 #: The newest version of the interface, and its history:
 #:
 #: * 1.0 - heartbeat, report, claim, allocate, abort, free
-CONDUCTOR_VERSION = '1.0'
+#: * 1.1 - resolve, offer, register_tracker, host_devices, adopt,
+#:   note_refusals, hosts_with_devices; PciDevice and RefusalReason 1.1
+CONDUCTOR_VERSION = '1.1'
+
+#: What a call needs of a conductor unless it says otherwise.
+_LEAST_VERSION = '1.0'
 
 #: Errors which may be made anew at the caller's end.
 _ERROR_MODULES = ['pci_passthrough.exception']
 
 
-def get_transport(conf: cfg.ConfigOpts) -> Any:
+def get_transport(conf: cfg.ConfigOpts, url: str | None = None) -> Any:
     """Open the transport that ``[DEFAULT] transport_url`` names.
 
     ``fake:/`` stays within the process. No connection is made yet.
 
+    :param url: another one than that; from ``[pci_passthrough]``, for it is
+        Nova's configuration that has both.
     :raises InvalidConfiguration: no such transport can ever be opened.
     """
     _register_global_options(conf)
     try:
         return oslo_messaging.get_rpc_transport(
-            conf, allowed_remote_exmods=_ERROR_MODULES
+            conf, url=url, allowed_remote_exmods=_ERROR_MODULES
         )
     except (
         oslo_messaging.DriverLoadFailure,
@@ -43,8 +55,9 @@ def get_transport(conf: cfg.ConfigOpts) -> Any:
     ) as error:
         # Never the URL itself: there is a password in it.
         raise exception.InvalidConfiguration(
-            f'[DEFAULT] transport_url cannot be used: {error}; right would '
-            'be, for example: rabbit://user:password@controller:5672/'
+            f'[{"pci_passthrough" if url else "DEFAULT"}] transport_url '
+            f'cannot be used: {error}; right would be, for example: '
+            'rabbit://user:password@controller:5672/'
         ) from error
 
 
@@ -61,7 +74,8 @@ def check_transport(conf: cfg.ConfigOpts) -> None:
 
 def describe_broker(transport: Any) -> str:
     """Name a transport's brokers, without user and password."""
-    url = oslo_messaging.TransportURL.parse(transport.conf)
+    # Not in the interface of oslo.messaging, which has none for it.
+    url = transport._driver._url
     hosts = [f'{host.hostname}:{host.port or 5672}' for host in url.hosts]
     place = ' or '.join(hosts) or f'{url.transport}:/'
     if url.virtual_host:
@@ -99,7 +113,9 @@ def conductor_client(transport: Any, timeout: float, backporter: Any) -> Any:
         that are newer than this process into ones that it knows.
     """
     target = oslo_messaging.Target(
-        topic=CONDUCTOR_TOPIC, version=CONDUCTOR_VERSION
+        exchange=CONDUCTOR_EXCHANGE,
+        topic=CONDUCTOR_TOPIC,
+        version=_LEAST_VERSION,
     )
     return oslo_messaging.get_rpc_client(
         transport,
@@ -133,11 +149,13 @@ def conductor_server(transport: Any, server: str, endpoint: Any) -> Any:
     """Return oslo.messaging's server; ``start()`` makes it listen.
 
     :param server: this conductor's name, unique within the cloud.
-    :param endpoint: ``services.conductor.ConductorEndpoint``.
+    :param endpoint: ``services.endpoint.ConductorEndpoint``.
     """
     return oslo_messaging.get_rpc_server(
         transport,
-        oslo_messaging.Target(topic=CONDUCTOR_TOPIC, server=server),
+        oslo_messaging.Target(
+            exchange=CONDUCTOR_EXCHANGE, topic=CONDUCTOR_TOPIC, server=server
+        ),
         [endpoint],
         executor='threading',
         serializer=objects.PciPassthroughObjectSerializer(),

@@ -5,33 +5,24 @@ Neither of them needs access to it. Besides the conductors only the operator's
 ``pci-passthrough-manage`` writes there.
 """
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
 import functools
 import threading
 from typing import Any
-from typing import ParamSpec
-from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_log import log as logging
-import oslo_messaging
 from oslo_service import service
-from oslo_versionedobjects import base as ovo_base
 
 from pci_passthrough import exception
-from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough import store
-from pci_passthrough.objects import report as report_obj
-from pci_passthrough.rpc import messaging
 from pci_passthrough.services import reporter
+from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.store import claims
 from pci_passthrough.store import database
-from pci_passthrough.store import hosts
-from pci_passthrough.store import reports
 from pci_passthrough.store import schema
+
+__all__ = ['ConductorEndpoint', 'ConductorService']
 
 LOG = logging.getLogger(__name__)
 
@@ -40,194 +31,6 @@ _DATABASE_ERRORS = (exception.Unavailable, *database.ERRORS)
 
 #: The longest pause, in seconds, between two looks at such a database.
 _DATABASE_BACKOFF = 10.0
-
-_P = ParamSpec('_P')
-_R = TypeVar('_R')
-
-_expected = oslo_messaging.expected_exceptions(exception.PciPassthroughError)
-
-
-def _answers(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let callers call a method, and hand them this project's errors.
-
-    Those are answers and no faults of the server, which oslo.messaging
-    would log with a traceback. What is away is the operator's business, too.
-    """
-
-    @functools.wraps(method)
-    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return method(*args, **kwargs)
-        except exception.Unavailable as error:
-            LOG.warning('No %s: %s', method.__name__, error.text)
-            raise
-
-    # Assigned, because oslo.messaging's decorators carry no types.
-    exposed: Callable[_P, _R] = oslo_messaging.expose(_expected(wrapper))
-    return exposed
-
-
-class ConductorEndpoint:
-    """The methods which ``rpc.ConductorClient`` calls.
-
-    :param db: the database.
-    :param policy: what the operator configured.
-    """
-
-    target = oslo_messaging.Target(version=messaging.CONDUCTOR_VERSION)
-
-    def __init__(self, db: store.Database, policy: claims.Policy) -> None:
-        self._db = db
-        self._policy = policy
-        self._catalog = store.Catalog()
-
-    @_answers
-    def heartbeat(
-        self,
-        context: Mapping[str, Any],
-        host: str,
-        generation: int,
-        digest: str,
-    ) -> objects.ReportAck:
-        """Note a sign of life; see ``ConductorClient.heartbeat``."""
-        known = hosts.touch(self._db, host, generation, digest)
-        wanted = report_obj.Wanted
-        return objects.ReportAck(
-            generation=generation,
-            sequence=0,
-            wanted=wanted.NOTHING if known else wanted.FULL_REPORT,
-        )
-
-    @_answers
-    def report(
-        self, context: Mapping[str, Any], report: objects.HostReport
-    ) -> objects.ReportAck:
-        """Apply a report; see ``store.reports.apply``."""
-        ack = reports.apply(self._db, report)
-        LOG.info(
-            'Report of %(host)s: %(offered)d devices%(anew)s, %(withdrawn)d '
-            'not offered, %(gone)d gone; generation %(generation)d, next: '
-            '%(wanted)s',
-            {
-                'host': report.host,
-                'offered': len(report.offered),
-                'anew': '' if report.is_full else ' anew',
-                'withdrawn': len(report.withdrawn),
-                'gone': len(report.gone),
-                'generation': ack.generation,
-                'wanted': ack.wanted,
-            },
-        )
-        return ack
-
-    @_answers
-    def claim(
-        self,
-        context: Mapping[str, Any],
-        host: str,
-        instance_uuid: str,
-        requests: Sequence[objects.PciRequest],
-        actor: str,
-        numa: objects.NumaAffinity | None = None,
-        project_id: str | None = None,
-    ) -> objects.ClaimResult:
-        """Claim devices; a refusal is an answer, not an error."""
-        try:
-            devices = claims.claim(
-                self._db,
-                self._catalog,
-                self._policy,
-                host,
-                instance_uuid,
-                requests,
-                actor,
-                numa,
-                project_id,
-            )
-        except exception.ClaimRefused as refused:
-            LOG.info(
-                'Claim of instance %s refused on %s: %s',
-                instance_uuid,
-                host,
-                refused,
-            )
-            return objects.ClaimResult(
-                devices=[], refusal=refused.text, reasons=refused.reasons
-            )
-        return _result('claim', instance_uuid, devices)
-
-    @_answers
-    def allocate(
-        self,
-        context: Mapping[str, Any],
-        host: str,
-        instance_uuid: str,
-        actor: str,
-        request_ids: list[str] | None = None,
-    ) -> objects.ClaimResult:
-        """See ``store.claims.allocate``."""
-        return _result(
-            'allocate',
-            instance_uuid,
-            claims.allocate(self._db, host, instance_uuid, actor, request_ids),
-        )
-
-    @_answers
-    def abort(
-        self,
-        context: Mapping[str, Any],
-        host: str,
-        instance_uuid: str,
-        actor: str,
-        request_ids: list[str] | None = None,
-    ) -> objects.ClaimResult:
-        """See ``store.claims.abort``."""
-        return _result(
-            'abort',
-            instance_uuid,
-            claims.abort(self._db, host, instance_uuid, actor, request_ids),
-        )
-
-    @_answers
-    def free(
-        self,
-        context: Mapping[str, Any],
-        host: str | None,
-        instance_uuid: str,
-        actor: str,
-        request_ids: list[str] | None = None,
-    ) -> objects.ClaimResult:
-        """See ``store.claims.free``."""
-        return _result(
-            'free',
-            instance_uuid,
-            claims.free(self._db, instance_uuid, actor, host, request_ids),
-        )
-
-    @_answers
-    def object_backport_versions(
-        self,
-        context: Mapping[str, Any],
-        objinst: ovo_base.VersionedObject,
-        object_versions: Mapping[str, str],
-    ) -> Any:
-        """Turn an object into the version that an older caller knows."""
-        return objinst.obj_to_primitive(
-            target_version=object_versions[objinst.obj_name()],
-            version_manifest=dict(object_versions),
-        )
-
-
-def _result(
-    action: str, instance_uuid: str, devices: Sequence[objects.PciDevice]
-) -> objects.ClaimResult:
-    LOG.info(
-        '%s for instance %s: %s',
-        action,
-        instance_uuid,
-        ', '.join(f'{d.host}/{d.address}' for d in devices) or 'nothing',
-    )
-    return objects.ClaimResult(devices=list(devices), refusal=None, reasons=[])
 
 
 class ConductorService(service.ServiceBase):  # type: ignore[misc]
@@ -266,8 +69,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         """
         if not self._wait_for_database():
             return
-        options = self._conf.conductor
-        policy = claims.Policy(options.host_timeout, options.vf_placement)
+        policy = claims.Policy.from_conf(self._conf)
         self._transport = rpc.get_transport(self._conf)
         server = rpc.conductor_server(
             self._transport,

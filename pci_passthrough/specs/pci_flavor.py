@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Self
 
+from oslo_utils import strutils
 from oslo_utils import uuidutils
 
 from pci_passthrough import exception
@@ -73,6 +74,19 @@ class MatchExpression:
             raise _invalid('match', 'an empty object matches every device')
         return cls(tuple(_parse_term(term) for term in match))
 
+    @property
+    def live_migratable(self) -> bool:
+        """Whether all that it matches can move with a running guest.
+
+        The tag is that of Nova's ``[pci] device_spec`` and its values are
+        those which Nova takes for true. A term with several values could
+        match a device that cannot move.
+        """
+        return all(
+            any(_is_live_migratable(one) for one in term)
+            for term in self.terms
+        )
+
 
 def validate_name(name: str) -> None:
     """Check the name of a PCI flavor.
@@ -94,6 +108,20 @@ def validate_name(name: str) -> None:
     else:
         return
     raise exception.InvalidPciFlavor('name', reason, 'bigGPU')
+
+
+#: The tag of devices that can move with a running guest, as in Nova.
+_LIVE_MIGRATABLE = f'{extra_info.PREFIX}live_migratable'
+
+
+def _is_live_migratable(one: condition.Condition) -> bool:
+    patterns = tuple(one.patterns)
+    return (
+        one.key == _LIVE_MIGRATABLE
+        and len(patterns) == 1
+        and isinstance(patterns[0], pattern.Exact)
+        and strutils.bool_from_string(patterns[0].text)
+    )
 
 
 def _invalid(

@@ -55,6 +55,11 @@ class Entry:
     #: place in the list, from 0
     index: int = dataclasses.field(compare=False)
 
+    @property
+    def canonical(self) -> str:
+        """The entry as it was written, blanks and order of keys aside."""
+        return json.dumps(json.loads(self.text), sort_keys=True)
+
     def matches(
         self, device: objects.PciDevice, parent_devname: str | None = None
     ) -> bool:

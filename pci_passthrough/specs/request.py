@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import math
 import re
+import uuid
 
 from oslo_utils import uuidutils
 
@@ -98,6 +99,49 @@ def check(
     if math.prod(len(one.pci_flavors) for one in requests) > MAX_COMBINATIONS:
         raise exception.InvalidRequest(
             whole, f'more than {MAX_COMBINATIONS} combinations of alternatives'
+        )
+
+
+def check_owner(instance_uuid: str) -> None:
+    """Refuse what is no UUID in the one form that is compared.
+
+    :raises: InvalidRequest
+    """
+    if not (
+        isinstance(instance_uuid, str)
+        and uuidutils.is_uuid_like(instance_uuid)
+        and str(uuid.UUID(instance_uuid)) == instance_uuid
+    ):
+        raise exception.InvalidRequest(
+            str(instance_uuid),
+            'the owner has to be a UUID, in lower case and with hyphens',
+        )
+
+
+def check_ids(requests: Sequence[objects.PciRequest]) -> None:
+    """Refuse ids by which a claim could not be found again.
+
+    :raises: InvalidRequest
+    """
+    seen: set[str] = set()
+    for request in requests:
+        check_id(request.request_id, str(request))
+        if request.request_id in seen:
+            raise exception.InvalidRequest(
+                str(request), f'its id {request.request_id!r} is used twice'
+            )
+        seen.add(request.request_id)
+
+
+def check_id(request_id: str, text: str) -> None:
+    """Refuse an id that cannot be kept.
+
+    :param text: the request, for the error.
+    :raises: InvalidRequest
+    """
+    if not 1 <= len(request_id) <= 64 or not request_id.isprintable():
+        raise exception.InvalidRequest(
+            text, 'its id has to have 1 to 64 characters'
         )
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import datetime
-import uuid
+from typing import Self
 
-from oslo_utils import uuidutils
+from oslo_config import cfg
 import sqlalchemy as sa
 
 from pci_passthrough import claims
@@ -30,6 +30,7 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
+from pci_passthrough.store import resolving
 from pci_passthrough.store import taking
 
 _devices = models.pci_devices
@@ -42,10 +43,26 @@ class Policy:
     :ivar host_timeout: seconds without a report after which a host gives
         nothing away.
     :ivar vf_placement: one of ``claims.VF_PLACEMENTS``.
+    :ivar tracker_timeout: seconds without a registration of its resource
+        tracker after which the scheduler is offered nothing of a host.
+    :ivar refusals_kept: days for which refusals of the scheduler are kept.
     """
 
     host_timeout: float
     vf_placement: str = claims.choice.PACK
+    tracker_timeout: float = 180
+    refusals_kept: float = 7
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """Return what ``[conductor]`` says."""
+        options = conf.conductor
+        return cls(
+            options.host_timeout,
+            options.vf_placement,
+            options.tracker_timeout,
+            options.refusals_kept,
+        )
 
 
 def claim(
@@ -71,8 +88,12 @@ def claim(
         InvalidRequest; ClaimMismatch if the instance holds other devices for
         the same requests; ClaimContended.
     """
-    _check(instance_uuid, requests)
-    demands = pci_flavors.demands(
+    request_spec.check_owner(instance_uuid)
+    if not requests:
+        raise exception.InvalidRequest('', 'it asks for no device')
+    request_spec.check(requests)
+    request_spec.check_ids(requests)
+    demands = resolving.demands(
         db, catalog, requests, project_id, instance_uuid
     )
     for _ in range(_MOST_TRIES):
@@ -85,41 +106,6 @@ def claim(
     raise exception.ClaimContended(
         f'devices of {host} were taken by others {_MOST_TRIES} times in a row'
     )
-
-
-def _check(instance_uuid: str, requests: Sequence[objects.PciRequest]) -> None:
-    _check_owner(instance_uuid)
-    if not requests:
-        raise exception.InvalidRequest('', 'it asks for no device')
-    request_spec.check(requests)
-    seen: set[str] = set()
-    for request in requests:
-        identifier = request.request_id
-        if not 1 <= len(identifier) <= 64 or not identifier.isprintable():
-            raise exception.InvalidRequest(
-                str(request), 'its id has to have 1 to 64 characters'
-            )
-        if identifier in seen:
-            raise exception.InvalidRequest(
-                str(request), f'its id {identifier!r} is used twice'
-            )
-        seen.add(identifier)
-
-
-def _check_owner(instance_uuid: str) -> None:
-    """Refuse what is no UUID in the one form that is compared.
-
-    :raises: InvalidRequest
-    """
-    if not (
-        isinstance(instance_uuid, str)
-        and uuidutils.is_uuid_like(instance_uuid)
-        and str(uuid.UUID(instance_uuid)) == instance_uuid
-    ):
-        raise exception.InvalidRequest(
-            str(instance_uuid),
-            'the owner has to be a UUID, in lower case and with hyphens',
-        )
 
 
 #: The host's lock makes a lost race all but impossible; more tries than a
@@ -202,7 +188,7 @@ def allocate(
     :returns: the allocated devices, those too that were it before.
     :raises: ClaimMismatch if it holds none; HostNotFound.
     """
-    _check_owner(instance_uuid)
+    request_spec.check_owner(instance_uuid)
     moved = _move(db, 'allocate', host, instance_uuid, actor, request_ids)
     if not moved:
         raise exception.ClaimMismatch(
@@ -222,7 +208,7 @@ def abort(
 
     :returns: the devices given back.
     """
-    _check_owner(instance_uuid)
+    request_spec.check_owner(instance_uuid)
     return _give_back(db, 'abort', host, instance_uuid, actor, request_ids)
 
 
@@ -238,7 +224,7 @@ def free(
     :param host: only on this host; None: on all.
     :returns: the devices given back.
     """
-    _check_owner(instance_uuid)
+    request_spec.check_owner(instance_uuid)
     if host is not None:
         return _give_back(db, 'free', host, instance_uuid, actor, request_ids)
     freed = []

@@ -7,6 +7,7 @@ import datetime
 import sqlalchemy as sa
 
 from pci_passthrough import exception
+from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 
@@ -20,6 +21,10 @@ class Host:
     :ivar generation: of the last report that was applied.
     :ivar is_up: whether it reported recently enough to be offered.
     :ivar devices: how many devices it has, in whatever state.
+    :ivar tracker_version: of this project in its nova-compute; None: that
+        has never registered.
+    :ivar tracker_is_up: whether it registered recently enough for the
+        scheduler.
     """
 
     id: int
@@ -29,13 +34,19 @@ class Host:
     last_report_at: datetime.datetime
     is_up: bool
     devices: int
+    tracker_version: str | None = None
+    tracker_seen_at: datetime.datetime | None = None
+    tracker_is_up: bool = False
 
 
 @database.retried
-def get_all(db: database.Database, host_timeout: float) -> list[Host]:
+def get_all(
+    db: database.Database, host_timeout: float, tracker_timeout: float = 180
+) -> list[Host]:
     """Return all hosts by name.
 
     :param host_timeout: seconds without a report after which a host is down.
+    :param tracker_timeout: the same of its resource tracker.
     """
     devices = models.pci_devices
     counts = (
@@ -44,11 +55,14 @@ def get_all(db: database.Database, host_timeout: float) -> list[Host]:
         .subquery()
     )
     statement = (
-        sa.select(_nodes, sa.func.coalesce(counts.c.devices, 0))
+        sa.select(
+            _nodes, sa.func.coalesce(counts.c.devices, 0).label('devices')
+        )
         .outerjoin(counts, counts.c.compute_node_id == _nodes.c.id)
         .order_by(_nodes.c.host)
     )
     oldest = cutoff(host_timeout)
+    oldest_tracker = cutoff(tracker_timeout)
     with db.read() as connection:
         return [
             Host(
@@ -58,10 +72,31 @@ def get_all(db: database.Database, host_timeout: float) -> list[Host]:
                 row.agent_version,
                 row.last_report_at,
                 row.last_report_at >= oldest,
-                row[-1],
+                row.devices,
+                row.tracker_version,
+                row.tracker_seen_at,
+                row.tracker_seen_at is not None
+                and row.tracker_seen_at >= oldest_tracker,
             )
             for row in connection.execute(statement)
         ]
+
+
+@database.retried
+def with_devices(db: database.Database) -> list[str]:
+    """Return the names of hosts that offer devices, be they free or not."""
+    devices = models.pci_devices
+    offers_any = (
+        sa.select(devices.c.id)
+        .where(
+            devices.c.compute_node_id == _nodes.c.id,
+            devices.c.presence == fields.Presence.OFFERED,
+        )
+        .exists()
+    )
+    with db.read() as connection:
+        found = connection.scalars(sa.select(_nodes.c.host).where(offers_any))
+        return sorted(found)
 
 
 def cutoff(host_timeout: float) -> datetime.datetime:

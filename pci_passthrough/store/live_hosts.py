@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pci_passthrough.objects import fields
 from pci_passthrough.store import hosts as hosts_mod
 from pci_passthrough.store import models
 
@@ -23,15 +24,31 @@ _Statement = sa.Select[Any] | sa.CompoundSelect[Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """After how long a silence hosts drop out.
+
+    :ivar host_timeout: seconds without a report of the agent.
+    :ivar tracker_timeout: seconds without a registration of the resource
+        tracker; None: it need not have registered.
+    """
+
+    host_timeout: float
+    tracker_timeout: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LiveHosts:
     """Hosts that are up, and are wanted.
 
     :ivar names: id to name.
     :ivar are_few: whether it pays to name them in a query.
+    :ivar absent: host that was asked for by name and is not up, to one of
+        ``host_unknown``, ``host_down``, ``tracker_down``.
     """
 
     names: Mapping[int, str]
     are_few: bool
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def rows(
         self, connection: sa.Connection, statement: _Statement
@@ -53,28 +70,76 @@ class LiveHosts:
 
 def find(
     connection: sa.Connection,
-    host_timeout: float,
+    limits: Limits,
     hosts: Collection[str] | None,
 ) -> LiveHosts:
     """Return those of some hosts (None: of all) which are up."""
-    statement = sa.select(_nodes.c.id, _nodes.c.host).where(
-        _nodes.c.last_report_at >= hosts_mod.cutoff(host_timeout)
-    )
-    if hosts is not None and len(hosts) <= MOST_IN_LIST:
-        statement = statement.where(_nodes.c.host.in_(sorted(hosts)))
-        return LiveHosts(_names(connection, statement), are_few=True)
-    live = _names(connection, statement)
+    condition = _absence(limits)
     if hosts is None:
-        return LiveHosts(live, are_few=False)
-    wanted = set(hosts)
-    names = {i: host for i, host in live.items() if host in wanted}
-    return LiveHosts(names, are_few=len(names) * 3 < len(live))
+        statement = sa.select(_nodes.c.id, _nodes.c.host, condition)
+        rows = connection.execute(statement.where(condition.is_(None)))
+        names = {node_id: host for node_id, host, _ in rows}
+        return LiveHosts(names, are_few=False)
+    known = 0
+    if len(hosts) > MOST_IN_LIST:
+        count = sa.select(sa.func.count()).select_from(_nodes)
+        known = connection.execute(count).scalar_one()
+    found = _named(connection, condition, hosts, known)
+    names = {i: host for i, host, absence in found if absence is None}
+    absent = dict.fromkeys(
+        set(hosts).difference(names.values()),
+        fields.RefusalCondition.HOST_UNKNOWN,
+    ) | {host: absence for _, host, absence in found if absence is not None}
+    are_few = len(hosts) <= MOST_IN_LIST or len(names) * 3 < known
+    return LiveHosts(names, are_few, absent)
 
 
-def _names(
-    connection: sa.Connection, statement: sa.Select[tuple[Any, Any]]
-) -> dict[int, str]:
-    return dict(connection.execute(statement).tuples().all())
+def _named(
+    connection: sa.Connection,
+    condition: sa.ColumnElement[Any],
+    hosts: Collection[str],
+    known: int,
+) -> list[tuple[int, str, str | None]]:
+    """Return id, name and the condition of hosts by their names.
+
+    Some at a time, unless most of the cloud is wanted: to read all of ten
+    thousand hosts would take longer than the pools of a thousand.
+
+    :param known: how many hosts there are, if many are wanted.
+    """
+    statement = sa.select(_nodes.c.id, _nodes.c.host, condition)
+    # PostgreSQL refuses even to look for what it could not hold.
+    wanted = sorted({host for host in hosts if host.isprintable()})
+    if len(wanted) > MOST_IN_LIST and len(wanted) * 3 > known:
+        names = set(wanted)
+        rows = connection.execute(statement).tuples()
+        return [row for row in rows if row[1] in names]
+    found: list[tuple[int, str, str | None]] = []
+    while wanted:
+        batch, wanted = wanted[:MOST_IN_LIST], wanted[MOST_IN_LIST:]
+        some = statement.where(_nodes.c.host.in_(batch))
+        found += connection.execute(some).tuples().all()
+    return found
+
+
+def _absence(limits: Limits) -> sa.ColumnElement[Any]:
+    """Return why a host is not up; NULL if it is."""
+    cases = [
+        (
+            _nodes.c.last_report_at < hosts_mod.cutoff(limits.host_timeout),
+            fields.RefusalCondition.HOST_DOWN,
+        )
+    ]
+    if limits.tracker_timeout is not None:
+        oldest = hosts_mod.cutoff(limits.tracker_timeout)
+        cases.append(
+            (
+                _nodes.c.tracker_seen_at.is_(None)
+                | (_nodes.c.tracker_seen_at < oldest),
+                fields.RefusalCondition.TRACKER_DOWN,
+            )
+        )
+    return sa.case(*cases, else_=None)
 
 
 def _restricted(statement: _Statement, node_ids: Sequence[int]) -> _Statement:

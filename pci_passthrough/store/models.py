@@ -64,6 +64,9 @@ class ComputeNode(Base):
     agent_version = sa.Column(sa.String(64), nullable=False)
     last_report_at = sa.Column(Timestamp, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
+    #: of this project in the host's nova-compute; NULL: never registered
+    tracker_version = sa.Column(sa.String(64))
+    tracker_seen_at = sa.Column(Timestamp)
 
 
 class PoolKey(Base):
@@ -160,6 +163,8 @@ class PciDevice(Base):
     capabilities = sa.Column(db_types.JsonEncodedList, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     updated_at = sa.Column(Timestamp)
+    #: the pci_information entry; NULL: the agent does not tell it
+    offered_by = sa.Column(sa.Text)
 
 
 class PciDeviceEvent(Base):
@@ -226,9 +231,30 @@ class PciFlavorAccess(Base):
     project_id = sa.Column(sa.String(255), primary_key=True)
 
 
+class SchedulingRefusal(Base):
+    """Why hosts were refused to an instance; kept for some days."""
+
+    __tablename__ = 'scheduling_refusals'
+    __table_args__ = (
+        sa.Index('ix_scheduling_refusals_instance', 'instance_uuid'),
+        sa.Index('ix_scheduling_refusals_created', 'created_at'),
+        _TABLE_ARGS,
+    )
+
+    id = sa.Column(
+        sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True
+    )
+    instance_uuid = sa.Column(sa.String(36), nullable=False)
+    created_at = sa.Column(Timestamp, nullable=False)
+    requests = sa.Column(sa.Text, nullable=False)
+    summary = sa.Column(sa.Text, nullable=False)
+    reasons = sa.Column(db_types.JsonEncodedList, nullable=False)
+
+
 compute_nodes = cast(sa.Table, ComputeNode.__table__)
 pool_keys = cast(sa.Table, PoolKey.__table__)
 pci_devices = cast(sa.Table, PciDevice.__table__)
 pci_device_events = cast(sa.Table, PciDeviceEvent.__table__)
 pci_flavors = cast(sa.Table, PciFlavor.__table__)
 pci_flavor_access = cast(sa.Table, PciFlavorAccess.__table__)
+scheduling_refusals = cast(sa.Table, SchedulingRefusal.__table__)

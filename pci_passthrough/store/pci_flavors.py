@@ -2,7 +2,6 @@
 """PCI flavors in the database."""
 
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from oslo_utils import uuidutils
 import sqlalchemy as sa
 
-from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
 
 _flavors = models.pci_flavors
 _access = models.pci_flavor_access
@@ -60,7 +57,7 @@ def get(
     :raises: PciFlavorNotFound, also if the project may not use it.
     """
     with db.read() as connection:
-        return _resolve(connection, [name], project_id)[name]
+        return find(connection, [name], project_id)[name]
 
 
 def create(
@@ -132,7 +129,7 @@ def _update(
     generation: int | None,
 ) -> objects.PciFlavor:
     with db.write() as connection:
-        before = _resolve(connection, [flavor_uuid], None)[flavor_uuid]
+        before = find(connection, [flavor_uuid], None)[flavor_uuid]
         after = _changed(before, changes)
         if _columns(after) == _columns(before) and set(after.access) == set(
             before.access
@@ -195,91 +192,6 @@ def _must_not_be_held(
     ).scalar_one()
     if holders:
         raise exception.PciFlavorInUse(flavor.name, holders)
-
-
-@database.retried
-def demands(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    requests: Iterable[objects.PciRequest],
-    project_id: str | None = None,
-    instance_uuid: str | None = None,
-) -> list[claims.Demand]:
-    """Resolve the PCI flavors of requests to the pool keys they match.
-
-    A disabled PCI flavor is no alternative, and one that the project may not
-    use does not exist, but for an instance that holds devices by it: it must
-    get them again when it is moved to another host.
-
-    :param project_id: on whose behalf; None: the operator's.
-    :param instance_uuid: whose requests they are, if that is known.
-    :raises: PciFlavorNotFound; InvalidRequest if no alternative of a
-        request takes new requests.
-    """
-    requests = list(requests)
-    names = {name for r in requests for name in r.pci_flavors}
-    with db.read() as connection:
-        catalog.refresh(connection)
-        flavors = _resolve(connection, names, None)
-        held = _held_by(connection, instance_uuid)
-    for name in sorted(names):
-        flavor = flavors[name]
-        if flavor.uuid not in held and not flavor.visible_to(project_id):
-            raise exception.PciFlavorNotFound(name)
-    return [_demand(catalog, flavors, request, held) for request in requests]
-
-
-def _held_by(
-    connection: sa.Connection, instance_uuid: str | None
-) -> frozenset[str]:
-    """Return the PCI flavors by which an instance holds devices."""
-    if instance_uuid is None:
-        return frozenset()
-    devices = models.pci_devices
-    return frozenset(
-        connection.execute(
-            sa.select(devices.c.pci_flavor_uuid)
-            .where(devices.c.instance_uuid == instance_uuid)
-            .distinct()
-        ).scalars()
-    )
-
-
-def _demand(
-    catalog: pool_keys.Catalog,
-    flavors: Mapping[str, objects.PciFlavor],
-    request: objects.PciRequest,
-    held: Collection[str],
-) -> claims.Demand:
-    usable = [
-        flavor
-        for flavor in (flavors[name] for name in request.pci_flavors)
-        if flavor.state != fields.PciFlavorState.DISABLED
-        or flavor.uuid in held
-    ]
-    if not usable:
-        disabled = ', '.join(request.pci_flavors)
-        raise exception.InvalidRequest(
-            str(request),
-            f'disabled, so taking no requests: PCI flavor {disabled}',
-        )
-    return claims.Demand(
-        request.request_id,
-        request.count,
-        tuple(
-            claims.Alternative(
-                flavor.uuid,
-                flavor.name,
-                catalog.matching(
-                    pci_flavor_spec.MatchExpression.parse(flavor.match)
-                ),
-                request.numa_policy
-                or flavor.numa_policy
-                or fields.NumaPolicy.LEGACY,
-            )
-            for flavor in usable
-        ),
-    )
 
 
 def must_exist(connection: sa.Connection, names: Mapping[str, str]) -> None:
@@ -345,12 +257,16 @@ def _check_project(key: str, project_id: str) -> None:
         )
 
 
-def _resolve(
+def find(
     connection: sa.Connection,
     names: Collection[str],
     project_id: str | None,
 ) -> dict[str, objects.PciFlavor]:
-    """Return PCI flavors by the UUID or name that was asked for."""
+    """Return PCI flavors by the UUID or name that was asked for.
+
+    :param project_id: the asking project; None: the operator.
+    :raises: PciFlavorNotFound, also if the project may not use one.
+    """
     # PostgreSQL refuses even to look for what it could not hold.
     possible = sorted(name for name in names if name.isprintable())
     found = _select(

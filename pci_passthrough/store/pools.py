@@ -66,9 +66,10 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
         """
         with db.snapshot() as connection:
             catalog.refresh(connection)
-            live = live_hosts.find(connection, host_timeout, hosts)
+            limits = live_hosts.Limits(host_timeout)
+            live = live_hosts.find(connection, limits, hosts)
             totals = list(live.rows(connection, _totals()))
-            supplies = supply(connection, catalog, None, host_timeout, hosts)
+            supplies = supply_of(connection, catalog, None, live)
         pools = [
             _pool(live.names[node_id], node_id, catalog, key_id, total)
             for node_id, key_id, total in totals
@@ -123,7 +124,22 @@ def supply(
     host_timeout: float,
     hosts: Collection[str] | None = None,
 ) -> dict[str, claims.Supply]:
-    """Return what each host that is up can give away now.
+    """Return what each host that is up can give away now; see ``supply_of``.
+
+    :param hosts: names of candidate hosts; None: all.
+    """
+    limits = live_hosts.Limits(host_timeout)
+    live = live_hosts.find(connection, limits, hosts)
+    return supply_of(connection, catalog, key_ids, live)
+
+
+def supply_of(
+    connection: sa.Connection,
+    catalog: pool_keys.Catalog,
+    key_ids: Collection[int] | None,
+    live: live_hosts.LiveHosts,
+) -> dict[str, claims.Supply]:
+    """Return what hosts can give away now.
 
     Counting is left to the database, but for physical functions that compete
     with virtual functions: counts would not tell which go together.
@@ -133,10 +149,8 @@ def supply(
     virtual function that is gone but still held. No claim gets it.
 
     :param key_ids: only devices of these pool keys; None: of all.
-    :param hosts: names of candidate hosts; None: all.
     :returns: host name to supply; hosts without any are left out.
     """
-    live = live_hosts.find(connection, host_timeout, hosts)
     kinds = _by_kind(catalog, key_ids)
     found: dict[int, claims.Supply] = {}
     if kinds.physical and kinds.virtual:

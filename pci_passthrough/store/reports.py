@@ -73,7 +73,7 @@ _LONGEST = {
     for table in (_nodes, _devices, models.pool_keys)
     for column in table.c
     if isinstance(column.type, sa.String) and column.type.length
-}
+} | {'offered_by': objects.device.LONGEST_OFFERED_BY}
 
 
 def _check(report: objects.HostReport) -> None:
@@ -86,7 +86,7 @@ def _check(report: objects.HostReport) -> None:
         (report, 'agent_version'),
         *((device, name) for device in report.offered for name in _TEXTS),
     ]:
-        value = getattr(thing, name)
+        value = thing.get(name)
         if value is not None and (
             len(value) > _LONGEST[name] or not value.isprintable()
         ):
@@ -97,7 +97,7 @@ def _check(report: objects.HostReport) -> None:
 
 
 #: Facts whose form is free.
-_TEXTS = ('driver', 'devname', 'mac_address')
+_TEXTS = ('driver', 'devname', 'mac_address', 'offered_by')
 
 
 def _ack(
@@ -185,6 +185,8 @@ def _carry_out(
                 if removed
                 else _devices.update().where(mine).values(row)
             )
+        if _is_only_learned(change):
+            continue
         lines.append(
             ledger.entry(
                 change.before
@@ -200,6 +202,20 @@ def _carry_out(
     if appeared:
         connection.execute(_devices.insert(), appeared)
     ledger.append(connection, lines)
+
+
+def _is_only_learned(change: reporting.Change) -> bool:
+    """Whether nothing happened but that the agent tells more than before.
+
+    An upgrade of all agents would else fill the ledger.
+    """
+    before = change.before
+    return (
+        before is not None
+        and change.action == reporting.Action.CHANGE
+        and change.values.keys() == {'offered_by'}
+        and before.offered_by is None
+    )
 
 
 def _after(host: str, change: reporting.Change) -> objects.PciDevice:

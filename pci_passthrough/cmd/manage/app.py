@@ -20,6 +20,7 @@ from pci_passthrough.cmd.manage import device
 from pci_passthrough.cmd.manage import flavor
 from pci_passthrough.cmd.manage import host
 from pci_passthrough.cmd.manage import pool
+from pci_passthrough.cmd.manage import refusal
 
 _COMMANDS: dict[str, type[command.Command]] = {
     'db sync': db.Sync,
@@ -36,6 +37,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'device set': device.Set,
     'device history': device.History,
     'host list': host.List,
+    'refusal list': refusal.List,
     'claim': claim.Claim,
     'free': claim.Free,
 }

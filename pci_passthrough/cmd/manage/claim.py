@@ -16,8 +16,8 @@ from pci_passthrough.cmd.manage import words
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import claims as store_claims
 from pci_passthrough.store import explain
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pools
+from pci_passthrough.store import resolving
 
 _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'Host': lambda device: device.host,
@@ -114,7 +114,7 @@ class Claim(lister.Lister):
         :raises: ClaimRefused
         """
         app = context.of(self)
-        demands = pci_flavors.demands(
+        demands = resolving.demands(
             app.database, app.catalog, requests, instance_uuid=instance
         )
         hosts = pools.serving_hosts(

@@ -66,8 +66,7 @@ class Context:
     @property
     def policy(self) -> claims.Policy:
         """What the operator configured about claims."""
-        options = self.conf.conductor
-        return claims.Policy(options.host_timeout, options.vf_placement)
+        return claims.Policy.from_conf(self.conf)
 
     @property
     def actor(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``host …``: which hosts report."""
+"""``host …``: which hosts report, and where Nova takes requests."""
 
 import argparse
 from collections.abc import Callable
@@ -18,17 +18,35 @@ _COLUMNS: dict[str, Callable[[hosts.Host], Any]] = {
     'Generation': lambda host: host.generation,
     'Agent Version': lambda host: host.agent_version,
     'Last Report At': lambda host: words.Time(host.last_report_at),
+    'Tracker': lambda host: words.OrDash(_tracker(host)),
+    'Tracker Version': lambda host: words.OrDash(host.tracker_version),
+    'Tracker Seen At': lambda host: words.Time(host.tracker_seen_at),
 }
 
 
+def _tracker(host: hosts.Host) -> str | None:
+    """Return the state of a resource tracker; None: there never was one."""
+    if host.tracker_seen_at is None:
+        return None
+    return 'up' if host.tracker_is_up else 'down'
+
+
 class List(lister.Lister):
-    """List hosts, their last report (UTC), and whether they are offered."""
+    """List hosts: agent and resource tracker, and whether they are up.
+
+    Times are UTC. Nova's scheduler is offered a host only while both are up;
+    ``claim`` needs the agent alone.
+    """
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
         app = context.of(self)
+        policy = app.policy
         return words.table(
-            _COLUMNS, hosts.get_all(app.database, app.policy.host_timeout)
+            _COLUMNS,
+            hosts.get_all(
+                app.database, policy.host_timeout, policy.tracker_timeout
+            ),
         )

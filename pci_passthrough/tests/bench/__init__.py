@@ -4,3 +4,6 @@
 Run them with ``make bench`` or ``python -m pci_passthrough.tests.bench``.
 No test depends on their figures.
 """
+
+# Chooses oslo.service's threading backend, before anything chooses another.
+from pci_passthrough import cmd  # noqa: F401

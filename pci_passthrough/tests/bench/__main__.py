@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from pci_passthrough import claims
 from pci_passthrough import matching
 from pci_passthrough import objects
+from pci_passthrough.services import endpoint
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import claims as store_claims
 from pci_passthrough.store import database
@@ -30,9 +31,11 @@ from pci_passthrough.store import models
 from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store import pools
+from pci_passthrough.store import resolving
 from pci_passthrough.store import schema
 from pci_passthrough.tests.bench import cloud
 from pci_passthrough.tests.functional import servers
+from pci_passthrough.tests.unit.rpc import driver
 
 _FOR_EVER = 10 * 86400.0
 _ROUNDS = 9
@@ -83,7 +86,14 @@ class Benchmark:
 
     def run(self) -> Rows:
         """Measure everything; return (what, against what, ms, ratio)."""
-        return [*self._pools('gpu'), *self._pools('vf'), *self._claims()]
+        return [
+            *self._pools('gpu'),
+            *self._pools('vf'),
+            *self._scheduling({'gpu': 1}),
+            *self._scheduling({'vf': 4, 'disk': 4}),
+            *self._scheduling({'gpu': 1}, numa_node=1),
+            *self._claims(),
+        ]
 
     def _analyze(self) -> None:
         statement = {
@@ -96,9 +106,7 @@ class Benchmark:
 
     def _pools(self, name: str) -> Rows:
         """Pools of one PCI flavor on the candidate hosts."""
-        demands = pci_flavors.demands(
-            self.db, self.catalog, [_request(name, 1)]
-        )
+        demands = resolving.demands(self.db, self.catalog, [_request(name, 1)])
         key_ids = demands[0].alternatives[0].key_ids
 
         def query() -> dict[str, int]:
@@ -109,7 +117,7 @@ class Benchmark:
             return {host: s.total(key_ids) for host, s in found.items()}
 
         def decide() -> int:
-            fresh = pci_flavors.demands(
+            fresh = resolving.demands(
                 self.db, self.catalog, [_request(name, 2)]
             )
             with self.db.read() as connection:
@@ -141,6 +149,71 @@ class Benchmark:
              ms['query'], ms['naive'] / ms['query']),
             (f'whole decision: 2 x {name}', 'its pool query', ms['decide'],
              ms['decide'] / ms['query']),
+        ]  # fmt: skip
+
+    def _scheduling(
+        self, wanted: dict[str, int], numa_node: int | None = None
+    ) -> Rows:
+        """Ask and decide as the scheduler does, messages and all.
+
+        Of the way to the conductor only the broker is left out.
+
+        :param wanted: number of devices by PCI flavor.
+        :param numa_node: of the instance; None: no NUMA topology.
+        """
+        requests = [_request(name, count) for name, count in wanted.items()]
+        names = sorted(self.hosts)
+        policy = store_claims.Policy(_FOR_EVER, tracker_timeout=_FOR_EVER)
+        conductor = driver.Dispatcher(
+            endpoint.ConductorEndpoint(self.db, policy)
+        )
+        client, _ = driver.client(conductor.answer)
+        numa = None
+        if numa_node is not None:
+            numa = objects.NumaAffinity(
+                nodes=[numa_node], socket_nodes=[numa_node]
+            )
+
+        def schedule() -> set[str]:
+            offer = client.offer(requests, names)
+            return {name for name in names if offer.decide(name, numa)}
+
+        demands = resolving.demands(self.db, self.catalog, requests)
+        counts = []
+        all_keys: frozenset[int] = frozenset()
+        for demand in demands:
+            key_ids = demand.alternatives[0].key_ids
+            all_keys |= key_ids
+            near = key_ids
+            if numa_node is not None:
+                near = frozenset(
+                    key_id
+                    for key_id in key_ids
+                    if self.catalog[key_id].numa_node == numa_node
+                )
+            counts.append((demand.count, self._count_in_python(near)))
+        able = {
+            name
+            for name in names
+            if all(found.get(name, 0) >= count for count, found in counts)
+        }
+        if schedule() != able:
+            raise SystemExit(f'{wanted}: the scheduling is wrong')
+        ms = medians(
+            {
+                'schedule': schedule,
+                'bare': self._statement(all_keys, naive=False),
+                'message': lambda: client.host_devices('nobody'),
+            }
+        )
+        request = ' + '.join(f'{n} x {name}' for name, n in wanted.items())
+        place = '' if numa_node is None else ', NUMA'
+        what = f'scheduling: {request}{place}, {len(names)} hosts'
+        return [
+            (what, 'bare COUNT(*) over the free devices', ms['schedule'],
+             ms['schedule'] / ms['bare']),
+            (what, 'a message with one small query', ms['schedule'],
+             ms['schedule'] / ms['message']),
         ]  # fmt: skip
 
     def _statement(

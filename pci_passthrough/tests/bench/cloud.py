@@ -108,6 +108,8 @@ def _node(number: int, now: datetime.datetime) -> dict[str, Any]:
         'agent_version': 'bench',
         # Nobody reports here: far enough ahead for a whole run.
         'last_report_at': now + datetime.timedelta(days=1),
+        'tracker_version': 'bench',
+        'tracker_seen_at': now + datetime.timedelta(days=1),
         'created_at': now,
     }
 

@@ -15,7 +15,7 @@ import time
 # Chooses oslo.service's backend, before anything else imports it.
 from pci_passthrough import cmd  # noqa: F401
 from pci_passthrough import store
-from pci_passthrough.services import conductor
+from pci_passthrough.services import endpoint
 from pci_passthrough.store import claims
 from pci_passthrough.store import database
 from pci_passthrough.store import models
@@ -73,10 +73,10 @@ def measure(db: store.Database, count: int) -> tuple[float, float]:
 
     :param count: number of hosts.
     """
-    endpoint = conductor.ConductorEndpoint(db, claims.Policy(180))
+    conductor = endpoint.ConductorEndpoint(db, claims.Policy(180))
 
     def heartbeat(number: int) -> None:
-        ack = endpoint.heartbeat({}, f'compute-{number}', 1, _DIGEST)
+        ack = conductor.heartbeat({}, f'compute-{number}', 1, _DIGEST)
         assert ack.wanted == 'nothing'
 
     def update(number: int) -> None:

@@ -3,14 +3,16 @@
 """The first process inside a simulated host's namespaces.
 
 Started by :mod:`pci_passthrough.tests.lab.simulated_host` as
-``unshare --mount --net --pid … python -m …host_init FOLDER SHAPE``. It makes
-the host's root (an overlay on the machine's own, thrown away at the end),
-starts the simulated kernel and libvirtd, and then does what JSON lines on
-its standard input say. When that closes, everything of the host ends.
+``unshare --mount --net --pid --uts … python -m …host_init FOLDER SHAPE
+[SHARED...]``. It makes the host's root (an overlay on the machine's own,
+thrown away at the end), starts the simulated kernel and libvirtd, and then
+does what JSON lines on its standard input say. When that closes, everything
+of the host ends.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import json
 import os
@@ -73,7 +75,9 @@ def _needed_mounts() -> list[pathlib.Path]:
     return sorted({_mount_of(pathlib.Path(path)) for path in needed})
 
 
-def make_root(folder: pathlib.Path) -> pathlib.Path:
+def make_root(
+    folder: pathlib.Path, shared: collections.abc.Iterable[str]
+) -> pathlib.Path:
     """Mount the host's root and all in it but ``/sys``; return where."""
     scratch = folder / 'scratch'
     _mount_tmpfs(scratch)
@@ -94,9 +98,10 @@ def make_root(folder: pathlib.Path) -> pathlib.Path:
             node.parent.mkdir(exist_ok=True)
             node.touch()
             _run('mount', '--bind', f'/dev/{name}', str(node))
-    inside = root / folder.relative_to('/')
-    inside.mkdir(parents=True, exist_ok=True)
-    _run('mount', '--bind', str(folder), str(inside))
+    for seen in (str(folder), *shared):
+        inside = root / seen.lstrip('/')
+        inside.mkdir(parents=True, exist_ok=True)
+        _run('mount', '--bind', seen, str(inside))
     for name in ('dev/vfio', 'dev/shm', 'run/udev', 'run/lock', 'run/dbus'):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / 'dev/fd').symlink_to('/proc/self/fd')
@@ -267,9 +272,10 @@ def main() -> None:
     outer_pid = int(os.readlink('/proc/self'))
     began = time.monotonic()
     try:
-        root = make_root(folder)
+        root = make_root(folder, sys.argv[3:])
         os.chroot(root)
         os.chdir('/')
+        socket.sethostname(shape.name)
         _become_child()
         _run('ip', 'link', 'set', 'lo', 'up')
         _start_kernel(shape, folder / 'kernel.log')

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import ctypes.util
 import dataclasses
 import glob
@@ -71,6 +72,9 @@ class SimulatedHost(fixtures.Fixture):
     test is skipped and says what was refused. What is merely not installed
     is an error.
 
+    :param shape: what the host has.
+    :param shared: folders of the machine which the host sees as they are,
+        under the same path; what else it writes is thrown away.
     :ivar host: the model, as built; it does not follow later changes.
     :ivar uri: libvirt's URI of the host.
     :ivar host_root: the host's ``/`` as seen from here; readable for root.
@@ -82,9 +86,14 @@ class SimulatedHost(fixtures.Fixture):
     host_root: pathlib.Path
     libvirtd_pid: int
 
-    def __init__(self, shape: inventory.HostShape) -> None:
+    def __init__(
+        self,
+        shape: inventory.HostShape,
+        shared: collections.abc.Sequence[pathlib.Path] = (),
+    ) -> None:
         super().__init__()
         self._shape = shape
+        self._shared = shared
         self._process: subprocess.Popen[str] | None = None
 
     def setUp(self) -> None:
@@ -110,10 +119,11 @@ class SimulatedHost(fixtures.Fixture):
         self.uri = f'qemu+unix:///system?socket={folder}/libvirt-sock'
         (folder / 'scratch').mkdir()
         command = [
-            'unshare', '--mount', '--net', '--pid', '--fork',
+            'unshare', '--mount', '--net', '--pid', '--uts', '--fork',
             '--kill-child', '--propagation', 'private',
             sys.executable, '-m', 'pci_passthrough.tests.lab.host_init',
             str(folder), json.dumps(dataclasses.asdict(self._shape)),
+            *map(str, self._shared),
         ]  # fmt: skip
         if os.geteuid():
             command = ['sudo', '-n', *command]

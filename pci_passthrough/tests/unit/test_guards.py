@@ -6,9 +6,14 @@ import re
 import testtools
 
 from pci_passthrough import conf
+from pci_passthrough.conf import nova
 
 #: The end of a sentence: a full stop and white space, or the end.
 _SENTENCE = re.compile(r'[.:](?=\s|$)')
+
+
+#: Those of the programs, and those in Nova's configuration.
+_ALL = [*conf.list_opts(), *nova.list_opts()]
 
 
 class OptionsTest(testtools.TestCase):
@@ -16,7 +21,7 @@ class OptionsTest(testtools.TestCase):
         """One sentence cannot say both what it is and what goes wrong."""
         too_short = [
             f'[{group}] {option.name}'
-            for group, options in conf.list_opts()
+            for group, options in _ALL
             for option in options
             if len(_SENTENCE.findall(option.help or '')) < 2
         ]
@@ -25,7 +30,7 @@ class OptionsTest(testtools.TestCase):
     def test_options_are_named_once(self) -> None:
         names = [
             (group, option.name)
-            for group, options in conf.list_opts()
+            for group, options in _ALL
             for option in options
         ]
         self.assertNotEqual([], names)

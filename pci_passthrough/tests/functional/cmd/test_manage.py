@@ -12,7 +12,11 @@ from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.objects import fields
+from pci_passthrough.store import hosts
+from pci_passthrough.store import models
+from pci_passthrough.store import refusals
 from pci_passthrough.store import reports
+from pci_passthrough.store import trackers
 from pci_passthrough.tests.functional.cmd import running
 
 _ONE = '11111111-1111-4111-8111-111111111111'
@@ -78,6 +82,22 @@ class ManageTestCase(testtools.TestCase):
             snapshot.full_report(host=host, agent_version='1', sequence=1),
         )
 
+    def refuse(self, instance: str) -> None:
+        """Note what Nova's scheduler found out."""
+        database = store.Database(self.manage.url)
+        self.addCleanup(database.close)
+        refusal = objects.SchedulingRefusal(
+            instance_uuid=instance,
+            requests='10g:2',
+            summary='3 hosts: no free 10g; 1 host: is away',
+            reasons=[
+                ['is away', 1, ['one']],
+                ['no free 10g', 3, ['three', 'two']],
+            ],
+            created_at=None,
+        )
+        refusals.add(database, refusal, 7)
+
     def ok(self, *words: str) -> running.Outcome:
         outcome = self.manage.run(*words)
         self.assertEqual((0, ''), (outcome.status, outcome.err), str(words))
@@ -129,10 +149,19 @@ class FormatsTestCase(ManageTestCase):
         self.formats(
             [
                 'Host', 'State', 'Devices', 'Generation', 'Agent Version',
-                'Last Report At',
+                'Last Report At', 'Tracker', 'Tracker Version',
+                'Tracker Seen At',
             ],
             'host', 'list',
         )  # fmt: skip
+
+    def test_refusal(self) -> None:
+        self.refuse(_ONE)
+        columns = [
+            'At', 'Instance', 'Requests', 'Hosts', 'Reason', 'Among Them',
+        ]  # fmt: skip
+        self.formats(columns, 'refusal', 'list')
+        self.formats(columns, 'refusal', 'list', '--instance', _ONE)
 
     def test_pool(self) -> None:
         columns = [
@@ -221,6 +250,64 @@ class FormatsTestCase(ManageTestCase):
             {'group': '10g', 'physical_network': 'physnet1'},
             pool[0]['Extra Info'],
         )
+
+
+class NovaTestCase(ManageTestCase):
+    """What operators see of Nova's part."""
+
+    def test_trackers(self) -> None:
+        database = store.Database(self.manage.url)
+        self.addCleanup(database.close)
+        trackers.register(database, 'one', '1.1')
+        one, two = self.ok('host', 'list', '-f', 'json').data
+        self.assertEqual(
+            ('up', '1.1'), (one['Tracker'], one['Tracker Version'])
+        )
+        self.assertRegex(one['Tracker Seen At'], _WHEN)
+        self.assertEqual(
+            [None] * 3,
+            [
+                two[name]
+                for name in ('Tracker', 'Tracker Version', 'Tracker Seen At')
+            ],
+        )
+        self.assertIn(' - ', self.ok('host', 'list').out)
+        with database.write() as connection:
+            connection.execute(
+                models.compute_nodes.update().values(
+                    tracker_seen_at=hosts.cutoff(181)
+                )
+            )
+        one, _ = self.ok('host', 'list', '-f', 'json').data
+        self.assertEqual(('up', 'down'), (one['State'], one['Tracker']))
+
+    def test_why_an_instance_found_no_host(self) -> None:
+        self.refuse(_ONE)
+        self.refuse(_TWO)
+        rows = self.ok(
+            'refusal', 'list', '--instance', _ONE, '-f', 'json'
+        ).data
+        self.assertEqual(
+            [
+                [_ONE, '10g:2', 3, 'no free 10g', ['three', 'two']],
+                [_ONE, '10g:2', 1, 'is away', ['one']],
+            ],
+            [list(row.values())[1:] for row in rows],
+        )
+        self.assertIn('| three, two ', self.ok('refusal', 'list').out)
+        self.assertIn(
+            'UUID',
+            self.refused('refusal', 'list', '--instance', 'x', status=2),
+        )
+
+    def test_what_offers_a_device(self) -> None:
+        entry = '{"match": {"class": "network"}}'
+        device = _device(f'{_NIC}0', offered_by=entry)
+        self.report('three', [device])
+        shown = self.ok('device', 'show', f'three/{_NIC}0', '-f', 'json').data
+        self.assertEqual(entry, shown['offered_by'])
+        shown = self.ok('device', 'show', f'two/{_NIC}0', '-f', 'json').data
+        self.assertIsNone(shown['offered_by'])
 
 
 class StoryTestCase(ManageTestCase):

@@ -87,7 +87,7 @@ class ServicesTestCase(testtools.TestCase):
         )
 
     def start_odd_conductor(self, oddity: str) -> programs.Program:
-        """Start a conductor which is newer, or has a defect."""
+        """Start a conductor of another release, or with a defect."""
         module = f'{__package__}.odd_conductor'
         return self._conductor([module, oddity], oddity, True, {})
 

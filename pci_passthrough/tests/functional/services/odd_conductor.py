@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conductors that are newer than this release, or have a defect."""
+"""Conductors of other releases, or with a defect."""
 
 from collections.abc import Mapping
 import os
@@ -11,6 +11,7 @@ from typing import NoReturn
 from oslo_log import log as logging
 import oslo_messaging
 from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import exception as ovo_exception
 from oslo_versionedobjects import fields as ovo_fields
 
 from pci_passthrough import conf as conf_module
@@ -50,9 +51,9 @@ def _register_newer() -> type[objects.ReportAck]:
 
 
 class Newer(conductor.ConductorEndpoint):
-    """Version 1.1, with a method that is new and objects that grew."""
+    """The next version, with a method that is new and objects that grew."""
 
-    target = oslo_messaging.Target(version='1.1')
+    target = oslo_messaging.Target(version='1.99')
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -77,6 +78,27 @@ class Newer(conductor.ConductorEndpoint):
         return self._newer(super().report(*args, **kwargs))
 
 
+class Older(conductor.ConductorEndpoint):
+    """Version 1.0, which knows neither later calls nor later objects."""
+
+    target = oslo_messaging.Target(version='1.0')
+
+    @oslo_messaging.expose  # type: ignore[untyped-decorator]
+    def report(self, context: Any, report: Any) -> objects.ReportAck:
+        """Refuse what the objects of 1.0 could not be made of."""
+        for device in report.offered:
+            if device.VERSION != '1.0':
+                LOG.info('Refused a device of version %s', device.VERSION)
+                # As reading the message did.
+                raise ovo_exception.IncompatibleObjectVersion(
+                    objname='PciDevice',
+                    objver=device.VERSION,
+                    supported='1.0',
+                )
+        ack: objects.ReportAck = super().report(context, report)
+        return ack
+
+
 class Buggy(conductor.ConductorEndpoint):
     """Fails at each report with an error that nobody has heard of."""
 
@@ -99,6 +121,7 @@ class Mortal(conductor.ConductorEndpoint):
 
 _ODDITIES: Mapping[str, type[conductor.ConductorEndpoint]] = {
     'newer': Newer,
+    'older': Older,
     'buggy': Buggy,
     'mortal': Mortal,
 }

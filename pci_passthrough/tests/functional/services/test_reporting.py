@@ -3,6 +3,7 @@
 
 import time
 
+from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import schema
 from pci_passthrough.tests.functional.services import base
@@ -124,6 +125,25 @@ class ReportingTest(base.ServicesTestCase):
         self.assertNotIn('not delivered', agent.log)
         self.assertEqual(1, self.generation(host.name))
         self.check_consistent(host)
+
+    def test_conductor_of_the_release_before(self) -> None:
+        host = self.write_host('compute-1', nics=1)
+        conductor = self.start_odd_conductor('older')
+        agent = self.start_agent(host)
+        self.wait_for_report(host.name)
+        self.wait_for_sign_of_life(host.name)
+        self.assertIn('Refused a device of version 1.1', conductor.log)
+        self.assertNotIn('not delivered', agent.log)
+        self.assertEqual(
+            {None}, {d.offered_by for d in self.devices(host.name).values()}
+        )
+        error = self.assertRaises(
+            exception.ConductorUnavailable,
+            self.client().register_tracker,
+            host.name,
+            '1',
+        )
+        self.assertIn('conductors are upgraded first', error.text)
 
     def test_defect_of_a_conductor_does_not_end_the_agent(self) -> None:
         host = self.write_host('compute-1', nics=1)

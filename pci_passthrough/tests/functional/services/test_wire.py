@@ -10,9 +10,11 @@ import testtools
 
 from pci_passthrough import objects
 from pci_passthrough.store import devices
+from pci_passthrough.store import refusals
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
 
+_PREFIX = 'pci_passthrough_object'
 _RECORDED = pathlib.Path(__file__).parent
 
 
@@ -36,15 +38,7 @@ class WireTest(testtools.TestCase):
         for call in self.recorded('1.0').values():
             answer = self.endpoint.answer(call['call'])
             # It may have grown since: an older caller has it made older.
-            self.assertEqual(
-                call['answer']['pci_passthrough_object.name'],
-                answer['pci_passthrough_object.name'],
-            )
-            self.assertEqual(
-                set(),
-                call['answer']['pci_passthrough_object.data'].keys()
-                - answer['pci_passthrough_object.data'].keys(),
-            )
+            self.check_same_shape(call['answer'], self.made_older(answer))
             states.append(
                 sorted(d.state for d in devices.get_all(self.endpoint.db))
             )
@@ -62,6 +56,69 @@ class WireTest(testtools.TestCase):
             states,
         )
 
+    def test_devices_of_an_agent_of_1_0(self) -> None:
+        report = self.recorded('1.0')['1-report-full']['call']
+        self.endpoint.answer(report)
+        found = devices.get_all(self.endpoint.db)
+        self.assertEqual({None}, {device.offered_by for device in found})
+
+    def test_conductor_understands_calls_of_1_1(self) -> None:
+        states = []
+        for call in self.recorded('1.1').values():
+            answer = self.endpoint.answer(call['call'])
+            self.check_same_shape(call['answer'], answer)
+            states.append(
+                sorted(d.state for d in devices.get_all(self.endpoint.db))
+            )
+        free, changed = ['available'] * 4, ['available'] * 2
+        held = ['allocated', 'available']
+        self.assertEqual(
+            [
+                *(free, free, changed, changed, changed, changed),
+                ['available', 'claimed'],
+                *(held, held, changed, held, held, held),
+            ],
+            states,
+        )
+        self.assertTrue(
+            all(d.offered_by for d in devices.get_all(self.endpoint.db))
+        )
+        [kept] = refusals.get_all(self.endpoint.db, 7, wire.INSTANCE)
+        self.assertEqual([['no free 10g', 1, [wire.HOST]]], kept.reasons)
+
+    def made_older(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return what a caller of 1.0 gets when it asks for that."""
+        names = ('ClaimResult', 'PciDevice', 'RefusalReason', 'ReportAck')
+        arguments = {
+            'objinst': answer,
+            'object_versions': dict.fromkeys(names, '1.0'),
+        }
+        older: dict[str, Any] = self.endpoint.answer(
+            {
+                'method': 'object_backport_versions',
+                'args': arguments,
+                'version': '1.0',
+            }
+        )
+        return older
+
+    def check_same_shape(self, recorded: Any, answer: Any) -> None:
+        """Check names, versions and fields of objects, not their values."""
+        if isinstance(recorded, dict) and f'{_PREFIX}.name' in recorded:
+            for part in ('name', 'version'):
+                self.assertEqual(
+                    recorded[f'{_PREFIX}.{part}'], answer[f'{_PREFIX}.{part}']
+                )
+            mine, theirs = (
+                one[f'{_PREFIX}.data'] for one in (recorded, answer)
+            )
+            self.assertEqual(mine.keys(), theirs.keys())
+            for field, value in mine.items():
+                self.check_same_shape(value, theirs[field])
+        elif isinstance(recorded, list):
+            for one, other in zip(recorded, answer, strict=True):
+                self.check_same_shape(one, other)
+
     def test_callers_understand_answers_of_1_0(self) -> None:
         recorded = self.recorded('1.0')
         client, _ = driver.client(lambda message: answers.pop(0))
@@ -75,10 +132,59 @@ class WireTest(testtools.TestCase):
         self.assertEqual('claimed', claimed.state)
         [freed] = client.free('h', wire.INSTANCE, 'nova')
         self.assertEqual('available', freed.state)
+        self.assertIsNone(freed.get('offered_by'))
+
+    def test_callers_understand_answers_of_1_1(self) -> None:
+        recorded = self.recorded('1.1')
+        client, _ = driver.client(lambda message: answers.pop(0))
+        answers = [
+            recorded[name]['answer']
+            for name in (
+                '04-resolve',
+                '05-register_tracker',
+                '06-offer',
+                '11-adopt',
+                '12-host_devices',
+            )
+        ]
+        [resolved] = client.resolve([])
+        self.assertEqual('10g', resolved.alternatives[0].name)
+        ack = client.register_tracker('h', '1')
+        self.assertEqual((2, []), (ack.generation, ack.held))
+        offer = client.offer([], None)
+        self.assertIsNotNone(offer.decide(wire.HOST))
+        self.assertEqual({'compute-2': 'host_unknown'}, offer.absent)
+        [adopted] = client.adopt('h', wire.INSTANCE, 'a', [], 'nova')
+        self.assertEqual('allocated', adopted.state)
+        self.assertIn('physnet1', str(adopted.offered_by))
+        self.assertEqual(2, len(client.host_devices('h')))
 
     def test_all_methods_are_recorded(self) -> None:
-        methods = {c['call']['method'] for c in self.recorded('1.0').values()}
+        methods, newer = (
+            {(c['call']['method'], c['call']['version']) for c in calls}
+            for calls in (
+                self.recorded('1.0').values(),
+                self.recorded('1.1').values(),
+            )
+        )
+        first = (
+            'report',
+            'heartbeat',
+            'claim',
+            'allocate',
+            'abort',
+            'free',
+        )
+        self.assertEqual({(method, '1.0') for method in first}, methods)
+        later = (
+            'resolve',
+            'offer',
+            'register_tracker',
+            'host_devices',
+            'adopt',
+            'note_refusals',
+        )
+        # What an older conductor knows is not asked of a newer one only.
         self.assertEqual(
-            {'report', 'heartbeat', 'claim', 'allocate', 'abort', 'free'},
-            methods,
+            methods | {(method, '1.1') for method in later}, newer
         )

@@ -12,9 +12,6 @@ import sys
 import tempfile
 from typing import Any
 
-import oslo_messaging
-from oslo_messaging.rpc import dispatcher
-
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import store
@@ -23,7 +20,7 @@ from pci_passthrough.demo import testdriver
 from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
-from pci_passthrough.services import conductor
+from pci_passthrough.services import endpoint
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store import claims
 from pci_passthrough.store import pci_flavors
@@ -41,24 +38,13 @@ class Endpoint:
         self.db = store.Database(f'sqlite:///{folder}/db')
         schema.sync(self.db)
         pci_flavors.create(self.db, '10g', None, match=[{'e.group': '10g'}])
-        self._dispatcher = dispatcher.RPCDispatcher(
-            [conductor.ConductorEndpoint(self.db, claims.Policy(3600))],
-            objects.PciPassthroughObjectSerializer(),
-            oslo_messaging.ExplicitRPCAccessPolicy,
+        self._dispatcher = driver.Dispatcher(
+            endpoint.ConductorEndpoint(self.db, claims.Policy(3600))
         )
 
     def answer(self, message: dict[str, Any]) -> Any:
         """Answer one message."""
-        return self._dispatcher.dispatch(_Incoming(message))
-
-
-class _Incoming:
-    """What oslo.messaging's dispatcher reads of a message."""
-
-    def __init__(self, message: dict[str, Any]) -> None:
-        self.ctxt: dict[str, Any] = {}
-        self.message = message
-        self.client_timeout = None
+        return self._dispatcher.answer(message)
 
 
 def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
@@ -92,17 +78,17 @@ def record(folder: pathlib.Path) -> None:
     """Make one of each call, and write it and its answer to a file."""
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
-        endpoint = Endpoint(work)
+        conductor = Endpoint(work)
         recorded: list[dict[str, Any]] = []
 
         def answer(message: dict[str, Any]) -> Any:
-            found = endpoint.answer(message)
+            found = conductor.answer(message)
             recorded.append({'call': message, 'answer': found})
             return found
 
         client, _ = driver.client(answer)
         before, after = _snapshot(work, 2), _snapshot(work, 1)
-        header = {'host': HOST, 'agent_version': '1.0.0'}
+        header = {'host': HOST, 'agent_version': '1.1.0'}
         client.report(before.full_report(sequence=1, **header))
         client.heartbeat(HOST, 1, before.digest)
         client.report(after.report_since(before, 1, sequence=2, **header))
@@ -110,19 +96,28 @@ def record(folder: pathlib.Path) -> None:
             request_id='a', count=1, pci_flavors=['10g'], numa_policy=None
         )
         numa = objects.NumaAffinity(nodes=[0], socket_nodes=[0, 1])
+        client.resolve([request], 'a project')
+        client.register_tracker(HOST, '1.1.0')
+        client.offer([request], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.claim(HOST, INSTANCE, [request], 'nova', numa, 'a project')
         client.allocate(HOST, INSTANCE, 'nova', ['a'])
         client.abort(HOST, INSTANCE, 'nova')
-        client.free(None, INSTANCE, 'nova', ['a'])
-        endpoint.db.close()
+        [freed] = client.free(None, INSTANCE, 'nova', ['a'])
+        client.adopt(HOST, INSTANCE, 'a', [freed.address], 'nova')
+        client.host_devices(HOST)
+        refused = {'no free 10g': [HOST]}
+        client.note_refusals(INSTANCE, '1 host: no free 10g', refused, '10g')
+        client.close()
+        conductor.db.close()
     names = (
-        'report-full', 'heartbeat', 'report-changes', 'claim', 'allocate',
-        'abort', 'free',
+        'report-full', 'heartbeat', 'report-changes', 'resolve',
+        'register_tracker', 'offer', 'claim', 'allocate', 'abort', 'free',
+        'adopt', 'host_devices', 'note_refusals',
     )  # fmt: skip
     for number, (name, call) in enumerate(
         zip(names, recorded, strict=True), 1
     ):
-        (folder / f'{number}-{name}.json').write_text(
+        (folder / f'{number:02}-{name}.json').write_text(
             json.dumps(call, indent=1, sort_keys=True) + '\n'
         )
 

@@ -44,7 +44,11 @@ def _ledger(db: store.Database) -> list[str]:
     for line in _lines(db):
         device = found[line.device_uuid]
         name = f'{line.host}/{line.address}'
-        if line.action == 'claim':
+        if line.action == 'adopt' and (
+            owners.get(line.device_uuid) == line.instance_uuid
+        ):
+            continue
+        if line.action in ('claim', 'adopt'):
             if line.device_uuid in owners:
                 wrong.append(f'{name} was claimed twice')
             for other in held[line.host]:

@@ -159,6 +159,7 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
         'total_vfs': None,
         'capabilities': [],
         'extra_info': {},
+        'offered_by': None,
     }
     return objects.PciDevice(**facts | changes)
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import store
+from pci_passthrough.store import adoption
 from pci_passthrough.store import claims
 from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
@@ -102,6 +103,31 @@ def take_everything(
             claims.free(db, owners.pop(rnd.randrange(len(owners))), 'claimer')
             # What was freed has to be found again, by somebody.
             left = [(h, *r) for h in hosts for r in REQUESTS]
+
+
+def take_and_adopt(
+    db: store.Database, rnd: random.Random, addresses: list[str]
+) -> None:
+    """Claim, adopt and free on one host, in any order."""
+    catalog = store.Catalog()
+    owners: list[str] = []
+    for _ in range(25):
+        owner = base.new_id()
+        try:
+            if rnd.random() < 0.4:
+                names, count = rnd.choice(REQUESTS)
+                wanted = [base.request(*names, count=count)]
+                claims.claim(
+                    db, catalog, base.POLICY, 'h', owner, wanted, 'claimer'
+                )
+            else:
+                some = rnd.sample(addresses, rnd.choice((1, 1, 2)))
+                adoption.adopt(db, 'h', owner, 'r', some, 'claimer')
+        except (exception.ClaimRefused, exception.DeviceStateConflict):
+            if owners:
+                claims.free(db, owners.pop(0), 'claimer', 'h')
+            continue
+        owners.append(owner)
 
 
 def take_unsafely(

@@ -17,10 +17,10 @@ from pci_passthrough import store
 from pci_passthrough.store import claims
 from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store import pools
 from pci_passthrough.store import reports
+from pci_passthrough.store import resolving
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -122,7 +122,7 @@ class CountTest(base.StoreTest):
         )
 
     def _demands(self, *names: str) -> list[claims_rules.Demand]:
-        return pci_flavors.demands(
+        return resolving.demands(
             self.db, self.catalog, [base.request(name) for name in names]
         )
 

@@ -13,6 +13,7 @@ from pci_passthrough.store import claims
 from pci_passthrough.store import devices
 from pci_passthrough.store import explain
 from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import resolving
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -83,7 +84,7 @@ class RefusalTest(base.ClaimTest):
         self.report('g', [base.gpu(1)])
         self.report('h', [base.gpu(1), base.gpu(2)])
         self.report('i', [])
-        demands = pci_flavors.demands(
+        demands = resolving.demands(
             self.db, self.catalog, [base.request('gpu', count=2)]
         )
         reasons = explain.refusals(self.db, self.catalog, 60, demands)

@@ -34,7 +34,11 @@ class ReportTest(base.StoreTest):
 
 class ApplyTest(ReportTest):
     def test_what_cannot_be_held_is_refused_as_a_whole(self) -> None:
-        for fact in ({'driver': 'd' * 65}, {'devname': 'eth\0'}):
+        for fact in (
+            {'driver': 'd' * 65},
+            {'devname': 'eth\0'},
+            {'offered_by': 'x' * 4097},
+        ):
             error = self.assertRaises(
                 exception.Invalid,
                 self.report,
@@ -55,6 +59,7 @@ class ApplyTest(ReportTest):
             total_vfs=8,
             capabilities=['rx', 'tx'],
             extra_info={'physical_network': 'phys\u00efk', 'a': "';--"},
+            offered_by='{"address": "0000:03:01.1"}',
         )
         self.report('h', [device])
         (found,) = devices.get_all(self.db, 'h')
@@ -91,6 +96,47 @@ class ApplyTest(ReportTest):
         )
         self.assertEqual('numa_node: 0 -> 1', event.reason)
         self.assertEqual('agent@h', event.actor)
+
+    def test_what_offers_a_device(self) -> None:
+        entry = '{"match": {"vendor_id": "10de"}}'
+        self.report('h', [base.gpu(1, offered_by=entry)])
+        [device] = devices.get_all(self.db)
+        self.assertEqual(entry, device.offered_by)
+        self.report('h', [base.gpu(1, offered_by='{}')])
+        *_, event = ledger.history(self.db, device.uuid)
+        self.assertEqual(f'offered_by: {entry} -> {{}}', event.reason)
+
+    def test_agent_that_is_upgraded_and_back(self) -> None:
+        def of_1_0(address: int) -> objects.PciDevice:
+            device = base.gpu(address)
+            facts = device.reported()
+            del facts['offered_by']
+            return objects.PciDevice(**facts)
+
+        self.flavors()
+        self.report('h', [of_1_0(1), of_1_0(2)])
+        self.claim('h', base.request('gpu'))
+        for device in devices.get_all(self.db):
+            self.assertIsNone(device.offered_by)
+        events = self.history('0000:02:00.0')
+        new = [base.gpu(n, offered_by='{}') for n in (1, 2)]
+        self.report('h', new)
+        for device in devices.get_all(self.db):
+            self.assertEqual('{}', device.offered_by)
+        # That more is known now is nothing that happened to a device.
+        self.assertEqual(events, self.history('0000:02:00.0'))
+        self.report('h', [of_1_0(1), base.gpu(2, numa_node=1)])
+        self.assertEqual(
+            [None, None], [d.offered_by for d in devices.get_all(self.db)]
+        )
+        self.report('h', [new[0], base.gpu(2, offered_by='{}')])
+        [*_, event] = ledger.history(
+            self.db, devices.uuid_of('h', '0000:02:00.0')
+        )
+        # Together with something that did happen it is told.
+        self.assertEqual(
+            'numa_node: 1 -> 0; offered_by: None -> {}', event.reason
+        )
 
     def test_withdrawn_and_free_is_removed(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])

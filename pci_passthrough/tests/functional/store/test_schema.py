@@ -4,6 +4,7 @@
 from typing import Any
 
 from alembic import autogenerate
+from alembic import command
 from alembic import migration
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
@@ -11,6 +12,9 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import store
+from pci_passthrough.store import database
+from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
 from pci_passthrough.tests.functional import servers
@@ -49,6 +53,147 @@ class SyncTest(base.StoreTest):
                 sa.text("UPDATE alembic_version SET version_num = '999'")
             )
         schema.check(self.empty)
+
+
+class UpgradeTest(base.StoreTest):
+    """A database of an earlier release, with all that may be in it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        url = self.url + '-old'
+        if self.server is not None:
+            url = servers.shared(self.server).create_database()
+        self.db = store.Database(url)
+        self.addCleanup(self.db.close)
+        config = schema._config()
+        with self.db.engine.begin() as connection:
+            config.attributes['connection'] = connection
+            command.upgrade(config, '001')
+
+    def _fill(self) -> None:
+        """Write what a release with schema 001 could have written."""
+        metadata = sa.MetaData()
+        with self.db.engine.begin() as connection:
+            metadata.reflect(connection)
+        now = database.now()
+        owner = base.new_id()
+        rows: list[tuple[str, dict[str, Any]]] = [
+            (
+                'compute_nodes',
+                {
+                    'id': 1,
+                    'host': 'h',
+                    'revision': 1,
+                    'generation': 3,
+                    'sequence': 4,
+                    'digest': 'd',
+                    'agent_version': '1',
+                    'last_report_at': now,
+                    'created_at': now,
+                },
+            ),
+            (
+                'pool_keys',
+                {
+                    'id': 1,
+                    'digest': 'k',
+                    'vendor_id': '10de',
+                    'product_id': '2330',
+                    'pci_class': '030200',
+                    'dev_type': 'type-PCI',
+                    'extra_info': '{"group": "gpu"}',
+                },
+            ),
+            *(
+                (
+                    'pci_devices',
+                    {
+                        'id': number,
+                        'uuid': devices.uuid_of('h', f'0000:0{number}:00.0'),
+                        'compute_node_id': 1,
+                        'address': f'0000:0{number}:00.0',
+                        'dev_type': 'type-PCI',
+                        'pool_key_id': 1,
+                        'status': status,
+                        'presence': 'offered',
+                        'instance_uuid': instance,
+                        'request_id': instance and 'r',
+                        'capabilities': '[]',
+                        'created_at': now,
+                    },
+                )
+                for number, status, instance in (
+                    (1, 'available', None),
+                    (2, 'allocated', owner),
+                )
+            ),
+        ]
+        with self.db.write() as connection:
+            for table, values in rows:
+                statement = metadata.tables[table].insert()
+                connection.execute(statement, values)
+
+    def test_data_survive(self) -> None:
+        self.assertRaises(exception.DatabaseNotReady, schema.check, self.db)
+        self._fill()
+        self.assertEqual(schema.latest(), schema.sync(self.db))
+        schema.check(self.db)
+        [free, held] = devices.get_all(self.db)
+        self.assertEqual(
+            [('available', None), ('allocated', None)],
+            [(d.state, d.offered_by) for d in (free, held)],
+        )
+        self.assertEqual({'group': 'gpu'}, free.extra_info)
+        [host] = hosts.get_all(self.db, 60)
+        self.assertEqual(
+            (3, True, None, False),
+            (
+                host.generation,
+                host.is_up,
+                host.tracker_version,
+                host.tracker_is_up,
+            ),
+        )
+        with self.db.read() as connection:
+            keys = connection.execute(
+                sa.select(_devices.c.free_key).order_by(_devices.c.id)
+            ).scalars()
+            self.assertEqual([1, None], list(keys))
+
+    def test_models_equal_migrations_after_an_upgrade(self) -> None:
+        self._fill()
+        schema.sync(self.db)
+        with self.db.engine.connect() as connection:
+            context = migration.MigrationContext.configure(
+                connection, opts={'compare_server_default': True}
+            )
+            self.assertEqual(
+                [],
+                autogenerate.compare_metadata(context, models.Base.metadata),
+            )
+
+    def test_upgrade_that_was_killed_is_finished(self) -> None:
+        self._fill()
+        schema.sync(self.db)
+        for undo in (
+            # What MariaDB keeps of it: as far as it came.
+            'DROP TABLE scheduling_refusals',
+            'ALTER TABLE pci_devices DROP COLUMN offered_by',
+            'SELECT 1',
+        ):
+            with self.db.engine.begin() as connection:
+                connection.execute(sa.text(undo))
+                connection.execute(
+                    sa.text("UPDATE alembic_version SET version_num = '001'")
+                )
+            self.assertEqual(schema.latest(), schema.sync(self.db))
+            self.assertEqual(2, len(devices.get_all(self.db)))
+
+    def test_conductor_of_the_release_before_goes_on(self) -> None:
+        schema.sync(self.db)
+        # It knows neither the new columns nor the new table.
+        self._fill()
+        self.assertEqual(2, len(devices.get_all(self.db)))
 
 
 class SchemaTest(base.StoreTest):

@@ -176,6 +176,9 @@ class SummarizeTest(testtools.TestCase):
             'numa': '1 bigGPU near the instance (NUMA), 2 needed',
             'shared': 'bigGPU is needed for other requests of the instance',
             'host_down': 'has not reported for too long',
+            'none_free': 'no free bigGPU',
+            'host_unknown': 'has never reported: no pci-passthrough-agent',
+            'tracker_down': 'its nova-compute has not registered for too long',
         }
         self.assertEqual(set(fields.RefusalCondition.ALL), set(phrases))
         for condition, phrase in phrases.items():

@@ -71,6 +71,7 @@ class ParseListingTestCase(testtools.TestCase):
                     'tx', 'txudptnl', 'txvlan',
                 ],
                 'extra_info': {},
+                'offered_by': None,
             },
             {
                 name: getattr(device, name)

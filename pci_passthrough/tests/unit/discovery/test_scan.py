@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import json
 from typing import Any
 
 import testtools
@@ -28,6 +29,7 @@ def device(address: str, **changes: Any) -> device_obj.PciDevice:
         'total_vfs': None,
         'capabilities': ['tso'],
         'extra_info': {},
+        'offered_by': None,
     }
     return device_obj.PciDevice(address=address, **{**values, **changes})
 
@@ -36,11 +38,31 @@ def information(*values: str) -> pci_information.PciInformation:
     return pci_information.PciInformation.parse(values)
 
 
+_MANY_TAGS = {f'tag_{number}': 'x' * 200 for number in range(30)}
+
 ONE, TWO, THREE, FOUR = (f'0000:0{number}:00.0' for number in range(1, 5))
 
 
 class OfferTestCase(testtools.TestCase):
     """What becomes of each device."""
+
+    def test_what_offers_a_device(self) -> None:
+        result = scan.offer(
+            [device(ONE), device(TWO), device(THREE, vendor_id='10de')],
+            {},
+            information(
+                f'{{ "vendor_id":"8086", "address": "{ONE}"}}',
+                '[{"vendor_id": "8086"}, {"e.group": "\u00e4"}]',
+                json.dumps({'vendor_id': '10de', **_MANY_TAGS}),
+            ),
+        )
+        one, two, three = (offer.device.offered_by for offer in result.offered)
+        self.assertEqual(f'{{"address": "{ONE}", "vendor_id": "8086"}}', one)
+        self.assertEqual(
+            [{'vendor_id': '8086'}, {'e.group': 'ä'}], json.loads(str(two))
+        )
+        self.assertEqual(4096, len(str(three)))
+        self.assertTrue(str(three).endswith('...'))
 
     def test_each_kind(self) -> None:
         devices = [

@@ -17,6 +17,8 @@ OFFERED = {status: status for status in fields.DeviceStatus.ALL}
 #: From and action to the new status; whatever is not here is refused.
 TRANSITIONS = {
     ('available', 'claim'): 'claimed',
+    ('available', 'adopt'): 'allocated',
+    ('claimed', 'adopt'): 'allocated',
     ('claimed', 'abort'): 'available',
     ('claimed', 'allocate'): 'allocated',
     ('claimed', 'free'): 'available',

@@ -16,13 +16,18 @@ FINGERPRINTS = {
     'ClaimResult': '1.0-ffca7ee22b4543507b5c892ff936553c',
     'HostReport': '1.0-879b3126a61e2bd4d86967bf0ae14d13',
     'NumaAffinity': '1.0-533a206c275e6078b860a10e13cf680a',
-    'PciDevice': '1.0-aafa1d63e2aee1b560213df3f5382f05',
+    'PciAlternative': '1.0-c1c81bb3ba843c672095003c6b5d6712',
+    'PciDevice': '1.1-dced5aaa9db018afb63fcab1305f6cbb',
     'PciDeviceEvent': '1.0-b7d53f75ffd761969fa80c0b230e6843',
     'PciDevicePool': '1.0-84f03b44f40bff6af09d1396badf400d',
     'PciFlavor': '1.0-439d00fb3b0d26cd3cfc90cda5f3da23',
     'PciRequest': '1.0-68fd3394c59f46e5c4bf4ba83b9eafe6',
-    'RefusalReason': '1.0-4d929c5682aacd9431528b0c44c835ee',
+    'RefusalReason': '1.1-9eaec0f49176b825dcaab886524ce1fc',
     'ReportAck': '1.0-11f5150593619fca82b88a021082b303',
+    'ResolvedRequest': '1.0-6795df30ebc29e0171fc9bd32d6150f0',
+    'SchedulingOffer': '1.0-05141b485242d16cc3bdf60fc61a6500',
+    'SchedulingRefusal': '1.0-291f09905c7f63b57cd097290bb537dc',
+    'TrackerAck': '1.0-811fe1e57530a103f81ab92b6a433d43',
 }
 
 

@@ -33,6 +33,7 @@ DEVICE = objects.PciDevice(
     total_vfs=None,
     capabilities=['rx', 'tso'],
     extra_info={'physical_network': 'physnet1', 'naïve': '✓'},
+    offered_by='{"vendor_id": "8086"}',
     uuid=UUID,
     host='h1',
     status='allocated',
@@ -58,6 +59,13 @@ REASON = objects.RefusalReason(
     detail='8086:1889 type-VF NUMA 0: 1 free',
 )
 
+ALTERNATIVE = objects.PciAlternative(
+    uuid=UUID,
+    name='10g',
+    numa_policy=None,
+    vnic_type='direct',
+    live_migratable=True,
+)
 FLAVOR = objects.PciFlavor(
     uuid=UUID,
     name='10g',
@@ -126,6 +134,25 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
     ),
     objects.NumaAffinity(nodes=[0], socket_nodes=[0, 1]),
     objects.ClaimResult(devices=[DEVICE], refusal=None, reasons=[REASON]),
+    ALTERNATIVE,
+    objects.ResolvedRequest(
+        request_id='r1', count=2, alternatives=[ALTERNATIVE]
+    ),
+    objects.TrackerAck(generation=None, held=[DEVICE]),
+    objects.SchedulingOffer(
+        demands=[['r1', 2, [[UUID, '10g', 'legacy', [1, 2]]]]],
+        keys=[[1, {'vendor_id': '8086', 'extra_info': {'group': '10g'}}]],
+        supplies=[[[1, 4], [[1, [[2, 8]], 1]]]],
+        hosts={'h1': 0},
+        absent={'h2': 'tracker_down'},
+    ),
+    objects.SchedulingRefusal(
+        instance_uuid=UUID,
+        requests='10g:2',
+        summary='1 host: no free 10g',
+        reasons=[['no free 10g', 1, ['h1']]],
+        created_at=AT,
+    ),
 ]
 
 
@@ -175,6 +202,55 @@ class RoundTripTest(testtools.TestCase):
             {},
             primitive,
         )
+
+
+class OlderPeerTest(testtools.TestCase):
+    """What a peer of version 1.0 gets."""
+
+    def older(self, thing: Any) -> dict[str, Any]:
+        manifest = dict.fromkeys(
+            ('ClaimResult', 'HostReport', 'PciDevice', 'RefusalReason'), '1.0'
+        )
+        primitive: dict[str, Any] = thing.obj_to_primitive('1.0', manifest)
+        return primitive
+
+    def test_device(self) -> None:
+        result = objects.ClaimResult(
+            devices=[DEVICE], refusal=None, reasons=[]
+        )
+        data = self.older(result)['pci_passthrough_object.data']
+        [device] = data['devices']
+        self.assertEqual('1.0', device['pci_passthrough_object.version'])
+        self.assertNotIn('offered_by', device['pci_passthrough_object.data'])
+        got = objects.ClaimResult.obj_from_primitive(self.older(result))
+        self.assertIsNone(got.devices[0].get('offered_by'))
+        self.assertEqual(DEVICE.address, got.devices[0].address)
+
+    def test_device_of_an_older_agent(self) -> None:
+        report = objects.HostReport(offered=[REPORTED])
+        got = objects.HostReport.obj_from_primitive(self.older(report))
+        self.assertEqual(
+            {**REPORTED.reported(), 'offered_by': None},
+            got.offered[0].reported(),
+        )
+
+    def test_what_must_be_there_still_must(self) -> None:
+        self.assertRaises(
+            NotImplementedError, objects.PciDevice(driver='x').reported
+        )
+
+    def test_conditions(self) -> None:
+        for condition in objects.fields.RefusalCondition.ALL:
+            got = self.older(REASON.replace(condition=condition))
+            older = got['pci_passthrough_object.data']['condition']
+            self.assertEqual(
+                {
+                    'none_free': 'all_held',
+                    'host_unknown': 'host_down',
+                    'tracker_down': 'host_down',
+                }.get(condition, condition),
+                older,
+            )
 
 
 class EqualityTest(testtools.TestCase):

@@ -274,6 +274,21 @@ class ActionTest(testtools.TestCase):
             set(objects.device.REPORTED_FIELDS), set(change.values)
         )
 
+    def test_agent_of_an_earlier_release(self) -> None:
+        report = snapshot_of({ADDRESSES[0]: {}}).full_report(
+            **snapshots.HEADER
+        )
+        [device] = report.offered
+        facts = device.reported()
+        del facts['offered_by']
+        report.offered = [objects.PciDevice(**facts)]
+        (change,) = reporting.changes([], report)
+        self.assertIsNone(change.values['offered_by'])
+        (change,) = reporting.changes([self.known()], report)
+        self.assertEqual({'offered_by': None}, change.values)
+        unknown = self.known().replace(offered_by=None)
+        self.assertEqual([], reporting.changes([unknown], report))
+
     def test_address_in_two_lists(self) -> None:
         report = snapshot_of({ADDRESSES[0]: {'numa_node': 1}}).full_report(
             **snapshots.HEADER

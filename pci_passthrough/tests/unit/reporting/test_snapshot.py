@@ -29,6 +29,7 @@ OTHER_FACTS: dict[str, Any] = {
     'total_vfs': 8,
     'capabilities': ['tso'],
     'extra_info': {'group': 'b'},
+    'offered_by': '{"devname": "eth0"}',
 }
 
 
@@ -53,6 +54,7 @@ def device(address: str, **facts: Any) -> objects.PciDevice:
             'total_vfs': None,
             'capabilities': [],
             'extra_info': {'a': '1', 'group': 'a'},
+            'offered_by': '{"vendor_id": "10de"}',
             **facts,
         },
     )

@@ -8,8 +8,10 @@ from typing import Any
 from oslo_config import cfg
 import oslo_messaging
 from oslo_messaging._drivers import common
+from oslo_messaging.rpc import dispatcher
 
 from pci_passthrough import conf as conf_module
+from pci_passthrough import objects
 from pci_passthrough import rpc
 
 #: Gets a message as it is after the wire, returns the answer's content.
@@ -24,6 +26,7 @@ class Driver:
 
     def __init__(self, conf: cfg.ConfigOpts, answer: Answer) -> None:
         self.conf = conf
+        self._url = oslo_messaging.TransportURL.parse(conf)
         self._answer = answer
         self.sent: list[str] = []
 
@@ -45,6 +48,30 @@ class Driver:
 
     def cleanup(self) -> None:
         """Have nothing to clean up."""
+
+
+class Dispatcher:
+    """Answers messages by the methods of an endpoint, as a server does."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self._dispatcher = dispatcher.RPCDispatcher(
+            [endpoint],
+            objects.PciPassthroughObjectSerializer(),
+            oslo_messaging.ExplicitRPCAccessPolicy,
+        )
+
+    def answer(self, message: dict[str, Any]) -> Any:
+        """Answer one message."""
+        return self._dispatcher.dispatch(_Incoming(message))
+
+
+class _Incoming:
+    """What oslo.messaging's dispatcher reads of a message."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.ctxt: dict[str, Any] = {}
+        self.message = message
+        self.client_timeout = None
 
 
 def client(answer: Answer) -> tuple[rpc.ConductorClient, Driver]:

@@ -2,12 +2,15 @@
 """The client: what it sends, and what becomes of bad answers."""
 
 import json
+import threading
 from typing import Any
 
+import fixtures
 from kombu import exceptions as kombu_exc
 import oslo_messaging
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -15,6 +18,7 @@ from pci_passthrough import rpc
 from pci_passthrough.tests.unit.rpc import driver
 
 _PREFIX = 'pci_passthrough_object'
+_INSTANCE = '5b0b5f2c-6a3e-4e5a-9d0e-0d6f3c1f7a10'
 
 
 def ack(version: str, **fields: Any) -> dict[str, Any]:
@@ -112,6 +116,127 @@ class ConductorClientTest(testtools.TestCase):
         client.free(None, 'instance', 'me', {'b', 'a'})
         message = json.loads(json.loads(sent.sent[0])['oslo.message'])
         self.assertEqual(['a', 'b'], message['args']['request_ids'])
+
+
+class VersionTest(testtools.TestCase):
+    """Calls that an older conductor does not know, or not in this form."""
+
+    def test_each_call_says_what_it_needs(self) -> None:
+        def answer(message: dict[str, Any]) -> Any:
+            asked[message['method']] = message['version']
+            return answers.get(message['method'], [])
+
+        asked: dict[str, str] = {}
+        answers: dict[str, Any] = {
+            'heartbeat': ack('1.0'),
+            'free': objects.ClaimResult(
+                devices=[], refusal=None, reasons=[]
+            ).obj_to_primitive(),
+            'register_tracker': objects.TrackerAck(
+                generation=None, held=[]
+            ).obj_to_primitive(),
+            'offer': claims.Offer((), {}, {}).to_wire().obj_to_primitive(),
+        }
+        client, _ = driver.client(answer)
+        client.heartbeat('h', 1, 'd')
+        client.free(None, 'i', 'me')
+        client.resolve([])
+        client.offer([], ['h'])
+        client.register_tracker('h', '1')
+        client.host_devices('h')
+        client.hosts_with_devices()
+        client.adopt('h', 'i', 'r', ['0000:01:00.0'], 'me')
+        client.note_refusals(_INSTANCE, 's', {}, '10g')
+        client.close()
+        self.assertEqual(
+            {
+                'heartbeat': '1.0',
+                'free': '1.0',
+                'resolve': '1.1',
+                'offer': '1.1',
+                'register_tracker': '1.1',
+                'host_devices': '1.1',
+                'hosts_with_devices': '1.1',
+                'adopt': '1.1',
+                'note_refusals': '1.1',
+            },
+            asked,
+        )
+
+    def test_older_conductor_is_told(self) -> None:
+        def answer(message: Any) -> Any:
+            raise oslo_messaging.RemoteError('UnsupportedVersion', 'x', [])
+
+        client, _ = driver.client(answer)
+        error = self.assertRaises(
+            exception.ConductorUnavailable, client.resolve, []
+        )
+        self.assertIn('conductors are upgraded first', error.text)
+
+    def test_report_for_an_older_conductor(self) -> None:
+        def answer(message: dict[str, Any]) -> Any:
+            seen.append(message['args']['report'])
+            [device] = seen[-1][f'{_PREFIX}.data']['offered']
+            if device[f'{_PREFIX}.version'] != '1.0':
+                raise oslo_messaging.RemoteError(
+                    'IncompatibleObjectVersion', 'PciDevice 1.1', []
+                )
+            return ack('1.0')
+
+        seen: list[Any] = []
+        client, _ = driver.client(answer)
+        device = objects.PciDevice(driver='ice', offered_by='{}')
+        report = objects.HostReport(host='h', offered=[device])
+        self.assertEqual(7, client.report(report).generation)
+        first, second = (
+            one[f'{_PREFIX}.data']['offered'][0][f'{_PREFIX}.data']
+            for one in seen
+        )
+        self.assertEqual({'driver': 'ice', 'offered_by': '{}'}, first)
+        self.assertEqual({'driver': 'ice'}, second)
+
+    def test_report_with_another_fault_is_not_repeated(self) -> None:
+        def answer(message: Any) -> Any:
+            raise oslo_messaging.RemoteError('KeyError', 'x', [])
+
+        client, sent = driver.client(answer)
+        self.assertRaises(
+            exception.ConductorUnavailable,
+            client.report,
+            objects.HostReport(host='h'),
+        )
+        self.assertEqual(1, len(sent.sent))
+
+
+class NoteTest(testtools.TestCase):
+    def test_nobody_waits(self) -> None:
+        def answer(message: dict[str, Any]) -> Any:
+            if not back.wait(30):
+                raise AssertionError
+            notes.append(message['args']['refusal'][f'{_PREFIX}.data'])
+
+        back = threading.Event()
+        notes: list[Any] = []
+        client, _ = driver.client(answer)
+        hosts = [f'h{number:03}' for number in range(30)]
+        client.note_refusals(_INSTANCE, 's', {'b': ['x'], 'a': hosts}, '10g')
+        self.assertEqual([], notes)
+        back.set()
+        client.close()
+        [note] = notes
+        self.assertEqual(
+            [['a', 30, hosts[:20]], ['b', 1, ['x']]], note['reasons']
+        )
+
+    def test_what_cannot_be_sent_is_logged(self) -> None:
+        def answer(message: Any) -> Any:
+            raise ConnectionResetError('reset')
+
+        log = self.useFixture(fixtures.FakeLogger())
+        client, _ = driver.client(answer)
+        client.note_refusals(_INSTANCE, 's', {}, '10g')
+        client.close()
+        self.assertIn('not sent: ConnectionResetError: reset', log.output)
 
 
 class TransportTest(testtools.TestCase):

@@ -244,3 +244,26 @@ class FuzzTest(testtools.TestCase):
         except exception.InvalidPciFlavor:
             return
         one.accepts(value)
+
+
+class LiveMigratableTest(testtools.TestCase):
+    def test_every_term_has_to_say_so(self) -> None:
+        yes: dict[str, str | list[str]] = {'e.live_migratable': 'yes'}
+        gpu: dict[str, str | list[str]] = {'vendor_id': '10de'}
+        cases: list[tuple[list[dict[str, str | list[str]]], bool]] = [
+            ([yes], True),
+            ([{**gpu, 'e.live_migratable': 'True'}], True),
+            ([{**gpu, 'e.live_migratable': '1'}, yes], True),
+            ([{**gpu, 'e.live_migratable': 's== true'}], True),
+            ([{**gpu, 'e.live_migratable': ['true']}], True),
+            ([gpu], False),
+            ([yes, gpu], False),
+            ([{'e.live_migratable': 'no'}], False),
+            ([{'e.live_migratable': ['yes', 'no']}], False),
+            ([{'e.live_migratable': ['yes', 'true']}], False),
+            ([{'e.live_migratable': '<or> yes <or> no'}], False),
+            ([{'e.live_migratable': 's!= no'}], False),
+        ]
+        for match, expected in cases:
+            expression = pci_flavor.MatchExpression.parse(match)
+            self.assertEqual(expected, expression.live_migratable, str(match))

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hosts could give an instance at one moment: for the scheduler.
+
+One question to the conductor brings an offer for all candidate hosts; what
+follows is decided in the asking process, without another one.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+from typing import Self
+from typing import TypeVar
+
+from pci_passthrough import objects
+from pci_passthrough.claims import decision as decision_mod
+from pci_passthrough.claims import refusal as refusal_mod
+from pci_passthrough.claims import supply as supply_mod
+from pci_passthrough.objects import fields
+
+_R = TypeVar('_R')
+
+_NOTHING = supply_mod.Supply({})
+
+#: (NUMA nodes, nodes of their sockets); None: no NUMA topology
+_Place = tuple[tuple[int, ...], tuple[int, ...]] | None
+
+#: By a supply's identity and the place
+_Known = dict[tuple[int, _Place], _R]
+
+
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """The free devices of hosts, for the requests of one instance.
+
+    What is found out about a supply is kept: hosts alike share one, and the
+    scheduler asks again and again.
+
+    :ivar demands: the requests, resolved; empty if everything that is free
+        was asked for.
+    :ivar keys: the pool keys of the supplies.
+    :ivar supplies: host to what it could give; hosts without are left out.
+    :ivar absent: host that was asked for by name and offers nothing at all,
+        to one of ``host_unknown``, ``host_down``, ``tracker_down``.
+    """
+
+    demands: tuple[decision_mod.Demand, ...]
+    keys: Mapping[int, objects.PoolKey]
+    supplies: Mapping[str, supply_mod.Supply]
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    _decisions: _Known[decision_mod.Decision | None] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _failures: _Known[list[objects.RefusalReason]] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def decide(
+        self, host: str, numa: objects.NumaAffinity | None = None
+    ) -> decision_mod.Decision | None:
+        """Say how a host can serve all requests; None if it cannot.
+
+        :param numa: where the instance is on the host; see
+            ``claims.decide``.
+        """
+        if host in self.absent:
+            return None
+        supply = self.supplies.get(host, _NOTHING)
+        return self._once(
+            self._decisions,
+            supply,
+            numa,
+            lambda: decision_mod.decide(
+                supply, self.demands, self.keys.__getitem__, numa
+            ),
+        )
+
+    def refusal(
+        self, host: str, numa: objects.NumaAffinity | None = None
+    ) -> str | None:
+        """Return the first condition that keeps a host from serving.
+
+        :returns: one of ``objects.fields.RefusalCondition``; None: it can.
+        """
+        if host in self.absent:
+            return self.absent[host]
+        if self.decide(host, numa) is not None:
+            return None
+        supply = self.supplies.get(host, _NOTHING)
+        return str(self._explained(supply, numa)[0].condition)
+
+    def reasons(
+        self, host: str, numa: objects.NumaAffinity | None = None
+    ) -> list[objects.RefusalReason]:
+        """Return what keeps a host from serving; nothing if it can.
+
+        What is held is not part of an offer, so a condition ``none_free``
+        may mean that no device matches.
+        """
+        if host in self.absent:
+            return [
+                _absence(host, demand, self.absent[host])
+                for demand in self.demands
+            ]
+        if self.decide(host, numa) is not None:
+            return []
+        supply = self.supplies.get(host, _NOTHING)
+        return [
+            reason.replace(host=host)
+            for reason in self._explained(supply, numa)
+        ]
+
+    def refused(
+        self,
+        hosts: Iterable[str],
+        numa: objects.NumaAffinity | None = None,
+    ) -> dict[str, list[str]]:
+        """Return those of some hosts that cannot serve, by what is wrong.
+
+        :returns: words such as ``no free bigGPU`` to hosts; a host may be
+            there more than once. ``claims.summarize_hosts`` makes a line of
+            it.
+        """
+        found: dict[str, list[str]] = {}
+        for host in hosts:
+            if host in self.absent:
+                phrases = {
+                    refusal_mod.in_words(reason)
+                    for reason in self.reasons(host)
+                }
+            elif self.decide(host, numa) is None:
+                supply = self.supplies.get(host, _NOTHING)
+                phrases = self._phrases(supply, numa)
+            else:
+                continue
+            for phrase in phrases:
+                found.setdefault(phrase, []).append(host)
+        return found
+
+    def _phrases(
+        self,
+        supply: supply_mod.Supply,
+        numa: objects.NumaAffinity | None,
+    ) -> set[str]:
+        return {
+            refusal_mod.in_words(reason)
+            for reason in self._explained(supply, numa)
+        }
+
+    def _explained(
+        self,
+        supply: supply_mod.Supply,
+        numa: objects.NumaAffinity | None,
+    ) -> list[objects.RefusalReason]:
+        """Return the reasons of any host with a supply."""
+        return self._once(
+            self._failures, supply, numa, lambda: self._explain(supply, numa)
+        )
+
+    def _explain(
+        self,
+        supply: supply_mod.Supply,
+        numa: objects.NumaAffinity | None,
+    ) -> list[objects.RefusalReason]:
+        totals = [
+            refusal_mod.PoolTotal(key_id, {'free': supply.total({key_id})})
+            for key_id in sorted({key_id for key_id, _ in supply.pools()})
+        ]
+        reasons = refusal_mod.explain(
+            '', self.demands, supply, totals, self.keys.__getitem__, numa
+        )
+        for reason in reasons:
+            if reason.condition == fields.RefusalCondition.NO_MATCH:
+                reason.condition = fields.RefusalCondition.NONE_FREE
+        return reasons
+
+    def _once(
+        self,
+        known: _Known[_R],
+        supply: supply_mod.Supply,
+        numa: objects.NumaAffinity | None,
+        find: Callable[[], _R],
+    ) -> _R:
+        # By identity: a supply lives as long as this.
+        index = id(supply), _place(numa)
+        if index not in known:
+            known[index] = find()
+        return known[index]
+
+    def to_wire(self) -> objects.SchedulingOffer:
+        """Return the form in which it travels."""
+        numbers: dict[Any, int] = {}
+        rows: list[Any] = []
+        hosts = {}
+        for host, supply in self.supplies.items():
+            content = tuple(sorted(supply.free.items())), supply.families
+            if content not in numbers:
+                numbers[content] = len(rows)
+                rows.append(_supply_row(supply))
+            hosts[host] = numbers[content]
+        return objects.SchedulingOffer(
+            demands=[_demand_row(demand) for demand in self.demands],
+            keys=[[i, _key_row(key)] for i, key in sorted(self.keys.items())],
+            supplies=rows,
+            hosts=hosts,
+            absent=dict(self.absent),
+        )
+
+    @classmethod
+    def from_wire(cls, offer: objects.SchedulingOffer) -> Self:
+        """Return what travelled."""
+        supplies = [_supply(*row) for row in offer.supplies]
+        return cls(
+            tuple(_demand(*row) for row in offer.demands),
+            {key_id: _key(row) for key_id, row in offer.keys},
+            {host: supplies[number] for host, number in offer.hosts.items()},
+            offer.absent,
+        )
+
+
+def _absence(
+    host: str, demand: decision_mod.Demand, condition: str
+) -> objects.RefusalReason:
+    return objects.RefusalReason(
+        host=host,
+        request_id=demand.request_id,
+        pci_flavor=demand.alternatives[0].name,
+        condition=condition,
+        needed=demand.count,
+        left=0,
+        detail='',
+    )
+
+
+def _place(numa: objects.NumaAffinity | None) -> _Place:
+    if numa is None:
+        return None
+    return tuple(numa.nodes), tuple(numa.socket_nodes)
+
+
+def _demand_row(demand: decision_mod.Demand) -> list[Any]:
+    alternatives = [
+        [a.pci_flavor_uuid, a.name, a.numa_policy, sorted(a.key_ids)]
+        for a in demand.alternatives
+    ]
+    return [demand.request_id, demand.count, alternatives]
+
+
+def _demand(
+    request_id: str, count: int, alternatives: list[Any]
+) -> decision_mod.Demand:
+    return decision_mod.Demand(
+        request_id,
+        count,
+        tuple(
+            decision_mod.Alternative(
+                pci_flavor_uuid, name, frozenset(key_ids), numa_policy
+            )
+            for pci_flavor_uuid, name, numa_policy, key_ids in alternatives
+        ),
+    )
+
+
+def _key_row(key: objects.PoolKey) -> dict[str, Any]:
+    facts = {name: getattr(key, name) for name in objects.POOL_FIELDS}
+    return {**facts, 'extra_info': dict(key.extra_info)}
+
+
+def _key(row: Mapping[str, Any]) -> objects.PoolKey:
+    # A newer conductor may tell more.
+    facts = {name: row[name] for name in objects.POOL_FIELDS}
+    tags = tuple(sorted(row['extra_info'].items()))
+    return objects.PoolKey(**facts, extra_info=tags)
+
+
+def _supply_row(supply: supply_mod.Supply) -> list[Any]:
+    free = [n for pair in sorted(supply.free.items()) for n in pair]
+    families = [
+        [family.pf, [list(vfs) for vfs in family.vfs], family.members]
+        for family in supply.families
+    ]
+    return [free, families]
+
+
+def _supply(free: list[int], families: list[Any]) -> supply_mod.Supply:
+    return supply_mod.Supply(
+        dict(zip(free[::2], free[1::2], strict=True)),
+        tuple(
+            supply_mod.Family(pf, tuple(tuple(pair) for pair in vfs), members)
+            for pf, vfs, members in families
+        ),
+    )

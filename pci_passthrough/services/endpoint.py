@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods that conductors answer, one for each of the client's."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import functools
+from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
+
+from oslo_log import log as logging
+import oslo_messaging
+from oslo_versionedobjects import base as ovo_base
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.objects import report as report_obj
+from pci_passthrough.rpc import messaging
+from pci_passthrough.store import adoption
+from pci_passthrough.store import claims
+from pci_passthrough.store import hosts
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import offers
+from pci_passthrough.store import refusals
+from pci_passthrough.store import reports
+from pci_passthrough.store import resolving
+from pci_passthrough.store import trackers
+
+LOG = logging.getLogger(__name__)
+
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
+
+_expected = oslo_messaging.expected_exceptions(exception.PciPassthroughError)
+
+
+def _answers(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let callers call a method, and hand them this project's errors.
+
+    Those are answers and no faults of the server, which oslo.messaging
+    would log with a traceback. What is away is the operator's business, too.
+    """
+
+    @functools.wraps(method)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(*args, **kwargs)
+        except exception.Unavailable as error:
+            LOG.warning('No %s: %s', method.__name__, error.text)
+            raise
+
+    # Assigned, because oslo.messaging's decorators carry no types.
+    exposed: Callable[_P, _R] = oslo_messaging.expose(_expected(wrapper))
+    return exposed
+
+
+class ConductorEndpoint:
+    """The methods which ``rpc.ConductorClient`` calls.
+
+    :param db: the database.
+    :param policy: what the operator configured.
+    """
+
+    target = oslo_messaging.Target(version=messaging.CONDUCTOR_VERSION)
+
+    def __init__(self, db: store.Database, policy: claims.Policy) -> None:
+        self._db = db
+        self._policy = policy
+        self._catalog = store.Catalog()
+
+    @_answers
+    def heartbeat(
+        self,
+        context: Mapping[str, Any],
+        host: str,
+        generation: int,
+        digest: str,
+    ) -> objects.ReportAck:
+        """Note a sign of life; see ``ConductorClient.heartbeat``."""
+        known = hosts.touch(self._db, host, generation, digest)
+        wanted = report_obj.Wanted
+        return objects.ReportAck(
+            generation=generation,
+            sequence=0,
+            wanted=wanted.NOTHING if known else wanted.FULL_REPORT,
+        )
+
+    @_answers
+    def report(
+        self, context: Mapping[str, Any], report: objects.HostReport
+    ) -> objects.ReportAck:
+        """Apply a report; see ``store.reports.apply``."""
+        ack = reports.apply(self._db, report)
+        LOG.info(
+            'Report of %(host)s: %(offered)d devices%(anew)s, %(withdrawn)d '
+            'not offered, %(gone)d gone; generation %(generation)d, next: '
+            '%(wanted)s',
+            {
+                'host': report.host,
+                'offered': len(report.offered),
+                'anew': '' if report.is_full else ' anew',
+                'withdrawn': len(report.withdrawn),
+                'gone': len(report.gone),
+                'generation': ack.generation,
+                'wanted': ack.wanted,
+            },
+        )
+        return ack
+
+    @_answers
+    def claim(
+        self,
+        context: Mapping[str, Any],
+        host: str,
+        instance_uuid: str,
+        requests: Sequence[objects.PciRequest],
+        actor: str,
+        numa: objects.NumaAffinity | None = None,
+        project_id: str | None = None,
+    ) -> objects.ClaimResult:
+        """Claim devices; a refusal is an answer, not an error."""
+        try:
+            devices = claims.claim(
+                self._db,
+                self._catalog,
+                self._policy,
+                host,
+                instance_uuid,
+                requests,
+                actor,
+                numa,
+                project_id,
+            )
+        except exception.ClaimRefused as refused:
+            LOG.info(
+                'Claim of instance %s refused on %s: %s',
+                instance_uuid,
+                host,
+                refused,
+            )
+            return objects.ClaimResult(
+                devices=[], refusal=refused.text, reasons=refused.reasons
+            )
+        return _result('claim', instance_uuid, devices)
+
+    @_answers
+    def allocate(
+        self,
+        context: Mapping[str, Any],
+        host: str,
+        instance_uuid: str,
+        actor: str,
+        request_ids: list[str] | None = None,
+    ) -> objects.ClaimResult:
+        """See ``store.claims.allocate``."""
+        return _result(
+            'allocate',
+            instance_uuid,
+            claims.allocate(self._db, host, instance_uuid, actor, request_ids),
+        )
+
+    @_answers
+    def abort(
+        self,
+        context: Mapping[str, Any],
+        host: str,
+        instance_uuid: str,
+        actor: str,
+        request_ids: list[str] | None = None,
+    ) -> objects.ClaimResult:
+        """See ``store.claims.abort``."""
+        return _result(
+            'abort',
+            instance_uuid,
+            claims.abort(self._db, host, instance_uuid, actor, request_ids),
+        )
+
+    @_answers
+    def free(
+        self,
+        context: Mapping[str, Any],
+        host: str | None,
+        instance_uuid: str,
+        actor: str,
+        request_ids: list[str] | None = None,
+    ) -> objects.ClaimResult:
+        """See ``store.claims.free``."""
+        return _result(
+            'free',
+            instance_uuid,
+            claims.free(self._db, instance_uuid, actor, host, request_ids),
+        )
+
+    @_answers
+    def resolve(
+        self,
+        context: Mapping[str, Any],
+        requests: Sequence[objects.PciRequest],
+        project_id: str | None = None,
+        take_disabled: bool = False,
+    ) -> list[objects.ResolvedRequest]:
+        """See ``store.resolving.resolve``."""
+        return resolving.resolve(self._db, requests, project_id, take_disabled)
+
+    @_answers
+    def offer(
+        self,
+        context: Mapping[str, Any],
+        requests: Sequence[objects.PciRequest],
+        hosts: list[str] | None,
+        project_id: str | None = None,
+        instance_uuid: str | None = None,
+        tracked_only: bool = True,
+    ) -> objects.SchedulingOffer:
+        """See ``store.offers.get``."""
+        policy = self._policy
+        limits = live_hosts.Limits(
+            policy.host_timeout,
+            policy.tracker_timeout if tracked_only else None,
+        )
+        return offers.get(
+            self._db,
+            self._catalog,
+            limits,
+            requests,
+            hosts,
+            project_id,
+            instance_uuid,
+        ).to_wire()
+
+    @_answers
+    def hosts_with_devices(self, context: Mapping[str, Any]) -> list[str]:
+        """See ``store.hosts.with_devices``."""
+        return hosts.with_devices(self._db)
+
+    @_answers
+    def register_tracker(
+        self, context: Mapping[str, Any], host: str, version: str
+    ) -> objects.TrackerAck:
+        """See ``store.trackers.register``."""
+        return trackers.register(self._db, host, version)
+
+    @_answers
+    def host_devices(
+        self, context: Mapping[str, Any], host: str
+    ) -> list[objects.PciDevice]:
+        """See ``store.trackers.devices_of``."""
+        return trackers.devices_of(self._db, host)
+
+    @_answers
+    def adopt(
+        self,
+        context: Mapping[str, Any],
+        host: str,
+        instance_uuid: str,
+        request_id: str,
+        addresses: list[str],
+        actor: str,
+        pci_flavor_uuid: str | None = None,
+    ) -> list[objects.PciDevice]:
+        """See ``store.adoption.adopt``."""
+        devices = adoption.adopt(
+            self._db,
+            host,
+            instance_uuid,
+            request_id,
+            addresses,
+            actor,
+            pci_flavor_uuid,
+        )
+        _log('adopt', instance_uuid, devices)
+        return devices
+
+    @_answers
+    def note_refusals(
+        self, context: Mapping[str, Any], refusal: objects.SchedulingRefusal
+    ) -> None:
+        """Keep why hosts were refused; nobody waits for it."""
+        refusals.add(self._db, refusal, self._policy.refusals_kept)
+
+    @_answers
+    def object_backport_versions(
+        self,
+        context: Mapping[str, Any],
+        objinst: ovo_base.VersionedObject,
+        object_versions: Mapping[str, str],
+    ) -> Any:
+        """Turn an object into the version that an older caller knows."""
+        return objinst.obj_to_primitive(
+            target_version=object_versions[objinst.obj_name()],
+            version_manifest=dict(object_versions),
+        )
+
+
+def _result(
+    action: str, instance_uuid: str, devices: Sequence[objects.PciDevice]
+) -> objects.ClaimResult:
+    _log(action, instance_uuid, devices)
+    return objects.ClaimResult(devices=list(devices), refusal=None, reasons=[])
+
+
+def _log(
+    action: str, instance_uuid: str, devices: Sequence[objects.PciDevice]
+) -> None:
+    LOG.info(
+        '%s for instance %s: %s',
+        action,
+        instance_uuid,
+        ', '.join(f'{d.host}/{d.address}' for d in devices) or 'nothing',
+    )

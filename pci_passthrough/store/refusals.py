@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals of the scheduler, kept for some days to be explained."""
+
+from collections.abc import Sequence
+import datetime
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import objects
+from pci_passthrough.specs import request as request_spec
+from pci_passthrough.store import database
+from pci_passthrough.store import models
+
+_refusals = models.scheduling_refusals
+
+#: Most that are kept of one instance: a build is tried a few times only.
+_MOST_OF_AN_INSTANCE = 10
+
+#: Old ones deleted with each new one: more than come.
+_DELETED_AT_ONCE = 100
+
+#: Longest texts, and most reasons and hosts of each, that are kept.
+_LONGEST_TEXT = 2000
+_LONGEST_REASON = 300
+_MOST_REASONS = 20
+_MOST_HOSTS = 20
+
+#: Most bytes of all reasons: MariaDB's TEXT holds 65535.
+_MOST_BYTES = 60000
+
+
+@database.retried
+def add(
+    db: database.Database, refusal: objects.SchedulingRefusal, days: float
+) -> None:
+    """Keep a refusal, and forget what is old.
+
+    What is too long is cut: this is for people, and must not be lost.
+
+    :param days: for which refusals are kept; 0: none is.
+    :raises: InvalidRequest if it is not about an instance.
+    """
+    request_spec.check_owner(refusal.instance_uuid)
+    with db.write() as connection:
+        if days:
+            connection.execute(
+                _refusals.insert().values(
+                    instance_uuid=refusal.instance_uuid,
+                    created_at=database.now(),
+                    requests=_text(refusal.requests),
+                    summary=_text(refusal.summary),
+                    reasons=_reasons(refusal.reasons),
+                )
+            )
+        _forget(connection, refusal.instance_uuid, days)
+
+
+def _text(text: str, longest: int = _LONGEST_TEXT) -> str:
+    # PostgreSQL keeps no NUL.
+    printable = ''.join(c if c.isprintable() else ' ' for c in text)
+    if len(printable) > longest:
+        return f'{printable[: longest - 3]}...'
+    return printable
+
+
+def _reasons(reasons: Sequence[Any]) -> list[list[Any]]:
+    largest = sorted(reasons, key=lambda reason: -int(reason[1]))
+    kept: list[list[Any]] = [
+        [
+            _text(str(what), _LONGEST_REASON),
+            int(count),
+            [_text(str(host), 255) for host in hosts[:_MOST_HOSTS]],
+        ]
+        for what, count, hosts in largest[:_MOST_REASONS]
+    ]
+    for reason in reversed(kept):
+        if len(json.dumps(kept)) > _MOST_BYTES:
+            reason[2] = []
+    return kept
+
+
+def _forget(
+    connection: sa.Connection, instance_uuid: str, days: float
+) -> None:
+    superfluous = (
+        sa.select(_refusals.c.id)
+        .where(_refusals.c.instance_uuid == instance_uuid)
+        .order_by(_refusals.c.id.desc())
+        .offset(_MOST_OF_AN_INSTANCE)
+        .limit(_DELETED_AT_ONCE)
+    )
+    old = (
+        sa.select(_refusals.c.id)
+        .where(_refusals.c.created_at < _cutoff(days))
+        .order_by(_refusals.c.created_at)
+        .limit(_DELETED_AT_ONCE)
+    )
+    ids = {
+        *connection.execute(superfluous).scalars(),
+        *connection.execute(old).scalars(),
+    }
+    if ids:
+        connection.execute(
+            _refusals.delete().where(_refusals.c.id.in_(sorted(ids)))
+        )
+
+
+def _cutoff(days: float) -> datetime.datetime:
+    return database.now() - datetime.timedelta(days=days)
+
+
+@database.retried
+def get_all(
+    db: database.Database,
+    days: float,
+    instance_uuid: str | None = None,
+    limit: int = 100,
+) -> list[objects.SchedulingRefusal]:
+    """Return the newest refusals, oldest first.
+
+    :param days: for which refusals are kept.
+    :param instance_uuid: only those of this instance; None: of all.
+    """
+    statement = (
+        sa.select(_refusals)
+        .where(_refusals.c.created_at >= _cutoff(days))
+        .order_by(_refusals.c.id.desc())
+        .limit(limit)
+    )
+    if instance_uuid is not None:
+        statement = statement.where(_refusals.c.instance_uuid == instance_uuid)
+    with db.read() as connection:
+        rows = connection.execute(statement).mappings().all()
+    return [
+        objects.SchedulingRefusal(
+            **{name: row[name] for name in objects.SchedulingRefusal.fields}
+        )
+        for row in reversed(rows)
+    ]

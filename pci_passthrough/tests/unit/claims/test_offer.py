@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Offers: what is decided on them, and that nothing is lost on the way."""
+
+from collections.abc import Mapping
+import json
+from unittest import mock
+
+import testtools
+
+from pci_passthrough import claims
+from pci_passthrough import objects
+from pci_passthrough.claims import decision
+from pci_passthrough.tests.unit import claims as made_up
+
+_DEMANDS = (made_up.want('a', 2, [1], [2]), made_up.want('b', 1, [3, 4]))
+
+
+def offer(
+    hosts: Mapping[str, made_up.Host],
+    *demands: claims.Demand,
+    absent: Mapping[str, str] | None = None,
+) -> claims.Offer:
+    """Return the offer of some hosts."""
+    keys = {i: k for host in hosts.values() for i, k in host.keys.items()}
+    return claims.Offer(
+        demands or _DEMANDS,
+        keys,
+        {name: host.supply for name, host in hosts.items()},
+        absent or {},
+    )
+
+
+def through_json(thing: claims.Offer) -> claims.Offer:
+    """Send an offer as oslo.messaging does."""
+    serializer = objects.PciPassthroughObjectSerializer()
+    sent = json.dumps(serializer.serialize_entity({}, thing.to_wire()))
+    return claims.Offer.from_wire(
+        serializer.deserialize_entity({}, json.loads(sent))
+    )
+
+
+def _hosts() -> dict[str, made_up.Host]:
+    return {
+        'plain': made_up.Host().add(1, 2, group='g').add(3),
+        'alike': made_up.Host().add(1, 2, group='g').add(3),
+        'nic': made_up.Host().add(2, 2, numa=None).family(4, {3: 2}),
+        'little': made_up.Host().add(1, 1, group='g').add(3, 5),
+    }
+
+
+class WireTest(testtools.TestCase):
+    def test_nothing_is_lost(self) -> None:
+        sent = offer(_hosts(), absent={'x': 'host_down'})
+        self.assertEqual(sent, through_json(sent))
+        everything = claims.Offer((), sent.keys, sent.supplies)
+        self.assertEqual(everything, through_json(everything))
+
+    def test_hosts_alike_share_a_supply(self) -> None:
+        got = through_json(offer(_hosts()))
+        self.assertIs(got.supplies['plain'], got.supplies['alike'])
+        self.assertEqual(3, len(offer(_hosts()).to_wire().supplies))
+
+    def test_more_than_is_known(self) -> None:
+        wire = offer(_hosts()).to_wire()
+        for _, row in wire.keys:
+            row['colour'] = 'red'
+        self.assertEqual(offer(_hosts()), claims.Offer.from_wire(wire))
+
+
+class DecideTest(testtools.TestCase):
+    def test_as_decide(self) -> None:
+        hosts = _hosts()
+        got = through_json(offer(hosts))
+        for numa in (None, made_up.near(0), made_up.near(1)):
+            for name, host in hosts.items():
+                expected = host.decide(*_DEMANDS, numa=numa)
+                decided = got.decide(name, numa)
+                self.assertEqual(expected, decided)
+                self.assertEqual(
+                    expected is None, got.refusal(name, numa) is not None
+                )
+
+    def test_hosts_without_anything(self) -> None:
+        got = offer(_hosts(), absent={'gone': 'host_unknown'})
+        for name, condition in (
+            ('gone', 'host_unknown'),
+            ('empty', 'none_free'),
+        ):
+            self.assertIsNone(got.decide(name))
+            self.assertEqual(condition, got.refusal(name))
+            self.assertEqual(
+                [(name, condition)] * len(got.reasons(name)),
+                [(r.host, r.condition) for r in got.reasons(name)],
+            )
+
+    def test_no_requests(self) -> None:
+        got = claims.Offer((), {}, {}, {'gone': 'tracker_down'})
+        self.assertIsNotNone(got.decide('any'))
+        self.assertIsNone(got.refusal('any'))
+        self.assertEqual('tracker_down', got.refusal('gone'))
+        self.assertEqual([], got.reasons('gone'))
+
+    def test_each_supply_is_decided_once(self) -> None:
+        got = through_json(offer(_hosts()))
+        with mock.patch.object(
+            decision, 'decide', wraps=decision.decide
+        ) as decide:
+            for _ in range(3):
+                for name in ('plain', 'alike', 'nic'):
+                    got.decide(name)
+                    got.decide(name, made_up.near(0))
+        self.assertEqual(4, decide.call_count)
+
+
+class RefusedTest(testtools.TestCase):
+    def test_conditions(self) -> None:
+        got = offer(
+            {
+                'few': made_up.Host().add(1, 1),
+                'near': made_up.Host().add(1, 2),
+            },
+            made_up.want('a', 2, [1]),
+        )
+        numa = made_up.near(0)
+        for name, condition in (
+            ('few', 'too_few'),
+            ('near', None),
+            ('none', 'none_free'),
+        ):
+            self.assertEqual(condition, got.refusal(name, numa))
+        [few] = got.reasons('few')
+        self.assertEqual(
+            ('few', 'a', 'a0', 'too_few', 2, 1),
+            (
+                few.host,
+                few.request_id,
+                few.pci_flavor,
+                few.condition,
+                few.needed,
+                few.left,
+            ),
+        )
+        self.assertEqual([], got.reasons('near'))
+
+    def test_numa(self) -> None:
+        got = offer(
+            {'far': made_up.Host().add(1, 2, numa=1)},
+            made_up.want('a', 2, [1]),
+        )
+        self.assertEqual('numa', got.refusal('far', made_up.near(0)))
+        self.assertIsNone(got.refusal('far'))
+
+    def test_shared(self) -> None:
+        got = offer(
+            {'h': made_up.Host().add(1, 3)},
+            made_up.want('a', 2, [1]),
+            made_up.want('b', 2, [1]),
+        )
+        self.assertEqual('shared', got.refusal('h'))
+
+    def test_summed_up(self) -> None:
+        got = offer(_hosts(), absent={'x': 'host_down', 'y': 'tracker_down'})
+        refused = got.refused(['plain', 'little', 'e1', 'e2', 'x', 'y'])
+        self.assertEqual(
+            {
+                '1 free a0, 2 needed': ['little'],
+                'no free a0': ['e1', 'e2'],
+                'no free a1': ['little', 'e1', 'e2'],
+                'no free b0': ['e1', 'e2'],
+                'has not reported for too long': ['x'],
+                'its nova-compute has not registered for too long': ['y'],
+            },
+            refused,
+        )
+        self.assertEqual(
+            claims.summarize(
+                reason
+                for name in ('little', 'e1', 'e2', 'x', 'y')
+                for reason in got.reasons(name)
+            ),
+            claims.summarize_hosts(refused),
+        )

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of what is left of a supply."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import hypothesis
+from hypothesis import strategies
+import testtools
+
+from pci_passthrough import claims
+from pci_passthrough.tests.unit import claims as made_up
+from pci_passthrough.tests.unit.claims import test_brute_force
+from pci_passthrough.tests.unit.claims import want
+
+
+def after(
+    host: made_up.Host, chosen: Mapping[str, Sequence[claims.Candidate]]
+) -> claims.Supply:
+    """Count anew what a host can give when devices are held."""
+    held = [device for devices in chosen.values() for device in devices]
+    whole = {device.pf_address for device in held if device.is_pf}
+    broken = {device.pf_address for device in held if not device.is_pf}
+    return claims.supply_of(
+        device
+        for device in host.devices
+        if device not in held
+        and (device.pf_address is None or device.pf_address not in whole)
+        and not (device.is_pf and device.pf_address in broken)
+    )
+
+
+def carried_out(
+    host: made_up.Host, decision: claims.Decision
+) -> claims.Supply:
+    """Let a decision be carried out, and count what is left."""
+    return after(host, claims.choose(host.devices, host.supply, decision, {}))
+
+
+class WithoutTest(testtools.TestCase):
+    def left(
+        self, host: made_up.Host, *demands: claims.Demand
+    ) -> claims.Supply:
+        decision = host.decide(*demands)
+        assert decision is not None
+        left = host.supply.without(decision)
+        self.assertEqual(carried_out(host, decision), left)
+        return left
+
+    def test_pools_shrink(self) -> None:
+        host = made_up.Host().add(1, 3).add(2, 1)
+        self.assertEqual(
+            claims.Supply({1: 1, 2: 1}), self.left(host, want('a', 2, [1]))
+        )
+
+    def test_an_empty_pool_goes(self) -> None:
+        host = made_up.Host().add(1, 2).add(2)
+        self.assertEqual(
+            claims.Supply({2: 1}), self.left(host, want('a', 2, [1]))
+        )
+
+    def test_a_whole_physical_function_takes_its_functions_along(
+        self,
+    ) -> None:
+        host = made_up.Host().family(1, {2: 4}).family(1, {2: 4})
+        self.assertEqual(
+            claims.Supply({}, (claims.Family(1, ((2, 4),), 1),)),
+            self.left(host, want('a', 1, [1])),
+        )
+
+    def test_a_virtual_function_breaks_its_physical_function(self) -> None:
+        host = made_up.Host().family(1, {2: 4, 3: 1}).family(1, {2: 4, 3: 1})
+        self.assertEqual(
+            claims.Supply(
+                {2: 2, 3: 1}, (claims.Family(1, ((2, 4), (3, 1)), 1),)
+            ),
+            self.left(host, want('a', 2, [2])),
+        )
+
+    def test_the_next_is_broken_when_the_first_is_used_up(self) -> None:
+        host = made_up.Host().family(1, {2: 4})
+        host.family(1, {2: 4}).family(1, {2: 4})
+        self.assertEqual(
+            claims.Supply({2: 3}, (claims.Family(1, ((2, 4),), 1),)),
+            self.left(host, want('a', 3, [2]), want('b', 2, [2])),
+        )
+
+    def test_functions_of_no_whole_physical_function_go_first(self) -> None:
+        host = made_up.Host().family(1, {2: 4}).family(None, {2: 3})
+        self.assertEqual(
+            claims.Supply({2: 1}, (claims.Family(1, ((2, 4),), 1),)),
+            self.left(host, want('a', 2, [2])),
+        )
+
+    def test_both_kinds_at_once(self) -> None:
+        host = made_up.Host().add(1, dev_type=made_up.PF)
+        host.family(1, {2: 2}).family(1, {2: 2}).family(1, {2: 2})
+        self.assertEqual(
+            claims.Supply({2: 1}, (claims.Family(1, ((2, 2),), 1),)),
+            self.left(host, want('a', 2, [1]), want('b', 1, [2])),
+        )
+
+    @test_brute_force.searching
+    @hypothesis.given(strategies.data())
+    def test_against_a_new_count(self, data: strategies.DataObject) -> None:
+        """Kinds of families come in the order in which they are broken."""
+        families = data.draw(
+            strategies.lists(
+                test_brute_force.FULL_FAMILIES | test_brute_force.FAMILIES,
+                max_size=4,
+            )
+        )
+        families.sort(key=lambda one: (one[0] or 0, sorted(one[1].items())))
+        host = made_up.Host()
+        for key_id in data.draw(
+            strategies.lists(test_brute_force.SINGLES, max_size=4)
+        ):
+            host.add(key_id)
+        for pf, vfs in families:
+            host.family(pf, vfs)
+        demands = data.draw(test_brute_force.demand_lists(sorted(host.keys)))
+        decision = host.decide(*demands)
+        hypothesis.assume(decision is not None)
+        assert decision is not None
+        self.assertEqual(
+            carried_out(host, decision), host.supply.without(decision)
+        )
+
+    @test_brute_force.searching
+    @hypothesis.given(strategies.data())
+    def test_no_device_is_lost_in_any_order(
+        self, data: strategies.DataObject
+    ) -> None:
+        """Whichever kind is broken first, as much is left of each key.
+
+        But for physical functions: what is broken is known by number only.
+        """
+        host = data.draw(test_brute_force.hosts())
+        demands = data.draw(test_brute_force.demand_lists(sorted(host.keys)))
+        decision = host.decide(*demands)
+        hypothesis.assume(decision is not None)
+        assert decision is not None
+        counted = carried_out(host, decision)
+        left = host.supply.without(decision)
+        for key_id in (*test_brute_force.PCI_KEYS, *test_brute_force.VF_KEYS):
+            self.assertEqual(counted.total({key_id}), left.total({key_id}))
