@@ -3,6 +3,7 @@
 # Everything starts from a checkout and Python 3.11: `make demo` shows the
 # project at work, `make test` proves it. Both install what is missing, into
 # the system with apt-get and into .venv with pip, and are quick to repeat.
+# Each release of Nova has an environment of its own beside .venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,6 +12,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two servers at a time are what a small machine carries.
 CONCURRENCY ?= 2
+
+# The releases of Nova that the door is tested with. The first one is that of
+# our own tests. `make test-nova NOVA=33.0.2` takes one of them.
+NOVA_RELEASES := 34.0.0 33.0.2 32.2.1
+NOVA ?= $(NOVA_RELEASES)
+NOVA_VENV := .venv-nova-34
+NOVA_STESTR := tools/with-nova $(NOVA_VENV) stestr --config .stestr-nova.conf \
+    --repo-url .stestr-nova
+
+# The cloud of `make test-e2e`, with Nova and its fellow services.
+E2E_VENV := .venv-e2e
+E2E := pci_passthrough/tests/e2e
+E2E_STESTR := $(E2E_VENV)/bin/stestr --config $(E2E)/stestr.conf \
+    --repo-url $(E2E_VENV)/stestr
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 DOCUMENTS := doc $(wildcard *.rst)
 
@@ -24,7 +40,8 @@ endif
 REQUIREMENTS := requirements.txt setup.cfg setup.py pyproject.toml bindep.txt
 TEST_REQUIREMENTS := test-requirements.txt doc/requirements.txt
 
-.PHONY: demo test lint unit functional bench docs genconfig clean
+.PHONY: demo test lint unit functional nova-functional test-nova test-e2e \
+    bench docs genconfig clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pci-passthrough-demo
@@ -35,11 +52,13 @@ test: $(VENV)/.installed-for-tests
 	@rc=0; \
 	$(MAKE) --no-print-directory lint || rc=1; \
 	: an earlier run must not speak for one that did not start; \
-	rm -f .stestr/[0-9]*; \
+	rm -f .stestr/[0-9]* .stestr-nova/.stestr/[0-9]*; \
 	$(BIN)/stestr run --concurrency $(CONCURRENCY) || rc=1; \
+	$(MAKE) --no-print-directory nova-functional || rc=1; \
 	$(MAKE) --no-print-directory docs || rc=1; \
 	[ $$rc = 0 ] || echo 'Something above has failed.'; \
-	($(BIN)/stestr last --subunit || true) | \
+	($(BIN)/stestr last --subunit || true; \
+	 $(NOVA_STESTR) last --subunit || true) | \
 	    $(BIN)/python tools/closing_line.py || rc=1; \
 	exit $$rc
 
@@ -57,6 +76,32 @@ unit functional: $(VENV)/.installed-for-tests
 	$(BIN)/stestr run --concurrency $(CONCURRENCY) \
 	    '^pci_passthrough\.tests\.$@\.'
 
+# Our tests inside Nova, on the fixtures of Nova's own tests.
+nova-functional: $(NOVA_VENV)/.installed
+	[ -e .stestr-nova/.stestr ] || \
+	    (mkdir -p .stestr-nova && $(NOVA_STESTR) init)
+	$(NOVA_STESTR) run --concurrency $(CONCURRENCY)
+
+# Nova's own tests on each release, with the door and, what fails, without.
+test-nova: $(VENV)/.installed-for-tests \
+    $(foreach release,$(NOVA),.venv-nova-$(basename $(basename \
+        $(release)))/.installed)
+	$(BIN)/python -m pci_passthrough.tests.nova_suites \
+	    --concurrency $(CONCURRENCY) $(NOVA)
+
+# A whole cloud of real processes. They end with the first process of their
+# namespace, whatever happens to the tests.
+test-e2e: $(E2E_VENV)/.installed
+	@rc=0; \
+	rm -rf $(E2E_VENV)/stestr && mkdir $(E2E_VENV)/stestr; \
+	$(E2E_STESTR) init; \
+	$(AS_ROOT) unshare --mount --pid --fork --kill-child --mount-proc \
+	    --propagation private bash -c '"$$@"; exit $$?' reaper \
+	    $(E2E_STESTR) run --serial '$(E2E_TESTS)' || rc=1; \
+	($(E2E_STESTR) last --subunit || true) | \
+	    $(E2E_VENV)/bin/python tools/closing_line.py || rc=1; \
+	exit $$rc
+
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python -m pci_passthrough.tests.bench
 
@@ -66,10 +111,12 @@ docs: $(VENV)/.installed-for-tests
 genconfig: $(VENV)/.installed
 	$(BIN)/oslo-config-generator \
 	    --config-file etc/pci_passthrough/config-generator.conf
+	$(BIN)/oslo-config-generator \
+	    --config-file etc/nova/config-generator.conf
 
 clean:
-	rm -rf $(VENV) .tox .stestr .mypy_cache .ruff_cache .hypothesis \
-	    .import_linter_cache .coverage doc/build build dist *.egg-info
+	rm -rf $(VENV) .venv-* .tox .stestr .stestr-nova* .mypy_cache \
+	    .ruff_cache .hypothesis .import_linter_cache .coverage doc/build build dist *.egg-info
 	find pci_passthrough tools -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps are newer than the files that say what to install.
@@ -84,4 +131,22 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed $(TEST_REQUIREMENTS)
 	tools/install-packages $(BIN)/bindep test
 	$(BIN)/python -m pip install -q -r test-requirements.txt \
 	    -r doc/requirements.txt
+	touch $@
+
+# .venv-nova-34 has the release of NOVA_RELEASES that begins with 34.
+.venv-nova-%/.installed: $(REQUIREMENTS) nova-test-requirements.txt Makefile
+	tools/make-venv $(@D)
+	tools/install-packages $(@D)/bin/bindep
+	$(@D)/bin/python -m pip install -q -r requirements.txt \
+	    -r nova-test-requirements.txt \
+	    $(patsubst %,nova==%,$(filter $*.%,$(NOVA_RELEASES)))
+	$(@D)/bin/python -m pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+$(E2E_VENV)/.installed: $(REQUIREMENTS) $(E2E)/requirements.txt
+	tools/make-venv $(@D)
+	tools/install-packages $(@D)/bin/bindep e2e
+	$(@D)/bin/python -m pip install -q -r requirements.txt \
+	    -r $(E2E)/requirements.txt
+	$(@D)/bin/python -m pip install -q --no-build-isolation --no-deps -e .
 	touch $@

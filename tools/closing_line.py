@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Say how a test run went, in one line that a program can read.
 
-Reads a subunit stream, as `stestr last --subunit` gives it, from standard
-input. Prints the tests that were skipped with their reasons, and last the
-line `N passed, N failed, N skipped`. Exits with 1 when a test failed or when
-no test ran.
+Reads a subunit stream, as `stestr last --subunit` gives it, or several one
+after the other, from standard input. Prints the tests that were skipped with
+their reasons, and last the line `N passed, N failed, N skipped`. Exits with 1
+when a test failed or when no test ran.
 """
 
 import collections

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests for PCI flavors, as Nova carries them.
+
+Nova makes requests anew from the flavor's extra specs whenever it needs
+them: nova-api for a new server and for a resize, nova-compute for every move
+to its host. All go through ``nova.pci.request``.
+
+A request of ours is an ``InstancePCIRequest`` with one spec for each
+alternative, in order of preference::
+
+    {'pci_flavor': <UUID>, 'pci_flavor_name': <name>}
+
+No pool of Nova's own has such a key, so a process without the door finds no
+device for it. ``alias_name`` is what the extra spec said; None there would
+mean a request for a Neutron port.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import functools
+import inspect
+import threading
+from typing import Any
+
+from oslo_context import context as oslo_context
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin.compat import errors
+from pci_passthrough.nova_plugin.compat import pools
+from pci_passthrough.objects import fields
+from pci_passthrough.specs import request as request_spec
+
+#: In a spec: the UUID of a PCI flavor. No other request has it.
+_UUID = 'pci_flavor'
+
+#: Its name, for people who look into Nova's database.
+_NAME = 'pci_flavor_name'
+
+#: As in ``[pci] alias``: Nova moves running instances only with it.
+_LIVE_MIGRATABLE = 'live_migratable'
+
+#: Nova's own extra spec and image property. Its resize and its moves do not
+#: look at them any more.
+_POLICY_EXTRA_SPEC = 'hw:pci_numa_affinity_policy'
+_POLICY_IMAGE_PROPERTY = 'hw_pci_numa_affinity_policy'
+
+
+class RequestRefused(errors.PciRequestAliasNotDefined):
+    """A flavor asks for what cannot be given: HTTP 400."""
+
+    msg_fmt = '%(reason)s'
+
+
+class ConductorAway(errors.Unauthorized):
+    """Nobody can say what a flavor asks for: HTTP 503."""
+
+    msg_fmt = 'PCI flavors cannot be looked up now, try later: %(reason)s'
+    code = 503
+    safe = True
+
+
+class _Thread(threading.local):
+    """What a thread is in the middle of.
+
+    :ivar moving: Nova's instance for whose move a resource tracker claims.
+    """
+
+    moving: Any = None
+
+
+_thread = _Thread()
+
+
+def is_ours(request: Any) -> bool:
+    """Whether an ``InstancePCIRequest`` asks for PCI flavors."""
+    specs = getattr(request, 'spec', None)
+    return isinstance(specs, list) and bool(specs) and _UUID in specs[0]
+
+
+def ours(requests: Iterable[Any] | None) -> list[Any]:
+    """Return those ``InstancePCIRequest`` objects that are ours."""
+    return [request for request in requests or () if is_ours(request)]
+
+
+def natives(requests: Iterable[Any] | None) -> list[Any]:
+    """Return those ``InstancePCIRequest`` objects that are Nova's own."""
+    return [request for request in requests or () if not is_ours(request)]
+
+
+def asks(flavor: Any) -> bool:
+    """Whether a flavor's extra specs ask for PCI flavors."""
+    return any(
+        key == request_spec.EXTRA_SPEC
+        or key.startswith(request_spec.EXTRA_SPEC_PREFIX)
+        for key in _extra_specs(flavor)
+    )
+
+
+def missing(flavor: Any, pci_requests: Any) -> bool:
+    """Whether requests lack what the flavor asks for.
+
+    Then they were made by a process without the door, nova-api as a rule,
+    and the instance would come without its devices.
+
+    :param pci_requests: an ``InstancePCIRequests``, or None.
+    """
+    requests = pci_requests.requests if pci_requests else None
+    return asks(flavor) and not ours(requests)
+
+
+def to_pci_request(
+    request: Any, policy: str | None = None
+) -> objects.PciRequest:
+    """Return a request of ours as the conductor knows it.
+
+    :param policy: a NUMA policy, if the request has none itself.
+    """
+    return objects.PciRequest(
+        request_id=request.request_id,
+        count=request.count,
+        pci_flavors=[spec[_UUID] for spec in request.spec],
+        numa_policy=request.numa_policy or policy,
+    )
+
+
+def in_words(requests: Iterable[Any]) -> str:
+    """Return requests of ours as the extra spec says them."""
+    return ','.join(f'{r.alias_name}:{r.count}' for r in requests)
+
+
+def policy_of_image(image: Any) -> str | None:
+    """Return the NUMA policy which an image asks for.
+
+    :param image: Nova's ``ImageMeta``; may be empty.
+    """
+    properties = getattr(image, 'properties', None)
+    if properties is None:
+        return None
+    policy: str | None = properties.get(_POLICY_IMAGE_PROPERTY)
+    return policy
+
+
+def wrap_get_pci_requests_from_flavor(
+    original: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Add our requests to ``nova.pci.request``'s."""
+
+    @functools.wraps(original)
+    def get_pci_requests_from_flavor(
+        flavor: Any, affinity_policy: str | None = None
+    ) -> Any:
+        found = original(flavor, affinity_policy=affinity_policy)
+        if asks(flavor):
+            found.requests.extend(_from_flavor(flavor, affinity_policy))
+        return found
+
+    return get_pci_requests_from_flavor
+
+
+def wrap_move_claim(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Remember for whom ``ResourceTracker._move_claim`` asks for requests.
+
+    The instance was admitted long ago, so nobody's right to use the PCI
+    flavors is looked at again. Nova has forgotten the image's NUMA policy
+    there.
+    """
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def _move_claim(*args: Any, **kwargs: Any) -> Any:
+        before = _thread.moving
+        _thread.moving = signature.bind(*args, **kwargs).arguments['instance']
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _thread.moving = before
+
+    return _move_claim
+
+
+def mover() -> str | None:
+    """Return the instance for whose move this thread claims, if it does."""
+    return None if _thread.moving is None else str(_thread.moving.uuid)
+
+
+def wrap_generate_request_groups(
+    original: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Keep our requests from Placement, which knows no PCI flavors."""
+
+    @functools.wraps(original)
+    def generate_request_groups_from_pci_requests(spec: Any) -> Any:
+        if 'pci_requests' not in spec or not _holds_ours(spec.pci_requests):
+            return original(spec)
+        found = spec.pci_requests.requests
+        kept = list(found)
+        # Nothing is marked as changed by an assignment to a slice.
+        found[:] = natives(kept)
+        try:
+            return original(spec)
+        finally:
+            found[:] = kept
+
+    return generate_request_groups_from_pci_requests
+
+
+def _holds_ours(pci_requests: Any) -> bool:
+    return bool(pci_requests) and bool(ours(pci_requests.requests))
+
+
+def _extra_specs(flavor: Any) -> Mapping[str, str]:
+    if not flavor or 'extra_specs' not in flavor:
+        return {}
+    found: Mapping[str, str] | None = flavor['extra_specs']
+    return found or {}
+
+
+def _from_flavor(flavor: Any, policy: str | None) -> list[Any]:
+    """Return our requests of a flavor.
+
+    :raises: what Nova understands, where it asks.
+    """
+    specs = _extra_specs(flavor)
+    policy = policy or specs.get(_POLICY_EXTRA_SPEC)
+    if policy is None and _thread.moving is not None:
+        policy = policy_of_image(_thread.moving.image_meta)
+    try:
+        _check_policy(policy)
+        wanted = request_spec.from_extra_specs(specs)
+        return _resolved(wanted, policy)
+    except exception.PciPassthroughError as error:
+        if _thread.moving is not None:
+            raise errors.ComputeResourcesUnavailable(
+                reason=error.text
+            ) from error
+        if isinstance(error, exception.Unavailable):
+            raise ConductorAway(reason=error.text) from error
+        raise RequestRefused(reason=error.text) from error
+
+
+def _check_policy(policy: str | None) -> None:
+    if policy is not None and policy not in fields.NumaPolicy.ALL:
+        raise exception.InvalidRequest(
+            f'{_POLICY_EXTRA_SPEC} = {policy}',
+            f'is none of {", ".join(fields.NumaPolicy.ALL)}',
+        )
+
+
+def _resolved(
+    wanted: list[objects.PciRequest], policy: str | None
+) -> list[Any]:
+    answers = client.conductor().resolve(
+        wanted, _project(), take_disabled=_thread.moving is not None
+    )
+    return [
+        pools.InstancePCIRequest(
+            count=one.count,
+            spec=_specs(answer.alternatives),
+            alias_name='|'.join(one.pci_flavors),
+            numa_policy=policy,
+            request_id=one.request_id,
+        )
+        for one, answer in zip(wanted, answers, strict=True)
+    ]
+
+
+def _specs(alternatives: list[objects.PciAlternative]) -> list[dict[str, str]]:
+    migratable = all(one.live_migratable for one in alternatives)
+    extra = {_LIVE_MIGRATABLE: 'true'} if migratable else {}
+    return [{_UUID: a.uuid, _NAME: a.name, **extra} for a in alternatives]
+
+
+def _project() -> str | None:
+    """Return on whose behalf a flavor is looked at; None: the operator's."""
+    context = oslo_context.get_current()
+    if _thread.moving is not None or context is None or context.is_admin:
+        return None
+    project: str | None = context.project_id
+    return project

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the cloud have in common."""
+
+from collections.abc import Iterable
+import concurrent.futures
+from typing import Any
+from typing import Final
+
+from openstack import exceptions as sdk_exceptions
+import testtools
+from testtools import content
+
+from pci_passthrough.tests.e2e import cloud as cloud_module
+from pci_passthrough.tests.e2e import processes
+from pci_passthrough.tests.e2e import views
+
+#: Services whose logs a failed test shows, and how many lines of each.
+_TELLING: Final = ('nova', 'agent', 'pci-passthrough')
+_SHOWN: Final = 100
+
+
+class CloudTestCase(testtools.TestCase):
+    """Uses the shared cloud, and leaves it as it was.
+
+    :ivar cloud: the cloud.
+    :ivar compute: the SDK's proxy of Nova's API, as the administrator.
+    :ivar views: who holds which device.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cloud = cloud_module.shared()
+        self.compute = self.cloud.sdk.compute
+        self.views = views.Views(self.cloud)
+        self._begins = {
+            name: len(daemon.log)
+            for name, daemon in self.cloud.daemons.items()
+        }
+        self.addOnException(self._show_logs)
+        # Runs when all that the test has made is gone.
+        self.addCleanup(self.assert_all_free)
+
+    def _show_logs(self, _: object) -> None:
+        for name, daemon in self.cloud.daemons.items():
+            if not name.startswith(_TELLING):
+                continue
+            lines = daemon.log[self._begins[name] :].splitlines()
+            # Neither what is for developers of Nova, nor uWSGI's requests.
+            told = [
+                line
+                for line in lines
+                if ' DEBUG ' not in line and not line.startswith('[pid: ')
+            ][-_SHOWN:]
+            if told:
+                text = '\n'.join(told)
+                self.addDetail(name, content.text_content(text))
+
+    def create_flavor(self, **extra_specs: str) -> str:
+        """Create a Nova flavor; return its id.
+
+        :param extra_specs: ``pci_flavor`` for
+            ``pci_passthrough:pci_flavor``, and so on.
+        """
+        flavor = self.compute.create_flavor(
+            name=self.getUniqueString(), ram=64, vcpus=1, disk=0
+        )
+        self.addCleanup(self.compute.delete_flavor, flavor)
+        if extra_specs:
+            self.compute.create_flavor_extra_specs(
+                flavor,
+                {f'pci_passthrough:{n}': v for n, v in extra_specs.items()},
+            )
+        return str(flavor.id)
+
+    def create_pci_flavor(self, match: str) -> str:
+        """Create a PCI flavor; return its name."""
+        name = self.getUniqueString(self._testMethodName)
+        self.cloud.manage('flavor', 'create', name, '--match', match)
+        self.addCleanup(self.cloud.manage, 'flavor', 'delete', name)
+        return name
+
+    def create_server(
+        self, flavor: str, host: str | None = None, compute: Any = None
+    ) -> Any:
+        """Ask for an instance, and do not wait for it.
+
+        :param host: where it has to be, or None.
+        :param compute: asks instead of our own proxy.
+        """
+        zone = {} if host is None else {'availability_zone': f'nova:{host}'}
+        server = (compute or self.compute).create_server(
+            name=self.getUniqueString(),
+            image_id=self.cloud.image,
+            flavor_id=flavor,
+            networks='none',
+            **zone,
+        )
+        self.addCleanup(self.delete, server)
+        return server
+
+    def boot(self, flavor: str, host: str | None = None) -> Any:
+        """Create an instance and wait until it is active."""
+        return self.wait_for_status(self.create_server(flavor, host), 'ACTIVE')
+
+    def create_many(
+        self, flavor: str, number: int, host: str | None = None
+    ) -> list[Any]:
+        """Ask for several instances at once, one request for each."""
+
+        def create(_: int) -> Any:
+            # A session of requests is not for several threads.
+            with self.cloud.control.connect() as sdk:
+                return self.create_server(flavor, host, sdk.compute)
+
+        with concurrent.futures.ThreadPoolExecutor(number) as pool:
+            return list(pool.map(create, range(number)))
+
+    def wait_for_status(self, server: Any, *statuses: str) -> Any:
+        """Return an instance when it has one of the statuses.
+
+        :raises AssertionError: it got into ERROR, which was not expected.
+        """
+        seen = [server]
+
+        def look() -> bool:
+            seen.append(self.compute.get_server(server.id))
+            status = seen[-1].status
+            if status == 'ERROR' and status not in statuses:
+                self.fail(f'{server.id}: {seen[-1].fault}')
+            return status in statuses
+
+        processes.wait_for(
+            look,
+            f'{server.id} in {statuses}',
+            pause=0.3,
+            blame=lambda: f'it is {seen[-1].status}, {seen[-1].task_state}',
+        )
+        return seen[-1]
+
+    def delete(self, *servers: Any) -> None:
+        """Delete instances and wait until they are gone; they may be."""
+        for server in servers:
+            self.compute.delete_server(server.id, ignore_missing=True)
+        for server in servers:
+            self.wait_until_gone(server)
+
+    def wait_until_gone(self, server: Any) -> None:
+        """Return when an instance is deleted, and holds nothing any more.
+
+        Nova's API forgets it first; the device comes back a moment later.
+        """
+
+        def is_gone() -> bool:
+            try:
+                self.compute.get_server(server.id)
+            except sdk_exceptions.NotFoundException:
+                return server.id not in self.views.ours()
+            return False
+
+        processes.wait_for(
+            is_gone,
+            f'no {server.id}',
+            pause=0.3,
+            blame=lambda: f'held are {self.views.all()}',
+        )
+
+    def fault_of(self, server: Any) -> str:
+        """Return why an instance is in error."""
+        fault = self.compute.get_server(server.id).fault
+        return str(fault['message']) if fault else ''
+
+    def assert_all_free(self) -> None:
+        """Check that nothing is held, whoever is asked; give it time."""
+        self.wait_for_holdings({})
+
+    def assert_holdings(self, *servers: Any, number: int = 1) -> None:
+        """Check that these instances hold so many devices, and no other.
+
+        All three views have to agree which devices that are.
+        """
+        holdings = self.views.ours()
+        self.assertEqual({s.id for s in servers}, set(holdings))
+        for held in holdings.values():
+            self.assertEqual(number, len(held))
+        self.wait_for_holdings(holdings)
+        self.assert_disjoint(holdings.values())
+
+    def assert_disjoint(
+        self, holdings: Iterable[set[tuple[str, str]]]
+    ) -> None:
+        """Check that no device is held twice."""
+        devices = [device for held in holdings for device in held]
+        self.assertEqual(len(set(devices)), len(devices))
+
+    def wait_for_holdings(self, wanted: views.View) -> None:
+        """Return when all three views agree that this is held."""
+        processes.wait_for(
+            lambda: all(v == wanted for v in self.views.all().values()),
+            f'holdings {wanted}',
+            pause=0.5,
+            blame=lambda: f'they are {self.views.all()}',
+        )
+
+    def server_show(self, server: Any) -> dict[str, Any]:
+        """Return what ``openstack server show`` says."""
+        shown = self.cloud.openstack('server', 'show', server.id)
+        assert isinstance(shown, dict)
+        return shown

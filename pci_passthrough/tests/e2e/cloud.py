@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cloud as a whole."""
+
+import atexit
+from collections.abc import Iterator
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+from typing import Any
+from typing import Final
+
+import fixtures
+import sqlalchemy as sa
+
+from pci_passthrough.demo import inventory
+from pci_passthrough.tests.e2e import compute_host
+from pci_passthrough.tests.e2e import control_plane
+from pci_passthrough.tests.e2e import processes
+from pci_passthrough.tests.e2e import settings
+
+#: Four GPUs on each host, of which every second is an H100, and a disk.
+_SHAPES: Final = tuple(
+    inventory.HostShape(name, nics=0, gpus=4, nvmes=1, consumer_gpus=0)
+    for name in ('compute-1', 'compute-2')
+)
+
+#: Names a folder to which the logs are copied in the end.
+_KEEP_LOGS: Final = 'PCI_PASSTHROUGH_E2E_LOGS'
+
+
+class Cloud(fixtures.Fixture):
+    """A running cloud with two compute hosts.
+
+    :ivar control: what is not a compute host.
+    :ivar hosts: the compute hosts by name.
+    :ivar sdk: a connection as the administrator.
+    :ivar image: the id of an image that boots nothing.
+    """
+
+    control: control_plane.ControlPlane
+    sdk: Any
+    image: str
+
+    def _setUp(self) -> None:
+        self.hosts: dict[str, compute_host.ComputeHost] = {}
+        self.control = self.useFixture(control_plane.ControlPlane())
+        self.folder = self.control.site.folder
+        self.addCleanup(self._keep_logs)
+        compute_host.build_tools(self.folder)
+        hosts = [
+            compute_host.ComputeHost(
+                self.control.site, shape, self.control.nova_files
+            )
+            for shape in _SHAPES
+        ]
+        processes.set_up_together(self, *hosts)
+        self.hosts = {host.name: host for host in hosts}
+        self.sdk = self.control.connect()
+        self.addCleanup(self.sdk.close)
+        self.image = self._create_image()
+        self._wait_for_hosts()
+
+    @property
+    def daemons(self) -> dict[str, processes.Daemon]:
+        """All services of the cloud, by name."""
+        found = dict(self.control.daemons)
+        for host in self.hosts.values():
+            for daemon in (host.nova_compute, host.agent):
+                found[daemon.name] = daemon
+        return found
+
+    def _create_image(self) -> str:
+        file = self.folder / 'blank.raw'
+        with file.open('wb') as image:
+            image.truncate(1 << 20)
+        created = self.sdk.image.create_image(
+            'blank',
+            filename=str(file),
+            disk_format='raw',
+            container_format='bare',
+            validate_checksum=False,
+        )
+        return str(created.id)
+
+    def _wait_for_hosts(self) -> None:
+        for host in self.hosts.values():
+            host.nova_compute.wait_until(
+                functools.partial(self._knows_node, host.name),
+                'it has registered itself and its resources',
+            )
+        processes.run(
+            [
+                processes.BIN / 'nova-manage',
+                f'--config-file={self.control.etc}/nova/nova.conf',
+                'cell_v2',
+                'discover_hosts',
+            ],
+            self.folder / 'discover-hosts.log',
+        )
+        for host in self.hosts.values():
+            host.agent.wait_until(
+                functools.partial(self._offers, host.name),
+                'it has reported its devices',
+            )
+
+    def _offers(self, host: str) -> bool:
+        return host in self.pools()
+
+    def _knows_node(self, host: str) -> bool:
+        with self.database('nova_cell1') as connection:
+            found = connection.execute(
+                sa.text('SELECT 1 FROM compute_nodes WHERE host = :host'),
+                {'host': host},
+            )
+            return found.first() is not None
+
+    @contextlib.contextmanager
+    def database(self, name: str) -> Iterator[sa.Connection]:
+        """Look into one of the databases."""
+        engine = sa.create_engine(
+            self.control.site.databases[name],
+            poolclass=sa.NullPool,
+            isolation_level='AUTOCOMMIT',
+        )
+        with engine.connect() as connection:
+            yield connection
+
+    def manage(self, *words: str) -> Any:
+        """Run ``pci-passthrough-manage``; return what it prints, as data."""
+        config = self.control.etc / 'pci_passthrough/conductor.conf'
+        done = subprocess.run(
+            [
+                processes.BIN / 'pci-passthrough-manage',
+                f'--config-file={config}',
+                *words,
+            ],
+            env=processes.environment(),
+            capture_output=True,
+            text=True,
+            timeout=processes.PATIENCE,
+            check=False,
+        )
+        if done.returncode:
+            raise processes.CloudError(f'{words}: {done.stderr}')
+        return json.loads(done.stdout) if '-f' in words else None
+
+    def openstack(self, *words: str) -> Any:
+        """Run ``openstack`` as the administrator; return what it prints."""
+        variables = {
+            f'OS_{name.upper()}': value
+            for name, value in self.control.credentials().items()
+        }
+        done = subprocess.run(
+            [processes.BIN / 'openstack', *words, '-f', 'json'],
+            env=processes.environment(
+                OS_REGION_NAME=settings.REGION, **variables
+            ),
+            capture_output=True,
+            text=True,
+            timeout=processes.PATIENCE,
+            check=False,
+        )
+        if done.returncode:
+            raise processes.CloudError(f'{words}: {done.stderr}')
+        return json.loads(done.stdout)
+
+    def pools(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the pools that are offered, by host."""
+        pools: dict[str, list[dict[str, Any]]] = {}
+        for pool in self.manage('pool', 'list', '-f', 'json'):
+            pools.setdefault(pool['Host'], []).append(pool)
+        return pools
+
+    def _keep_logs(self) -> None:
+        if target := os.environ.get(_KEEP_LOGS):
+            pathlib.Path(target).mkdir(parents=True, exist_ok=True)
+            for log in self.folder.glob('*.log'):
+                shutil.copy(log, target)
+
+
+_shared: list[Cloud | BaseException] = []
+_shared_lock = threading.Lock()
+
+
+def shared() -> Cloud:
+    """Give the one cloud that all tests of a process share.
+
+    It starts with the first call and ends with the process. When it cannot
+    start, every test that wants it fails with the same error, at once.
+    """
+    with _shared_lock:
+        if not _shared:
+            _shared.append(_start())
+        if isinstance(_shared[0], BaseException):
+            raise processes.CloudError('there is no cloud') from _shared[0]
+        return _shared[0]
+
+
+def _start() -> Cloud | BaseException:
+    cloud = Cloud()
+    try:
+        cloud.setUp()
+    except Exception as error:
+        return processes.first_cause(error)
+    atexit.register(_end, cloud, os.getpid())
+    return cloud
+
+
+def _end(cloud: Cloud, owner: int) -> None:
+    # A forked child inherits the handler, but not the cloud.
+    if os.getpid() == owner:
+        cloud.cleanUp()

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything of the cloud that is no compute host."""
+
+import concurrent.futures
+import http.client
+import pathlib
+import secrets
+import shutil
+import sys
+import tempfile
+from typing import Any
+from typing import Final
+
+import fixtures
+import openstack
+
+from pci_passthrough.tests.e2e import processes
+from pci_passthrough.tests.e2e import schemas
+from pci_passthrough.tests.e2e import settings
+from pci_passthrough.tests.functional import servers
+
+#: service -> its type in the catalog, WSGI module and configuration folder
+APIS: Final = {
+    'keystone': ('identity', 'keystone.wsgi.api:application'),
+    'placement': ('placement', 'placement.wsgi.api:application'),
+    'glance': ('image', 'glance.wsgi.api:application'),
+    'neutron': ('network', 'neutron.wsgi.api:application'),
+    'nova': ('compute', 'nova.wsgi.osapi_compute:application'),
+}
+
+SCHEDULERS: Final = ('scheduler-1', 'scheduler-2')
+
+#: The files that bring this project into Nova, as they are installed.
+DOOR: Final = pathlib.Path(__file__).parents[3] / 'etc/nova'
+
+
+class ControlPlane(fixtures.Fixture):
+    """Database, broker, APIs, schedulers and conductors.
+
+    :ivar site: what compute hosts have to know.
+    :ivar daemons: the services by name.
+    """
+
+    site: settings.Site
+
+    def _setUp(self) -> None:
+        self.daemons: dict[str, processes.Daemon] = {}
+        for name in ('no_proxy', 'NO_PROXY'):
+            variable = fixtures.EnvironmentVariable(name, servers.LOOPBACK)
+            self.useFixture(variable)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix='pci-e2e-'))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        self.database = schemas.CloudDatabase()
+        self.broker = servers.RabbitMQ()
+        processes.set_up_together(self, self.database, self.broker)
+        self.site = settings.Site(
+            folder,
+            secrets.token_hex(8),
+            self.broker.url,
+            {name: self.useFixture(servers.Port()).number for name in APIS},
+            self.database.create_all(),
+        )
+        self._write_files()
+        self._fill_and_start()
+
+    @property
+    def etc(self) -> pathlib.Path:
+        """Where the configuration files are."""
+        return self.site.folder / 'etc'
+
+    @property
+    def nova_files(self) -> list[pathlib.Path]:
+        """Nova's configuration beside the file of a process."""
+        return [DOOR / 'nova-pci-passthrough.conf']
+
+    def connect(self) -> Any:
+        """Return a connection of the SDK, as the administrator."""
+        return openstack.connect(
+            load_yaml_config=False,
+            load_envvars=False,
+            api_timeout=processes.PATIENCE,
+            region_name=settings.REGION,
+            auth=self.credentials(),
+        )
+
+    def credentials(self) -> dict[str, str]:
+        """Return what the administrator shows to Keystone."""
+        return {
+            'auth_url': self.site.url('keystone'),
+            'username': 'admin',
+            'password': self.site.password,
+            'project_name': 'admin',
+            'user_domain_name': 'Default',
+            'project_domain_name': 'Default',
+        }
+
+    def _write_files(self) -> None:
+        site, etc = self.site, self.etc
+        for name in ('glance', 'neutron', 'nova/instances'):
+            (site.folder / name).mkdir(parents=True)
+        for name, (_, module) in APIS.items():
+            settings.write(
+                etc / f'uwsgi/{name}.ini', settings.uwsgi(site, name, module)
+            )
+        settings.write(etc / 'keystone/keystone.conf', settings.keystone(site))
+        settings.write(
+            etc / 'placement/placement.conf', settings.placement(site)
+        )
+        settings.write(etc / 'glance/glance-api.conf', settings.glance(site))
+        settings.write(etc / 'neutron/neutron.conf', settings.neutron(site))
+        for host, name in (
+            ('controller', 'nova.conf'),
+            *((host, f'{host}.conf') for host in SCHEDULERS),
+        ):
+            settings.write(
+                etc / 'nova' / name, settings.nova_controller(site, host)
+            )
+        paste = pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini'
+        shutil.copy(paste, etc / 'nova')
+        shutil.copy(DOOR / 'api-paste-pci-passthrough.ini', etc / 'nova')
+        settings.write(
+            etc / 'pci_passthrough/conductor.conf',
+            settings.pci_passthrough_conductor(site),
+        )
+
+    def _fill_and_start(self) -> None:
+        # Two lanes, for two cores; Nova's schemas are half of the work.
+        fill = schemas.Schemas(self.site)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            lanes = [pool.submit(fill.nova), pool.submit(fill.others)]
+            fill.keystone()
+            self._start_api('keystone')
+            self._fill_catalog()
+            fill.neutron()
+            for lane in lanes:
+                lane.result()
+        for name in ('placement', 'glance', 'neutron', 'nova'):
+            self._start_api(name, wait=False)
+        neutron = f'--config-file={self.etc}/neutron/neutron.conf'
+        self._start('neutron-rpc', 'neutron-rpc-server', neutron)
+        self._start_nova('nova-conductor', 'nova-conductor', 'nova.conf')
+        for host in SCHEDULERS:
+            self._start_nova(f'nova-{host}', 'nova-scheduler', f'{host}.conf')
+        config = f'--config-file={self.etc}/pci_passthrough/conductor.conf'
+        ours = self._start(
+            'pci-passthrough-conductor', 'pci-passthrough-conductor', config
+        )
+        for name in APIS:
+            self._wait_for_api(name)
+        ours.wait_for_log('is ready')
+
+    def _start(self, name: str, program: str, *words: str) -> processes.Daemon:
+        daemon = processes.Daemon(
+            name, [processes.BIN / program, *words], self.site.folder
+        )
+        self.daemons[name] = self.useFixture(daemon)
+        return daemon
+
+    def _start_nova(self, name: str, program: str, file: str) -> None:
+        files = [self.etc / 'nova' / file, *self.nova_files]
+        self._start(name, program, *(f'--config-file={f}' for f in files))
+
+    def _start_api(self, name: str, wait: bool = True) -> None:
+        files = ['api-paste-pci-passthrough.ini', 'nova.conf']
+        files += [str(file) for file in self.nova_files]
+        variables = {
+            f'OS_{name.upper()}_CONFIG_DIR': str(self.etc / name),
+            'OS_NEUTRON_CONFIG_FILES': 'neutron.conf',
+            'OS_NOVA_CONFIG_FILES': ';'.join(files),
+        }
+        daemon = processes.Daemon(
+            f'{name}-api',
+            [processes.BIN / 'uwsgi', f'--ini={self.etc}/uwsgi/{name}.ini'],
+            self.site.folder,
+            variables,
+        )
+        self.daemons[daemon.name] = self.useFixture(daemon)
+        if wait:
+            self._wait_for_api(name)
+
+    def _wait_for_api(self, name: str) -> None:
+        port = self.site.ports[name]
+
+        def answers() -> bool:
+            connection = http.client.HTTPConnection(
+                servers.LOOPBACK, port, timeout=10
+            )
+            try:
+                connection.request('GET', '/')
+                return connection.getresponse().status < 500
+            except (OSError, http.client.HTTPException):
+                return False
+            finally:
+                connection.close()
+
+        self.daemons[f'{name}-api'].wait_until(
+            answers, f'an answer on port {port}'
+        )
+
+    def _fill_catalog(self) -> None:
+        with self.connect() as cloud:
+            identity = cloud.identity
+            project = identity.create_project(
+                name='service', domain_id='default'
+            )
+            roles = {role.name: role for role in identity.roles()}
+            for name, (kind, _) in APIS.items():
+                if name == 'keystone':
+                    continue
+                user = identity.create_user(
+                    name=name,
+                    password=self.site.password,
+                    domain_id='default',
+                )
+                for role in ('admin', 'service'):
+                    identity.assign_project_role_to_user(
+                        project, user, roles[role]
+                    )
+                service = identity.create_service(name=name, type=kind)
+                for interface in ('public', 'internal'):
+                    identity.create_endpoint(
+                        service_id=service.id,
+                        interface=interface,
+                        url=self.site.url(name),
+                        region_id=settings.REGION,
+                    )

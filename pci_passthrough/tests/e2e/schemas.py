@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The databases of the cloud, and how they are filled."""
+
+from collections.abc import Mapping
+import os
+from typing import Final
+
+from pci_passthrough.tests.e2e import processes
+from pci_passthrough.tests.e2e import settings
+from pci_passthrough.tests.functional import servers
+
+NAMES: Final = (
+    'keystone',
+    'placement',
+    'glance',
+    'neutron',
+    'nova_api',
+    'nova_cell0',
+    'nova_cell1',
+    'pci_passthrough',
+)
+
+
+class CloudDatabase(servers.MariaDB):
+    """A MariaDB server for a dozen services.
+
+    Nothing here is about what a crash of the machine leaves of a database:
+    without waiting for the disk the schemas are made in a third of the time.
+    """
+
+    def create_all(self) -> Mapping[str, str]:
+        """Create the databases; return their URLs by name."""
+        return {name: self.create_database() for name in NAMES}
+
+    def _command(self) -> list[str]:
+        # Of an option given twice the last one counts.
+        return [
+            *super()._command(),
+            '--max-connections=500',
+            '--innodb-buffer-pool-size=256M',
+            '--innodb-flush-log-at-trx-commit=0',
+            '--innodb-flush-method=nosync',
+            '--innodb-doublewrite=0',
+            '--innodb-stats-auto-recalc=OFF',
+        ]
+
+    def _create_statement(self, name: str) -> str:
+        # What the services themselves recommend; some keys are too long for
+        # an index with four bytes a character.
+        return f'CREATE DATABASE {name} CHARACTER SET utf8mb3'
+
+
+class Schemas:
+    """Fills the databases with the services' own programs."""
+
+    def __init__(self, site: settings.Site) -> None:
+        self._site = site
+        self._etc = site.folder / 'etc'
+
+    def _run(self, program: str, *words: str) -> None:
+        processes.run(
+            [processes.BIN / program, *words],
+            self._site.folder / f'schema-{program}.log',
+        )
+
+    def keystone(self) -> None:
+        """Make Keystone's schema, keys, and the administrator."""
+        config = f'--config-dir={self._etc}/keystone'
+
+        def manage(*words: str) -> None:
+            self._run('keystone-manage', config, *words)
+
+        for name in ('fernet-keys', 'credential-keys'):
+            (self._etc / 'keystone' / name).mkdir(mode=0o700)
+        manage('db_sync')
+        # The keys are for whoever runs the tests.
+        owner = (
+            f'--keystone-user={os.geteuid()}',
+            f'--keystone-group={os.getegid()}',
+        )
+        manage('fernet_setup', *owner)
+        manage('credential_setup', *owner)
+        manage(
+            'bootstrap',
+            f'--bootstrap-password={self._site.password}',
+            f'--bootstrap-public-url={self._site.url("keystone")}',
+            f'--bootstrap-internal-url={self._site.url("keystone")}',
+            f'--bootstrap-region-id={settings.REGION}',
+        )
+
+    def neutron(self) -> None:
+        """Make Neutron's schema."""
+        config = f'--config-file={self._etc}/neutron/neutron.conf'
+        self._run('neutron-db-manage', config, 'upgrade', 'heads')
+
+    def nova(self) -> None:
+        """Make Nova's schemas: the API's, cell 0, and the one real cell."""
+        config = f'--config-file={self._etc}/nova/nova.conf'
+
+        def manage(*words: str) -> None:
+            self._run('nova-manage', config, *words)
+
+        manage('api_db', 'sync')
+        cell0 = self._site.databases['nova_cell0']
+        manage('cell_v2', 'map_cell0', f'--database_connection={cell0}')
+        manage('cell_v2', 'create_cell', '--name=cell1')
+        manage('db', 'sync')
+
+    def others(self) -> None:
+        """Make the schemas of Placement, Glance and this project."""
+        etc = self._etc
+        self._run(
+            'placement-manage',
+            f'--config-file={etc}/placement/placement.conf',
+            'db',
+            'sync',
+        )
+        self._run(
+            'glance-manage',
+            f'--config-file={etc}/glance/glance-api.conf',
+            'db_sync',
+        )
+        self._run(
+            'pci-passthrough-manage',
+            f'--config-file={etc}/pci_passthrough/conductor.conf',
+            'db',
+            'sync',
+        )

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration files of the cloud.
+
+Only what this machine needs differs from each service's defaults. What
+brings this project into Nova is not here: those files are taken from
+``etc/nova`` as they are.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import pathlib
+import sys
+from typing import Any
+from typing import Final
+
+from pci_passthrough.tests.functional import servers
+
+#: Section -> option -> value; a list is an option given several times.
+Sections = Mapping[str, Mapping[str, Any]]
+
+REGION: Final = 'RegionOne'
+
+_VENV: Final = pathlib.Path(sys.prefix)
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """What the services have to know of each other.
+
+    ``ports`` by service; ``databases`` are URLs by database.
+    """
+
+    folder: pathlib.Path
+    password: str
+    transport_url: str
+    ports: Mapping[str, int]
+    databases: Mapping[str, str]
+
+    def url(self, service: str) -> str:
+        """Where a service is found."""
+        path = {'keystone': '/v3', 'nova': '/v2.1'}.get(service, '')
+        return f'http://{servers.LOOPBACK}:{self.ports[service]}{path}'
+
+    def credentials(self, user: str) -> dict[str, Any]:
+        """How a service makes itself known to another."""
+        return {
+            'auth_type': 'password',
+            'auth_url': self.url('keystone'),
+            'username': user,
+            'password': self.password,
+            'project_name': 'service',
+            'user_domain_name': 'Default',
+            'project_domain_name': 'Default',
+            'region_name': REGION,
+        }
+
+    def middleware(self, user: str) -> dict[str, Any]:
+        """How a service checks the tokens of those who ask it."""
+        return self.credentials(user) | {
+            'www_authenticate_uri': self.url('keystone'),
+            'service_token_roles': 'service',
+            'service_token_roles_required': True,
+        }
+
+    def database(self, name: str) -> dict[str, Any]:
+        """Where a service keeps its data."""
+        return {'connection': self.databases[name], 'max_pool_size': 10}
+
+
+def write(path: pathlib.Path, sections: Sections) -> pathlib.Path:
+    """Write a file of sections, and return where it is."""
+    lines = []
+    for section, options in sections.items():
+        lines.append(f'[{section}]')
+        for option, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            lines += [f'{option} = {one}' for one in values]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('\n'.join(lines) + '\n')
+    return path
+
+
+def uwsgi(site: Site, service: str, module: str) -> Sections:
+    """One API, served by uWSGI in a process with several threads."""
+    return {
+        'uwsgi': {
+            'http-socket': f'{servers.LOOPBACK}:{site.ports[service]}',
+            'module': module,
+            'virtualenv': _VENV,
+            'master': True,
+            'processes': 1,
+            'threads': 6,
+            'enable-threads': True,
+            'lazy-apps': True,
+            'die-on-term': True,
+            'need-app': True,
+            'buffer-size': 65535,
+            'add-header': 'Connection: close',
+            # Neutron's API tells its workers apart by it.
+            'start-time': '%t',
+            'pyargv': '',
+        }
+    }
+
+
+def keystone(site: Site) -> Sections:
+    """``keystone.conf``."""
+    keys = site.folder / 'etc/keystone'
+    return {
+        'database': site.database('keystone'),
+        # The cost of hashing is the point of it, but not here.
+        'identity': {'password_hash_rounds': 4},
+        'fernet_tokens': {'key_repository': keys / 'fernet-keys'},
+        'credential': {'key_repository': keys / 'credential-keys'},
+        'cache': {'enabled': False},
+    }
+
+
+def placement(site: Site) -> Sections:
+    """``placement.conf``."""
+    return {
+        'placement_database': site.database('placement'),
+        'keystone_authtoken': site.middleware('placement'),
+    }
+
+
+def glance(site: Site) -> Sections:
+    """``glance-api.conf``."""
+    state = site.folder / 'glance'
+    return {
+        'DEFAULT': {
+            'enabled_backends': 'file:file',
+            'worker_self_reference_url': site.url('glance'),
+        },
+        'database': site.database('glance'),
+        'glance_store': {'default_backend': 'file'},
+        'file': {'filesystem_store_datadir': state / 'images'},
+        'os_glance_staging_store': {
+            'filesystem_store_datadir': state / 'staging'
+        },
+        'os_glance_tasks_store': {'filesystem_store_datadir': state / 'tasks'},
+        'paste_deploy': {
+            'flavor': 'keystone',
+            'config_file': _VENV / 'etc/glance/glance-api-paste.ini',
+        },
+        'oslo_concurrency': {'lock_path': state},
+        'keystone_authtoken': site.middleware('glance'),
+    }
+
+
+def neutron(site: Site) -> Sections:
+    """``neutron.conf``, with the options of its ML2 plugin."""
+    return {
+        'DEFAULT': {
+            'core_plugin': 'ml2',
+            'service_plugins': '',
+            'transport_url': site.transport_url,
+            'state_path': site.folder / 'neutron',
+            'api_paste_config': _VENV / 'etc/neutron/api-paste.ini',
+            'rpc_workers': 1,
+            'rpc_state_report_workers': 0,
+        },
+        'database': site.database('neutron'),
+        'oslo_concurrency': {'lock_path': site.folder / 'neutron'},
+        'keystone_authtoken': site.middleware('neutron'),
+        'nova': site.credentials('nova'),
+        'placement': site.credentials('placement'),
+        'ml2': {
+            'type_drivers': 'flat,vlan',
+            'project_network_types': 'vlan',
+            'mechanism_drivers': 'sriovnicswitch',
+        },
+        'ml2_type_vlan': {'network_vlan_ranges': 'physnet1:100:199'},
+    }
+
+
+def nova(site: Site) -> dict[str, Mapping[str, Any]]:
+    """What all of Nova's processes have in common."""
+    return {
+        'DEFAULT': {
+            'my_ip': servers.LOOPBACK,
+            'transport_url': site.transport_url,
+            'state_path': site.folder / 'nova',
+            'log_date_format': '%H:%M:%S',
+            'debug': True,
+            'log_options': False,
+            # Only what tells who decided what.
+            'default_log_levels': ','.join(
+                f'{name}=WARN'
+                for name in (
+                    'amqp', 'cotyledon', 'keystoneauth', 'keystonemiddleware',
+                    'oslo_concurrency', 'oslo_db', 'oslo_messaging',
+                    'oslo_policy', 'oslo_service', 'os_brick', 'os_vif',
+                    'sqlalchemy', 'stevedore', 'urllib3', 'vif_plug_ovs',
+                )
+            ),
+            'report_interval': 5,
+            'service_down_time': 60,
+            'reserved_host_memory_mb': 0,
+            # What could not be done is tried again with each update.
+            'update_resources_interval': 15,
+        },
+        'oslo_concurrency': {'lock_path': site.folder / 'nova/lock'},
+        'cache': {'enabled': False},
+        'quota': {'driver': 'nova.quota.NoopQuotaDriver'},
+        'vnc': {'enabled': False},
+        'glance': {'api_servers': site.url('glance')},
+        'keystone_authtoken': site.middleware('nova'),
+        'neutron': site.credentials('neutron'),
+        'placement': site.credentials('placement'),
+        'service_user': site.credentials('nova')
+        | {'send_service_user_token': True},
+    }  # fmt: skip
+
+
+def nova_controller(site: Site, host: str) -> Sections:
+    """``nova.conf`` of a process that works on the databases."""
+    sections = nova(site)
+    return sections | {
+        'DEFAULT': {**sections['DEFAULT'], 'host': host},
+        'api_database': site.database('nova_api'),
+        'database': site.database('nova_cell1'),
+        'conductor': {'workers': 1},
+        'scheduler': {'workers': 1},
+    }
+
+
+def nova_compute(site: Site, host: str, libvirt_uri: str) -> Sections:
+    """``nova.conf`` of a compute host, which knows no database."""
+    sections = nova(site)
+    # Shared, as over NFS: migrations then copy nothing, and need no ssh.
+    instances = site.folder / 'nova/instances'
+    helper = f'{_VENV}/bin/privsep-helper'
+    own = {
+        'host': host,
+        'state_path': site.folder / f'nova/{host}',
+        'instances_path': instances,
+        'compute_driver': 'libvirt.LibvirtDriver',
+        'initial_cpu_allocation_ratio': 16,
+        # No guest is there to shut itself down.
+        'shutdown_timeout': 1,
+    }
+    return sections | {
+        'DEFAULT': {**sections['DEFAULT'], **own},
+        'oslo_concurrency': {'lock_path': site.folder / f'nova/{host}/lock'},
+        'libvirt': {
+            'connection_uri': libvirt_uri,
+            'virt_type': 'qemu',
+            'cpu_mode': 'none',
+            'images_type': 'raw',
+        },
+        'nova_sys_admin': {'helper_command': helper},
+        'vif_plug_ovs_privileged': {'helper_command': helper},
+        'vif_plug_linux_bridge_privileged': {'helper_command': helper},
+        'privsep_osbrick': {'helper_command': helper},
+    }
+
+
+def pci_passthrough_conductor(site: Site) -> Sections:
+    """The configuration of ``pci-passthrough-conductor``."""
+    return {
+        'DEFAULT': {
+            'host': 'controller',
+            'transport_url': site.transport_url,
+        },
+        'database': {'connection': site.databases['pci_passthrough']},
+        'conductor': {'host_timeout': 60},
+    }
+
+
+def pci_passthrough_agent(
+    site: Site, host: str, libvirt_uri: str, host_root: pathlib.Path
+) -> Sections:
+    """The configuration of a host's ``pci-passthrough-agent``."""
+    gpus = {'match': {'class': 'display'}, 'extra_info': {'group': 'gpu'}}
+    disks = {'match': {'class': '0108'}, 'extra_info': {'group': 'scratch'}}
+    return {
+        'DEFAULT': {'host': host, 'transport_url': site.transport_url},
+        'agent': {
+            'pci_information': [json.dumps(gpus), json.dumps(disks)],
+            'connection_uri': libvirt_uri,
+            'host_root': host_root,
+            'report_interval': 5,
+        },
+    }

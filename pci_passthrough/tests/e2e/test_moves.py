@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instances move between the hosts, with other devices there.
+
+The hosts share the folder of the instances, so that Nova copies nothing and
+needs no ssh between them.
+"""
+
+from typing import Any
+
+from pci_passthrough.tests.e2e import base
+from pci_passthrough.tests.e2e import processes
+
+
+class MoveTestCase(base.CloudTestCase):
+    """Cold migration and resize."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.gpu = self.create_pci_flavor('e.group=gpu')
+        self.flavor = self.create_flavor(pci_flavor=self.gpu)
+
+    def _migrated(self, server: Any) -> Any:
+        self.compute.migrate_server(server.id)
+        return self.wait_for_status(server, 'VERIFY_RESIZE')
+
+    def _hosts_of(self, server: Any) -> list[str]:
+        return sorted(host for host, _ in self.views.ours()[server.id])
+
+    def test_migrate_and_confirm(self) -> None:
+        server = self.boot(self.flavor)
+        moved = self._migrated(server)
+        self.assertNotEqual(server.compute_host, moved.compute_host)
+        # Until it is confirmed, it has a device on either host.
+        self.assertEqual(sorted(self.cloud.hosts), self._hosts_of(server))
+        self.compute.confirm_server_resize(server.id)
+        self.wait_for_status(server, 'ACTIVE')
+        processes.wait_for(
+            lambda: self._hosts_of(server) == [moved.compute_host],
+            'the device of the source freed',
+        )
+        self.assert_holdings(server)
+
+    def test_migrate_and_revert(self) -> None:
+        server = self.boot(self.flavor)
+        held = self.views.ours()
+        self._migrated(server)
+        self.compute.revert_server_resize(server.id)
+        self.wait_for_status(server, 'ACTIVE')
+        self.wait_for_holdings(held)
+
+    def test_resize_to_more_devices(self) -> None:
+        server = self.boot(self.flavor)
+        more = self.create_flavor(pci_flavor=f'{self.gpu}:2')
+        self.compute.resize_server(server.id, more)
+        self.wait_for_status(server, 'VERIFY_RESIZE')
+        self.compute.confirm_server_resize(server.id)
+        self.wait_for_status(server, 'ACTIVE')
+        processes.wait_for(
+            lambda: len(self._hosts_of(server)) == 2, 'two devices only'
+        )
+        self.assert_holdings(server, number=2)
+
+    def test_shelve_and_unshelve(self) -> None:
+        server = self.boot(self.flavor)
+        self.compute.shelve_server(server.id)
+        self.wait_for_status(server, 'SHELVED_OFFLOADED')
+        self.wait_for_holdings({})
+        self.compute.unshelve_server(server.id)
+        self.wait_for_status(server, 'ACTIVE')
+        self.assert_holdings(server)
+
+    def test_stop_and_start(self) -> None:
+        server = self.boot(self.flavor)
+        held = self.views.ours()
+        self.compute.stop_server(server.id)
+        self.wait_for_status(server, 'SHUTOFF')
+        self.wait_for_holdings(held)
+        self.compute.start_server(server.id)
+        self.wait_for_status(server, 'ACTIVE')
+        self.wait_for_holdings(held)
+
+
+class EvacuationTestCase(base.CloudTestCase):
+    """A host dies, and comes back when its instances are elsewhere."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        gpu = self.create_pci_flavor('e.group=gpu')
+        self.flavor = self.create_flavor(pci_flavor=gpu)
+        self.dead, self.other = self.cloud.hosts.values()
+
+    def _set_down(self, down: bool) -> None:
+        [service] = self.compute.services(
+            binary='nova-compute', host=self.dead.name
+        )
+        self.compute.update_service_forced_down(
+            service, self.dead.name, 'nova-compute', down
+        )
+
+    def test_evacuate(self) -> None:
+        server = self.boot(self.flavor, self.dead.name)
+        self.addCleanup(self._set_down, False)
+        self.addCleanup(self.dead.nova_compute.start)
+        self.dead.nova_compute.kill()
+        self.dead.kill_guests()
+        self._set_down(True)
+        self.compute.evacuate_server(server.id)
+        processes.wait_for(
+            lambda: server.id in self.other.attached(),
+            'the instance on the other host',
+        )
+        moved = self.wait_for_status(server, 'ACTIVE')
+        self.assertEqual(self.other.name, moved.compute_host)
+        self._set_down(False)
+        self.dead.nova_compute.start()
+        processes.wait_for(
+            lambda: self.dead.domains() == {},
+            'the dead host cleaned up',
+        )
+        self.assert_holdings_in_the_end(server)
+
+    def assert_holdings_in_the_end(self, server: Any) -> None:
+        """Check that one device is left, on the host where it is now."""
+        processes.wait_for(
+            lambda: len(self.views.ours()[server.id]) == 1,
+            'the device of the dead host freed',
+            blame=lambda: str(self.views.all()),
+        )
+        self.assert_holdings(server)

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nova-compute ends, or the conductor is away, at each step of an operation.
+
+A step is a write: a row of ours that Nova saves, or a call by which the
+conductor changes something. An operation is run once to count its steps, and
+once more for each of them to be interrupted there.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import itertools
+import time
+from typing import Any
+
+from nova.objects import pci_device
+from nova.tests.functional.api import client
+import oslo_messaging
+
+from pci_passthrough.nova_plugin import attachment
+from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import wire
+
+#: Calls by which a conductor changes who has what.
+_WRITES = ('abort', 'adopt', 'allocate', 'claim', 'free')
+
+Server = Mapping[str, Any]
+
+
+class Steps:
+    """Counts the steps of an operation and lets a host crash after some.
+
+    :param test: whose conductor and whose hosts.
+    :param last: after how many steps; None: not at all.
+    :ivar seen: what has been done.
+    :ivar at: the host that crashed.
+    """
+
+    def __init__(self, test: base.NovaTest, last: int | None = None) -> None:
+        self._test = test
+        self._last = last
+        self._nodes = {
+            compute.manager.rt.compute_nodes[host].id: host
+            for host, compute in test.computes.items()
+        }
+        self.crash = base.Crash()
+        self.seen: list[str] = []
+        self.at: str | None = None
+
+    def __enter__(self) -> 'Steps':
+        to = self._test.wire
+        self._originals = pci_device.PciDevice.save, to.before, to.after
+        pci_device.PciDevice.save = self._save(pci_device.PciDevice.save)
+        to.before = self._before_call
+        to.after = self._after_call
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        to = self._test.wire
+        pci_device.PciDevice.save, to.before, to.after = self._originals
+
+    def _save(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
+        def save(row: Any) -> None:
+            if not attachment.is_ours(row):
+                return original(row)
+            host = self._nodes[row.compute_node_id]
+            status = row.status
+            self._begin(host)
+            original(row)
+            return self._end(host, f'save {status}')
+
+        return save
+
+    def _before_call(self, method: str, arguments: Mapping[str, Any]) -> None:
+        if method in _WRITES:
+            self._begin(arguments['host'])
+
+    def _after_call(self, method: str, arguments: Mapping[str, Any]) -> None:
+        if method in _WRITES:
+            self._end(arguments['host'], method)
+
+    def _begin(self, host: str) -> None:
+        if self._last == 0 or self.at == host:
+            self._crash(host)
+
+    def _end(self, host: str, what: str) -> None:
+        self.seen.append(what)
+        if len(self.seen) == self._last or self.at == host:
+            self._crash(host)
+
+    def _crash(self, host: str) -> None:
+        self.at = host
+        self.crash()
+
+
+class Outage:
+    """Lets the conductor be away from one of an operation's calls on.
+
+    :param to: what leads to the conductor.
+    :param call: which call that changes something is the first one lost.
+    :param is_done: whether it is carried out, and only the answer is lost.
+    """
+
+    def __init__(self, to: wire.Wire, call: int, is_done: bool) -> None:
+        self._wire = to
+        self._left = call
+        self._is_done = is_done
+
+    def __enter__(self) -> None:
+        self._originals = self._wire.before, self._wire.after
+        self._wire.before = self._before
+        self._wire.after = self._after
+
+    def __exit__(self, *_error: object) -> None:
+        self._wire.before, self._wire.after = self._originals
+        self._wire.is_down = False
+
+    def _before(self, method: str, _arguments: Mapping[str, Any]) -> None:
+        if method in _WRITES:
+            self._left -= 1
+            if self._left < 0 and not self._is_done:
+                self._lose()
+
+    def _after(self, method: str, _arguments: Mapping[str, Any]) -> None:
+        if method in _WRITES and self._left < 0:
+            self._lose()
+
+    def _lose(self) -> None:
+        self._wire.is_down = True
+        raise oslo_messaging.MessagingTimeout('nobody answered')
+
+
+class Interrupted(base.NovaTest):
+    """Hosts with three devices each."""
+
+    CAST_AS_CALL = False
+
+    HOSTS: tuple[str, ...] = ('c0',)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flags(allow_resize_to_same_host=True)
+        self.create_pci_flavor('gpu')
+        self.create_pci_flavor('lm', {**base.GPU, 'e.live_migratable': 'true'})
+        for number, host in enumerate(self.HOSTS):
+            self.start_host(
+                host, gpus=3, bus=0x81 + number, live_migratable='true'
+            )
+        self.one = self.small_flavor('gpu:1')
+        self.two = self.small_flavor('gpu:2')
+
+    def small_flavor(self, requests: str) -> str:
+        """Return a flavor of which hosts take many: crashes leave some."""
+        flavor_id: str = self._create_flavor(
+            vcpu=1,
+            memory_mb=64,
+            disk=0,
+            ephemeral=0,
+            extra_spec={'pci_passthrough:pci_flavor': requests},
+        )
+        return flavor_id
+
+    def interrupt_at_each_step(
+        self,
+        prepare: Callable[[], Server],
+        act: Callable[[Server], Server],
+        state: str,
+        most: int | None = None,
+    ) -> list[str]:
+        """Interrupt an operation after each of its steps.
+
+        :param prepare: returns the server that it is about.
+        :param act: starts it; returns the server.
+        :param state: of the server at its end, if nothing interrupts it.
+        :param most: after how many steps there is no more crash.
+        :returns: the steps.
+        """
+        server = prepare()
+        with Steps(self) as steps:
+            server = act(server)
+            self.wait_for(server, state)
+            self.wait_for_rest(server)
+        self.agree(server, state)
+        self.end(server)
+        most = len(steps.seen) if most is None else most
+        for last in range(most + 1):
+            server = prepare()
+            with Steps(self, last) as crashing:
+                self.addCleanup(crashing.crash.bury)
+                server = act(server)
+                crashing.crash.wait()
+            self.restart_after_crash(str(crashing.at))
+            if most < len(steps.seen):
+                self.wait_for_rest(server)
+            self.run_periodic_tasks()
+            self.agree(server, f'crash after {last} of {steps.seen}')
+            self.end(server)
+        calls = [step for step in steps.seen if step in _WRITES]
+        for number, is_done in itertools.product(
+            range(len(calls)), (False, True)
+        ):
+            server = prepare()
+            with Outage(self.wire, number, is_done):
+                server = act(server)
+                self.wait_for_rest(server)
+            self.run_periodic_tasks()
+            self.agree(server, f'lost {number} of {calls}, done: {is_done}')
+            self.end(server)
+        return steps.seen
+
+    # -- servers; Nova's own helpers wait in long strides --
+
+    def create(self, flavor_id: str) -> Server:
+        """Start to create a server on c0."""
+        server: Server = self.api.post_server(
+            {
+                'server': self._build_server(
+                    flavor_id=flavor_id, networks='none', host='c0'
+                )
+            }
+        )
+        return server
+
+    def act(self, server: Server, action: str, value: Any = None) -> Server:
+        """Start something with a server."""
+        self.api.post_server_action(server['id'], {action: value})
+        return server
+
+    def delete(self, server: Server) -> Server:
+        """Start to delete a server."""
+        self.api.delete_server(server['id'])
+        return server
+
+    def wait_for(self, server: Server, state: str) -> Server:
+        """Wait until a server is in a state, or ``DELETED``."""
+        for _ in range(600):
+            now = self.state_of(server)
+            if now == state:
+                return server
+            time.sleep(0.05)
+        raise AssertionError(f'it is {now} and does not become {state}')
+
+    def wait_for_rest(self, server: Server) -> None:
+        """Wait until nothing is done with a server any more."""
+        while self.state_of(server) != 'DELETED':
+            now = self.api.get_server(server['id'])
+            if not now['OS-EXT-STS:task_state'] and now['status'] != 'BUILD':
+                break
+            time.sleep(0.05)
+        self.settle()
+
+    def state_of(self, server: Server) -> str:
+        """Return a server's state; ``DELETED`` if it is gone."""
+        try:
+            return str(self.api.get_server(server['id'])['status'])
+        except client.OpenStackApiNotFoundException:
+            return 'DELETED'
+
+    def settle(self) -> None:
+        """Wait until nothing is written any more."""
+        before: Any = None
+        while True:
+            now = [
+                (self.rows(host), self.held(host)) for host in self.computes
+            ]
+            if now == before:
+                return
+            before = now
+            time.sleep(0.1)
+
+    def agree(self, server: Server, where: str) -> None:
+        """Nova's rows, this project's devices and the guests are one."""
+        for host in self.computes:
+            held = self.held(host)
+            self.assertEqual(held, self.door_rows(host), (where, host))
+        if self.state_of(server) == 'ACTIVE':
+            host = self.host_of(server)
+            has = [
+                address
+                for address, (_, owner) in self.held(host).items()
+                if owner == server['id']
+            ]
+            self.assertEqual(has, self.hostdevs(host, server), where)
+
+    def end(self, server: Server) -> None:
+        """Delete a server, if it is still there; nothing may be left."""
+        if self.state_of(server) != 'DELETED':
+            self.wait_for(self.delete(server), 'DELETED')
+        self.settle()
+        self.run_periodic_tasks()
+        for host in self.computes:
+            self.assertEqual({}, self.held(host))
+            self.assertEqual({}, self.door_rows(host))
+
+    def booted(self, flavor_id: str) -> Server:
+        """Return a server on c0."""
+        return self.wait_for(self.create(flavor_id), 'ACTIVE')
+
+
+class TestOneHost(Interrupted):
+    """What one host does for itself."""
+
+    def test_boot(self) -> None:
+        """Between claim and rows, and between rows and allocation."""
+        steps = self.interrupt_at_each_step(
+            dict, lambda _: self.create(self.two), 'ACTIVE'
+        )
+        self.assertEqual(
+            ['claim', *2 * ['save available'], *2 * ['save allocated']],
+            steps[:-1],
+        )
+        self.assertEqual('allocate', steps[-1])
+
+    def test_delete(self) -> None:
+        """Between the two saves of a row, and before the device is freed."""
+        steps = self.interrupt_at_each_step(
+            lambda: self.booted(self.two), self.delete, 'DELETED'
+        )
+        self.assertEqual(
+            [*2 * ['save available'], *2 * ['save removed'], 'free'], steps
+        )
+
+    def resized(self) -> Server:
+        """Return a server that was resized within the host, unconfirmed."""
+        server = self.act(
+            self.booted(self.one), 'resize', {'flavorRef': self.two}
+        )
+        return self.wait_for(server, 'VERIFY_RESIZE')
+
+    def test_confirm(self) -> None:
+        """Old and new devices are told apart after a crash, too."""
+        steps = self.interrupt_at_each_step(
+            self.resized,
+            lambda server: self.act(server, 'confirmResize'),
+            'ACTIVE',
+        )
+        self.assertEqual(['save available', 'save removed', 'free'], steps)
+
+    def test_revert(self) -> None:
+        """As when it is confirmed."""
+        steps = self.interrupt_at_each_step(
+            self.resized,
+            lambda server: self.act(server, 'revertResize'),
+            'ACTIVE',
+        )
+        self.assertEqual(
+            [*2 * ['save available'], *2 * ['save removed'], 'free'], steps
+        )
+
+
+class TestTwoHosts(Interrupted):
+    """What one host does for an instance that is on another."""
+
+    HOSTS = ('c0', 'c1')
+
+    def migrate(self, server: Server) -> Server:
+        """Start to migrate a server."""
+        return self.act(server, 'migrate', {'host': 'c1'})
+
+    def migrated(self) -> Server:
+        """Return a server that was migrated, unconfirmed."""
+        server = self.migrate(self.booted(self.one))
+        return self.wait_for(server, 'VERIFY_RESIZE')
+
+    def test_migrate(self) -> None:
+        """The host to which it goes ends in the middle of its claim."""
+        steps = self.interrupt_at_each_step(
+            lambda: self.booted(self.one), self.migrate, 'VERIFY_RESIZE'
+        )
+        self.assertEqual(
+            ['claim', 'save available', 'save allocated', 'allocate'], steps
+        )
+
+    def test_confirm(self) -> None:
+        """The host from which it went ends while it frees."""
+        steps = self.interrupt_at_each_step(
+            self.migrated,
+            lambda server: self.act(server, 'confirmResize'),
+            'ACTIVE',
+        )
+        self.assertEqual(['save available', 'save removed', 'free'], steps)
+
+    def test_revert(self) -> None:
+        """The host to which it went ends while it frees."""
+        steps = self.interrupt_at_each_step(
+            self.migrated,
+            lambda server: self.act(server, 'revertResize'),
+            'ACTIVE',
+        )
+        self.assertEqual(['save available', 'save removed', 'free'], steps)
+
+    def test_live_migration(self) -> None:
+        """The claim is saved before it is allocated.
+
+        What the source does at the end is not interrupted: Nova itself does
+        not find out where the guest is then.
+        """
+        self.flags(rpc_response_timeout=3, long_rpc_timeout=3)
+        self.flags(device_detach_timeout='1', group='libvirt')
+        flavor_id = self.small_flavor('lm:1')
+        steps = self.interrupt_at_each_step(
+            lambda: self.booted(flavor_id),
+            lambda server: self.act(
+                server,
+                'os-migrateLive',
+                {'host': 'c1', 'block_migration': 'auto'},
+            ),
+            'ACTIVE',
+            most=3,
+        )
+        self.assertEqual(
+            ['claim', 'save available', 'save claimed'], steps[:3]
+        )
+        self.assertEqual(['save allocated', 'allocate'], steps[-2:])

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The installed Nova is a tested one, and finds this package's parts."""
+
+import importlib
+from importlib import metadata
+import pkgutil
+import sys
+from typing import Any
+
+import testtools
+
+from pci_passthrough.nova_plugin import compat
+from pci_passthrough.nova_plugin import symbols
+from pci_passthrough.nova_plugin import verify
+
+#: Found by os-vif and paste, which are not Nova's to change.
+_OTHERS = ('os_vif', 'webob')
+
+
+class VerifyTestCase(testtools.TestCase):
+    def test_this_nova_fits(self) -> None:
+        self.assertEqual([], list(map(str, verify.differences())))
+
+    def test_this_nova_is_recorded(self) -> None:
+        self.assertIn(verify.nova_version(), verify.tested_releases())
+
+    def test_every_imported_name_is_verified(self) -> None:
+        known = {str(symbol) for symbol in symbols.SYMBOLS}
+        missing = []
+        for info in pkgutil.iter_modules(compat.__path__):
+            module = importlib.import_module(f'{compat.__name__}.{info.name}')
+            for name in module.__all__:
+                where = _definition(getattr(module, name))
+                if where and not _is_within(where, known):
+                    missing.append(f'{module.__name__}.{name}: {where}')
+        self.assertEqual([], missing)
+
+    def test_nothing_else_is_imported_to_verify(self) -> None:
+        before = {name for name in sys.modules if name[:5] == 'nova.'}
+        verify.inspect.cache_clear()
+        verify.differences()
+        after = {name for name in sys.modules if name[:5] == 'nova.'}
+        self.assertEqual(before, after)
+
+
+def _definition(found: Any) -> str | None:
+    """Return where something of Nova is defined."""
+    module = str(getattr(found, '__module__', None) or found.__name__)
+    if module.partition('.')[0] in _OTHERS:
+        return None
+    return f'{module}:{getattr(found, "__qualname__", "")}'
+
+
+def _is_within(where: str, known: set[str]) -> bool:
+    """Whether it, or something of it, is verified."""
+    return any(
+        symbol == where or symbol.startswith(f'{where}.') for symbol in known
+    )
+
+
+class EntryPointsTestCase(testtools.TestCase):
+    def test_all_of_them_load(self) -> None:
+        points = [
+            point
+            for point in metadata.distribution('pci_passthrough').entry_points
+            if point.group != 'console_scripts'
+        ]
+        self.assertLessEqual(
+            {
+                'nova.api.extra_spec_validators',
+                'os_vif',
+                'oslo.config.driver',
+                'paste.filter_factory',
+            },
+            {point.group for point in points},
+        )
+        for point in points:
+            self.assertIsNotNone(point.load(), point.name)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instances that move: their devices are claimed there and freed here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nova import context as nova_context
+from nova import objects as nova_objects
+from nova.db.main import api as nova_db
+from nova.tests.fixtures import libvirt as fakelibvirt
+
+from pci_passthrough.tests.nova import base
+
+#: Another image than the one that servers are made from.
+_IMAGE = 'a2459075-d96c-40d5-893e-577ff92e721c'
+
+
+class MovesTest(base.NovaTest):
+    """Two hosts with two devices each, whose addresses differ."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create_pci_flavor('gpu')
+
+    def two_hosts(self, **tags: Any) -> None:
+        self.start_host('c0', bus=0x81, **tags)
+        self.start_host('c1', bus=0x82, **tags)
+
+
+class TestColdMoves(MovesTest):
+    """Resize and cold migration, confirmed and reverted."""
+
+    def test_migrate_and_confirm(self) -> None:
+        """Both hosts' devices are held until it is confirmed."""
+        self.two_hosts()
+        server = self.boot('gpu:2', host='c0')
+        before = self.assert_guest_has('c0', server, 2)
+        server = self._migrate_server(server)
+        self.assertEqual('c1', self.host_of(server))
+        self.assertEqual(before, self.assert_consistent('c0', server, 2))
+        self.assert_guest_has('c1', server, 2)
+        self.run_periodic_tasks()
+        self.assertEqual(before, self.assert_consistent('c0', server, 2))
+        self.assert_guest_has('c1', server, 2)
+        self._confirm_resize(server)
+        self.assert_clean('c0')
+        self.assert_guest_has('c1', server, 2)
+        self.run_periodic_tasks()
+        self.assert_guest_has('c1', server, 2)
+        self._delete_server(server)
+        self.assert_clean('c0', 'c1')
+
+    def test_migrate_and_revert(self) -> None:
+        """The old devices were kept."""
+        self.two_hosts()
+        server = self.boot('gpu:2', host='c0')
+        before = self.assert_guest_has('c0', server, 2)
+        server = self._migrate_server(server)
+        self.assert_guest_has('c1', server, 2)
+        self._revert_resize(server)
+        self.assertEqual('c0', self.host_of(server))
+        self.assertEqual(before, self.assert_guest_has('c0', server, 2))
+        self.assert_clean('c1')
+        self.run_periodic_tasks()
+        self.assertEqual(before, self.assert_guest_has('c0', server, 2))
+        self._delete_server(server)
+        self.assert_clean('c0', 'c1')
+
+    def test_resize_to_devices_and_back(self) -> None:
+        """From none to two, reverted to two, then to none."""
+        self.two_hosts()
+        plain = self.create_flavor(None)
+        server = self.boot(flavor_id=plain, host='c0')
+        self._resize_server(server, self.create_flavor('gpu:2'))
+        self.assertEqual('c1', self.host_of(server))
+        self.assert_guest_has('c1', server, 2)
+        self._confirm_resize(server)
+        self._resize_server(server, plain)
+        self.assertEqual([], self.hostdevs('c0', server))
+        self.assert_consistent('c1', server, 2)
+        self._revert_resize(server)
+        self.assert_guest_has('c1', server, 2)
+        self._resize_server(server, plain)
+        self._confirm_resize(server)
+        self.assert_clean('c0', 'c1')
+
+    def test_resize_within_the_host(self) -> None:
+        """Old and new devices are on one host, and the right ones stay."""
+        self.flags(allow_resize_to_same_host=True)
+        self.start_host('c0', gpus=3)
+        server = self.boot('gpu:1')
+        old = set(self.assert_guest_has('c0', server, 1))
+        self._resize_server(server, self.create_flavor('gpu:2'))
+        self.assertEqual(3, len(self.held('c0')))
+        new = set(self.hostdevs('c0', server))
+        self.assertEqual(2, len(new))
+        self.assertEqual(set(), old & new)
+        self.run_periodic_tasks()
+        self.assert_consistent('c0', server, 3)
+        self._confirm_resize(server)
+        self.assertEqual(new, set(self.assert_guest_has('c0', server, 2)))
+        self._resize_server(server, self.create_flavor('gpu:1'))
+        self.assertEqual(3, len(self.held('c0')))
+        self._revert_resize(server)
+        self.assertEqual(new, set(self.assert_guest_has('c0', server, 2)))
+        self._delete_server(server)
+        self.assert_clean('c0')
+
+
+class TestOtherMoves(MovesTest):
+    """What is no resize: evacuation, live migration, shelving, rebuild."""
+
+    def test_evacuate(self) -> None:
+        """The dead host's devices are freed when it is back."""
+        self.two_hosts()
+        server = self.boot('gpu:2', host='c0')
+        self.force_down('c0')
+        self._evacuate_server(server)
+        self.assertEqual('c1', self.host_of(server))
+        self.assert_consistent('c0', server, 2)
+        self.assert_guest_has('c1', server, 2)
+        self.restart('c0')
+        self.assert_clean('c0')
+        self.assert_guest_has('c1', server, 2)
+        self._delete_server(server)
+        self.assert_clean('c0', 'c1')
+
+    def start_migratable_hosts(self) -> Mapping[str, Any]:
+        """Return a server on c0 that can be migrated while it runs."""
+        self.flags(device_detach_timeout='1', group='libvirt')
+        self.create_pci_flavor('lm', {**base.GPU, 'e.live_migratable': 'true'})
+        self.two_hosts(live_migratable='true')
+        server: Mapping[str, Any] = self.boot('lm:1', host='c0')
+        return server
+
+    def test_live_migrate(self) -> None:
+        """The request keeps its id, and has devices on two hosts."""
+        server = self.start_migratable_hosts()
+        source = self.assert_guest_has('c0', server, 1)
+        self._live_migrate(server, 'completed')
+        self.assertEqual('c1', self.host_of(server))
+        self.assert_clean('c0')
+        self.assertNotEqual(source, self.assert_guest_has('c1', server, 1))
+        self.run_periodic_tasks()
+        self.assert_clean('c0')
+        self.assert_guest_has('c1', server, 1)
+        # And back: the ids are known there from before.
+        self._live_migrate(server, 'completed')
+        self.assertEqual(source, self.assert_guest_has('c0', server, 1))
+        self.assert_clean('c1')
+
+    def test_live_migration_fails(self) -> None:
+        """What was claimed there is freed, the periodic task run or not."""
+        server = self.start_migratable_hosts()
+        source = self.assert_guest_has('c0', server, 1)
+
+        def fail(domain: Any, *_args: Any, **_kwargs: Any) -> None:
+            claimed = {status for status, _ in self.held('c1').values()}
+            self.assertEqual({'claimed'}, claimed)
+            # Nova allocates what was claimed there.
+            self.run_periodic_tasks()
+            self.assert_consistent('c1', server, 1)
+            domain.fail_job()
+
+        with base.replaced(fakelibvirt.Domain, 'migrateToURI3', fail):
+            self._live_migrate(server, 'failed')
+        self.assertEqual('c0', self.host_of(server))
+        self.assertEqual(source, self.assert_guest_has('c0', server, 1))
+        self.assert_clean('c1')
+
+    def test_shelve_and_unshelve(self) -> None:
+        """A shelved server holds nothing; its rows do not come back."""
+        self.two_hosts()
+        server = self.boot('gpu:2', host='c0')
+        self._shelve_server(server)
+        self.assert_clean('c0', 'c1')
+        self.assertEqual([], self.deleted_rows_of(server))
+        self.disable_host('c0')
+        self._unshelve_server(server)
+        self.assertEqual('c1', self.host_of(server))
+        self.assert_guest_has('c1', server, 2)
+        self._delete_server(server)
+        self.assert_clean('c0', 'c1')
+
+    def deleted_rows_of(self, server: Mapping[str, Any]) -> list[Any]:
+        """Return what Nova would add to ``Instance.pci_devices``."""
+        context = nova_context.get_admin_context(read_deleted='only')
+        found: list[Any] = []
+        for cell in nova_objects.CellMappingList.get_all(context):
+            with nova_context.target_cell(context, cell) as in_cell:
+                found += nova_db.pci_device_get_all_by_instance_uuid(
+                    in_cell, server['id']
+                )
+        return found
+
+    def test_rebuild(self) -> None:
+        """It keeps its devices, and nothing is claimed."""
+        self.start_host('c0')
+        server = self.boot('gpu:2')
+        before = self.assert_guest_has('c0', server, 2)
+        self.wire.calls.clear()
+        self._rebuild_server(server, _IMAGE)
+        self.assertEqual(before, self.assert_guest_has('c0', server, 2))
+        self.assertNotIn('claim', self.wire.calls)

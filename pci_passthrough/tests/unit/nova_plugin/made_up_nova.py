@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A package named ``nova``, made up for a test."""
+
+import importlib
+import pathlib
+import sys
+
+import fixtures
+
+from pci_passthrough.nova_plugin import verify
+
+
+class MadeUpNova(fixtures.Fixture):
+    """Packages that Python finds before all others, and forgets again.
+
+    :ivar folder: where they are.
+    """
+
+    def _setUp(self) -> None:
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.addCleanup(self._forget)
+        self._forget()
+        self.useFixture(
+            fixtures.MonkeyPatch('sys.path', [str(self.folder), *sys.path])
+        )
+
+    def write(self, module: str, text: str) -> None:
+        """Write a module, and make what is around it packages."""
+        *packages, name = module.split('.')
+        folder = self.folder
+        for package in packages:
+            folder /= package
+            folder.mkdir(exist_ok=True)
+            (folder / '__init__.py').touch()
+        (folder / f'{name}.py').write_text(text)
+        _forget_what_was_read()
+
+    def remove(self, module: str) -> None:
+        """Remove a module."""
+        self.folder.joinpath(*module.split('.')).with_suffix('.py').unlink()
+        _forget_what_was_read()
+
+    def _forget(self) -> None:
+        for name in list(sys.modules):
+            if name.partition('.')[0] == 'nova':
+                del sys.modules[name]
+        _forget_what_was_read()
+
+
+def _forget_what_was_read() -> None:
+    importlib.invalidate_caches()
+    verify.inspect.cache_clear()
