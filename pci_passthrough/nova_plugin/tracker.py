@@ -294,7 +294,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     def clean_usage(self, instances: Any, migrations: Any) -> None:
         """Free what gone instances left; mend what differs."""
         super().clean_usage(instances, migrations)
-        moving = {m.instance_uuid for m in migrations if not self._is_over(m)}
+        moving = {migration.instance_uuid for migration in migrations}
         known = moving | {instance.uuid for instance in instances}
         wanted = self._wanted(instances, moving)
         for row in reconcile.ended(self._rows(), known, wanted):
@@ -307,21 +307,6 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         if ack is not None:
             self._mend(self._compare(ack))
             self._device_spec.complain(self._all_rows())
-
-    def _is_over(self, migration: Any) -> bool:
-        """Whether a move will never end: its instance was deleted before.
-
-        Nova keeps such a migration, and what was claimed for it, for ever.
-        Those with errors are tidied up by a task of its own.
-        """
-        if migration.status == 'error' or not self._attachments.of(
-            migration.instance_uuid
-        ):
-            return False
-        try:
-            return bool(migration.instance.deleted)
-        except pci.InstanceNotFound:
-            return True
 
     def _wanted(
         self, instances: Iterable[Any], moving: set[str]

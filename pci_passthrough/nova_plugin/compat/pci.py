@@ -8,9 +8,6 @@ Imported right after ``nova.pci.manager`` was: before it can be changed.
 # callers of the PCI tracker expect.
 from nova.exception import ComputeResourcesUnavailable
 
-# A migration may outlive its instance.
-from nova.exception import InstanceNotFound
-
 # Somebody else has deleted a row.
 from nova.exception import PciDeviceNotFound
 from nova.exception import PciDeviceRequestFailed
@@ -24,7 +21,6 @@ from nova.objects.pci_device import PciDevice
 
 __all__ = [
     'ComputeResourcesUnavailable',
-    'InstanceNotFound',
     'InstancePCIRequests',
     'PciDevice',
     'PciDeviceNotFound',

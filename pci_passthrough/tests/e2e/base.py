@@ -87,13 +87,14 @@ class CloudTestCase(testtools.TestCase):
         :param host: where it has to be, or None.
         :param compute: asks instead of our own proxy.
         """
-        zone = {} if host is None else {'availability_zone': f'nova:{host}'}
+        # Not "zone:host", with which the scheduler asks no filter.
+        where = {} if host is None else {'host': host}
         server = (compute or self.compute).create_server(
             name=self.getUniqueString(),
             image_id=self.cloud.image,
             flavor_id=flavor,
             networks='none',
-            **zone,
+            **where,
         )
         self.addCleanup(self.delete, server)
         return server

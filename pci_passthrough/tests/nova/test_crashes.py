@@ -165,6 +165,7 @@ class Interrupted(base.NovaTest):
         act: Callable[[Server], Server],
         state: str,
         most: int | None = None,
+        left: int | None = None,
     ) -> list[str]:
         """Interrupt an operation after each of its steps.
 
@@ -172,6 +173,8 @@ class Interrupted(base.NovaTest):
         :param act: starts it; returns the server.
         :param state: of the server at its end, if nothing interrupts it.
         :param most: after how many steps there is no more crash.
+        :param left: how many devices are held when it has been mended; None:
+            Nova itself leaves it where it was interrupted.
         :returns: the steps.
         """
         server = prepare()
@@ -192,7 +195,10 @@ class Interrupted(base.NovaTest):
             if most < len(steps.seen):
                 self.wait_for_rest(server)
             self.run_periodic_tasks()
-            self.agree(server, f'crash after {last} of {steps.seen}')
+            where = f'crash after {last} of {steps.seen}'
+            self.agree(server, where)
+            if left is not None:
+                self.assertEqual(left, self.count_held(), where)
             self.end(server)
         calls = [step for step in steps.seen if step in _WRITES]
         for number, is_done in itertools.product(
@@ -203,7 +209,10 @@ class Interrupted(base.NovaTest):
                 server = act(server)
                 self.wait_for_rest(server)
             self.run_periodic_tasks()
-            self.agree(server, f'lost {number} of {calls}, done: {is_done}')
+            where = f'lost {number} of {calls}, done: {is_done}'
+            self.agree(server, where)
+            if left is not None:
+                self.assertEqual(left, self.count_held(), where)
             self.end(server)
         return steps.seen
 
@@ -267,6 +276,10 @@ class Interrupted(base.NovaTest):
             before = now
             time.sleep(0.1)
 
+    def count_held(self) -> int:
+        """Return how many devices are held."""
+        return sum(len(self.held(host)) for host in self.computes)
+
     def agree(self, server: Server, where: str) -> None:
         """Nova's rows, this project's devices and the guests are one."""
         for host in self.computes:
@@ -313,7 +326,7 @@ class TestOneHost(Interrupted):
     def test_delete(self) -> None:
         """Between the two saves of a row, and before the device is freed."""
         steps = self.interrupt_at_each_step(
-            lambda: self.booted(self.two), self.delete, 'DELETED'
+            lambda: self.booted(self.two), self.delete, 'DELETED', left=0
         )
         self.assertEqual(
             [*2 * ['save available'], *2 * ['save removed'], 'free'], steps
@@ -332,6 +345,7 @@ class TestOneHost(Interrupted):
             self.resized,
             lambda server: self.act(server, 'confirmResize'),
             'ACTIVE',
+            left=2,
         )
         self.assertEqual(['save available', 'save removed', 'free'], steps)
 
@@ -376,6 +390,7 @@ class TestTwoHosts(Interrupted):
             self.migrated,
             lambda server: self.act(server, 'confirmResize'),
             'ACTIVE',
+            left=1,
         )
         self.assertEqual(['save available', 'save removed', 'free'], steps)
 
