@@ -57,8 +57,7 @@ def claim_id(row: Any) -> str:
 def claim_number(request_id: str, number: int) -> str:
     """Return the id of an instance's claim for one of Nova's requests.
 
-    :param number: 1 as a rule. A resize within the host keeps the requests
-        of Neutron ports and gets other devices for them, beside the old ones.
+    :param number: 1 as a rule.
     """
     return request_id if number == 1 else f'{request_id}/{number}'
 

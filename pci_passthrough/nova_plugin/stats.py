@@ -136,20 +136,33 @@ class PciFlavorStats(pools.PciDeviceStats):
     __hash__ = None  # type: ignore[assignment]
 
     def support_requests(
+        self, wanted: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> bool:
+        """Say whether all requests can be served, Nova's and ours.
+
+        :param args: as Nova's; without a request of ours they are passed on
+            just as they came.
+        """
+        if not requests.ours(wanted):
+            native: bool = self.native.support_requests(
+                wanted, *args, **kwargs
+            )
+            return native
+        return self._support_both(wanted, *args, **kwargs)
+
+    def _support_both(
         self,
         wanted: Sequence[Any],
         provider_mapping: Any,
         numa_cells: Sequence[Any] | None = None,
     ) -> bool:
-        """Say whether all requests can be served, Nova's and ours."""
         own = requests.natives(wanted)
         if own and not self.native.support_requests(
             own, provider_mapping, numa_cells
         ):
             return False
-        ours = requests.ours(wanted)
-        numa = self.affinity(numa_cells)
-        return not ours or self.load(ours).decide(numa) is not None
+        offer = self.load(requests.ours(wanted))
+        return offer.decide(self.affinity(numa_cells)) is not None
 
     def apply_requests(
         self,

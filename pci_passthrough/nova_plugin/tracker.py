@@ -154,8 +154,8 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         self, instance_uuid: str, wanted: Sequence[Any], numa_topology: Any
     ) -> list[attachment.Attachment]:
         by_claim = {
-            self._attachments.new_claim_id(instance_uuid, r.request_id): r
-            for r in wanted
+            self._claim_id(instance_uuid, one.request_id): one
+            for one in wanted
         }
         self.own_offer.forget()
         try:
@@ -181,8 +181,16 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             self._attachments.add(one)
         return made
 
+    def _claim_id(self, instance_uuid: str, request_id: str) -> str:
+        if requests.mover() == instance_uuid:
+            # A resize within the host keeps the requests of Neutron ports,
+            # and gets other devices for them, beside the old ones.
+            return self._attachments.new_claim_id(instance_uuid, request_id)
+        # What there may be already is left from a live migration to here
+        # that failed: the conductor gives the same devices again.
+        return request_id
+
     def _attach(self, device: objects.PciDevice) -> attachment.Attachment:
-        # A claim that is repeated finds what it claimed.
         return self._attachments.at(
             device.address
         ) or attachment.Attachment.claimed(self._context, self.node_id, device)
@@ -199,7 +207,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         for device in devices:
             known = self._attachments.at(device.address)
             if known and (
-                known not in self._attachments.of(instance_uuid, False)
+                known not in self._attachments.of(instance_uuid)
                 or known.claim_id != device.request_id
             ):
                 reasons.append(
@@ -258,16 +266,10 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             self._release(one, instance)
 
     def free_instance_claims(self, context: Any, instance: Any) -> None:
-        """Free what an instance has claimed.
-
-        Nova's periodic task allocates the claims of a live migration to this
-        host while it is under way. If the migration fails then, they are
-        not claims any more.
-        """
+        """Free what an instance has claimed."""
         super().free_instance_claims(context, instance)
-        for one in self._attachments.of(instance['uuid']):
-            if not one.is_allocated or instance.host != self._devices.host:
-                self._release(one, instance)
+        for one in self._attachments.of(instance['uuid'], allocated=False):
+            self._release(one, instance)
 
     def update_pci_for_instance(
         self, context: Any, instance: Any, sign: int

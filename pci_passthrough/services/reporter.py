@@ -60,9 +60,9 @@ class Reporter:
             )
             if ack.wanted == report_obj.Wanted.FULL_REPORT:
                 LOG.info(
-                    'The conductor does not have what was reported last: a '
-                    'restored database, or another agent that reports for '
-                    'host %s. Reporting everything',
+                    'The conductor asks what host %s has: an instance gave a '
+                    'device back, a database was restored, or another agent '
+                    'reports for the host. Reporting everything',
                     self._host,
                 )
                 self._send(snapshot, None)

@@ -4,6 +4,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from nova import context as nova_context
+from nova import objects as nova_objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 import oslo_messaging
 from oslo_serialization import jsonutils
@@ -284,12 +286,21 @@ class TestVirtualFunctions(AdoptionTest):
         self.assertEqual(('unavailable', None), rows.pop(pf))
         self.assertEqual(('allocated', server['id']), rows.pop(address))
         self.assertEqual([('available', None)], list(rows.values()))
-        whole = self.create_flavor(None, pci_passthrough__alias='native-pf:1')
-        self.boot_in_vain(flavor_id=whole)
+        pools = nova_objects.ComputeNode.get_by_nodename(
+            nova_context.get_admin_context(), 'c0'
+        ).pci_device_pools
+        self.assertEqual(
+            [(fakelibvirt.VF_PROD_ID, 1)],
+            [(pool.product_id, pool.count) for pool in pools],
+        )
         self._delete_server(server)
         self.run_periodic_tasks()
         self.assertEqual({('available', None)}, set(self.rows('c0').values()))
-        self.boot(flavor_id=whole)
+        self.boot(
+            flavor_id=self.create_flavor(
+                None, pci_passthrough__alias='native-pf:1'
+            )
+        )
 
     def test_kin_is_matched(self) -> None:
         """Nova's PF and our VF exclude each other: neither may be both's."""

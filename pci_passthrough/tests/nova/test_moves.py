@@ -150,23 +150,41 @@ class TestOtherMoves(MovesTest):
         self.assert_clean('c1')
 
     def test_live_migration_fails(self) -> None:
-        """What was claimed there is freed, though Nova has allocated it."""
+        """Nova's periodic task frees what was claimed there."""
         server = self.start_migratable_hosts()
         source = self.assert_guest_has('c0', server, 1)
 
         def fail(*_args: Any, **_kwargs: Any) -> None:
             claimed = {status for status, _ in self.held('c1').values()}
             self.assertEqual({'claimed'}, claimed)
+            raise RuntimeError('the guest cannot be migrated')
+
+        with base.replaced(driver.LibvirtDriver, 'pre_live_migration', fail):
+            self._live_migrate(server, 'failed')
+        self.run_periodic_tasks()
+        self.assertEqual({}, self.held('c1'))
+        self.assertEqual({}, self.door_rows('c1'))
+        self.assertEqual('c0', self.host_of(server))
+        self.assertEqual(source, self.assert_guest_has('c0', server, 1))
+
+    def test_live_migration_that_fails_late(self) -> None:
+        """Nova's periodic task has allocated what was claimed there."""
+        server = self.start_migratable_hosts()
+        source = self.assert_guest_has('c0', server, 1)
+
+        def fail(*_args: Any, **_kwargs: Any) -> None:
             self.run_periodic_tasks()
             self.assert_consistent('c1', server, 1)
             raise RuntimeError('the guest cannot be migrated')
 
         with base.replaced(driver.LibvirtDriver, 'pre_live_migration', fail):
-            self._live_migrate(server, 'error')
-        self.assertEqual('c0', self.host_of(server))
-        self.assertEqual(source, self.assert_guest_has('c0', server, 1))
-        # Nova's own would go on for as long as the migration is there.
-        self.assert_clean('c1')
+            self._live_migrate(server, 'failed')
+        # Before the next one is run: what is left over is not in the way.
+        self._live_migrate(server, 'completed')
+        self.assertEqual('c1', self.host_of(server))
+        self.assert_clean('c0')
+        self.run_periodic_tasks()
+        self.assertNotEqual(source, self.assert_guest_has('c1', server, 1))
 
     def test_shelve_and_unshelve(self) -> None:
         """A shelved server holds nothing; its rows do not come back."""

@@ -232,6 +232,34 @@ class TestFailure(TrackerTest):
         self.assertNotIn('claim', self.wire.calls)
 
 
+class TestClaimId(TrackerTest):
+    """A resize within the host keeps the requests of Neutron ports."""
+
+    def test_same_request_twice(self) -> None:
+        """Other devices are claimed, and each is freed by itself."""
+        self.start_host('c0')
+        server = self.boot('gpu')
+        (old,) = self.assert_guest_has('c0', server, 1)
+        instance = self.instance(server)
+        tracker = self.computes['c0'].manager.rt.pci_tracker
+        context = nova_context.get_admin_context()
+        with base.replaced(requests, 'mover', lambda: instance.uuid):
+            (row,) = tracker.claim_instance(
+                context, instance.pci_requests, None
+            )
+        tracker.allocate_instance(instance)
+        tracker.save(context)
+        self.assertEqual(
+            {old, row.address}, set(self.assert_consistent('c0', server, 2))
+        )
+        self.assertEqual(
+            instance.pci_requests.requests[0].request_id, row.request_id
+        )
+        tracker.free_device(row, instance)
+        tracker.save(context)
+        self.assertEqual([old], self.assert_guest_has('c0', server, 1))
+
+
 class TestMending(TrackerTest):
     """What the periodic task finds."""
 

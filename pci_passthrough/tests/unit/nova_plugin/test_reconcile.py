@@ -100,14 +100,15 @@ class DecideTest(testtools.TestCase):
     def test_device_that_is_ours_now(self) -> None:
         native = row(FIRST, ours=False)
         self.assertEqual([native], self.decide([], [native]).take_over)
-        for offered in ([], None):
-            self.assertEqual(NOTHING, self.decide([], [native], offered))
+        self.assertEqual(NOTHING, self.decide([], [native], []))
+        self.assertEqual(NOTHING, self.decide([], [native], None))
         matched = row(FIRST, ours=False, in_spec=True)
         self.assertEqual(NOTHING, self.decide([], [matched]))
 
     def test_device_that_was_adopted_and_not_marked(self) -> None:
         native = row(FIRST, ours=False)
-        for offered in ([FIRST], [], None):
+        choices: list[list[str] | None] = [[FIRST], [], None]
+        for offered in choices:
             plan = self.decide(
                 [held(FIRST, status='allocated')], [native], offered
             )
@@ -206,8 +207,8 @@ class Host:
         for device in plan.restore:
             self.rows[device.address] = row(
                 device.address,
-                device.instance_uuid,
-                device.request_id,
+                str(device.instance_uuid),
+                str(device.request_id),
                 allocated=device.status == 'allocated',
             )
         for one in plan.take_over:
