@@ -135,6 +135,7 @@ class Checks(upgradecheck.UpgradeCommands):
         conf = deployment.read_nova_conf(files)
         faults = deployment.faults_of_source(conf)
         faults += deployment.faults_of_filters(conf)
+        faults += deployment.faults_of_weighers(conf)
         if faults:
             return _failure(' '.join(files), faults)
         if conf.enabled_filters is None:

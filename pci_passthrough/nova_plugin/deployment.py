@@ -17,6 +17,8 @@ from pci_passthrough.conf import nova as nova_options
 _FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
 _ALL_FILTERS = 'nova.scheduler.filters.all_filters'
 _FILTER_NAME = _FILTER.rpartition('.')[2]
+_WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
+_ALL_WEIGHERS = 'nova.scheduler.weights.all_weighers'
 
 #: Filters which work with what ours finds.
 _LATER_FILTERS = ('NUMATopologyFilter', 'PciPassthroughFilter')
@@ -31,6 +33,7 @@ _APPLICATION = 'osapi_compute'
 _FILTER_SCHEDULER: list[cfg.Opt] = [
     cfg.MultiStrOpt('available_filters', default=[_ALL_FILTERS]),
     cfg.ListOpt('enabled_filters'),
+    cfg.ListOpt('weight_classes', default=[_ALL_WEIGHERS]),
 ]
 
 
@@ -46,6 +49,7 @@ class NovaConf:
     has_source: bool
     available_filters: tuple[str, ...]
     enabled_filters: tuple[str, ...] | None
+    weight_classes: tuple[str, ...]
     accepted_changes: tuple[str, ...]
 
 
@@ -71,6 +75,7 @@ def read_nova_conf(files: Sequence[str]) -> NovaConf:
             has_source,
             tuple(conf.filter_scheduler.available_filters),
             None if enabled is None else tuple(enabled),
+            tuple(conf.filter_scheduler.weight_classes),
             tuple(conf[nova_options.GROUP].accepted_nova_changes),
         )
     except (cfg.Error, ValueError, OSError) as error:
@@ -122,6 +127,21 @@ def faults_of_filters(conf: NovaConf) -> list[str]:
             if name in enabled[:place]
         ]
     return faults
+
+
+def faults_of_weighers(conf: NovaConf) -> list[str]:
+    """Return why hosts would be weighed otherwise than is meant.
+
+    The option is one list, not one value a line like available_filters: with
+    ours alone there, Nova weighs neither memory nor CPUs for anybody.
+    """
+    classes = conf.weight_classes
+    if set(classes) == {_WEIGHER}:
+        return [
+            '[filter_scheduler] weight_classes names ours alone; all in one '
+            f'line: weight_classes = {_ALL_WEIGHERS},{_WEIGHER}'
+        ]
+    return []
 
 
 def faults_of_paste(path: str) -> list[str]:

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 import time
 from typing import Any
 
+from oslo_log import log as logging
+
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import host_devices
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 
-#: Seconds for which an answer is good. Nova asks once for each way to place
-#: an instance's NUMA nodes; between two claims it is longer than that.
+LOG = logging.getLogger(__name__)
+
+#: Seconds for which an answer is good, if nothing is claimed or freed here
+#: meanwhile. Nova asks once for each way to place an instance's NUMA nodes.
 _KEPT = 1.0
 
 
@@ -49,7 +53,11 @@ class OwnOffer:
                 self._failure = None
             except exception.PciPassthroughError as error:
                 offer = claims.Offer((), {}, {}, {host: error.code})
-                self._failure = str(error)
+                LOG.error(
+                    'What the host can give is not known: %s', error.text
+                )
+                # Projects see it, in the fault of an instance.
+                self._failure = 'the devices of PCI flavors are not known now'
             self._offer = stats.HostOffer(host, offer)
             self._wanted = primitive
             self._good_until = time.monotonic() + _KEPT

@@ -137,18 +137,22 @@ def ended(
         requests. A resize within the host that was interrupted while it was
         confirmed or reverted leaves devices of other requests.
     """
+    rows = [row for row in rows if row.is_ours]
+    # Whose ids are all unknown has got others, in a way not known here.
+    tell = {
+        row.instance_uuid
+        for row in rows
+        if row.request_id in wanted.get(row.instance_uuid, ())
+    } | {uuid for uuid, requests in wanted.items() if not requests}
     return [
         row
         for row in rows
-        if row.is_ours
-        and (
-            row.instance_uuid not in known
-            or (
-                row.is_allocated
-                and row.request_id is not None
-                and row.instance_uuid in wanted
-                and row.request_id not in wanted[row.instance_uuid]
-            )
+        if row.instance_uuid not in known
+        or (
+            row.is_allocated
+            and row.request_id is not None
+            and row.instance_uuid in tell
+            and row.request_id not in wanted[row.instance_uuid]
         )
     ]
 

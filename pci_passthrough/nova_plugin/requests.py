@@ -24,6 +24,7 @@ import threading
 from typing import Any
 
 from oslo_context import context as oslo_context
+from oslo_log import log as logging
 
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -32,6 +33,11 @@ from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compat import pools
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import request as request_spec
+
+LOG = logging.getLogger(__name__)
+
+#: What whoever asks can mend. All else is the operator's business.
+_USERS_FAULTS = (exception.InvalidRequest, exception.PciFlavorNotFound)
 
 #: In a spec: the UUID of a PCI flavor. No other request has it.
 _UUID = 'pci_flavor'
@@ -54,10 +60,13 @@ class RequestRefused(errors.PciRequestAliasNotDefined):
     msg_fmt = '%(reason)s'
 
 
-class ConductorAway(errors.Unauthorized):
-    """Nobody can say what a flavor asks for: HTTP 503."""
+class PciFlavorsUnavailable(errors.Unauthorized):
+    """Nobody can say what a flavor asks for: HTTP 503.
 
-    msg_fmt = 'PCI flavors cannot be looked up now, try later: %(reason)s'
+    Why is the operator's business, and in the log.
+    """
+
+    msg_fmt = 'PCI flavors cannot be looked up now, try again later'
     code = 503
     safe = True
 
@@ -66,9 +75,11 @@ class _Thread(threading.local):
     """What a thread is in the middle of.
 
     :ivar moving: Nova's instance for whose move a resource tracker claims.
+    :ivar is_live: whether it moves while it runs.
     """
 
     moving: Any = None
+    is_live: bool = False
 
 
 _thread = _Thread()
@@ -153,7 +164,12 @@ def wrap_get_pci_requests_from_flavor(
         flavor: Any, affinity_policy: str | None = None
     ) -> Any:
         found = original(flavor, affinity_policy=affinity_policy)
-        if asks(flavor):
+        if _thread.is_live:
+            # It keeps them: Nova claims for a live migration by the requests
+            # which the instance has, and would later find others there.
+            kept = _thread.moving.pci_requests
+            found.requests.extend(ours(kept.requests if kept else ()))
+        elif asks(flavor):
             found.requests.extend(_from_flavor(flavor, affinity_policy))
         return found
 
@@ -171,12 +187,15 @@ def wrap_move_claim(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def _move_claim(*args: Any, **kwargs: Any) -> Any:
-        before = _thread.moving
-        _thread.moving = signature.bind(*args, **kwargs).arguments['instance']
+        given = signature.bind(*args, **kwargs).arguments
+        migration = given.get('migration')
+        before = _thread.moving, _thread.is_live
+        _thread.moving = given['instance']
+        _thread.is_live = bool(migration and migration.is_live_migration)
         try:
             return original(*args, **kwargs)
         finally:
-            _thread.moving = before
+            _thread.moving, _thread.is_live = before
 
     return _move_claim
 
@@ -234,11 +253,20 @@ def _from_flavor(flavor: Any, policy: str | None) -> list[Any]:
     except exception.PciPassthroughError as error:
         if _thread.moving is not None:
             raise errors.ComputeResourcesUnavailable(
-                reason=error.text
+                reason=_for_users(error)
             ) from error
-        if isinstance(error, exception.Unavailable):
-            raise ConductorAway(reason=error.text) from error
-        raise RequestRefused(reason=error.text) from error
+        if isinstance(error, _USERS_FAULTS):
+            raise RequestRefused(reason=error.text) from error
+        LOG.error('PCI flavors cannot be looked up: %s', error.text)
+        raise PciFlavorsUnavailable from error
+
+
+def _for_users(error: exception.PciPassthroughError) -> str:
+    """Return what a project may read of an error."""
+    if isinstance(error, _USERS_FAULTS):
+        return error.text
+    LOG.error('PCI flavors cannot be looked up: %s', error.text)
+    return 'PCI flavors cannot be looked up now'
 
 
 def _check_policy(policy: str | None) -> None:

@@ -227,4 +227,9 @@ def _tell(scheduling: _Scheduling, refused: dict[str, list[str]]) -> None:
         'PCI flavors %(wanted)s for instance %(uuid)s: %(summary)s',
         {'wanted': wanted, 'uuid': instance_uuid, 'summary': summary},
     )
-    client.conductor().note_refusals(instance_uuid, summary, refused, wanted)
+    try:
+        client.conductor().note_refusals(
+            instance_uuid, summary, refused, wanted
+        )
+    except exception.PciPassthroughError as error:
+        LOG.error('Refusals are not kept: %s', error.text)

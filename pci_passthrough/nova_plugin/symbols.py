@@ -119,7 +119,7 @@ _REQUESTS = (
             'ComputeResourcesUnavailable': 'has another host tried',
             'InstanceNotFound': 'it was deleted meanwhile',
             'PciDeviceNotFound': 'there is no such row',
-            'PciDeviceRequestFailed': 'ends a claim',
+            'PciDeviceRequestFailed': 'ends what the scheduler consumes',
             'PciRequestAliasNotDefined': 'nova-api answers 400',
             'Unauthorized': 'nova-api answers with its code, 503',
             'ValidationError': 'nova-api answers 400',
@@ -327,14 +327,25 @@ _TRACKER = (
         'nova.objects.instance',
         Use.RELIED_ON,
         {
+            'Instance.apply_migration_context': 'sets requests after moves',
             'Instance.get_pci_devices': 'finds devices by their rows',
             'Instance._load_pci_devices': 'reads rows by status and owner',
         },
     ),
     *_of(
+        'nova.objects.instance',
+        Use.CALLED,
+        {'Instance.get_by_uuid': 'finds out whether it is on its way'},
+    ),
+    *_of(
         'nova.objects.migration',
         Use.CALLED,
-        {'Migration.instance': 'tells whether it was deleted'},
+        {'Migration.is_live_migration': 'lets requests stay as they are'},
+    ),
+    *_of(
+        'nova.pci.devspec',
+        Use.CALLED,
+        {'PciDeviceSpec.match_pci_obj': 'tells which entry has a device'},
     ),
     *_of(
         'nova.objects.migration_context',

@@ -28,6 +28,7 @@ from pci_passthrough.nova_plugin import attachment
 from pci_passthrough.nova_plugin import attachments
 from pci_passthrough.nova_plugin import bootstrap
 from pci_passthrough.nova_plugin import device_spec
+from pci_passthrough.nova_plugin import handover
 from pci_passthrough.nova_plugin import host_devices
 from pci_passthrough.nova_plugin import matched_twice
 from pci_passthrough.nova_plugin import own_offer
@@ -40,10 +41,9 @@ from pci_passthrough.nova_plugin.compat import tracker as nova_tracker
 LOG = logging.getLogger(__name__)
 
 
-class ClaimFailed(pci.ComputeResourcesUnavailable, pci.PciDeviceRequestFailed):
-    """Devices cannot be claimed; Nova tries another host."""
-
-    msg_fmt = '%(reason)s'
+#: What projects see in the fault of an instance. Why is in the log: it may
+#: name other instances, and the configuration of the host.
+_CANNOT_CLAIM = 'devices for the PCI flavors cannot be claimed on this host'
 
 
 class MatchedTwice(SystemExit):
@@ -84,9 +84,11 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         self._attachments = attachments.Attachments(ours, self._devices)
         #: instances of which a crash may have left too much
         self._unsettled = {row.instance_uuid for row in ours}
-        self._set_own([row for row in rows if not attachment.is_ours(row)])
+        handover.set_rows(
+            self, [row for row in rows if not attachment.is_ours(row)]
+        )
         super()._initial_instance_usage()
-        ack = self._devices.register()
+        ack = None if self._is_for_ironic else self._devices.register()
         if ack is not None:
             # Before Nova complains that they match device_spec no longer.
             self._take_over(self._compare(ack).take_over)
@@ -124,7 +126,8 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     ) -> list[Any]:
         """Claim for all requests or for none.
 
-        :raises ClaimFailed: a request of ours cannot be served.
+        :raises ComputeResourcesUnavailable: a request of ours cannot be
+            served. No class of ours: nova-conductor must know what it is.
         """
         ours = requests.ours(pci_requests.requests)
         if not ours:
@@ -145,7 +148,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             made = self._claim(instance_uuid, ours, instance_numa_topology)
         except Exception:
             for row in native:
-                _drop(self.claims, instance_uuid, row)
+                handover.drop(self.claims, instance_uuid, row)
                 self._free_device(row)
             raise
         return [*native, *(one.row for one in made)]
@@ -167,8 +170,17 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
                 ],
                 self.stats.affinity(numa_topology and numa_topology.cells),
             )
+        except exception.ClaimRefused as error:
+            raise pci.ComputeResourcesUnavailable(reason=error.text) from error
         except exception.PciPassthroughError as error:
-            raise ClaimFailed(reason=error.text) from error
+            LOG.error(
+                'The claim of instance %s failed: %s',
+                instance_uuid,
+                error.text,
+            )
+            raise pci.ComputeResourcesUnavailable(
+                reason=_CANNOT_CLAIM
+            ) from error
         made: list[attachment.Attachment] = []
         try:
             self._check_claimed(instance_uuid, devices)
@@ -200,7 +212,8 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     ) -> None:
         """Make sure that claimed devices are nobody else's.
 
-        :raises ClaimFailed: Nova's tracker has one, or an instance.
+        :raises ComputeResourcesUnavailable: Nova's tracker has one, or an
+            instance.
         """
         twice = self._device_spec.natives(self.pci_devs, devices)
         reasons = [matched_twice.describe(twice)] if twice else []
@@ -220,7 +233,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
                 'cannot be given away: %(text)s',
                 {'uuid': instance_uuid, 'text': text},
             )
-            raise ClaimFailed(reason=text)
+            raise pci.ComputeResourcesUnavailable(reason=_CANNOT_CLAIM)
 
     def _give_up(
         self,
@@ -234,6 +247,13 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             # Nobody has to be told when its row is gone.
             one.instance_uuid = None
             self._attachments.add(one)
+        try:
+            # Until they are gone, the devices can be claimed for nobody.
+            self._attachments.save(self._context)
+        except Exception:
+            # The next operation on the host saves again. What is raised
+            # here must be why the claim was given up.
+            LOG.exception('Rows of a claim that failed are not deleted yet')
         self._devices.abort(instance_uuid, sorted(claims))
 
     def allocate_instance(self, instance: Any) -> None:
@@ -296,19 +316,37 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     def clean_usage(self, instances: Any, migrations: Any) -> None:
         """Free what gone instances left; mend what differs."""
         super().clean_usage(instances, migrations)
+        if self._is_for_ironic:
+            return
+        # First: what ends below is told when its rows are gone.
+        ack = self._devices.register()
+        if ack is not None:
+            self._mend(self._compare(ack))
+            self._device_spec.complain(self._all_rows())
         moving = {migration.instance_uuid for migration in migrations}
         known = moving | {instance.uuid for instance in instances}
         wanted = self._wanted(instances, moving)
         for row in reconcile.ended(self._rows(), known, wanted):
+            # Nova claims for a live migration before it writes where it goes.
+            if row.instance_uuid not in known and pci.is_migrating(
+                self._context, row.instance_uuid
+            ):
+                continue
             LOG.info(
                 'Instance %(uuid)s has %(address)s no longer',
                 {'uuid': row.instance_uuid, 'address': row.address},
             )
             self._release(self._recorded(row))
-        ack = self._devices.register()
-        if ack is not None:
-            self._mend(self._compare(ack))
-            self._device_spec.complain(self._all_rows())
+
+    @property
+    def _is_for_ironic(self) -> bool:
+        """Whether the host's nodes are not the host.
+
+        Ironic's nova-compute has one tracker and hundreds of nodes, each of
+        which runs the periodic task, and none of them has our devices.
+        """
+        driver = str(bootstrap.nova_conf().compute_driver or '')
+        return driver.startswith('ironic.')
 
     def _wanted(
         self, instances: Iterable[Any], moving: set[str]
@@ -380,14 +418,10 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
                 'pci_information now: taken over from [pci] device_spec',
                 {'uuid': row.instance_uuid, 'address': row.address},
             )
-            (own,) = [r for r in self.pci_devs if r.address == row.address]
-            self._set_own([r for r in self.pci_devs if r is not own])
-            for mapping in (self.claims, self.allocations):
-                _drop(mapping, row.instance_uuid, own)
-            self.stale.pop(row.address, None)
-            self.to_be_removed_when_freed.pop(row.address, None)
             self._attachments.add(
-                attachment.Attachment.taken_over(own, device)
+                attachment.Attachment.taken_over(
+                    handover.take(self, row.address), device
+                )
             )
 
     def _hand_back(self, rows: Iterable[reconcile.Row]) -> None:
@@ -400,21 +434,9 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             )
             one = self._recorded(row)
             self._attachments.drop(one)
-            mapping = self.allocations if one.is_allocated else self.claims
-            mapping[row.instance_uuid].append(one.hand_back())
-            self._set_own([*self.pci_devs, one.row])
-            # A PF must not be given away while one of its VFs is had.
-            self.stats._handle_device_dependents(one.row)
-            for kin in [one.row.parent_device, *one.row.child_devices]:
-                if kin is not None and kin.is_available():
-                    kin.status = pci.PciDeviceStatus.UNAVAILABLE
+            handover.give(self, one.hand_back())
 
     # -- rows --
-
-    def _set_own(self, rows: list[Any]) -> None:
-        """Set what Nova's tracker has."""
-        self.pci_devs.objects = rows
-        self._build_device_tree(self.pci_devs)
 
     def _all_rows(self) -> list[Any]:
         return [*self.pci_devs, *(one.row for one in self._attachments)]
@@ -443,16 +465,6 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             if one.address == row.address
         ]
         return one
-
-
-def _drop(mapping: dict[str, list[Any]], instance_uuid: str, row: Any) -> None:
-    """Drop a row from an instance's; an instance without rows goes, too."""
-    # By identity: Nova's rows are equal if all they contain is.
-    rows = [one for one in mapping.get(instance_uuid, ()) if one is not row]
-    if rows:
-        mapping[instance_uuid] = rows
-    else:
-        mapping.pop(instance_uuid, None)
 
 
 def wrap_test_pci(original: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -4,9 +4,8 @@
 ``nova.conf``::
 
     [filter_scheduler]
-    weight_classes = nova.scheduler.weights.all_weighers
-    weight_classes = pci_passthrough.nova_plugin.weigher.PciFlavorWeigher
-"""
+    weight_classes = nova.scheduler.weights.all_weighers,pci_passthrough.nova_plugin.weigher.PciFlavorWeigher
+"""  # noqa: E501
 
 from collections.abc import Sequence
 import threading

@@ -6,6 +6,7 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import objects as nova_objects
+from nova.conductor.tasks import live_migrate
 from nova.db.main import api as nova_db
 from nova.virt.libvirt import driver
 
@@ -125,13 +126,56 @@ class TestOtherMoves(MovesTest):
         self._delete_server(server)
         self.assert_clean('c0', 'c1')
 
-    def start_migratable_hosts(self) -> Mapping[str, Any]:
+    def start_migratable_hosts(self, **extra_specs: Any) -> Mapping[str, Any]:
         """Return a server on c0 that can be migrated while it runs."""
         self.flags(device_detach_timeout='1', group='libvirt')
         self.create_pci_flavor('lm', {**base.GPU, 'e.live_migratable': 'true'})
         self.two_hosts(live_migratable='true')
-        server: Mapping[str, Any] = self.boot('lm:1', host='c0')
+        flavor = self.create_flavor('lm:1', **extra_specs)
+        server: Mapping[str, Any] = self.boot(flavor_id=flavor, host='c0')
         return server
+
+    def test_live_migrate_with_numa(self) -> None:
+        """Nova makes a claim of its own then; the requests stay the same."""
+        self.flags(cpu_dedicated_set='0-7', group='compute')
+        server = self.start_migratable_hosts(hw__cpu_policy='dedicated')
+        before = self.instance(server).pci_requests.requests[0].request_id
+        self._live_migrate(server, 'completed')
+        there = self.assert_guest_has('c1', server, 1)
+        [request] = self.instance(server).pci_requests.requests
+        self.assertEqual(before, request.request_id)
+        self.restart('c1')
+        self.run_periodic_tasks()
+        self.assertEqual(there, self.assert_guest_has('c1', server, 1))
+        # It is known which device is replaced by which.
+        self._live_migrate(server, 'completed')
+        self.assert_guest_has('c0', server, 1)
+        self.assert_clean('c1')
+
+    def test_periodic_task_before_nova_knows_the_destination(self) -> None:
+        """What is claimed for a live migration stays claimed."""
+        server = self.start_migratable_hosts()
+        check = live_migrate.LiveMigrationTask._call_livem_checks_on_host
+        claimed = []
+
+        def late(*args: Any, **kwargs: Any) -> Any:
+            answer = check(*args, **kwargs)
+            claimed.append(self.held('c1'))
+            self.run_periodic_tasks()
+            claimed.append(self.held('c1'))
+            return answer
+
+        with base.replaced(
+            live_migrate.LiveMigrationTask,
+            '_call_livem_checks_on_host',
+            late,
+        ):
+            self._live_migrate(server, 'completed')
+        before, after = claimed
+        self.assertEqual(1, len(before))
+        self.assertEqual(before, after)
+        self.assert_guest_has('c1', server, 1)
+        self.assert_clean('c0')
 
     def test_live_migrate(self) -> None:
         """The request keeps its id, and has devices on two hosts."""

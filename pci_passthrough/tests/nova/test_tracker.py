@@ -175,9 +175,8 @@ class TestFailure(TrackerTest):
             'offer', oslo_messaging.MessagingTimeout('nobody answered')
         )
         self.boot_elsewhere(self.first)
-        self.assertIn(
-            'Failed to claim: no pci-passthrough-conductor', self.log()
-        )
+        self.assertIn('Failed to claim: the devices of PCI', self.log())
+        self.assertIn('no pci-passthrough-conductor answered', self.log())
 
     def test_spawn_fails(self) -> None:
         """The claim is aborted after it was allocated."""

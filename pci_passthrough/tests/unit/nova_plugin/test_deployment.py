@@ -15,6 +15,8 @@ _SOURCE = '[DEFAULT]\nconfig_source = pci_passthrough\n'
 _DRIVER = '[pci_passthrough]\ndriver = pci_passthrough\n'
 _OURS = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
 _NOVAS = 'nova.scheduler.filters.all_filters'
+_WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
+_NOVAS_WEIGHERS = 'nova.scheduler.weights.all_weighers'
 _FACTORY = (
     'paste.filter_factory = pci_passthrough.nova_plugin.middleware:factory'
 )
@@ -67,6 +69,19 @@ class NovaConfTestCase(DeploymentTestCase):
         self.assertEqual([], deployment.faults_of_source(conf))
         self.assertEqual([], deployment.faults_of_filters(conf))
         self.assertIsNotNone(conf.enabled_filters)
+        self.assertEqual([], deployment.faults_of_weighers(conf))
+        self.assertEqual((_NOVAS_WEIGHERS, _WEIGHER), conf.weight_classes)
+
+    def test_two_lines_of_weighers(self) -> None:
+        # The second one wins, and all of Nova's are gone.
+        conf = self.read(
+            '[filter_scheduler]\n'
+            f'weight_classes = {_NOVAS_WEIGHERS}\n'
+            f'weight_classes = {_WEIGHER}\n'
+        )
+        [fault] = deployment.faults_of_weighers(conf)
+        self.assertIn(f'{_NOVAS_WEIGHERS},{_WEIGHER}', fault)
+        self.assertEqual([], deployment.faults_of_weighers(self.read('')))
 
     def test_source(self) -> None:
         self.assertTrue(self.read(_SOURCE + _DRIVER).has_source)
