@@ -29,6 +29,9 @@ DEVICE = 'pci_passthrough_device'
 #: Key of ``extra_info``: the id by which this project knows the request.
 CLAIM = 'pci_passthrough_claim'
 
+#: Key of ``extra_info``: the PCI flavor for which the device was given.
+FLAVOR = 'pci_passthrough_flavor'
+
 #: Tags of pci_information that Nova's libvirt driver reads from the row.
 _TAGS = ('managed', 'live_migratable')
 
@@ -135,6 +138,12 @@ class Attachment:
         return claim_id(self.row)
 
     @property
+    def pci_flavor_uuid(self) -> str | None:
+        """The PCI flavor for which the device was given, if for any."""
+        found: str | None = self.row.extra_info.get(FLAVOR)
+        return found
+
+    @property
     def is_allocated(self) -> bool:
         """Whether the instance has the device for good."""
         return bool(self.row.status == pci.PciDeviceStatus.ALLOCATED)
@@ -162,7 +171,7 @@ class Attachment:
         self.row.extra_info = {
             key: value
             for key, value in self.row.extra_info.items()
-            if key not in (DEVICE, CLAIM)
+            if key not in (DEVICE, CLAIM, FLAVOR)
         }
         return self.row
 
@@ -217,3 +226,5 @@ def _mark(row: Any, device: objects.PciDevice, claim: str) -> None:
         DEVICE: device.uuid,
         CLAIM: claim,
     }
+    if device.pci_flavor_uuid is not None:
+        row.extra_info = {**row.extra_info, FLAVOR: device.pci_flavor_uuid}

@@ -103,17 +103,39 @@ class HostDevices:
         )
 
     def adopt(
-        self, instance_uuid: str, claim_id: str, address: str
+        self,
+        instance_uuid: str,
+        claim_id: str,
+        address: str,
+        pci_flavor_uuid: str | None = None,
     ) -> objects.PciDevice | None:
         """Say that an instance has a device, whoever gave it.
 
+        :param pci_flavor_uuid: for which it was given, if that is known.
         :returns: the device; None if it was not accepted.
         """
+
+        def call(
+            conductor: rpc.ConductorClient, pci_flavor: str | None
+        ) -> list[objects.PciDevice]:
+            return conductor.adopt(
+                self.host,
+                instance_uuid,
+                claim_id,
+                [address],
+                self._actor,
+                pci_flavor,
+            )
+
+        def either(conductor: rpc.ConductorClient) -> list[objects.PciDevice]:
+            try:
+                return call(conductor, pci_flavor_uuid)
+            except exception.PciFlavorNotFound:
+                # Whose the device is matters more than what it was called.
+                return call(conductor, None)
+
         adopted = self._tell(
-            f'have {address} recorded for instance {instance_uuid}',
-            lambda conductor: conductor.adopt(
-                self.host, instance_uuid, claim_id, [address], self._actor
-            ),
+            f'have {address} recorded for instance {instance_uuid}', either
         )
         return adopted[0] if adopted else None
 

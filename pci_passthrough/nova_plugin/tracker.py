@@ -390,7 +390,12 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
                 'hold it: that is recorded now',
                 {'uuid': row.instance_uuid, 'address': row.address},
             )
-            self._devices.adopt(row.instance_uuid, row.claim_id, row.address)
+            self._devices.adopt(
+                row.instance_uuid,
+                row.claim_id,
+                row.address,
+                self._recorded(row).pci_flavor_uuid,
+            )
         for device in plan.restore:
             LOG.warning(
                 'Instance %(uuid)s holds %(address)s, and its row in Nova is '

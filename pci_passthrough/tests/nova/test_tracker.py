@@ -17,6 +17,7 @@ from pci_passthrough.nova_plugin import bootstrap
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
+from pci_passthrough.store import pci_flavors
 from pci_passthrough.tests.nova import base
 
 #: An instance that Nova does not know.
@@ -307,8 +308,20 @@ class TestMending(TrackerTest):
 
     def test_row_and_not_held(self) -> None:
         """The instance has it, whatever an operator thought."""
+        [before] = devices.get_all(self.db, instance_uuid=self.server['id'])
         self.pci_conductor.free('c0', self.server['id'], 'test')
         self.assertEqual({}, self.held('c0'))
+        self.run_periodic_tasks()
+        self.assert_guest_has('c0', self.server, 1)
+        [after] = devices.get_all(self.db, instance_uuid=self.server['id'])
+        self.assertEqual(before.request_id, after.request_id)
+        self.assertIsNotNone(before.pci_flavor_uuid)
+        self.assertEqual(before.pci_flavor_uuid, after.pci_flavor_uuid)
+
+    def test_row_and_neither_held_nor_named(self) -> None:
+        """A database was set back to a time before the PCI flavor."""
+        self.pci_conductor.free('c0', self.server['id'], 'test')
+        pci_flavors.delete(self.db, 'gpu')
         self.run_periodic_tasks()
         self.assert_guest_has('c0', self.server, 1)
 
