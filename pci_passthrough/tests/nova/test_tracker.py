@@ -328,8 +328,12 @@ class TestMending(TrackerTest):
     def test_row_and_held_by_another(self) -> None:
         """The one who has the row has the device; the claim is undone."""
         self.pci_conductor.free('c0', self.server['id'], 'test')
-        self.boot_in_vain('gpu:2')
+        other = self.boot_in_vain('gpu:2')
         self.assertIn(f'has {self.address}', self.log())
+        # Whose it is, and where, is in the log and not for the project.
+        fault = str(self.api.get_server(other['id'])['fault'])
+        self.assertNotIn(self.server['id'], fault)
+        self.assertNotIn(self.address, fault)
         self.run_periodic_tasks()
         self.assert_guest_has('c0', self.server, 1)
         self.assertEqual([self.address], list(self.held('c0')))
