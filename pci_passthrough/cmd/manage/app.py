@@ -19,6 +19,7 @@ from pci_passthrough.cmd.manage import db
 from pci_passthrough.cmd.manage import device
 from pci_passthrough.cmd.manage import flavor
 from pci_passthrough.cmd.manage import host
+from pci_passthrough.cmd.manage import nova_conf
 from pci_passthrough.cmd.manage import pool
 from pci_passthrough.cmd.manage import refusal
 
@@ -40,6 +41,8 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'refusal list': refusal.List,
     'claim': claim.Claim,
     'free': claim.Free,
+    'import-nova': nova_conf.Import,
+    'export-nova': nova_conf.Export,
 }
 
 

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``import-nova`` and ``export-nova``: from Nova's PCI options, and back."""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import sys
+from typing import Any
+
+from cliff import command
+from cliff import lister
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.cmd.manage import conf_files
+from pci_passthrough.cmd.manage import context
+from pci_passthrough.cmd.manage import words
+from pci_passthrough.objects import fields
+from pci_passthrough.specs import nova_pci
+from pci_passthrough.specs import pci_flavor
+from pci_passthrough.specs.nova_pci import alias
+from pci_passthrough.specs.nova_pci import device_spec
+from pci_passthrough.specs.nova_pci import to_alias
+from pci_passthrough.specs.nova_pci import to_device_spec
+from pci_passthrough.store import pci_flavors
+
+_COLUMNS: dict[str, Callable[[alias.Draft], Any]] = {
+    'Name': lambda draft: draft.name,
+    'Match': lambda draft: words.Match(draft.match),
+    'NUMA Policy': lambda draft: words.OrDash(draft.numa_policy),
+}
+
+
+def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        '--output', metavar='FILE', help=f'write {what} to a new file'
+    )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='let --output replace a file that exists',
+    )
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='end with status 1 if something has no equivalent; what has one '
+        'is written all the same',
+    )
+
+
+def _report(findings: Iterable[nova_pci.Finding]) -> None:
+    for finding in findings:
+        _say(str(finding))
+
+
+def _say(text: str) -> None:
+    print(f'{context.PROG}: {text}', file=sys.stderr)
+
+
+class Import(lister.Lister):
+    """Translate Nova's device_spec and alias; show it, or put it in place.
+
+    Shows the agent's pci_information and a table of PCI flavors. In other
+    formats than the table there are only the PCI flavors; the pci_information
+    is for --output then. What has no equivalent is on standard error.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Take where the configuration is, and what to do with it."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--nova-conf',
+            action='append',
+            default=[],
+            metavar='FILE',
+            help='a configuration file of Nova; may be repeated, and they '
+            "count as one configuration, as with Nova's --config-file",
+        )
+        parser.add_argument(
+            '--nova-conf-dir',
+            action='append',
+            default=[],
+            metavar='DIR',
+            help='a directory of which the *.conf files are read after those; '
+            'may be repeated',
+        )
+        parser.add_argument(
+            '--create',
+            action='store_true',
+            help='create the PCI flavors. One that exists is kept as it is',
+        )
+        parser.add_argument(
+            '--project',
+            metavar='PROJECT',
+            help='UUID of the owner (default: the operator)',
+        )
+        shared = parser.add_mutually_exclusive_group()
+        shared.add_argument(
+            '--public',
+            dest='is_public',
+            action='store_true',
+            default=True,
+            help='for all projects, as an alias (default)',
+        )
+        shared.add_argument(
+            '--private',
+            dest='is_public',
+            action='store_false',
+            help='for the owner, and those with whom they are shared',
+        )
+        parser.add_argument(
+            '--share',
+            dest='access',
+            action='append',
+            default=[],
+            metavar='PROJECT',
+            help='UUID of a project that may use private ones; may be '
+            'repeated',
+        )
+        _add_output(parser, 'the pci_information')
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return the PCI flavors."""
+        files = conf_files.find(
+            parsed_args.nova_conf, parsed_args.nova_conf_dir
+        )
+        if not files:
+            raise exception.Invalid(
+                'no file of Nova to read: give --nova-conf FILE, or a '
+                '--nova-conf-dir in which there are *.conf files'
+            )
+        if parsed_args.output:
+            conf_files.check_target(parsed_args.output, parsed_args.force)
+        entries, drafts, self.findings = _translated(files)
+        self.has_drafts = bool(drafts)
+        columns, rows = words.table(_COLUMNS, drafts)
+        if parsed_args.create:
+            results = [self._create(parsed_args, one) for one in drafts]
+            columns = (*columns, 'Result')
+            rows = [
+                (*row, result)
+                for row, result in zip(rows, results, strict=True)
+            ]
+        snippet = [*_header(files), '[agent]']
+        snippet += [conf_files.line('pci_information', e) for e in entries]
+        if parsed_args.output:
+            conf_files.write(parsed_args.output, snippet, parsed_args.force)
+        elif parsed_args.formatter == 'table':
+            self.app.stdout.writelines(f'{line}\n' for line in [*snippet, ''])
+        return columns, rows
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Report after all else."""
+        super().run(parsed_args)
+        _report(self.findings)
+        if self.has_drafts:
+            _say(
+                'in Nova flavors, pci_passthrough:alias=a1:2 becomes '
+                'pci_passthrough:pci_flavor=a1:2'
+            )
+        return int(parsed_args.strict and bool(self.findings))
+
+    def _create(
+        self, parsed_args: argparse.Namespace, draft: alias.Draft
+    ) -> str:
+        """Create a PCI flavor if there is none; return what was done."""
+        database = context.of(self).database
+        wanted = {
+            'match': draft.match,
+            'numa_policy': draft.numa_policy,
+            'is_public': parsed_args.is_public,
+            'access': parsed_args.access,
+        }
+        try:
+            pci_flavors.create(
+                database, draft.name, parsed_args.project, **wanted
+            )
+        except exception.PciFlavorExists as error:
+            different = _differences(
+                database, error, {**wanted, 'project_id': parsed_args.project}
+            )
+        else:
+            return 'created'
+        if not different:
+            return 'kept'
+        self.findings.append(
+            nova_pci.Finding(
+                f'PCI flavor {draft.name!r}',
+                None,
+                f'not created: {different}',
+                'compare the two and change or rename one of them',
+            )
+        )
+        return 'different'
+
+
+def _translated(
+    files: Sequence[str],
+) -> tuple[list[str], list[alias.Draft], list[nova_pci.Finding]]:
+    entries, findings = device_spec.translate(
+        conf_files.read_nova(files, 'device_spec')
+    )
+    drafts, more = alias.translate(
+        conf_files.read_nova(files, 'alias'),
+        alias.Placement(
+            in_use=conf_files.is_pci_in_placement(files),
+            classes=any('"resource_class"' in one for one in entries),
+        ),
+    )
+    return entries, drafts, findings + more
+
+
+def _differences(
+    database: store.Database,
+    error: exception.PciFlavorExists,
+    wanted: dict[str, Any],
+) -> str:
+    """Say how a PCI flavor differs from what is wanted; '' if it does not."""
+    try:
+        found = pci_flavors.get(database, error.name)
+    except exception.PciFlavorNotFound:
+        # Deleted, but devices are held by it.
+        return str(error)
+    wanted = {**wanted, 'state': fields.PciFlavorState.ACTIVE}
+    wanted['vnic_type'] = None
+    there = {key: getattr(found, key) for key in wanted}
+    different = [
+        key
+        for key in wanted
+        if _meaning(key, there[key]) != _meaning(key, wanted[key])
+    ]
+    if not different:
+        return ''
+    return f'there is one of that name with another {", ".join(different)}'
+
+
+def _meaning(key: str, value: Any) -> Any:
+    """Return what two values have in common that mean the same."""
+    if key == 'match':
+        terms = pci_flavor.MatchExpression.parse(value).terms
+        return frozenset(map(frozenset, terms))
+    if key == 'numa_policy':
+        return value or fields.NumaPolicy.LEGACY
+    return sorted(value) if key == 'access' else value
+
+
+def _header(files: Sequence[str]) -> list[str]:
+    return [f'# Made by {context.PROG} of:', *(f'#   {one}' for one in files)]
+
+
+class Export(command.Command):
+    """Write Nova's device_spec and alias: the way back from this project.
+
+    What has no equivalent is on standard error.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Take what to export."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--pci-information',
+            action='append',
+            default=[],
+            metavar='FILE',
+            help='a configuration file of the agent; its [agent] '
+            'pci_information becomes device_spec. May be repeated',
+        )
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            '--pci-flavor',
+            action='append',
+            metavar='NAME',
+            help='name or UUID of a PCI flavor that becomes an alias; may be '
+            'repeated (default: all)',
+        )
+        which.add_argument(
+            '--no-pci-flavor',
+            action='store_true',
+            help='no aliases; no database is needed then, as on a compute '
+            'host',
+        )
+        _add_output(parser, 'the section')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        """Write it, then report."""
+        if parsed_args.output:
+            conf_files.check_target(parsed_args.output, parsed_args.force)
+        lines, findings = to_device_spec.translate(
+            conf_files.read_agent(parsed_args.pci_information)
+        )
+        aliases, more = to_alias.translate(self._flavors(parsed_args))
+        section = [
+            *_header(parsed_args.pci_information or ['the database']),
+            '# Nova does not look whether the host itself uses a device.',
+            '[pci]',
+            *_device_spec_lines(lines),
+            *_alias_lines(aliases),
+        ]
+        if parsed_args.output:
+            conf_files.write(parsed_args.output, section, parsed_args.force)
+        else:
+            self.app.stdout.writelines(f'{line}\n' for line in section)
+        _report([*findings, *more])
+        if aliases:
+            _say(
+                'in Nova flavors, pci_passthrough:pci_flavor=a1:2 becomes '
+                'pci_passthrough:alias=a1:2, without alternatives (|)'
+            )
+        return int(parsed_args.strict and bool(findings or more))
+
+    def _flavors(
+        self, parsed_args: argparse.Namespace
+    ) -> list[objects.PciFlavor]:
+        if parsed_args.no_pci_flavor:
+            return []
+        database = context.of(self).database
+        if parsed_args.pci_flavor is None:
+            return pci_flavors.get_all(database)
+        return [
+            pci_flavors.get(database, name) for name in parsed_args.pci_flavor
+        ]
+
+
+def _device_spec_lines(lines: Iterable[to_device_spec.Line]) -> Iterator[str]:
+    for one in lines:
+        text = conf_files.line('device_spec', one.text)
+        if one.held_back is not None:
+            yield f'# Held back: it {one.held_back}'
+            text = f'# {text}'
+        yield text
+
+
+def _alias_lines(aliases: Iterable[to_alias.Alias]) -> Iterator[str]:
+    for one in aliases:
+        if one.needs_placement:
+            yield (
+                '# Needs [filter_scheduler] pci_in_placement = true; without '
+                'it Nova would give other devices, too.'
+            )
+        if one.excludes_placement:
+            yield '# Needs [filter_scheduler] pci_in_placement = false.'
+        for text in one.lines:
+            yield conf_files.line('alias', text)

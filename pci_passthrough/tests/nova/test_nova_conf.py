@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Translations of Nova's PCI options mean to Nova what they say.
+
+Nova's own code reads what was written, and is asked about the same devices
+as pci_information and PCI flavors are.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import json
+import pathlib
+import random
+from typing import Any
+
+import fixtures
+from nova import exception as nova_exception
+from nova import objects as nova_objects
+from nova import test
+from nova.compute import pci_placement_translator
+from nova.conf import pci as nova_pci_conf
+from nova.pci import request as nova_request
+from nova.pci import stats
+from nova.pci import whitelist
+from oslo_config import cfg
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.cmd.manage import conf_files
+from pci_passthrough.objects import fields
+from pci_passthrough.specs import nova_pci
+from pci_passthrough.specs import pci_flavor
+from pci_passthrough.specs import pci_information
+from pci_passthrough.specs.nova_pci import alias
+from pci_passthrough.specs.nova_pci import device_spec
+from pci_passthrough.specs.nova_pci import placement_names
+from pci_passthrough.specs.nova_pci import to_alias
+from pci_passthrough.specs.nova_pci import to_device_spec
+
+#: address, ids, type, parent, name of the interface
+_HOST = (
+    ('0000:65:00.0', '8086:1583', 'type-PF', None, 'eth0'),
+    ('0000:65:02.0', '8086:154c', 'type-VF', '0000:65:00.0', 'eth0v0'),
+    ('0000:65:02.1', '8086:154c', 'type-VF', '0000:65:00.0', None),
+    ('0000:66:00.0', '15b3:1017', 'type-PF', None, 'eth1'),
+    ('0000:66:00.1', '15b3:1018', 'type-VF', '0000:66:00.0', None),
+    ('0000:66:00.2', '15b3:1018', 'vdpa', '0000:66:00.0', None),
+    ('0000:02:01.0', '8086:1583', 'type-PCI', None, 'eth2'),
+    ('0001:02:01.3', '10de:2330', 'type-PCI', None, None),
+    ('0000:20:1f.7', '10de:2330', 'type-PCI', None, None),
+    ('0000:0a:00.1', '8086:154c', 'type-PCI', None, None),
+    ('0000:ab:00.1', '8086:154c', 'type-PF', None, None),
+)
+_NAMES = {name: address for address, _, _, _, name in _HOST if name}
+_PFS = {address for address, _, kind, _, _ in _HOST if kind == 'type-PF'}
+
+#: Conditions of an entry, to be combined.
+_VENDORS: tuple[dict[str, Any], ...] = (
+    {},
+    {'vendor_id': '8086'},
+    {'vendor_id': '0x15B3'},
+)
+_PRODUCTS: tuple[dict[str, Any], ...] = (
+    {},
+    {'product_id': '*'},
+    {'product_id': '154C'},
+)
+_PLACES: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    {'address': '0000:65:00.0'},
+    {'address': '65:00.0'},
+    {'address': '0:66:0.1'},
+    {'address': '*:02:01.*'},
+    {'address': ':00.1'},
+    {'address': '.7'},
+    {'address': {'bus': '2'}},
+    {'address': {'bus': '0', 'function': '[0-2]'}},
+    {'address': {'bus': '0A'}},
+    {'address': {'bus': '[0-b]'}},
+    {'address': {'domain': '0001', 'slot': '0[1-2]'}},
+    {
+        'address': {
+            'domain': '0000',
+            'bus': '65',
+            'slot': '00',
+            'function': '0',
+        }
+    },
+    {'devname': 'eth0'},
+    {'devname': 'eth2'},
+    {'devname': 'gone'},
+)
+
+#: Conditions which only pci_information has, or says in another way.
+_OWN: tuple[dict[str, Any], ...] = (
+    {'dev_type': 'type-VF'},
+    {'vendor_id': '15b3'},
+    {'vendor_id': ['8086', '15b3']},
+    {'product_id': '15*'},
+    {'product_id': '101[78]'},
+    {'address': '0000:6?:00.[!0]'},
+    {'address': ['0000:65:00.0', '*:20:1f.7']},
+    {
+        'address': {
+            'domain': '0000',
+            'bus': '65',
+            'slot': '00',
+            'function': '0',
+        }
+    },
+    {'address': {'bus': 'A[A-B]'}},
+    {'address': {'regex': '.*1'}},
+    {'devname': ['eth0', 'eth2']},
+    {'address': '*'},
+)
+
+
+def _devices() -> list[objects.PciDevice]:
+    return [
+        objects.PciDevice(
+            address=address,
+            parent_addr=parent,
+            dev_type=kind,
+            vendor_id=ids[:4],
+            product_id=ids[5:],
+            subsystem_vendor_id=None,
+            subsystem_id=None,
+            pci_class='020000',
+            driver=None,
+            numa_node=0,
+            devname=name,
+            extra_info={},
+        )
+        for address, ids, kind, parent, name in _HOST
+    ]
+
+
+def _values(texts: Iterable[str]) -> list[nova_pci.Value]:
+    return [nova_pci.Value('x.conf', '[pci] x', text) for text in texts]
+
+
+def _offered(lines: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what pci_information offers, with tags, by address."""
+    information = pci_information.PciInformation.parse(lines)
+    devices = _devices()
+    names = {device.address: device.devname for device in devices}
+    found = {}
+    for device in devices:
+        entry = information.find(device, names.get(device.parent_addr or ''))
+        if entry is not None and not entry.exclude:
+            found[device.address] = dict(entry.extra_info)
+    return found
+
+
+def _native(lines: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what device_spec makes Nova's, with tags, by address."""
+    specs = whitelist.Whitelist(lines)
+    found = {}
+    for address, ids, _, parent, _ in _HOST:
+        spec = specs.device_assignable(
+            {
+                'address': address,
+                'vendor_id': ids[:4],
+                'product_id': ids[5:],
+                'parent_addr': parent,
+            }
+        )
+        if spec is not None:
+            found[address] = dict(spec.get_tags())
+    return found
+
+
+class NovaConfTest(test.NoDBTestCase):
+    """Everything that is random is the same in each run."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.random = random.Random(20261121)
+        # The two places where Nova looks at the host.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.pci.utils.is_physical_function',
+                lambda *parts: '{}:{}:{}.{}'.format(*parts) in _PFS,
+            )
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.pci.utils.get_function_by_ifname',
+                lambda name: (_NAMES.get(name), _NAMES.get(name) in _PFS),
+            )
+        )
+        self.addCleanup(nova_request.get_alias_from_config.cache_clear)
+
+    def spec(self, number: int) -> dict[str, Any]:
+        return {
+            **self.random.choice(_VENDORS),
+            **self.random.choice(_PRODUCTS),
+            **self.random.choice(_PLACES),
+            'mark': str(number),
+        }
+
+    def test_device_spec_there_and_back(self) -> None:
+        """The same devices and tags, in all three."""
+        matched: set[str] = set()
+        for _ in range(150):
+            specs = [self.spec(n) for n in range(self.random.randint(1, 3))]
+            before = _native([json.dumps(specs)])
+            matched |= before.keys()
+            lines, findings = device_spec.translate(
+                _values([json.dumps(specs)])
+            )
+            self.assertEqual([], findings)
+            self.assertEqual(before, _offered(lines), specs)
+            back, findings = to_device_spec.translate(_values(lines))
+            self.assertEqual([], findings)
+            self.assertEqual(before, _native([b.text for b in back]), specs)
+        self.assertEqual({one[0] for one in _HOST}, matched)
+
+    def test_nothing_more_is_exported(self) -> None:
+        """Without an equivalent it may be less, and then it is said."""
+        for _ in range(150):
+            entries = [
+                json.dumps(
+                    {
+                        'match': self.random.choice(_OWN),
+                        'exclude': self.random.random() < 0.3,
+                    }
+                )
+                for _ in range(self.random.randint(1, 3))
+            ]
+            ours = _offered(entries).keys()
+            lines, findings = to_device_spec.translate(_values(entries))
+            native = _native(
+                [one.text for one in lines if one.held_back is None]
+            ).keys()
+            self.assertLessEqual(native, ours, entries)
+            if not findings:
+                self.assertEqual(native, ours, entries)
+
+    def test_device_spec_that_nova_refuses(self) -> None:
+        for text in (
+            "{'vendor_id': '8086'}",
+            '5',
+            '[5]',
+            '{"vendor_id": "12345"}',
+            '{"product_id": " *"}',
+            '{"address": "0:0:0:0.0"}',
+            '{"address": "0000:6*:00.0"}',
+            '{"address": "0000:65:00. "}',
+            '{"address": {"bus": "["}}',
+            '{"address": "*", "devname": "eth0"}',
+            '{"managed": "perhaps"}',
+        ):
+            self.assertRaises(nova_exception.NovaException, _native, [text])
+            self.assertRaises(
+                exception.InvalidConfiguration,
+                device_spec.translate,
+                _values([text]),
+            )
+
+    def pools(self, tags: Mapping[str, str]) -> stats.PciDeviceStats:
+        """Return Nova's pools of all devices, with the same tags."""
+        found = stats.PciDeviceStats(
+            nova_objects.NUMATopology(cells=[]),
+            dev_filter=whitelist.Whitelist([json.dumps(tags)]),
+        )
+        for number, device in enumerate(_devices()):
+            found.add_device(
+                nova_objects.PciDevice(
+                    id=number,
+                    compute_node_id=1,
+                    address=device.address,
+                    parent_addr=device.parent_addr,
+                    vendor_id=device.vendor_id,
+                    product_id=device.product_id,
+                    dev_type=device.dev_type,
+                    numa_node=0,
+                    status='available',
+                    extra_info={},
+                )
+            )
+        return found
+
+    def given(
+        self, aliases: Sequence[str], tags: Mapping[str, str]
+    ) -> tuple[set[str], str]:
+        """Return what Nova gives for the alias a1, and the NUMA policy."""
+        self.flags(alias=list(aliases), group='pci')
+        nova_request.get_alias_from_config.cache_clear()
+        (request,) = nova_request.get_pci_requests_from_flavor(
+            nova_objects.Flavor(extra_specs={'pci_passthrough:alias': 'a1:1'})
+        ).requests
+        pools = self.pools(tags)
+        left = pools._filter_pools(pools.pools, request, None, rp_uuids=[])
+        return {
+            device.address for pool in left or () for device in pool['devices']
+        }, request.numa_policy
+
+    def test_alias_there_and_back(self) -> None:
+        matched: set[str] = set()
+        for _ in range(60):
+            aliases = self.aliases()
+            texts = [json.dumps(one) for one in aliases]
+            tags = self.random.choice(
+                ({}, {'live_migratable': 'yes'}, {'live_migratable': 'no'})
+            )
+            before, policy = self.given(texts, tags)
+            matched |= before
+            (draft,), findings = alias.translate(
+                _values(texts), alias.Placement()
+            )
+            self.assertEqual([], findings)
+            self.assertEqual(policy, draft.numa_policy or 'legacy')
+            self.assertEqual(before, _matched(draft, tags), aliases)
+            (back,), findings = to_alias.translate(
+                [
+                    objects.PciFlavor(
+                        name=draft.name,
+                        match=draft.match,
+                        numa_policy=draft.numa_policy,
+                        vnic_type=None,
+                        is_public=True,
+                        state=fields.PciFlavorState.ACTIVE,
+                    )
+                ]
+            )
+            self.assertEqual([], findings)
+            self.assertEqual((before, policy), self.given(back.lines, tags))
+        self.assertEqual(
+            {one[0] for one in _HOST if one[2] != 'vdpa'}, matched
+        )
+
+    def aliases(self) -> list[dict[str, str]]:
+        """Return some of one name."""
+        common = {'name': 'a1'}
+        kind = self.random.choice((None, *alias.DEVICE_TYPES))
+        if kind is not None:
+            common['device_type'] = kind
+        if self.random.random() < 0.5:
+            common['numa_policy'] = self.random.choice(fields.NumaPolicy.ALL)
+        migratable = self.random.choice((None, None, 'Yes', 'no'))
+        if migratable is not None:
+            common['live_migratable'] = migratable
+        ids = sorted({one[1] for one in _HOST})
+        self.random.shuffle(ids)
+        number = 1 if kind is None else self.random.randint(1, 3)
+        return [
+            {**common, 'vendor_id': one[:4].upper(), 'product_id': one[5:]}
+            for one in ids[:number]
+        ]
+
+    def test_names_of_placement(self) -> None:
+        for name in ('VGPU', 'vgpu', 'gpu-vf', 'CUSTOM_X', 'custom_x', 'ä'):
+            self.assertEqual(
+                pci_placement_translator.get_resource_class(name, '', ''),
+                placement_names.resource_class(name),
+            )
+        for text in ('', 'HW_GPU_API_VULKAN,x', 'a, b,A', 'custom_x,hw-y'):
+            self.assertEqual(
+                sorted(pci_placement_translator.get_traits(text)),
+                placement_names.traits(text),
+            )
+
+    def test_files_are_read_as_nova_reads_them(self) -> None:
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        files = [folder / 'nova.conf', folder / '1.conf', folder / '2.conf']
+        for number, file in enumerate(files):
+            file.write_text(
+                f'[pci]\nalias = "{{{number}"\nalias = \'{{{number}\'\n'
+                f'device_spec = {{{number}a,\n  b $$}}\n'
+                f'passthrough_whitelist = {{{number}c}}\n'
+                f'[DEFAULT]\npci_alias = {{{number}d}}\n'
+                f'pci_passthrough_whitelist = {{{number}e}}\n'
+            )
+        nova = cfg.ConfigOpts()
+        nova_pci_conf.register_opts(nova)
+        nova([], default_config_files=[str(file) for file in files])
+        for option in conf_files.NOVA_OPTIONS:
+            values = conf_files.read_nova([str(f) for f in files], option)
+            self.assertEqual(nova.pci[option], [v.text for v in values])
+            self.assertEqual(
+                [str(f) for f in files for _ in range(3)],
+                [v.file for v in values],
+            )
+
+
+def _matched(draft: alias.Draft, tags: Mapping[str, str]) -> set[str]:
+    """Return the devices that a PCI flavor matches."""
+    expression = pci_flavor.MatchExpression.parse(draft.match)
+    lines, _ = device_spec.translate(_values([json.dumps(tags)]))
+    found = set()
+    offered = _offered(lines)
+    for device in _devices():
+        device.extra_info = offered[device.address]
+        if any(
+            all(one.accepts(one.value_of(device)) for one in term)
+            for term in expression.terms
+        ):
+            found.add(device.address)
+    return found
