@@ -208,32 +208,53 @@ class Conflict(PciPassthroughError):
 
 
 class PciFlavorExists(Conflict):
-    """The name of a PCI flavor is taken."""
+    """The name of a PCI flavor is taken.
+
+    :param holders: how many devices are held by the PCI flavor that has the
+        name, if that was deleted while it was in use; 0: it was not.
+    """
 
     code = 'pci_flavor.exists'
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, holders: int = 0) -> None:
         self.name = name
-        super().__init__(
-            f'a PCI flavor named {name!r} exists already',
-            name,
-        )
+        self.holders = holders
+        text = f'a PCI flavor named {name!r} exists already'
+        if holders:
+            text = (
+                f'the name {name!r} is still taken: the PCI flavor was '
+                f'deleted while it was in use, and {holders} device(s) are '
+                'held by it; the name is free once the last of them is'
+            )
+        super().__init__(text, name, holders)
 
 
 class PciFlavorInUse(Conflict):
-    """A PCI flavor cannot go while something holds devices by it."""
+    """Something holds devices by a PCI flavor.
+
+    :param holders: how many devices are held by it; if it is to match less,
+        how many of them it would not match any more.
+    :param instances: UUIDs of some instances that have them. Administrators
+        only, so they are not part of the text.
+    """
 
     code = 'pci_flavor.in_use'
 
-    def __init__(self, name: str, holders: int) -> None:
+    def __init__(
+        self, name: str, holders: int, instances: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.holders = holders
+        self.instances = list(instances)
         super().__init__(
-            f'PCI flavor {name!r} is in use: {holders} device(s) are held by '
-            'it, so it can be neither deleted nor renamed; set its state to '
-            'disabled instead, and it takes no new requests',
+            f'PCI flavor {name!r} is in use: {holders} device(s) that are '
+            'held by it stand in the way. It cannot be renamed, and without '
+            'force neither be deleted nor leave out a device that is held; '
+            'with its state set to disabled it takes no new requests, and '
+            'nobody loses anything',
             name,
             holders,
+            self.instances,
         )
 
 

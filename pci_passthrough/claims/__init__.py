@@ -4,8 +4,9 @@
 ``decide`` is the one function that says whether a host can serve a set of
 requests, and from which pools; the claim, a simulation and the scheduler all
 call it. ``choose`` turns its answer into concrete devices. ``explain`` says
-why there is none. An ``Offer`` is what the scheduler decides on,
-and a ``Loss`` by what it prefers one host to another.
+why there is none, and an ``Explanation`` what all hosts have to say. An
+``Offer`` is what the scheduler decides on, and a ``Loss`` by what it prefers
+one host to another.
 """
 
 from pci_passthrough.claims.choice import Candidate
@@ -16,9 +17,15 @@ from pci_passthrough.claims.decision import Alternative
 from pci_passthrough.claims.decision import decide
 from pci_passthrough.claims.decision import Decision
 from pci_passthrough.claims.decision import Demand
+from pci_passthrough.claims.explanation import Explanation
+from pci_passthrough.claims.explanation import HostAnswer
+from pci_passthrough.claims.explanation import NearMiss
+from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
 from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
+from pci_passthrough.claims.refusal import in_words
+from pci_passthrough.claims.refusal import pool_in_words
 from pci_passthrough.claims.refusal import PoolTotal
 from pci_passthrough.claims.refusal import summarize
 from pci_passthrough.claims.refusal import summarize_hosts
@@ -31,14 +38,20 @@ __all__ = [
     'Candidate',
     'Decision',
     'Demand',
+    'Explanation',
     'Family',
+    'HostAnswer',
     'Loss',
+    'NearMiss',
     'Offer',
     'PoolTotal',
+    'Reason',
     'Supply',
     'choose',
     'decide',
     'explain',
+    'in_words',
+    'pool_in_words',
     'summarize',
     'summarize_hosts',
     'supply_of',

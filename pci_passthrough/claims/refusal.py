@@ -160,8 +160,12 @@ def _first_failure(
     )
 
 
-def _describe(key: objects.PoolKey, total: PoolTotal) -> str:
+def pool_in_words(key: objects.PoolKey) -> str:
+    """Return what a pool is, as ``10de:2330 type-PCI NUMA 0``."""
     node = '-' if key.numa_node is None else key.numa_node
-    what = f'{key.vendor_id}:{key.product_id} {key.dev_type} NUMA {node}'
+    return f'{key.vendor_id}:{key.product_id} {key.dev_type} NUMA {node}'
+
+
+def _describe(key: objects.PoolKey, total: PoolTotal) -> str:
     states = ', '.join(f'{n} {s}' for s, n in sorted(total.states.items()))
-    return f'{what}: {states}'
+    return f'{pool_in_words(key)}: {states}'

@@ -82,6 +82,18 @@ class Supply:
             for family in self.families
         )
 
+    def requests(self, key_ids: Collection[int], count: int) -> int:
+        """Return how many requests can be served one after the other.
+
+        None leaves less than it has to: the devices of a PCI flavor serve a
+        request in any mixture, and ``decide`` gives away a physical function
+        whole only if the PCI flavor matches none of its virtual functions.
+
+        :param key_ids: pool keys that the PCI flavor of all of them matches.
+        :param count: devices of each request.
+        """
+        return self.total(key_ids) // count
+
     def without(self, decision: 'decision_mod.Decision') -> 'Supply':
         """Return what is left when a decision on this has been carried out.
 

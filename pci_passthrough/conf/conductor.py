@@ -86,6 +86,31 @@ Each works on as many calls at once as oslo.messaging's
 database serializes what must be.
 """,
     ),
+    cfg.PortOpt(
+        'metrics_port',
+        default=0,
+        help="""
+The TCP port on which this conductor answers Prometheus, under ``/metrics``.
+
+With 0 it does not. One port serves all ``workers`` of this host, and one
+answer counts for all of them; conductors on other hosts are scraped by
+themselves. Example: 9109. A port that something else uses keeps the conductor
+from starting, and SIGHUP from changing anything.
+""",
+    ),
+    cfg.HostAddressOpt(
+        'metrics_bind_host',
+        default='127.0.0.1',
+        help="""
+The address of this host on which ``metrics_port`` is.
+
+There is neither a password nor encryption, and the answer names all hosts and
+PCI flavors, private ones too, and tells what is free. So bind it to the
+address that this host has in the monitoring network, for example 192.0.2.10,
+and to nothing that users reach; 0.0.0.0 is every address. The default serves
+only a Prometheus, or a proxy with authentication, on this host.
+""",
+    ),
 ]
 
 

@@ -281,6 +281,106 @@ class ConductorClient:
             },
         )
 
+    def create_pci_flavor(
+        self,
+        name: str,
+        project_id: str | None,
+        values: Mapping[str, Any],
+        actor: str,
+    ) -> objects.PciFlavor:
+        """Add a PCI flavor; see ``store.pci_flavors.create``.
+
+        :param actor: who does it, for the conductor's log.
+        :raises: InvalidPciFlavor, PciFlavorExists
+        """
+        flavor: objects.PciFlavor = self._call(
+            'create_pci_flavor',
+            since='1.2',
+            name=name,
+            project_id=project_id,
+            values=dict(values),
+            actor=actor,
+        )
+        return flavor
+
+    def update_pci_flavor(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        generation: int | None,
+        force: bool,
+        actor: str,
+    ) -> objects.PciFlavor:
+        """Change a PCI flavor; see ``store.pci_flavors.update``.
+
+        :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorExists,
+            PciFlavorInUse, InvalidPciFlavor
+        """
+        flavor: objects.PciFlavor = self._call(
+            'update_pci_flavor',
+            since='1.2',
+            name=name,
+            changes=dict(changes),
+            generation=generation,
+            force=force,
+            actor=actor,
+        )
+        return flavor
+
+    def delete_pci_flavor(
+        self, name: str, generation: int | None, force: bool, actor: str
+    ) -> int:
+        """Delete a PCI flavor; see ``store.pci_flavors.delete``.
+
+        :returns: how many devices are still held by it.
+        :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorInUse,
+            InvalidPciFlavor
+        """
+        return int(
+            self._call(
+                'delete_pci_flavor',
+                since='1.2',
+                name=name,
+                generation=generation,
+                force=force,
+                actor=actor,
+            )
+        )
+
+    def share_pci_flavor(
+        self, name: str, project_id: str, shared: bool, actor: str
+    ) -> objects.PciFlavor:
+        """Share a PCI flavor or not; see ``store.pci_flavors.share``.
+
+        :raises: PciFlavorNotFound, InvalidPciFlavor
+        """
+        flavor: objects.PciFlavor = self._call(
+            'share_pci_flavor',
+            since='1.2',
+            name=name,
+            project_id=project_id,
+            shared=shared,
+            actor=actor,
+        )
+        return flavor
+
+    def set_device(
+        self, device: str, action: str, reason: str, actor: str
+    ) -> objects.PciDevice:
+        """Do what an operator wants; see ``store.devices.act``.
+
+        :raises: PciDeviceNotFound, DeviceStateConflict, Invalid
+        """
+        after: objects.PciDevice = self._call(
+            'set_device',
+            since='1.2',
+            device=device,
+            action=action,
+            reason=reason,
+            actor=actor,
+        )
+        return after
+
     def object_backport_versions(
         self,
         context: Mapping[str, Any],

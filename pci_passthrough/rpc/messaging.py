@@ -25,7 +25,9 @@ CONDUCTOR_EXCHANGE = 'openstack'
 #: * 1.0 - heartbeat, report, claim, allocate, abort, free
 #: * 1.1 - resolve, offer, register_tracker, host_devices, adopt,
 #:   note_refusals, hosts_with_devices; PciDevice and RefusalReason 1.1
-CONDUCTOR_VERSION = '1.1'
+#: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
+#:   share_pci_flavor, set_device
+CONDUCTOR_VERSION = '1.2'
 
 #: What a call needs of a conductor unless it says otherwise.
 _LEAST_VERSION = '1.0'

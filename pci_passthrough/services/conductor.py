@@ -16,10 +16,14 @@ from oslo_service import service
 from pci_passthrough import exception
 from pci_passthrough import rpc
 from pci_passthrough import store
+from pci_passthrough.services import metrics
+from pci_passthrough.services import metrics_census
+from pci_passthrough.services import metrics_server
 from pci_passthrough.services import reporter
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.store import claims
 from pci_passthrough.store import database
+from pci_passthrough.store import live_hosts
 from pci_passthrough.store import schema
 
 __all__ = ['ConductorEndpoint', 'ConductorService']
@@ -36,14 +40,19 @@ _DATABASE_BACKOFF = 10.0
 class ConductorService(service.ServiceBase):  # type: ignore[misc]
     """A conductor process: database, transport and RPC server.
 
-    All connections are made in ``start``, that is after the fork.
+    All connections are made in ``start``, that is after the fork. What all
+    processes share comes before: the port of the metrics, and their counts.
 
-    :raises InvalidConfiguration: ``transport_url`` cannot be used.
+    :raises InvalidConfiguration: ``transport_url`` or ``metrics_port`` cannot
+        be used.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._metrics = metrics_server.Listener()
+        self._observations = metrics.Observations(conf.conductor.workers)
         self.reconfigure(conf)
         self._server: Any = None
+        self._scrapes: metrics_server.Server | None = None
         self._stopped = threading.Event()
 
     def reconfigure(self, conf: cfg.ConfigOpts) -> None:
@@ -53,6 +62,9 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         """
         rpc.check_transport(conf)
         database.check_url(conf.database.connection)
+        self._metrics.listen(
+            conf.conductor.metrics_bind_host, conf.conductor.metrics_port
+        )
         self._conf = conf
 
     @functools.cached_property
@@ -67,14 +79,20 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         looked at the database before it launched this; but a worker that is
         started later, after SIGHUP for example, may find another one.
         """
+        census = metrics_census.CensusCollector()
+        self._scrapes = self._metrics.serve([self._observations, census])
         if not self._wait_for_database():
             return
         policy = claims.Policy.from_conf(self._conf)
+        census.use(
+            self.database,
+            live_hosts.Limits(policy.host_timeout, policy.tracker_timeout),
+        )
         self._transport = rpc.get_transport(self._conf)
         server = rpc.conductor_server(
             self._transport,
             self._conf.host,
-            ConductorEndpoint(self.database, policy),
+            ConductorEndpoint(self.database, policy, self._observations),
         )
         server.start()
         # Not before: oslo.messaging would let stop() wait for start().
@@ -117,6 +135,9 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             self._server.wait()
             self._transport.cleanup()
             self.database.close()
+        if self._scrapes is not None:
+            self._scrapes.stop()
+        self._metrics.close()
         self._stopped.set()
 
     def wait(self) -> None:

@@ -18,11 +18,15 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import messaging
+from pci_passthrough.services import metrics
 from pci_passthrough.store import adoption
 from pci_passthrough.store import claims
+from pci_passthrough.store import devices as store_devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import offers
+from pci_passthrough.store import pci_flavor_values
+from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import refusals
 from pci_passthrough.store import reports
 from pci_passthrough.store import resolving
@@ -61,11 +65,18 @@ class ConductorEndpoint:
 
     :param db: the database.
     :param policy: what the operator configured.
+    :param observations: where it notes what it does; None: nowhere.
     """
 
     target = oslo_messaging.Target(version=messaging.CONDUCTOR_VERSION)
 
-    def __init__(self, db: store.Database, policy: claims.Policy) -> None:
+    def __init__(
+        self,
+        db: store.Database,
+        policy: claims.Policy,
+        observations: metrics.Observations | None = None,
+    ) -> None:
+        self.observations = observations or metrics.Observations()
         self._db = db
         self._policy = policy
         self._catalog = store.Catalog()
@@ -93,6 +104,7 @@ class ConductorEndpoint:
     ) -> objects.ReportAck:
         """Apply a report; see ``store.reports.apply``."""
         ack = reports.apply(self._db, report)
+        self.observations.report(report, ack)
         LOG.info(
             'Report of %(host)s: %(offered)d devices%(anew)s, %(withdrawn)d '
             'not offered, %(gone)d gone; generation %(generation)d, next: '
@@ -110,6 +122,7 @@ class ConductorEndpoint:
         return ack
 
     @_answers
+    @metrics.observed_claim
     def claim(
         self,
         context: Mapping[str, Any],
@@ -278,7 +291,106 @@ class ConductorEndpoint:
         self, context: Mapping[str, Any], refusal: objects.SchedulingRefusal
     ) -> None:
         """Keep why hosts were refused; nobody waits for it."""
+        self.observations.scheduling_refusal(refusal)
         refusals.add(self._db, refusal, self._policy.refusals_kept)
+
+    @_answers
+    def create_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        project_id: str | None,
+        values: dict[str, Any],
+        actor: str,
+    ) -> objects.PciFlavor:
+        """See ``store.pci_flavors.create``."""
+        flavor = pci_flavors.add(
+            self._db, pci_flavor_values.new(name, project_id, values)
+        )
+        LOG.info('%s created PCI flavor %s', actor, _named(flavor))
+        return flavor
+
+    @_answers
+    def update_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        changes: dict[str, Any],
+        generation: int | None,
+        force: bool,
+        actor: str,
+    ) -> objects.PciFlavor:
+        """See ``store.pci_flavors.update``."""
+        flavor = pci_flavors.update(self._db, name, changes, generation, force)
+        LOG.info(
+            '%s changed%s %s of PCI flavor %s; generation %d',
+            actor,
+            ' with force' if force else '',
+            ', '.join(sorted(changes)),
+            _named(flavor),
+            flavor.generation,
+        )
+        return flavor
+
+    @_answers
+    def delete_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        generation: int | None,
+        force: bool,
+        actor: str,
+    ) -> int:
+        """See ``store.pci_flavors.delete``."""
+        held = pci_flavors.delete(self._db, name, generation, force)
+        LOG.info(
+            '%s deleted PCI flavor %s; %d devices are still held by it',
+            actor,
+            name,
+            held,
+        )
+        return held
+
+    @_answers
+    def share_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        project_id: str,
+        shared: bool,
+        actor: str,
+    ) -> objects.PciFlavor:
+        """See ``store.pci_flavors.share``."""
+        flavor = pci_flavors.share(self._db, name, project_id, shared)
+        LOG.info(
+            '%s %s project %s access to PCI flavor %s',
+            actor,
+            'gave' if shared else 'denied',
+            project_id,
+            _named(flavor),
+        )
+        return flavor
+
+    @_answers
+    def set_device(
+        self,
+        context: Mapping[str, Any],
+        device: str,
+        action: str,
+        reason: str,
+        actor: str,
+    ) -> objects.PciDevice:
+        """See ``store.devices.act``."""
+        after = store_devices.act(self._db, device, action, reason, actor)
+        LOG.info(
+            '%s: %s of %s/%s: %s',
+            actor,
+            action,
+            after.host,
+            after.address,
+            reason or 'no reason given',
+        )
+        return after
 
     @_answers
     def object_backport_versions(
@@ -292,6 +404,10 @@ class ConductorEndpoint:
             target_version=object_versions[objinst.obj_name()],
             version_manifest=dict(object_versions),
         )
+
+
+def _named(flavor: objects.PciFlavor) -> str:
+    return f'{flavor.name} ({flavor.uuid})'
 
 
 def _result(

@@ -23,7 +23,7 @@ from pci_passthrough.store import exclusion
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pci_flavor_use
 
 _devices = models.pci_devices
 _ACTION = 'adopt'
@@ -65,9 +65,7 @@ def adopt(
         )
         _must_all_be_there(host, wanted, found)
         if pci_flavor_uuid is not None:
-            pci_flavors.must_exist(
-                connection, {pci_flavor_uuid: pci_flavor_uuid}
-            )
+            pci_flavor_use.must_be_known(connection, pci_flavor_uuid)
         for device in found:
             _check_free(device, instance_uuid)
         new = [d for d in found if d.instance_uuid is None]

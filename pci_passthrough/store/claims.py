@@ -28,7 +28,7 @@ from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pci_flavor_use
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store import resolving
 from pci_passthrough.store import taking
@@ -93,10 +93,11 @@ def claim(
         raise exception.InvalidRequest('', 'it asks for no device')
     request_spec.check(requests)
     request_spec.check_ids(requests)
-    demands = resolving.demands(
-        db, catalog, requests, project_id, instance_uuid
-    )
     for _ in range(_MOST_TRIES):
+        # Anew each time: a PCI flavor may have been changed.
+        demands = resolving.demands(
+            db, catalog, requests, project_id, instance_uuid
+        )
         try:
             return _claim_once(
                 db, catalog, policy, host, instance_uuid, demands, actor, numa
@@ -144,16 +145,7 @@ def _claim_once(
             demands,
             numa,
         )
-        pci_flavors.must_exist(
-            connection,
-            {
-                alternative.pci_flavor_uuid: alternative.name
-                for demand in demands
-                for alternative in demand.alternatives
-                if alternative.pci_flavor_uuid
-                in {t.pci_flavor_uuid for t in taken}
-            },
-        )
+        _must_still_fit(connection, catalog, demands, taken)
         taking.take(connection, node_id, instance_uuid, taken)
         claimed = devices.select(
             connection, _devices.c.id.in_([t.device_id for t in taken])
@@ -173,6 +165,32 @@ def _claim_once(
             ],
         )
         return claimed
+
+
+def _must_still_fit(
+    connection: sa.Connection,
+    catalog: pool_keys.Catalog,
+    demands: Iterable[claims.Demand],
+    taken: Sequence[taking.Taken],
+) -> None:
+    """Keep what was resolved from changing until the claim is committed.
+
+    :raises: PciFlavorNotFound; LostRace if a PCI flavor was changed and does
+        not match a device that is to be taken by it.
+    """
+    used = {t.pci_flavor_uuid for t in taken}
+    matches = pci_flavor_use.lock_matches(
+        connection,
+        {
+            alternative.pci_flavor_uuid: alternative.name
+            for demand in demands
+            for alternative in demand.alternatives
+            if alternative.pci_flavor_uuid in used
+        },
+    )
+    fitting = {u: catalog.matching(match) for u, match in matches.items()}
+    if any(t.key_id not in fitting[t.pci_flavor_uuid] for t in taken):
+        raise taking.LostRace
 
 
 def allocate(

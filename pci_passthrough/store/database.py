@@ -261,9 +261,15 @@ def _serialize_writers(engine: sa.Engine) -> None:
     the busy timeout is.
     """
 
-    @sa.event.listens_for(engine, 'begin', insert=True)
+    # oslo.db's listener, which would emit a BEGIN of its own, leaves it at
+    # that when it finds this. It cannot be preceded: SQLAlchemy 2.1 ignores
+    # insert=True here.
+    @sa.event.listens_for(engine, 'engine_connect')
+    @sa.event.listens_for(engine, 'rollback')
+    @sa.event.listens_for(engine, 'commit')
+    def _keep_off(connection: sa.Connection) -> None:
+        connection.info['in_transaction'] = True
+
+    @sa.event.listens_for(engine, 'begin')
     def _begin(connection: sa.Connection) -> None:
-        if 'in_transaction' not in connection.info:
-            connection.exec_driver_sql('BEGIN IMMEDIATE')
-            # oslo.db's own listener then leaves it at that.
-            connection.info['in_transaction'] = True
+        connection.exec_driver_sql('BEGIN IMMEDIATE')

@@ -109,6 +109,42 @@ def enable(
     return _set_disabled(db, device, 'enable', None, reason, actor)
 
 
+#: What operators may do, and for which of it they have to say why.
+ACTIONS = ('disable', 'enable', 'quarantine', 'release')
+_WITH_REASON = ('disable', 'quarantine')
+
+
+def act(
+    db: database.Database, device: str, action: str, reason: str, actor: str
+) -> objects.PciDevice:
+    """Do what an operator wants done to a device.
+
+    :param device: UUID or ``host/address``.
+    :param action: one of ``ACTIONS``.
+    :param reason: why, one line; may be empty for some actions.
+    :param actor: for the ledger.
+    :raises: PciDeviceNotFound; DeviceStateConflict; Invalid if there is no
+        such action, or the reason is missing or cannot be kept.
+    """
+    if action not in ACTIONS:
+        raise exception.Invalid(
+            f'{action!r} is nothing that can be done to a PCI device; '
+            f'possible: {", ".join(ACTIONS)}'
+        )
+    if action in _WITH_REASON and not reason.strip():
+        raise exception.Invalid(
+            f'to {action} a PCI device takes a reason, for the next operator; '
+            'for example: ECC errors, replacement is ordered'
+        )
+    if not actor.isprintable():
+        raise exception.Invalid(f'{actor!r} names nobody')
+    if action == 'disable':
+        return disable(db, device, reason, actor)
+    if action == 'enable':
+        return enable(db, device, reason, actor)
+    return move(db, device, action, reason, actor)
+
+
 @database.retried
 def _set_disabled(
     db: database.Database,
@@ -201,13 +237,11 @@ def _lock(connection: sa.Connection, device: str) -> objects.PciDevice:
 
 
 def _one(connection: sa.Connection, device: str) -> objects.PciDevice:
-    wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
     # PostgreSQL refuses even to look for what it could not hold.
-    found = (
-        select(connection, _devices.c.uuid == wanted)
-        if wanted.isprintable()
-        else []
-    )
+    if not device.isprintable():
+        raise exception.PciDeviceNotFound(device)
+    wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
+    found = select(connection, _devices.c.uuid == wanted)
     if not found:
         raise exception.PciDeviceNotFound(device)
     return found[0]

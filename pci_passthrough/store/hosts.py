@@ -48,38 +48,98 @@ def get_all(
     :param host_timeout: seconds without a report after which a host is down.
     :param tracker_timeout: the same of its resource tracker.
     """
+    with db.read() as connection:
+        return _select(connection, host_timeout, tracker_timeout)
+
+
+@database.retried
+def page(
+    db: database.Database,
+    host_timeout: float,
+    tracker_timeout: float,
+    host: str | None = None,
+    is_up: bool | None = None,
+    marker: str | None = None,
+    limit: int | None = None,
+) -> list[Host]:
+    """Return some hosts by name.
+
+    :param host: only this one.
+    :param is_up: only those that are up, or those that are down.
+    :param marker: the host after which to begin; None: with the first.
+    :param limit: how many at most; None: all.
+    :raises: Invalid if there is no host for the marker.
+    """
+    conditions: list[sa.ColumnElement[bool]] = []
+    # PostgreSQL refuses even to look for what it could not hold.
+    if host is not None:
+        conditions.append(
+            _nodes.c.host == host if host.isprintable() else sa.false()
+        )
+    if is_up is not None:
+        oldest = cutoff(host_timeout)
+        conditions.append(
+            _nodes.c.last_report_at >= oldest
+            if is_up
+            else _nodes.c.last_report_at < oldest
+        )
+    with db.read() as connection:
+        if marker is not None:
+            _must_be_there(connection, marker)
+            conditions.append(_nodes.c.host > marker)
+        return _select(
+            connection, host_timeout, tracker_timeout, *conditions, limit=limit
+        )
+
+
+def _must_be_there(connection: sa.Connection, marker: str) -> None:
+    statement = sa.select(_nodes.c.id).where(_nodes.c.host == marker)
+    if not marker.isprintable() or not connection.execute(statement).first():
+        raise exception.Invalid(
+            f'there is no host {marker!r} after which the list could go on; '
+            'begin anew, without a marker'
+        )
+
+
+def _select(
+    connection: sa.Connection,
+    host_timeout: float,
+    tracker_timeout: float,
+    *conditions: sa.ColumnElement[bool],
+    limit: int | None = None,
+) -> list[Host]:
     devices = models.pci_devices
-    counts = (
-        sa.select(devices.c.compute_node_id, sa.func.count().label('devices'))
-        .group_by(devices.c.compute_node_id)
-        .subquery()
+    # For each host that is wanted, and not for all that are there.
+    count = (
+        sa.select(sa.func.count())
+        .where(devices.c.compute_node_id == _nodes.c.id)
+        .scalar_subquery()
+        .label('devices')
     )
     statement = (
-        sa.select(
-            _nodes, sa.func.coalesce(counts.c.devices, 0).label('devices')
-        )
-        .outerjoin(counts, counts.c.compute_node_id == _nodes.c.id)
+        sa.select(_nodes, count)
+        .where(*conditions)
         .order_by(_nodes.c.host)
+        .limit(limit)
     )
     oldest = cutoff(host_timeout)
     oldest_tracker = cutoff(tracker_timeout)
-    with db.read() as connection:
-        return [
-            Host(
-                row.id,
-                row.host,
-                row.generation,
-                row.agent_version,
-                row.last_report_at,
-                row.last_report_at >= oldest,
-                row.devices,
-                row.tracker_version,
-                row.tracker_seen_at,
-                row.tracker_seen_at is not None
-                and row.tracker_seen_at >= oldest_tracker,
-            )
-            for row in connection.execute(statement)
-        ]
+    return [
+        Host(
+            row.id,
+            row.host,
+            row.generation,
+            row.agent_version,
+            row.last_report_at,
+            row.last_report_at >= oldest,
+            row.devices,
+            row.tracker_version,
+            row.tracker_seen_at,
+            row.tracker_seen_at is not None
+            and row.tracker_seen_at >= oldest_tracker,
+        )
+        for row in connection.execute(statement)
+    ]
 
 
 @database.retried
@@ -115,6 +175,9 @@ def lock(connection: sa.Connection, host: str) -> int:
     :returns: the host's id.
     :raises: HostNotFound if it never reported.
     """
+    # PostgreSQL refuses even to look for what it could not hold.
+    if not host.isprintable():
+        raise exception.HostNotFound(host)
     updated = connection.execute(
         _nodes.update()
         .where(_nodes.c.host == host)

@@ -50,6 +50,11 @@ class LiveHosts:
     are_few: bool
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    def only(self, hosts: Collection[str]) -> 'LiveHosts':
+        """Return those that are among some hosts."""
+        names = {i: host for i, host in self.names.items() if host in hosts}
+        return LiveHosts(names, self.are_few or len(names) <= MOST_IN_LIST)
+
     def rows(
         self, connection: sa.Connection, statement: _Statement
     ) -> Iterator[Sequence[Any]]:
@@ -92,6 +97,23 @@ def find(
     ) | {host: absence for _, host, absence in found if absence is not None}
     are_few = len(hosts) <= MOST_IN_LIST or len(names) * 3 < known
     return LiveHosts(names, are_few, absent)
+
+
+def known(connection: sa.Connection) -> LiveHosts:
+    """Return all hosts, as if all were up."""
+    rows = connection.execute(sa.select(_nodes.c.id, _nodes.c.host))
+    return LiveHosts(dict(rows.tuples().all()), are_few=False)
+
+
+def find_all(connection: sa.Connection, limits: Limits) -> LiveHosts:
+    """Return all hosts: those that are up, and why others are not."""
+    statement = sa.select(_nodes.c.id, _nodes.c.host, _absence(limits))
+    rows = connection.execute(statement).tuples().all()
+    return LiveHosts(
+        {node_id: host for node_id, host, absence in rows if absence is None},
+        are_few=False,
+        absent={host: why for _, host, why in rows if why is not None},
+    )
 
 
 def _named(

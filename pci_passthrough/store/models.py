@@ -211,6 +211,9 @@ class PciFlavor(Base):
     generation = sa.Column(sa.Integer, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     updated_at = sa.Column(Timestamp)
+    #: when it was deleted although it was in use; NULL: it was not. It is
+    #: there for nobody, but what is held by it can refer to it.
+    deleted_at = sa.Column(Timestamp)
 
 
 class PciFlavorAccess(Base):

@@ -3,35 +3,22 @@
 
 from collections.abc import Collection
 from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Any
 
-from oslo_utils import uuidutils
 import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.objects import fields
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
+from pci_passthrough.store import pci_flavor_use
+from pci_passthrough.store import pci_flavor_values
 
 _flavors = models.pci_flavors
 _access = models.pci_flavor_access
 
-#: What a caller may set.
-_SETTABLE = frozenset(
-    {
-        'name',
-        'description',
-        'match',
-        'vnic_type',
-        'numa_policy',
-        'is_public',
-        'access',
-        'state',
-    }
-)
+#: Above this, all that is shared is read: a long list plans badly.
+_MOST_NAMED = 500
 
 
 @database.retried
@@ -43,7 +30,7 @@ def get_all(
     :param project_id: only those which this project may use; None: all.
     """
     with db.read() as connection:
-        found = _select(connection)
+        found = _select(connection, _is_visible())
     return [flavor for flavor in found if flavor.visible_to(project_id)]
 
 
@@ -69,38 +56,25 @@ def create(
     :param values: ``match`` and, if wanted, the other settable fields.
     :raises: InvalidPciFlavor, PciFlavorExists
     """
-    flavor = objects.PciFlavor(
-        uuid=uuidutils.generate_uuid(),
-        project_id=project_id,
-        generation=1,
-        created_at=None,
-        updated_at=None,
-        description=None,
-        vnic_type=None,
-        numa_policy=None,
-        is_public=True,
-        access=[],
-        state=fields.PciFlavorState.ACTIVE,
-    )
-    return _create(db, _changed(flavor, {'name': name, **values}))
+    return add(db, pci_flavor_values.new(name, project_id, values))
 
 
 @database.retried
-def _create(
-    db: database.Database, flavor: objects.PciFlavor
-) -> objects.PciFlavor:
+def add(db: database.Database, flavor: objects.PciFlavor) -> objects.PciFlavor:
+    """Keep what ``pci_flavor_values.new`` returned.
+
+    :raises: PciFlavorExists
+    """
     with db.write() as connection:
-        taken = _by_name(connection, [flavor.name]).get(flavor.name)
-        if taken is not None and taken.uuid != flavor.uuid:
-            raise exception.PciFlavorExists(flavor.name)
-        if taken is None:
+        pci_flavor_use.forget_deleted(connection)
+        if not _is_there(connection, flavor.name, flavor.uuid):
             connection.execute(
                 _flavors.insert().values(
                     created_at=database.now(), **_columns(flavor)
                 )
             )
             _share(connection, flavor)
-        return _by_name(connection, [flavor.name])[flavor.name]
+        return _by_uuid(connection, flavor.uuid)
 
 
 def update(
@@ -108,17 +82,20 @@ def update(
     name: str,
     changes: Mapping[str, Any],
     generation: int | None = None,
+    force: bool = False,
 ) -> objects.PciFlavor:
     """Change a PCI flavor.
 
     :param name: UUID or name.
     :param changes: new values of settable fields.
     :param generation: on which the changes are based; None: whatever it is.
+    :param force: also if it then does not match a device that is held by it.
     :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorExists,
-        InvalidPciFlavor
+        InvalidPciFlavor; PciFlavorInUse, to rename one even with ``force``.
     """
+    pci_flavor_values.check_generation(generation)
     # By its UUID: repeated after a lost answer, it may have another name.
-    return _update(db, get(db, name).uuid, changes, generation)
+    return _update(db, get(db, name).uuid, changes, generation, force)
 
 
 @database.retried
@@ -127,134 +104,212 @@ def _update(
     flavor_uuid: str,
     changes: Mapping[str, Any],
     generation: int | None,
+    force: bool,
 ) -> objects.PciFlavor:
     with db.write() as connection:
-        before = find(connection, [flavor_uuid], None)[flavor_uuid]
-        after = _changed(before, changes)
-        if _columns(after) == _columns(before) and set(after.access) == set(
-            before.access
-        ):
+        pci_flavor_use.forget_deleted(connection)
+        before = _lock(connection, flavor_uuid)
+        after = pci_flavor_values.changed(before, changes)
+        if _is_same(before, after):
             return before
         if generation not in (None, before.generation):
             raise exception.PciFlavorChanged(before.name)
-        taken = _by_name(connection, [after.name]).get(after.name)
-        if taken is not None and taken.uuid != before.uuid:
-            raise exception.PciFlavorExists(after.name)
-        written = connection.execute(
-            _flavors.update()
-            .where(
-                _flavors.c.uuid == before.uuid,
-                _flavors.c.generation == before.generation,
-            )
-            .values(
-                **_columns(after.replace(generation=before.generation + 1)),
-                updated_at=database.now(),
-            )
-        )
-        if not written.rowcount:
-            raise exception.PciFlavorChanged(before.name)
-        if after.name != before.name:
-            # Nova asks again, by name, when it moves an instance.
-            _must_not_be_held(connection, before)
-        _share(connection, after)
-        return _by_name(connection, [after.name])[after.name]
+        check_change(connection, before, after, force)
+        return _write(connection, before, after)
 
 
-def delete(db: database.Database, name: str) -> None:
-    """Delete a PCI flavor that nothing holds devices by.
+def check_change(
+    connection: sa.Connection,
+    before: objects.PciFlavor | None,
+    after: objects.PciFlavor | None,
+    force: bool = False,
+) -> None:
+    """Refuse a change for the sake of others.
 
-    :raises: PciFlavorNotFound, PciFlavorInUse
+    :param before: None: it is to be created.
+    :param after: None: it is to be deleted.
+    :raises: PciFlavorExists, PciFlavorInUse
     """
-    # By its UUID: repeated after a lost answer, it must not delete another
-    # one that has just been given the name.
-    _delete(db, get(db, name))
+    if before is None:
+        if after is not None:
+            _is_there(connection, after.name, after.uuid)
+        return
+    if after is None:
+        if not force:
+            _must_not_hold(
+                before, pci_flavor_use.holders(connection, before.uuid)
+            )
+        return
+    if after.name != before.name:
+        _is_there(connection, after.name, before.uuid)
+        # Nova asks again, by name, when it moves an instance.
+        _must_not_hold(before, pci_flavor_use.holders(connection, before.uuid))
+    if after.match != before.match and not force:
+        _must_not_hold(
+            before,
+            pci_flavor_use.stranded(
+                connection, before.uuid, before.match, after.match
+            ),
+        )
+
+
+def share(
+    db: database.Database, name: str, project_id: str, shared: bool
+) -> objects.PciFlavor:
+    """Let a project use a PCI flavor that is not public, or no longer.
+
+    If it is so already, nothing changes.
+
+    :param name: UUID or name.
+    :param shared: False: it may not use it by this any longer.
+    :raises: PciFlavorNotFound, InvalidPciFlavor
+    """
+    pci_flavor_values.check_project('access', project_id)
+    return _set_shared(db, get(db, name).uuid, project_id, shared)
 
 
 @database.retried
-def _delete(db: database.Database, flavor: objects.PciFlavor) -> None:
+def _set_shared(
+    db: database.Database, flavor_uuid: str, project_id: str, shared: bool
+) -> objects.PciFlavor:
     with db.write() as connection:
-        _must_not_be_held(connection, flavor)
-        # A claim that is faster makes the foreign key fail; the repetition
-        # then finds the holder.
-        connection.execute(
-            _flavors.delete().where(_flavors.c.uuid == flavor.uuid)
-        )
+        before = _lock(connection, flavor_uuid)
+        access = set(before.access) - {project_id}
+        if shared:
+            access.add(project_id)
+        after = before.replace(access=sorted(access))
+        if _is_same(before, after):
+            return before
+        return _write(connection, before, after)
 
 
-def _must_not_be_held(
-    connection: sa.Connection, flavor: objects.PciFlavor
+def delete(
+    db: database.Database,
+    name: str,
+    generation: int | None = None,
+    force: bool = False,
+) -> int:
+    """Delete a PCI flavor.
+
+    One that is in use is there for nobody afterwards, while what is held by
+    it stays held, and its name stays taken until nothing is.
+
+    :param name: UUID or name.
+    :param generation: the one that is meant; None: whatever it is.
+    :param force: also if something holds devices by it.
+    :returns: how many devices are still held by it.
+    :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorInUse,
+        InvalidPciFlavor
+    """
+    pci_flavor_values.check_generation(generation)
+    # By its UUID: repeated after a lost answer, it must not delete another
+    # one that has just been given the name.
+    return _delete(db, get(db, name), generation, force)
+
+
+@database.retried
+def _delete(
+    db: database.Database,
+    flavor: objects.PciFlavor,
+    generation: int | None,
+    force: bool,
+) -> int:
+    with db.write() as connection:
+        pci_flavor_use.forget_deleted(connection)
+        try:
+            found = _lock(connection, flavor.uuid)
+        except exception.PciFlavorNotFound:
+            return pci_flavor_use.holders(connection, flavor.uuid).devices
+        if generation not in (None, found.generation):
+            raise exception.PciFlavorChanged(found.name)
+        held = pci_flavor_use.holders(connection, found.uuid)
+        if not force:
+            _must_not_hold(found, held)
+        this = _flavors.c.uuid == found.uuid
+        if held.devices:
+            connection.execute(
+                _flavors.update().where(this).values(deleted_at=database.now())
+            )
+        else:
+            # Should a claim be faster all the same, the foreign key makes
+            # this fail; the repetition then finds the holder.
+            connection.execute(_flavors.delete().where(this))
+        return held.devices
+
+
+def _must_not_hold(
+    flavor: objects.PciFlavor, held: pci_flavor_use.Holders
 ) -> None:
-    devices = models.pci_devices
-    holders = connection.execute(
-        sa.select(sa.func.count()).where(
-            devices.c.pci_flavor_uuid == flavor.uuid
+    if held.devices:
+        raise exception.PciFlavorInUse(
+            flavor.name, held.devices, held.instances
         )
-    ).scalar_one()
-    if holders:
-        raise exception.PciFlavorInUse(flavor.name, holders)
 
 
-def must_exist(connection: sa.Connection, names: Mapping[str, str]) -> None:
-    """Name a PCI flavor that was deleted since it was resolved.
+def _lock(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
+    """Return a PCI flavor that nobody else changes until the end.
 
-    That none is deleted from now on is the foreign key's business.
-
-    :param names: UUID to name.
     :raises: PciFlavorNotFound
     """
+    pci_flavor_use.lock(connection, flavor_uuid)
+    return _by_uuid(connection, flavor_uuid)
+
+
+def _is_there(connection: sa.Connection, name: str, flavor_uuid: str) -> bool:
+    """Whether it is this PCI flavor that has a name; False: nothing has it.
+
+    :raises: PciFlavorExists if another one has.
+    """
     found = connection.execute(
-        sa.select(_flavors.c.uuid).where(_flavors.c.uuid.in_(sorted(names)))
-    ).scalars()
-    for missing in sorted(names.keys() - set(found)):
-        raise exception.PciFlavorNotFound(names[missing])
+        sa.select(_flavors.c.uuid, _flavors.c.deleted_at).where(
+            _flavors.c.name == name
+        )
+    ).one_or_none()
+    if found is None:
+        return False
+    if found.deleted_at is not None:
+        held = pci_flavor_use.holders(connection, found.uuid).devices
+        if held:
+            raise exception.PciFlavorExists(name, held)
+        # Whoever writes has removed it before.
+        return False
+    if found.uuid != flavor_uuid:
+        raise exception.PciFlavorExists(name)
+    return True
 
 
-def _changed(
-    flavor: objects.PciFlavor, changes: Mapping[str, Any]
+def _is_same(before: objects.PciFlavor, after: objects.PciFlavor) -> bool:
+    return _columns(after) == _columns(before) and set(after.access) == set(
+        before.access
+    )
+
+
+def _write(
+    connection: sa.Connection,
+    before: objects.PciFlavor,
+    after: objects.PciFlavor,
 ) -> objects.PciFlavor:
-    """Return a PCI flavor with new values, all of them checked."""
-    for field, value in changes.items():
-        if field not in _SETTABLE:
-            raise exception.InvalidPciFlavor(
-                field, 'it cannot be set', ', '.join(sorted(_SETTABLE))
-            )
-        try:
-            flavor = flavor.replace(**{field: value})
-        except ValueError as error:
-            example = {
-                'match': '[{"vendor_id": "8086", "e.group": "10g"}]',
-                'vnic_type': 'one of ' + ', '.join(fields.VnicType.ALL),
-                'numa_policy': 'one of ' + ', '.join(fields.NumaPolicy.ALL),
-                'state': 'one of ' + ', '.join(fields.PciFlavorState.ALL),
-            }.get(field, "a value of the field's type")
-            raise exception.InvalidPciFlavor(
-                field, str(error), example
-            ) from error
-    if '\0' in (flavor.description or ''):
-        raise exception.InvalidPciFlavor(
-            'description', 'a NUL character cannot be kept', 'a GPU of 80 GiB'
-        )
-    owner = [] if flavor.project_id is None else [flavor.project_id]
-    for key, projects in (('access', flavor.access), ('project_id', owner)):
-        for project_id in projects:
-            _check_project(key, project_id)
-    pci_flavor_spec.validate_name(flavor.name)
-    pci_flavor_spec.MatchExpression.parse(flavor.match)
-    return flavor
+    """Write a change if nobody else was faster.
 
+    The lock keeps everybody else away; the condition makes sure.
 
-def _check_project(key: str, project_id: str) -> None:
-    if (
-        not 1 <= len(project_id) <= 255
-        or not project_id.isprintable()
-        or project_id != project_id.strip()
-    ):
-        raise exception.InvalidPciFlavor(
-            key,
-            f'{project_id!r} is not the id of a project: it has to have 1 '
-            'to 255 printable characters, none of them a blank at an end',
-            'd7a1c0e2f3b44a5f9e6b8c7d6e5f4a3b',
+    :raises: PciFlavorChanged
+    """
+    written = connection.execute(
+        _flavors.update()
+        .where(
+            _flavors.c.uuid == before.uuid,
+            _flavors.c.generation == before.generation,
         )
+        .values(
+            **_columns(after.replace(generation=before.generation + 1)),
+            updated_at=database.now(),
+        )
+    )
+    if not written.rowcount:
+        raise exception.PciFlavorChanged(before.name)
+    _share(connection, after)
+    return _by_uuid(connection, after.uuid)
 
 
 def find(
@@ -271,6 +326,7 @@ def find(
     possible = sorted(name for name in names if name.isprintable())
     found = _select(
         connection,
+        _is_visible(),
         sa.or_(_flavors.c.uuid.in_(possible), _flavors.c.name.in_(possible)),
     )
     by_name = {f.uuid: f for f in found} | {f.name: f for f in found}
@@ -280,11 +336,15 @@ def find(
     return by_name
 
 
-def _by_name(
-    connection: sa.Connection, names: Sequence[str]
-) -> dict[str, objects.PciFlavor]:
-    found = _select(connection, _flavors.c.name.in_(names))
-    return {flavor.name: flavor for flavor in found}
+def _by_uuid(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
+    found = _select(connection, _is_visible(), _flavors.c.uuid == flavor_uuid)
+    if not found:
+        raise exception.PciFlavorNotFound(flavor_uuid)
+    return found[0]
+
+
+def _is_visible() -> sa.ColumnElement[bool]:
+    return _flavors.c.deleted_at.is_(None)
 
 
 def _select(
@@ -300,7 +360,7 @@ def _select(
     shared: dict[int, list[str]] = {}
     if rows:
         statement = sa.select(_access).order_by(_access.c.project_id)
-        if conditions:
+        if len(rows) <= _MOST_NAMED:
             statement = statement.where(
                 _access.c.pci_flavor_id.in_([row['id'] for row in rows])
             )

@@ -68,13 +68,13 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
             catalog.refresh(connection)
             limits = live_hosts.Limits(host_timeout)
             live = live_hosts.find(connection, limits, hosts)
-            totals = list(live.rows(connection, _totals()))
+            found = list(live.rows(connection, totals()))
             supplies = supply_of(connection, catalog, None, live)
         pools = [
-            _pool(live.names[node_id], node_id, catalog, key_id, total)
-            for node_id, key_id, total in totals
+            make(live.names[node_id], node_id, catalog, key_id, total)
+            for node_id, key_id, total in found
         ]
-        for pool, (_, key_id, _) in zip(pools, totals, strict=True):
+        for pool, (_, key_id, _) in zip(pools, found, strict=True):
             if pool.host in supplies:
                 pool.count = supplies[pool.host].total({key_id})
         pools.sort(key=lambda pool: str(pool.host))
@@ -99,13 +99,14 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
         return len(self._pools)
 
 
-def _pool(
+def make(
     host: str,
     node_id: int,
     catalog: pool_keys.Catalog,
     key_id: int,
     total: int,
 ) -> objects.PciDevicePool:
+    """Return a pool of which nothing is counted as free yet."""
     key = catalog[key_id]
     return objects.PciDevicePool(
         compute_node_id=node_id,
@@ -138,6 +139,8 @@ def supply_of(
     catalog: pool_keys.Catalog,
     key_ids: Collection[int] | None,
     live: live_hosts.LiveHosts,
+    *,
+    exactly: bool = False,
 ) -> dict[str, claims.Supply]:
     """Return what hosts can give away now.
 
@@ -149,6 +152,7 @@ def supply_of(
     virtual function that is gone but still held. No claim gets it.
 
     :param key_ids: only devices of these pool keys; None: of all.
+    :param exactly: not so, for some keys either; it takes longer.
     :returns: host name to supply; hosts without any are left out.
     """
     kinds = _by_kind(catalog, key_ids)
@@ -159,7 +163,7 @@ def supply_of(
         found = _families(connection, families, live)
         kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
     free: dict[int, dict[int, int]] = collections.defaultdict(dict)
-    statement = _free_pools(kinds, exactly=key_ids is None)
+    statement = _free_pools(kinds, exactly=exactly or key_ids is None)
     if statement is not None:
         for node_id, key_id, count in live.rows(connection, statement):
             free[node_id][key_id] = free[node_id].get(key_id, 0) + count
@@ -224,38 +228,6 @@ def candidates(
         _candidate(*columns, features=len(capabilities))
         for _, *columns, capabilities in map(tuple[Any, ...], rows)
     ]
-
-
-def totals_by_state(
-    connection: sa.Connection, node_id: int
-) -> list[claims.PoolTotal]:
-    """Count a host's devices by pool key and state, to explain a refusal."""
-    free_or_not = sa.case(
-        (_devices.c.presence != fields.Presence.OFFERED, _devices.c.presence),
-        (
-            (_devices.c.disabled_reason.is_not(None))
-            & (_devices.c.status == fields.DeviceStatus.AVAILABLE),
-            'disabled',
-        ),
-        (
-            (_devices.c.status == fields.DeviceStatus.AVAILABLE)
-            & ~exclusion.not_excluded(_devices),
-            'excluded',
-        ),
-        else_=_devices.c.status,
-    )
-    found = (
-        sa.select(_devices.c.pool_key_id, free_or_not.label('state'))
-        .where(_devices.c.compute_node_id == node_id)
-        .subquery()
-    )
-    statement = sa.select(
-        found.c.pool_key_id, found.c.state, sa.func.count()
-    ).group_by(found.c.pool_key_id, found.c.state)
-    states: dict[int, dict[str, int]] = collections.defaultdict(dict)
-    for key_id, name, count in connection.execute(statement).tuples():
-        states[key_id]['free' if name == 'available' else name] = count
-    return [claims.PoolTotal(k, counts) for k, counts in states.items()]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -396,9 +368,16 @@ def _candidate(
     )
 
 
-def _totals() -> sa.Select[Any]:
-    return sa.select(
+def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:
+    """Count devices by host and pool key, whatever their state.
+
+    :param key_ids: only those of these pool keys; None: all.
+    """
+    statement = sa.select(
         _devices.c.compute_node_id,
         _devices.c.pool_key_id,
         sa.func.count(),
     ).group_by(_devices.c.compute_node_id, _devices.c.pool_key_id)
+    if key_ids is None:
+        return statement
+    return statement.where(_devices.c.pool_key_id.in_(sorted(key_ids)))

@@ -19,6 +19,7 @@ from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pool_states
 from pci_passthrough.store import pools
 
 _devices = models.pci_devices
@@ -56,7 +57,7 @@ def choose(
     supply = claims.supply_of(found)
     decision = claims.decide(supply, demands, catalog.__getitem__, numa)
     if decision is None:
-        totals = pools.totals_by_state(connection, node_id)
+        totals = pool_states.of_host(connection, node_id)
         reasons = claims.explain(
             host, demands, supply, totals, catalog.__getitem__, numa
         )

@@ -61,17 +61,7 @@ class StoreTest(testtools.TestCase):
         if self.server is None:
             directory = self.useFixture(fixtures.TempDir()).path
             return f'sqlite:///{pathlib.Path(directory) / "db"}'
-        if self.server not in _urls:
-            url = servers.shared(self.server).create_database()
-            schema.sync(store.Database(url))
-            _urls[self.server] = url
-        # To empty tables is several times faster than to make them anew.
-        db = store.Database(_urls[self.server])
-        with db.write() as connection:
-            for table in reversed(models.Base.metadata.sorted_tables):
-                connection.execute(table.delete())
-        db.close()
-        return _urls[self.server]
+        return empty_url(self.server)
 
     def report(
         self, host: str, offered: Iterable[objects.PciDevice], **changes: Any
@@ -103,6 +93,21 @@ class StoreTest(testtools.TestCase):
     def states(self, host: str | None = None) -> dict[str, str]:
         """Return the state of each device by address."""
         return {d.address: d.state for d in devices.get_all(self.db, host)}
+
+
+def empty_url(server: type[servers.Database]) -> str:
+    """Return the URL of the shared server's database, after emptying it."""
+    if server not in _urls:
+        url = servers.shared(server).create_database()
+        schema.sync(store.Database(url))
+        _urls[server] = url
+    # To empty tables is several times faster than to make them anew.
+    db = store.Database(_urls[server])
+    with db.write() as connection:
+        for table in reversed(models.Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    db.close()
+    return _urls[server]
 
 
 class ClaimTest(StoreTest):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many processes claim at once, and some of them die."""
 
+from typing import Any
+
+import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import exception
@@ -81,3 +84,21 @@ class KilledTest(_FleetTest):
             7, len(self.claim('h0', base.request('gpu', count=7)))
         )
         self.assertEqual([], audit.violations(self.db))
+
+
+class WritersTest(base.StoreTest):
+    """On SQLite, who reads before he writes must not lose his way."""
+
+    scenarios = [s for s in base.SCENARIOS if s[0] == 'sqlite']
+
+    def test_lock_is_taken_at_the_beginning(self) -> None:
+        statements: list[str] = []
+
+        @sa.event.listens_for(self.db.engine, 'before_cursor_execute')
+        def _note(connection: Any, cursor: Any, text: str, *args: Any) -> None:
+            statements.append(text)
+
+        for _ in range(2):
+            with self.db.write() as connection:
+                connection.execute(sa.text('SELECT 1'))
+        self.assertEqual(['BEGIN IMMEDIATE', 'SELECT 1'] * 2, statements)

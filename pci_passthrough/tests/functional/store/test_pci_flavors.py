@@ -87,6 +87,72 @@ class LifeTest(PciFlavorTest):
             )
         self.assertEqual([], self.names())
 
+    def test_what_no_database_could_keep(self) -> None:
+        self.create()
+        wrong: list[dict[str, Any]] = [
+            {'name': '\ud800'},
+            {'name': 'a\0'},
+            {'name': 1},
+            {'name': None},
+            {'description': '\ud800'},
+            {'description': 'a\0'},
+            {'description': 'x' * 65536},
+            {'description': '\u20ac' * 30000},
+            {'match': [{'e.group': '\ud800'}]},
+            {'match': [{'e.group': 'a\0'}]},
+            {'match': [{'e.\ud800': 'a'}]},
+            {'match': [{'numa_node': 10**5000}]},
+            {'match': [{f'e.k{n}': ['x' * 255] * 9} for n in range(64)]},
+            {'match': {}},
+            {'access': ['\ud800']},
+            {'access': [None]},
+            {'access': 'p'},
+            {'state': '\ud800'},
+            {'is_public': []},
+            {'is_public': 'no'},
+            {'is_public': 1},
+            {'access': [1]},
+            {'description': True},
+            {'generation': 1},
+            {'\ud800': 1},
+        ]
+        for changes in wrong:
+            self.assertRaises(
+                exception.InvalidPciFlavor,
+                pci_flavors.update,
+                self.db,
+                'gpu',
+                changes,
+            )
+            if 'name' not in changes:
+                self.assertRaises(
+                    exception.InvalidPciFlavor,
+                    self.create,
+                    'new',
+                    **changes,
+                )
+        self.assertEqual(1, pci_flavors.get(self.db, 'gpu').generation)
+        self.assertEqual(['gpu'], self.names())
+
+    def test_generations_that_cannot_be(self) -> None:
+        self.create()
+        for generation in (10**30, 2**31, 0, -1, True, '1', 1.0, '\ud800'):
+            for call in (
+                lambda g=generation: pci_flavors.update(
+                    self.db, 'gpu', {'description': 'a'}, g
+                ),
+                lambda g=generation: pci_flavors.delete(self.db, 'gpu', g),
+            ):
+                error = self.assertRaises(exception.InvalidPciFlavor, call)
+                self.assertEqual('generation', error.key)
+        self.assertRaises(
+            exception.PciFlavorChanged,
+            pci_flavors.delete,
+            self.db,
+            'gpu',
+            2**31 - 1,
+        )
+
     def test_generation(self) -> None:
         self.create()
         pci_flavors.update(self.db, 'gpu', {'description': 'a'}, 1)
@@ -216,6 +282,45 @@ class AccessTest(PciFlavorTest):
             self.assertEqual(expected, self.names(project_id))
             for name in everything:
                 self._get(name, project_id, name in expected)
+
+    def test_shared_and_not(self) -> None:
+        self.create(is_public=False)
+        for project, shared, access, generation in (
+            ('b', True, ['b'], 2),
+            ('b', True, ['b'], 2),
+            ('a', True, ['a', 'b'], 3),
+            ('c', False, ['a', 'b'], 3),
+            ('b', False, ['a'], 4),
+            ('b', False, ['a'], 4),
+        ):
+            after = pci_flavors.share(self.db, 'gpu', project, shared)
+            self.assertEqual(
+                (access, generation), (after.access, after.generation)
+            )
+            self.assertEqual(after, pci_flavors.get(self.db, after.uuid))
+        self._get('gpu', 'a', True)
+        self._get('gpu', 'b', False)
+
+    def test_shared_with_what_is_no_project(self) -> None:
+        self.create()
+        for project_id in ('', ' p', 'p\n', 'p' * 256, 'a\0', '\ud800'):
+            for shared in (True, False):
+                self.assertRaises(
+                    exception.InvalidPciFlavor,
+                    pci_flavors.share,
+                    self.db,
+                    'gpu',
+                    project_id,
+                    shared,
+                )
+        self.assertRaises(
+            exception.PciFlavorNotFound,
+            pci_flavors.share,
+            self.db,
+            'nope',
+            'p',
+            True,
+        )
 
     def test_deleted_with_its_access(self) -> None:
         self.create(is_public=False, access=['p'])

@@ -144,3 +144,40 @@ class WithoutTest(testtools.TestCase):
         left = host.supply.without(decision)
         for key_id in (*test_brute_force.PCI_KEYS, *test_brute_force.VF_KEYS):
             self.assertEqual(counted.total({key_id}), left.total({key_id}))
+
+
+class RequestsTest(testtools.TestCase):
+    """How many requests can be served, against serving them."""
+
+    @test_brute_force.searching
+    @hypothesis.given(
+        test_brute_force.hosts(),
+        strategies.frozensets(
+            strategies.sampled_from(test_brute_force.ALL_KEYS), min_size=1
+        ),
+        strategies.integers(1, 3),
+    )
+    def test_one_after_the_other(
+        self, host: made_up.Host, key_ids: frozenset[int], count: int
+    ) -> None:
+        supply = host.supply
+        served = 0
+        demand = want('a', count, sorted(key_ids))
+        while decision := claims.decide(
+            supply, [demand], host.keys.__getitem__
+        ):
+            supply = supply.without(decision)
+            served += 1
+        self.assertEqual(served, host.supply.requests(key_ids, count))
+
+    def test_physical_functions_together_with_their_functions(self) -> None:
+        host = made_up.Host().family(1, {2: 3}).family(1, {3: 2}).add(4)
+        for key_ids, count, expected in (
+            ({1}, 1, 2),
+            ({1, 2}, 1, 4),
+            ({1, 2}, 2, 2),
+            ({1, 2, 3}, 1, 5),
+            ({1, 2, 3, 4}, 4, 1),
+            ({5}, 1, 0),
+        ):
+            self.assertEqual(expected, host.supply.requests(key_ids, count))

@@ -20,7 +20,9 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.PciDeviceNotFound('h1/0000:65:00.0'),
     exception.HostNotFound('h1'),
     exception.PciFlavorExists('10g'),
+    exception.PciFlavorExists('10g', 3),
     exception.PciFlavorInUse('10g', 3),
+    exception.PciFlavorInUse('10g', 3, ['i', 'j']),
     exception.PciFlavorChanged('10g'),
     exception.DeviceStateConflict('d', 'allocate', 'cleaning', ('claimed',)),
     exception.ClaimMismatch('i', 'two of them'),
@@ -96,6 +98,19 @@ class ExceptionTest(testtools.TestCase):
                     self.assertEqual(str(error), str(again))
                     self.assertEqual(error.text, str(again))
                     self.assertEqual(vars(error), vars(again))
+
+    def test_in_use_says_what_helps(self) -> None:
+        error = exception.PciFlavorInUse('10g', 3, ('i', 'j'))
+        self.assertEqual(('10g', 3, ['i', 'j']), error.args)
+        for word in ("'10g'", '3 device', 'force', 'disabled'):
+            self.assertIn(word, error.text)
+        # Some who may delete a PCI flavor may not see who uses it.
+        self.assertNotIn("'i'", error.text)
+
+    def test_name_of_a_deleted_one(self) -> None:
+        error = exception.PciFlavorExists('10g', 3)
+        for word in ("'10g'", 'deleted', '3 device', 'free once'):
+            self.assertIn(word, error.text)
 
     def test_codes_are_unique(self) -> None:
         errors = all_errors()

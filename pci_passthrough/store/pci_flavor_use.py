@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who holds devices by which PCI flavor, and what that keeps in place.
+
+A claim keeps the PCI flavors by which it takes devices as they are until it
+is committed (``lock_matches``); who changes one locks it first (``lock``) and
+looks for holders then. So either the change sees the claim, or the claim sees
+the change.
+"""
+
+from collections.abc import Collection
+from collections.abc import Mapping
+import dataclasses
+
+import sqlalchemy as sa
+
+from pci_passthrough import exception
+from pci_passthrough import matching
+from pci_passthrough.objects import fields
+from pci_passthrough.specs import pci_flavor as pci_flavor_spec
+from pci_passthrough.store import models
+from pci_passthrough.store import pool_keys
+
+_flavors = models.pci_flavors
+_devices = models.pci_devices
+
+#: Most instances that are named.
+MOST_INSTANCES = 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holders:
+    """What is held by a PCI flavor, or a part of that.
+
+    :ivar devices: how many devices.
+    :ivar instance_count: how many instances have them.
+    :ivar instances: UUIDs of some of those.
+    """
+
+    devices: int = 0
+    instance_count: int = 0
+    instances: tuple[str, ...] = ()
+
+
+def holders(
+    connection: sa.Connection,
+    flavor_uuid: str,
+    key_ids: Collection[int] | None = None,
+) -> Holders:
+    """Count what is held by a PCI flavor.
+
+    :param key_ids: only devices of these pool keys; None: of all.
+    """
+    statement = (
+        sa.select(
+            _devices.c.instance_uuid,
+            _devices.c.pool_key_id,
+            sa.func.count(),
+        )
+        .where(_devices.c.pci_flavor_uuid == flavor_uuid)
+        .group_by(_devices.c.instance_uuid, _devices.c.pool_key_id)
+    )
+    devices = 0
+    instances = set()
+    for instance, key_id, count in connection.execute(statement).tuples():
+        if key_ids is None or key_id in key_ids:
+            devices += count
+            instances.add(str(instance))
+    return Holders(
+        devices, len(instances), tuple(sorted(instances)[:MOST_INSTANCES])
+    )
+
+
+def stranded(
+    connection: sa.Connection,
+    flavor_uuid: str,
+    before: fields.Match,
+    after: fields.Match,
+) -> Holders:
+    """Count what is held by a PCI flavor, and would not be matched any more.
+
+    What does not fit it now is not counted: a device that was adopted, or
+    whose host has changed what it says of it.
+    """
+    in_use = sa.select(_devices.c.pool_key_id).where(
+        _devices.c.pci_flavor_uuid == flavor_uuid
+    )
+    keys = models.pool_keys
+    rows = connection.execute(sa.select(keys).where(keys.c.id.in_(in_use)))
+    index = matching.PoolIndex()
+    index.add({r['id']: pool_keys.from_row(r) for r in rows.mappings()})
+    old, new = (
+        index.matching(pci_flavor_spec.MatchExpression.parse(match))
+        for match in (before, after)
+    )
+    lost = old - new
+    return holders(connection, flavor_uuid, lost) if lost else Holders()
+
+
+def lock(connection: sa.Connection, flavor_uuid: str) -> None:
+    """Let nobody change a PCI flavor, or claim by it, until the end.
+
+    Claims that have got further are waited for.
+    """
+    connection.execute(
+        sa.select(_flavors.c.id)
+        .where(_flavors.c.uuid == flavor_uuid)
+        .with_for_update()
+    )
+
+
+def lock_matches(
+    connection: sa.Connection, names: Mapping[str, str]
+) -> dict[str, pci_flavor_spec.MatchExpression]:
+    """Keep PCI flavors as they are until the end of a claim.
+
+    The foreign key's check takes the same lock a moment later, so this costs
+    nobody anything.
+
+    :param names: UUID to name.
+    :returns: UUID to what it matches.
+    :raises: PciFlavorNotFound if one was deleted since it was resolved.
+    """
+    statement = (
+        sa.select(_flavors.c.uuid, _flavors.c.match)
+        .where(
+            _flavors.c.uuid.in_(sorted(names)), _flavors.c.deleted_at.is_(None)
+        )
+        .with_for_update(read=True, key_share=True)
+    )
+    found = dict(connection.execute(statement).tuples().all())
+    for missing in sorted(names.keys() - found.keys()):
+        raise exception.PciFlavorNotFound(names[missing])
+    return {
+        flavor_uuid: pci_flavor_spec.MatchExpression.parse(match)
+        for flavor_uuid, match in found.items()
+    }
+
+
+def must_be_known(connection: sa.Connection, flavor_uuid: str) -> None:
+    """Check that devices can be noted as held by a PCI flavor.
+
+    One that was deleted while it was in use still is known. That it does not
+    go from now on is the foreign key's business.
+
+    :raises: PciFlavorNotFound
+    """
+    found = connection.execute(
+        sa.select(_flavors.c.id).where(_flavors.c.uuid == flavor_uuid)
+    ).first()
+    if found is None:
+        raise exception.PciFlavorNotFound(flavor_uuid)
+
+
+def forget_deleted(connection: sa.Connection) -> None:
+    """Remove PCI flavors that were deleted and nothing holds any more.
+
+    Their names are free then. Done when somebody writes PCI flavors, and not
+    when a device is freed: that happens much more often.
+    """
+    is_held = (
+        sa.select(_devices.c.id)
+        .where(_devices.c.pci_flavor_uuid == _flavors.c.uuid)
+        .exists()
+    )
+    # Looked up first: a DELETE would lock what it only looks at.
+    gone = connection.execute(
+        sa.select(_flavors.c.uuid).where(
+            _flavors.c.deleted_at.is_not(None), ~is_held
+        )
+    ).scalars()
+    if uuids := sorted(gone):
+        connection.execute(
+            _flavors.delete().where(
+                _flavors.c.uuid.in_(uuids), _flavors.c.deleted_at.is_not(None)
+            )
+        )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many devices of each pool are in which state: to explain refusals."""
+
+import collections
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import claims
+from pci_passthrough.objects import fields
+from pci_passthrough.store import exclusion
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import models
+
+_devices = models.pci_devices
+
+
+def of_host(connection: sa.Connection, node_id: int) -> list[claims.PoolTotal]:
+    """Count a host's devices by pool key and state."""
+    one = _devices.c.compute_node_id == node_id
+    return _totals(connection.execute(_counted(one)))[node_id]
+
+
+def of_hosts(
+    connection: sa.Connection,
+    key_ids: Collection[int],
+    live: live_hosts.LiveHosts,
+) -> dict[int, list[claims.PoolTotal]]:
+    """Count devices of some pool keys by host, pool key and state.
+
+    :returns: host's id to its pools; nothing for a host without any.
+    """
+    if not key_ids:
+        return collections.defaultdict(list)
+    wanted = _devices.c.pool_key_id.in_(sorted(key_ids))
+    return _totals(live.rows(connection, _counted(wanted)))
+
+
+def _totals(
+    rows: Iterable[Sequence[Any]],
+) -> dict[int, list[claims.PoolTotal]]:
+    states: dict[tuple[int, int], dict[str, int]] = {}
+    for node_id, key_id, name, count in rows:
+        found = states.setdefault((node_id, key_id), {})
+        found['free' if name == 'available' else name] = count
+    totals: dict[int, list[claims.PoolTotal]] = collections.defaultdict(list)
+    for (node_id, key_id), counts in states.items():
+        totals[node_id].append(claims.PoolTotal(key_id, counts))
+    return totals
+
+
+def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    free_or_not = sa.case(
+        (_devices.c.presence != fields.Presence.OFFERED, _devices.c.presence),
+        (
+            (_devices.c.disabled_reason.is_not(None))
+            & (_devices.c.status == fields.DeviceStatus.AVAILABLE),
+            'disabled',
+        ),
+        (
+            (_devices.c.status == fields.DeviceStatus.AVAILABLE)
+            & ~exclusion.not_excluded(_devices),
+            'excluded',
+        ),
+        else_=_devices.c.status,
+    )
+    # By its name: to PostgreSQL, the same expression with other parameters
+    # is another one.
+    name = 'device_state'
+    return (
+        sa.select(
+            _devices.c.compute_node_id,
+            _devices.c.pool_key_id,
+            free_or_not.label(name),
+            sa.func.count(),
+        )
+        .where(wanted)
+        .group_by(
+            _devices.c.compute_node_id,
+            _devices.c.pool_key_id,
+            sa.literal_column(name),
+        )
+    )

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of counting devices for metrics, and of what a scrape makes of it."""
+
+import threading
+from typing import Any
+
+import prometheus_client
+from prometheus_client import parser
+from prometheus_client import registry
+import sqlalchemy as sa
+import testscenarios
+import testtools
+
+from pci_passthrough import store
+from pci_passthrough.services import metrics_census
+from pci_passthrough.store import census
+from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import models
+from pci_passthrough.store import trackers
+from pci_passthrough.tests.functional import servers
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_LIMITS = live_hosts.Limits(60, 60)
+
+
+class CensusTest(base.StoreTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+
+    def count(self, host: str) -> dict[tuple[str, int | None], dict[str, int]]:
+        """Return the states of a host by PCI flavor and NUMA node."""
+        taken = census.take(self.db, self.catalog, _LIMITS)
+        return {
+            (group.pci_flavor, group.numa_node): dict(states)
+            for group, states in taken.devices.items()
+            if group.host == host
+        }
+
+    def test_each_device_is_in_one_state(self) -> None:
+        self.report('a', [base.gpu(bus) for bus in range(1, 8)])
+        owner = base.new_id()
+        self.claim('a', base.request('gpu', count=2), instance_uuid=owner)
+        held = devices.get_all(self.db, instance_uuid=owner)
+        gone = held[0].address
+        free = [a for a, s in self.states().items() if s == 'available']
+        devices.disable(self.db, f'a/{free[0]}', 'loud', 'test')
+        devices.disable(self.db, f'a/{held[1].address}', 'loud', 'test')
+        devices.move(self.db, f'a/{free[1]}', 'quarantine', 'dirty', 'test')
+        with self.db.write() as connection:
+            connection.execute(
+                models.pci_devices.update()
+                .where(models.pci_devices.c.address == free[2])
+                .values(status='cleaning')
+            )
+        offered = [base.gpu(bus) for bus in range(1, 8)]
+        self.report('a', [gpu for gpu in offered if gpu.address != gone])
+        self.assertEqual(
+            {
+                ('gpu', 0): {
+                    'held': 1,
+                    'missing': 1,
+                    'disabled': 1,
+                    'quarantined': 1,
+                    'cleaning': 1,
+                    'free': 2,
+                }
+            },
+            self.count('a'),
+        )
+
+    def test_what_is_free_is_what_pools_have(self) -> None:
+        self.report('a', [*base.family(1, 4), *base.family(2, 4)])
+        self.claim('a', base.request('vf'))
+        self.claim('a', base.request('pf'))
+        found = self.count('a')
+        self.assertEqual({'held': 1, 'excluded': 1}, found['pf', 0])
+        self.assertEqual({'held': 1, 'free': 3, 'excluded': 4}, found['vf', 0])
+        pools = store.PciDevicePoolList.get_all(self.db, self.catalog, 60)
+        self.assertEqual(
+            sum(pool.count for pool in pools), found['nic', 0]['free']
+        )
+
+    def test_pci_flavors_and_numa_nodes(self) -> None:
+        self.report(
+            'a',
+            [
+                base.gpu(1, extra_info={'size': 'big'}),
+                base.gpu(2, numa_node=1),
+                base.gpu(3, numa_node=None),
+                base.gpu(4, vendor_id='1002'),
+            ],
+        )
+        self.report('b', [base.gpu(1)])
+        one = {'free': 1}
+        self.assertEqual(
+            {
+                ('gpu', 0): one,
+                ('big', 0): one,
+                ('gpu', 1): one,
+                ('gpu', None): one,
+                ('', 0): one,
+            },
+            self.count('a'),
+        )
+        self.assertEqual({('gpu', 0): one}, self.count('b'))
+
+    def test_signs_of_life(self) -> None:
+        for host in ('a', 'b', 'c'):
+            self.report(host, [])
+        for host in ('a', 'b'):
+            trackers.register(self.db, host, '1')
+        nodes = models.compute_nodes
+        with self.db.write() as connection:
+            connection.execute(
+                nodes.update()
+                .where(nodes.c.host == 'b')
+                .values(
+                    last_report_at=hosts.cutoff(100),
+                    tracker_seen_at=hosts.cutoff(200),
+                )
+            )
+        a, b, c = census.take(self.db, self.catalog, _LIMITS).hosts
+        self.assertEqual((True, True), (a.is_up, a.tracker_is_up))
+        self.assertEqual((False, False), (b.is_up, b.tracker_is_up))
+        self.assertEqual((True, False), (c.is_up, c.tracker_is_up))
+        assert b.tracker_age is not None
+        self.assertTrue(100 <= b.report_age < b.tracker_age - 90)
+        self.assertIsNone(c.tracker_age)
+
+    def test_as_many_statements_for_many_hosts_as_for_one(self) -> None:
+        self.report('a', [base.gpu(1)])
+        few = self._statements()
+        for number in range(20):
+            self.report(f'b{number}', [base.gpu(1), *base.family(2, 2)])
+        self.assertEqual(few, self._statements())
+
+    def _statements(self) -> int:
+        # The pool keys are loaded once.
+        census.take(self.db, self.catalog, _LIMITS)
+        statements: list[str] = []
+
+        def note(connection: Any, cursor: Any, text: str, *_: Any) -> None:
+            statements.append(text)
+
+        engines = (self.db.engine, self.db._reader)
+        for engine in engines:
+            sa.event.listen(engine, 'before_cursor_execute', note)
+        census.take(self.db, self.catalog, _LIMITS)
+        for engine in engines:
+            sa.event.remove(engine, 'before_cursor_execute', note)
+        return len(statements)
+
+
+class ScrapeTest(base.StoreTest):
+    scenarios = [('sqlite', {'server': None})]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.collector = metrics_census.CensusCollector()
+        self.registry = registry.CollectorRegistry()
+        self.registry.register(self.collector)
+
+    def scrape(self) -> list[str]:
+        text = prometheus_client.generate_latest(self.registry).decode()
+        return [line for line in text.splitlines() if line[0] != '#']
+
+    def test_labels(self) -> None:
+        self.flavors()
+        odd = 'a "name"\\'
+        self.report('compute-1', [base.gpu(1, numa_node=None)])
+        devices.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
+        self.report(odd, [base.gpu(1, vendor_id='1002')])
+        self.collector.use(self.db, _LIMITS)
+        found = self.scrape()
+        gpus = 'pci_passthrough_devices{host="compute-1",numa_node="",'
+        for line in (
+            'pci_passthrough_database_up 1.0',
+            gpus + 'pci_flavor="gpu",state="free"} 0.0',
+            gpus + 'pci_flavor="gpu",state="held"} 0.0',
+            gpus + 'pci_flavor="gpu",state="disabled"} 1.0',
+        ):
+            self.assertIn(line, found)
+        text = prometheus_client.generate_latest(self.registry).decode()
+        samples = [
+            sample
+            for family in parser.text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+        [free] = [
+            sample.value
+            for sample in samples
+            if sample.labels.get('host') == odd
+            and sample.labels.get('state') == 'free'
+        ]
+        self.assertEqual(1, free)
+
+    def test_without_a_database(self) -> None:
+        self.assertEqual(['pci_passthrough_database_up 0.0'], self.scrape())
+
+    def test_database_that_has_no_schema(self) -> None:
+        empty = store.Database(self.url + '.empty')
+        self.addCleanup(empty.close)
+        self.collector.use(empty, _LIMITS)
+        self.assertEqual(['pci_passthrough_database_up 0.0'], self.scrape())
+
+
+class SilentDatabaseTest(testtools.TestCase):
+    def test_scrapes_end_and_threads_do_not_pile_up(self) -> None:
+        server = servers.shared(servers.MariaDB)
+        db = store.Database(server.create_database())
+        self.addCleanup(db.close)
+        collector = metrics_census.CensusCollector(patience=0.1)
+        collector.use(db, _LIMITS)
+
+        def threads() -> int:
+            names = [thread.name for thread in threading.enumerate()]
+            return names.count(metrics_census.THREAD)
+
+        processes = server.processes()
+        for process in processes:
+            process.suspend()
+            self.addCleanup(process.resume)
+        for _ in range(3):
+            [up] = collector.collect()
+            self.assertEqual([0.0], [sample.value for sample in up.samples])
+        self.assertEqual(1, threads())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What would come of a change, against making the change."""
+
+from typing import Any
+
+import testscenarios
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.store import effects
+from pci_passthrough.store import pci_flavor_use
+from pci_passthrough.store import pci_flavor_values
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_BIG = {'size': 'big'}
+
+
+class EffectTest(base.ClaimTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.report('g', [base.gpu(1), base.gpu(2, extra_info=_BIG)])
+        self.report('h', [base.gpu(1), base.gpu(2), *base.family(3, 2)])
+        self.gpu = pci_flavors.get(self.db, 'gpu')
+
+    def effect(
+        self, before: objects.PciFlavor | None, after: objects.PciFlavor | None
+    ) -> effects.Effect:
+        return effects.effect(self.db, self.catalog, 60, before, after)
+
+    def changed(self, **changes: Any) -> effects.Effect:
+        after = pci_flavor_values.changed(self.gpu, changes)
+        return self.effect(self.gpu, after)
+
+    def numbers(self, effect: effects.Effect) -> tuple[int, int, int, int]:
+        return (
+            effect.devices_before,
+            effect.devices_after,
+            effect.gained,
+            effect.lost,
+        )
+
+    def test_create(self) -> None:
+        flavor = pci_flavor_values.new(
+            'new', None, {'match': [{'dev_type': 'type-VF'}]}
+        )
+        effect = self.effect(None, flavor)
+        self.assertEqual((0, 2, 2, 0), self.numbers(effect))
+        [pool] = effect.pools_gained
+        self.assertEqual(
+            ('h', 'type-VF', 2, 2),
+            (pool.host, pool.dev_type, pool.count, pool.total),
+        )
+        self.assertEqual(
+            ((), pci_flavor_use.Holders(), None),
+            (effect.pools_lost, effect.stranded, effect.refusal),
+        )
+        # Nothing was written.
+        self.assertRaises(
+            exception.PciFlavorNotFound, pci_flavors.get, self.db, 'new'
+        )
+
+    def test_name_is_taken(self) -> None:
+        flavor = pci_flavor_values.new('gpu', None, {'match': [{'e.a': 'b'}]})
+        self.assertIn('exists', str(self.effect(None, flavor).refusal))
+        self.assertIn('exists', str(self.changed(name='nic').refusal))
+
+    def test_change(self) -> None:
+        self.claim('h', base.request('gpu', count=2))
+        match = [{'e.size': 'big'}, {'dev_type': 'type-VF'}]
+        effect = self.changed(match=match)
+        self.assertEqual((4, 3, 2, 3), self.numbers(effect))
+        self.assertEqual(
+            [('h', 'type-VF', 2, 2)],
+            [
+                (p.host, p.dev_type, p.count, p.total)
+                for p in effect.pools_gained
+            ],
+        )
+        self.assertEqual(
+            [('g', 1, 1), ('h', 0, 2)],
+            [(p.host, p.count, p.total) for p in effect.pools_lost],
+        )
+        self.assertEqual(
+            (2, 1), (effect.stranded.devices, effect.stranded.instance_count)
+        )
+        error = self.assertRaises(
+            exception.PciFlavorInUse,
+            pci_flavors.update,
+            self.db,
+            'gpu',
+            {'match': match},
+        )
+        self.assertEqual(error.text, effect.refusal)
+        pci_flavors.update(self.db, 'gpu', {'match': match}, force=True)
+
+    def test_change_that_strands_nothing(self) -> None:
+        self.claim('g', base.request('big'))
+        effect = self.changed(match=[{'e.size': 'big'}])
+        self.assertEqual((4, 1, 0, 3), self.numbers(effect))
+        self.assertEqual((0, None), (effect.stranded.devices, effect.refusal))
+        self.assertEqual(
+            (4, 4, 0, 0), self.numbers(self.changed(state='disabled'))
+        )
+
+    def test_rename(self) -> None:
+        self.assertIsNone(self.changed(name='other').refusal)
+        self.claim('h', base.request('gpu'))
+        effect = self.changed(name='other')
+        self.assertIn('renamed', str(effect.refusal))
+        self.assertEqual(0, effect.stranded.devices)
+
+    def test_delete(self) -> None:
+        self.assertIsNone(self.effect(self.gpu, None).refusal)
+        self.claim('h', base.request('gpu'), instance_uuid=self.owner)
+        effect = self.effect(self.gpu, None)
+        self.assertEqual((4, 0, 0, 4), self.numbers(effect))
+        self.assertEqual(
+            pci_flavor_use.Holders(1, 1, (self.owner,)), effect.stranded
+        )
+        self.assertIn('force', str(effect.refusal))
+        pci_flavors.delete(self.db, 'gpu', force=True)
+        again = pci_flavor_values.new('gpu', None, {'match': self.gpu.match})
+        self.assertIn('deleted', str(self.effect(None, again).refusal))
+        self.free()
+        self.assertIsNone(self.effect(None, again).refusal)
+
+    def test_hosts_that_are_down_count(self) -> None:
+        effect = effects.effect(self.db, self.catalog, -60, self.gpu, None)
+        self.assertEqual((4, 0, 0, 4), self.numbers(effect))
+        self.assertEqual({0}, {pool.count for pool in effect.pools_lost})

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators do to devices, by the name of the action."""
+
+import testscenarios
+
+from pci_passthrough import exception
+from pci_passthrough.store import devices
+from pci_passthrough.store import hosts
+from pci_passthrough.store import ledger
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_GPU = 'h/0000:01:00.0'
+
+
+class ActTest(base.StoreTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.report('h', [base.gpu(1)])
+
+    def test_actions(self) -> None:
+        for action, reason, state in (
+            ('disable', 'hot', 'disabled'),
+            ('enable', '', 'available'),
+            ('quarantine', 'odd', 'quarantined'),
+            ('release', 'fine', 'available'),
+        ):
+            after = devices.act(self.db, _GPU, action, reason, 'op')
+            self.assertEqual(state, after.state)
+        events = ledger.history(self.db, after.uuid)[1:]
+        self.assertEqual(list(devices.ACTIONS), [e.action for e in events])
+        self.assertEqual(
+            ['hot', None, 'odd', 'fine'], [e.reason for e in events]
+        )
+
+    def test_what_is_wrong(self) -> None:
+        for action, reason, actor in (
+            ('explode', 'why not', 'op'),
+            ('claim', 'mine', 'op'),
+            ('disable', '', 'op'),
+            ('quarantine', ' ', 'op'),
+            ('enable', 'two\nlines', 'op'),
+            ('disable', '\ud800', 'op'),
+            ('disable', 'x' * 256, 'op'),
+            ('disable', 'hot', 'a\0b'),
+        ):
+            self.assertRaises(
+                exception.Invalid,
+                devices.act,
+                self.db,
+                _GPU,
+                action,
+                reason,
+                actor,
+            )
+        self.assertEqual({'0000:01:00.0': 'available'}, self.states())
+
+    def test_no_such_device(self) -> None:
+        for device in ('', 'x', 'h/x', 'a\0/b', '\ud800/x', base.new_id()):
+            self.assertRaises(
+                exception.PciDeviceNotFound,
+                devices.act,
+                self.db,
+                device,
+                'enable',
+                '',
+                'op',
+            )
+
+    def test_no_such_host(self) -> None:
+        for host in ('x', 'a\0b', '\ud800'):
+            with self.db.write() as connection:
+                self.assertRaises(
+                    exception.HostNotFound, hosts.lock, connection, host
+                )

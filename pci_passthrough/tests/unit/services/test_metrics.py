@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of what a conductor counts, alone and with other processes."""
+
+import multiprocessing
+import os
+import signal
+
+import prometheus_client
+from prometheus_client import parser
+from prometheus_client import registry
+import testtools
+
+from pci_passthrough import claims
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.services import metrics
+from pci_passthrough.services import metrics_memory
+
+_FORK = multiprocessing.get_context('fork')
+
+
+def _reason(condition: str) -> objects.RefusalReason:
+    return objects.RefusalReason(
+        host='compute-1',
+        request_id='r',
+        pci_flavor='big GPU',
+        condition=condition,
+        needed=2,
+        left=1,
+        detail='',
+    )
+
+
+class _Conductor:
+    """Answers a claim with what it is given."""
+
+    def __init__(self, observations: metrics.Observations) -> None:
+        self.observations = observations
+
+    @metrics.observed_claim
+    def claim(
+        self, answer: objects.ClaimResult | Exception
+    ) -> objects.ClaimResult:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class ObservationsTest(testtools.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.observations = metrics.Observations()
+
+    def found(self, name: str) -> dict[str, float]:
+        """Return the samples of a name that are not 0, by their label."""
+        answers = registry.CollectorRegistry()
+        answers.register(self.observations)
+        text = prometheus_client.generate_latest(answers).decode()
+        return {
+            ' '.join(sample.labels.values()): sample.value
+            for family in parser.text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f'pci_passthrough_{name}' and sample.value
+        }
+
+    def test_outcomes_of_claims(self) -> None:
+        conductor = _Conductor(self.observations)
+        claimed = objects.ClaimResult(devices=[], refusal=None, reasons=[])
+        reasons = [_reason(c) for c in ('numa', 'numa', 'all_held')]
+        refused = claimed.replace(refusal='no', reasons=reasons)
+        for answer in (claimed, claimed, refused):
+            self.assertIs(answer, conductor.claim(answer))
+        for error in (
+            exception.ClaimContended('others'),
+            exception.HostNotFound('compute-2'),
+            ZeroDivisionError(),
+        ):
+            self.assertRaises(type(error), conductor.claim, error)
+        self.assertEqual(
+            {'claimed': 2, 'refused': 1, 'contended': 1, 'failed': 2},
+            self.found('claim_duration_seconds_count'),
+        )
+        self.assertEqual(
+            {'numa': 1, 'all_held': 1}, self.found('claim_refusals_total')
+        )
+
+    def test_latency(self) -> None:
+        for seconds in (0.005, 0.3, 0.4, 999):
+            self.observations.claim('claimed', seconds)
+        found = self.found('claim_duration_seconds_bucket')
+        self.assertEqual(
+            {'0.005': 1, '0.25': 1, '0.5': 3, '15.0': 3, '+Inf': 4},
+            {
+                bound: found[f'{bound} claimed']
+                for bound in ('0.005', '0.25', '0.5', '15.0', '+Inf')
+            },
+        )
+        total = self.found('claim_duration_seconds_sum')
+        self.assertAlmostEqual(999.705, total['claimed'])
+
+    def test_unknown_conditions_are_counted(self) -> None:
+        self.observations.claim('refused', 0.1, ['of_another_release'])
+        self.assertEqual({'other': 1}, self.found('claim_refusals_total'))
+
+    def test_reports(self) -> None:
+        report = objects.HostReport(is_full=False)
+        wanted = objects.report.Wanted
+        for answer in (wanted.NOTHING, wanted.FULL_REPORT):
+            ack = objects.ReportAck(generation=1, sequence=1, wanted=answer)
+            self.observations.report(report, ack)
+        self.assertEqual({'changes': 1}, self.found('reports_applied_total'))
+
+    def test_refusals_of_the_scheduler(self) -> None:
+        self.observations.scheduling_refusal(
+            objects.SchedulingRefusal(
+                reasons=[
+                    ['no free gpu', 3, ['a', 'b', 'c']],
+                    ['no free nic', 1, ['a']],
+                    ['the filter is not configured', 1, ['d']],
+                ]
+            )
+        )
+        self.assertEqual(
+            {'none_free': 1, 'other': 1},
+            self.found('scheduling_refusals_total'),
+        )
+
+    def test_words_of_the_scheduler_mean_conditions(self) -> None:
+        for condition in fields.RefusalCondition.ALL:
+            words = claims.refusal.in_words(_reason(condition))
+            # A claim looks further than the scheduler does.
+            meant = condition.replace('all_held', 'none_free')
+            self.assertEqual(meant, metrics.condition_of(words))
+
+
+class SharedNumbersTest(testtools.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.numbers = metrics_memory.SharedNumbers(3, 4)
+
+    def _add(self, times: int, victim: bool = False) -> None:
+        for _ in range(times):
+            self.numbers.add({0: 1, 2: 0.5})
+        if victim:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def run_in(self, processes: int, times: int, victim: bool = False) -> None:
+        """Add in some processes at a time, to their end."""
+        running = [
+            _FORK.Process(target=self._add, args=(times, victim))
+            for _ in range(processes)
+        ]
+        for process in running:
+            process.start()
+        for process in running:
+            process.join()
+
+    def test_processes_lose_nothing(self) -> None:
+        self._add(10)
+        self.run_in(3, 2000)
+        self.assertEqual([6010, 0, 3005], self.numbers.totals())
+
+    def test_what_the_dead_have_counted_stays(self) -> None:
+        for _ in range(10):
+            self.run_in(1, 7, victim=True)
+        self.assertEqual([70, 0, 35], self.numbers.totals())
+
+    def test_too_many_processes_count_all_the_same(self) -> None:
+        numbers = self.numbers = metrics_memory.SharedNumbers(3, 1)
+        self._add(1)
+        self.run_in(1, 1)
+        self.assertEqual([2, 0, 1], numbers.totals())
