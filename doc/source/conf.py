@@ -2,11 +2,19 @@
 """Sphinx's configuration of the documentation."""
 
 import logging
+import pathlib
+import sys
 from typing import Any
 
+_HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(_HERE / '_ext'))
+
 extensions = [
+    'cliff.sphinxext',
+    'api_reference',
     'openstackdocstheme',
     'oslo_config.sphinxext',
+    'oslo_policy.sphinxext',
 ]
 
 project = 'pci_passthrough'
@@ -15,6 +23,14 @@ copyright = 'the pci_passthrough contributors'
 master_doc = 'index'
 source_suffix = {'.rst': 'restructuredtext'}
 pygments_style = 'native'
+
+# Options of cliff's own, which all lists have, hide those of a command.
+autoprogram_cliff_application = 'openstack'
+autoprogram_cliff_ignored = [
+    '--help', '--format', '--column', '--quote', '--noindent', '--max-width',
+    '--fit-width', '--print-empty', '--sort-column', '--sort-ascending',
+    '--sort-descending', '--prefix', '--variable',
+]  # fmt: skip
 
 html_theme = 'openstackdocs'
 openstackdocs_auto_name = False

@@ -17,10 +17,11 @@ from oslo_log import log
 import pci_passthrough
 from pci_passthrough import exception
 from pci_passthrough.conf import agent
+from pci_passthrough.conf import api
 from pci_passthrough.conf import base
 from pci_passthrough.conf import conductor
 
-_GROUPS = (base, agent, conductor)
+_GROUPS = (base, agent, api, conductor)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -11,12 +11,9 @@ from pci_passthrough import objects
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
-from pci_passthrough.objects import fields
+from pci_passthrough.store import device_pages
 from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
-
-_STATES = (*fields.DeviceStatus.ALL, 'disabled', 'missing')
-
 
 _WHICH = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
@@ -67,7 +64,9 @@ class List(lister.Lister):
             help='only those which this instance holds',
         )
         parser.add_argument(
-            '--state', choices=_STATES, help='only those in this state'
+            '--state',
+            choices=device_pages.STATES,
+            help='only those in this state',
         )
         parser.add_argument(
             '--long', action='store_true', help='show more columns'
@@ -161,14 +160,11 @@ class Set(show_one.ShowOne):
         if action in ('disable', 'quarantine') and not reason:
             self._parser.error(f'--{action} needs a --reason')
         app = context.of(self)
-        arguments = (app.database, parsed_args.device)
-        if action == 'disable':
-            after = devices.disable(*arguments, reason, app.actor)
-        elif action == 'enable':
-            after = devices.enable(*arguments, reason, app.actor)
-        else:
-            after = devices.move(*arguments, action, reason, app.actor)
-        return _show(after)
+        return _show(
+            devices.act(
+                app.database, parsed_args.device, action, reason, app.actor
+            )
+        )
 
 
 class History(lister.Lister):

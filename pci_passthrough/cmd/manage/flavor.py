@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``flavor …``: PCI flavors, until the REST API serves them."""
+"""``flavor …``: PCI flavors, without the REST API."""
 
 import argparse
 from collections.abc import Callable
-import json
 from typing import Any
 
 from cliff import command
@@ -15,47 +14,8 @@ from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.objects import fields
+from pci_passthrough.osc import match
 from pci_passthrough.store import pci_flavors
-
-_MATCH_HELP = (
-    'what a device must be: KEY=VALUE,KEY=VALUE (all of them), or a JSON '
-    'object, which also takes lists (any of). Keys: vendor_id, product_id, '
-    'subsystem_vendor_id, subsystem_id, class, dev_type, driver, numa_node, '
-    'e.TAG for extra info. Repeat it for alternatives'
-)
-
-
-def _match(text: str) -> dict[str, Any]:
-    """Turn an argument of ``--match`` into a term of the expression.
-
-    :raises argparse.ArgumentTypeError: with an example of a right one.
-    """
-    if text.lstrip().startswith('{'):
-        try:
-            return dict(json.loads(text, object_pairs_hook=_unique))
-        except (ValueError, RecursionError) as error:
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not a JSON object: {error}; right would be, '
-                'for example: {"vendor_id": "8086", "e.group": ["10g", "25g"]}'
-            ) from error
-    pairs = [pair.partition('=') for pair in text.split(',')]
-    try:
-        term = _unique([(key.strip(), value) for key, _, value in pairs])
-    except ValueError:
-        term = {}
-    if '' in term or not all(equals for _, equals, _ in pairs) or not term:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not KEY=VALUE,KEY=VALUE with each key once; right '
-            'would be, for example: vendor_id=8086,e.group=10g'
-        )
-    return term
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError('a key is given twice')
-    return found
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
@@ -165,9 +125,9 @@ class Create(show_one.ShowOne):
         parser.add_argument(
             '--match',
             action='append',
-            type=_match,
+            type=match.parse,
             required=True,
-            help=_MATCH_HELP,
+            help=match.HELP,
         )
         parser.add_argument(
             '--project',
@@ -242,7 +202,7 @@ class Set(show_one.ShowOne):
         parser.add_argument('name', help='name or UUID')
         parser.add_argument('--name', dest='new_name', help='a new name')
         parser.add_argument(
-            '--match', action='append', type=_match, help=_MATCH_HELP
+            '--match', action='append', type=match.parse, help=match.HELP
         )
         _add_fields(parser)
         for name, text in (
@@ -251,6 +211,13 @@ class Set(show_one.ShowOne):
             ('share', 'share it with no project'),
         ):
             parser.add_argument(f'--no-{name}', action='store_true', help=text)
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help='also if it then does not match a device that an instance '
+            'has by it; the instance keeps the device, but may get none when '
+            'it is moved',
+        )
         return parser
 
     def take_action(
@@ -271,13 +238,20 @@ class Set(show_one.ShowOne):
             raise exception.Invalid('nothing to change was given')
         return _show(
             pci_flavors.update(
-                context.of(self).database, parsed_args.name, changes
+                context.of(self).database,
+                parsed_args.name,
+                changes,
+                force=parsed_args.force,
             )
         )
 
 
 class Delete(command.Command):
-    """Delete PCI flavors which nothing holds devices by."""
+    """Delete PCI flavors.
+
+    One by which an instance has devices is better disabled, with "flavor set
+    --state disabled": Nova asks for it by name when it moves the instance.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Take which ones."""
@@ -285,9 +259,22 @@ class Delete(command.Command):
         parser.add_argument(
             'names', nargs='+', metavar='name', help='name or UUID'
         )
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help='also if instances have devices by it: they keep them, but '
+            'cannot be moved; its name is free when the last device is',
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Delete them one by one; the first that cannot go ends it."""
         for name in parsed_args.names:
-            pci_flavors.delete(context.of(self).database, name)
+            held = pci_flavors.delete(
+                context.of(self).database, name, force=parsed_args.force
+            )
+            if held:
+                self.app.stderr.write(
+                    f'{name}: {held} device(s) are still held by it; its '
+                    'name is free when the last of them is.\n'
+                )

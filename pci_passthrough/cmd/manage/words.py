@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
-import json
 from typing import Any
 from typing import TypeVar
 import uuid
 
 from cliff import columns
 from oslo_utils import uuidutils
+
+from pci_passthrough.osc import match
 
 _T = TypeVar('_T')
 
@@ -69,16 +70,7 @@ class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
 
     def human_readable(self) -> str:
         """Return text for a table."""
-        return '\n'.join(_term(term) for term in self._value)
-
-
-def _term(term: Mapping[str, Any]) -> str:
-    """Return a term as short as it can be typed."""
-    if all(
-        isinstance(value, str) and ',' not in value for value in term.values()
-    ):
-        return ','.join(f'{key}={value}' for key, value in term.items())
-    return json.dumps(term)
+        return '\n'.join(match.typed(term) for term in self._value)
 
 
 def instance(text: str) -> str:

@@ -8,8 +8,7 @@ import hypothesis
 from hypothesis import strategies
 import testtools
 
-from pci_passthrough.cmd.manage import flavor
-from pci_passthrough.cmd.manage import words
+from pci_passthrough.osc import match
 
 RIGHT: list[tuple[str, dict[str, Any]]] = [
     ('vendor_id=8086', {'vendor_id': '8086'}),
@@ -39,19 +38,19 @@ WRONG = [
 class MatchTestCase(testtools.TestCase):
     def test_right(self) -> None:
         for text, wanted in RIGHT:
-            self.assertEqual(wanted, flavor._match(text), text)
+            self.assertEqual(wanted, match.parse(text), text)
 
     def test_wrong(self) -> None:
         for text in WRONG:
             error = self.assertRaises(
-                argparse.ArgumentTypeError, flavor._match, text
+                argparse.ArgumentTypeError, match.parse, text
             )
             self.assertIn('right would be, for example', str(error))
 
     @hypothesis.given(strategies.text())
     def test_anything(self, text: str) -> None:
         try:
-            flavor._match(text)
+            match.parse(text)
         except argparse.ArgumentTypeError:
             pass
 
@@ -63,5 +62,5 @@ class MatchTestCase(testtools.TestCase):
         )
     )
     def test_what_is_shown_can_be_typed(self, term: dict[str, Any]) -> None:
-        shown = words._term(term)
-        self.assertEqual(term, flavor._match(shown))
+        shown = match.typed(term)
+        self.assertEqual(term, match.parse(shown))

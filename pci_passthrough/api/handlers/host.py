@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts whose agents have reported."""
+
+from typing import Any
+
+from werkzeug import wrappers
+
+from pci_passthrough.api import request as request_mod
+from pci_passthrough.api import responses
+from pci_passthrough.store import hosts
+
+
+def index(request: request_mod.ApiRequest) -> wrappers.Response:
+    """List hosts by name."""
+    query = request.query
+    found = hosts.page(
+        request.services.database,
+        request.services.policy.host_timeout,
+        request.services.policy.tracker_timeout,
+        query.get('host'),
+        {'up': True, 'down': False}.get(query.get('state', '')),
+        query.get('marker'),
+        query['limit'] + 1,
+    )
+    shown, last = responses.cut(found, lambda host: host.host, request)
+    return responses.page(request, 'hosts', [_view(h) for h in shown], last)
+
+
+def _view(host: hosts.Host) -> dict[str, Any]:
+    tracker = 'up' if host.tracker_is_up else 'down'
+    return {
+        'host': host.host,
+        'state': 'up' if host.is_up else 'down',
+        'agent_version': host.agent_version,
+        'generation': host.generation,
+        'last_report_at': responses.time(host.last_report_at),
+        'devices': host.devices,
+        'tracker_state': tracker if host.tracker_version else 'never',
+        'tracker_version': host.tracker_version,
+        'tracker_seen_at': responses.time(host.tracker_seen_at),
+    }

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices, and what happened to them."""
+
+from typing import Any
+
+from werkzeug import wrappers
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.api import request as request_mod
+from pci_passthrough.api import responses
+from pci_passthrough.api.schemas import pci_device as schema
+from pci_passthrough.store import device_pages
+from pci_passthrough.store import devices
+from pci_passthrough.store import ledger
+
+_TIMES = ('created_at', 'updated_at')
+
+#: Fields as they are; ``state`` is one of the object's properties.
+_SHOWN = tuple(
+    name for name in schema.SHOWN['properties'] if name not in _TIMES
+)
+
+_OF_EVENTS = tuple(
+    name
+    for name in objects.PciDeviceEvent.fields
+    if name not in ('device_uuid', 'created_at')
+)
+
+
+def index(request: request_mod.ApiRequest) -> wrappers.Response:
+    """List devices by host and address."""
+    query = request.query
+    found = device_pages.page(
+        request.services.database,
+        request.services.catalog,
+        device_pages.DeviceFilter(
+            states=tuple(query.get('state', ())),
+            **request.given(
+                'host',
+                'address',
+                'instance_uuid',
+                'held_by',
+                'pci_flavor',
+                'vendor_id',
+                'product_id',
+                'dev_type',
+                'numa_node',
+            ),
+        ),
+        query.get('marker'),
+        query['limit'] + 1,
+    )
+    shown, last = responses.cut(found, lambda device: device.uuid, request)
+    views = [_view(device) for device in shown]
+    return responses.page(request, 'pci_devices', views, last)
+
+
+def show(
+    request: request_mod.ApiRequest, pci_device: str
+) -> wrappers.Response:
+    """Show a device."""
+    return responses.of(
+        _view(devices.get(request.services.database, pci_device))
+    )
+
+
+def update(
+    request: request_mod.ApiRequest, pci_device: str
+) -> wrappers.Response:
+    """Take a device out of service, or into it again."""
+    return responses.of(
+        _view(
+            request.services.conductor.set_device(
+                pci_device,
+                request.body['action'],
+                request.body.get('reason', ''),
+                request.actor,
+            )
+        )
+    )
+
+
+def history(
+    request: request_mod.ApiRequest, pci_device: str
+) -> wrappers.Response:
+    """Show a device's history; it need not exist any more."""
+    if not pci_device.isprintable():
+        # PostgreSQL refuses even to look for what it could not hold.
+        raise exception.PciDeviceNotFound(pci_device)
+    db = request.services.database
+    events = ledger.history(db, pci_device, request.query['limit'])
+    if not events:
+        # Purged, or never heard of.
+        devices.get(db, pci_device)
+    return responses.of({'events': [_event(event) for event in events]})
+
+
+def _view(device: objects.PciDevice) -> dict[str, Any]:
+    return {
+        **{name: getattr(device, name) for name in _SHOWN},
+        **{name: responses.time(getattr(device, name)) for name in _TIMES},
+    }
+
+
+def _event(event: objects.PciDeviceEvent) -> dict[str, Any]:
+    return {
+        'created_at': responses.time(event.created_at),
+        **{name: getattr(event, name) for name in _OF_EVENTS},
+    }

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PCI flavors: reading and changing them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from werkzeug import datastructures
+from werkzeug import wrappers
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.api import errors
+from pci_passthrough.api import request as request_mod
+from pci_passthrough.api import responses
+from pci_passthrough.api.handlers import pci_flavor_availability
+from pci_passthrough.api.handlers import pci_flavor_effect
+from pci_passthrough.api.handlers import pci_flavor_view
+from pci_passthrough.api.policies import pci_device as device_policy
+from pci_passthrough.api.policies import pci_flavor as policy
+from pci_passthrough.api.schemas import pci_flavor as schema
+from pci_passthrough.store import pci_flavor_values
+from pci_passthrough.store import pci_flavors
+
+
+def index(request: request_mod.ApiRequest) -> wrappers.Response:
+    """List those that the project may use."""
+    query = request.query
+    sees_all = request.may(policy.ALL_PROJECTS)
+    if 'project_id' in query:
+        request.authorize(policy.ALL_PROJECTS)
+    found = [
+        flavor
+        for flavor in pci_flavors.get_all(
+            request.services.database,
+            None if sees_all else request.context.project_id,
+        )
+        if _is_wanted(flavor, query)
+    ]
+    _sort(found, query.get('sort', 'name:asc'))
+    shown, last = responses.after_marker(
+        found, lambda flavor: (flavor.uuid, flavor.name), request
+    )
+    views = [
+        pci_flavor_view.view(flavor, with_owner=sees_all) for flavor in shown
+    ]
+    if query.get('availability') and request.may(policy.AVAILABILITY):
+        levels = pci_flavor_availability.levels(request, shown)
+        for one in views:
+            one['availability'] = levels[one['uuid']]
+    return responses.page(request, 'pci_flavors', views, last)
+
+
+def create(request: request_mod.ApiRequest) -> wrappers.Response:
+    """Create one, or tell what it would match."""
+    body = dict(request.body)
+    project_id = request.context.project_id
+    if 'project_id' in body:
+        project_id = body.pop('project_id')
+        request.authorize(policy.CREATE_FOR_PROJECT)
+    name = body.pop('name')
+    if body.get('is_public', True):
+        request.authorize(policy.PUBLICIZE, project_id)
+    if body.get('access'):
+        request.authorize(policy.ACCESS_ADD, project_id)
+    if request.query.get('dry_run'):
+        after = pci_flavor_values.new(name, project_id, body)
+        return pci_flavor_effect.answer(request, None, after)
+    flavor = request.services.conductor.create_pci_flavor(
+        name, project_id, body, request.actor
+    )
+    response = pci_flavor_view.one(request, flavor, 201)
+    response.headers['Location'] = (
+        f'{request.root_url}v1/pci-flavors/{flavor.uuid}'
+    )
+    return response
+
+
+def show(
+    request: request_mod.ApiRequest, pci_flavor: str
+) -> wrappers.Response:
+    """Show one."""
+    response = pci_flavor_view.one(
+        request, pci_flavor_view.visible(request, pci_flavor)
+    )
+    response.make_conditional(request.environ)
+    if response.status_code == 304:
+        del response.headers['Content-Type']
+    return response
+
+
+def update(
+    request: request_mod.ApiRequest, pci_flavor: str
+) -> wrappers.Response:
+    """Change one, or tell what a change would do."""
+    before = pci_flavor_view.visible(request, pci_flavor)
+    request.authorize(policy.UPDATE, before.project_id)
+    _allow_force(request, before)
+    changes = dict(request.body)
+    _allow_visibility(request, before, changes)
+    generation = _precondition(
+        request, before, changes.pop('generation', None)
+    )
+    if request.query.get('dry_run'):
+        after = pci_flavor_values.changed(before, changes)
+        return pci_flavor_effect.answer(request, before, after)
+    if generation is None and not request.if_match.star_tag:
+        raise errors.ApiError(
+            428,
+            'Say which state of the PCI flavor the change is based on, so '
+            "that nobody else's change is lost: its ETag in If-Match, or "
+            'its generation in the body. If-Match: * is for whatever it is.',
+            'pci_flavor.precondition_required',
+        )
+    try:
+        after = request.services.conductor.update_pci_flavor(
+            before.uuid,
+            changes,
+            generation,
+            request.query.get('force', False),
+            request.actor,
+        )
+    except exception.PciFlavorInUse as error:
+        raise _in_use(request, error) from error
+    except exception.PciFlavorChanged as error:
+        raise _changed(request, error) from error
+    return pci_flavor_view.one(request, after)
+
+
+def delete(
+    request: request_mod.ApiRequest, pci_flavor: str
+) -> wrappers.Response:
+    """Delete one, or tell what that would do."""
+    before = pci_flavor_view.visible(request, pci_flavor)
+    request.authorize(policy.DELETE, before.project_id)
+    _allow_force(request, before)
+    generation = _precondition(request, before, None)
+    if request.query.get('dry_run'):
+        return pci_flavor_effect.answer(request, before, None)
+    try:
+        request.services.conductor.delete_pci_flavor(
+            before.uuid,
+            generation,
+            request.query.get('force', False),
+            request.actor,
+        )
+    except exception.PciFlavorInUse as error:
+        raise _in_use(request, error) from error
+    except exception.PciFlavorChanged as error:
+        raise _changed(request, error) from error
+    return responses.empty()
+
+
+def _precondition(
+    request: request_mod.ApiRequest,
+    before: objects.PciFlavor,
+    generation: int | None,
+) -> int | None:
+    """Return the generation that a change is based on, if that is said.
+
+    :param generation: that the body names.
+    :raises ApiError: 412 if If-Match names another one.
+    """
+    tags: datastructures.ETags = request.if_match
+    if not tags or tags.star_tag:
+        return generation
+    if not tags.contains(pci_flavor_view.tag(before)):
+        raise errors.ApiError(
+            412,
+            exception.PciFlavorChanged(before.name).text,
+            exception.PciFlavorChanged.code,
+        )
+    return before.generation if generation is None else generation
+
+
+def _changed(
+    request: request_mod.ApiRequest, error: exception.PciFlavorChanged
+) -> errors.ApiError:
+    # ``*`` holds of whatever it is; then it is the generation that does not.
+    by_tag = request.if_match and not request.if_match.star_tag
+    return errors.ApiError(412 if by_tag else 409, error.text, error.code)
+
+
+def _in_use(
+    request: request_mod.ApiRequest, error: exception.PciFlavorInUse
+) -> errors.ApiError:
+    """Say which instances hold devices to those who may know."""
+    extra = {}
+    if request.may(device_policy.LIST):
+        extra['holders'] = {
+            'devices': error.holders,
+            'instances': list(error.instances),
+        }
+    return errors.ApiError(409, error.text, error.code, extra)
+
+
+def _allow_force(
+    request: request_mod.ApiRequest, flavor: objects.PciFlavor
+) -> None:
+    if request.query.get('force'):
+        request.authorize(policy.FORCE, flavor.project_id)
+
+
+def _allow_visibility(
+    request: request_mod.ApiRequest,
+    before: objects.PciFlavor,
+    changes: Mapping[str, Any],
+) -> None:
+    """Check a change of who may use a PCI flavor."""
+    if changes.get('is_public') and not before.is_public:
+        request.authorize(policy.PUBLICIZE, before.project_id)
+    access = set(changes.get('access', before.access))
+    if access - set(before.access):
+        request.authorize(policy.ACCESS_ADD, before.project_id)
+    if set(before.access) - access:
+        request.authorize(policy.ACCESS_REMOVE, before.project_id)
+
+
+def _is_wanted(flavor: objects.PciFlavor, query: Mapping[str, Any]) -> bool:
+    return all(
+        getattr(flavor, name) == query[name]
+        for name in ('name', 'is_public', 'vnic_type', 'project_id')
+        if name in query
+    ) and ('state' not in query or flavor.state in query['state'])
+
+
+def _sort(found: list[objects.PciFlavor], sort: str) -> None:
+    """Sort PCI flavors in place.
+
+    :raises ApiError: 400
+    """
+    for part in reversed(sort.split(',')):
+        key, _, direction = part.partition(':')
+        if key not in schema.SORT_KEYS or direction not in ('', 'asc', 'desc'):
+            raise errors.ApiError(
+                400,
+                f'Query: sort: {part!r} is not KEY:DIRECTION; the keys are '
+                f'{", ".join(schema.SORT_KEYS)}, the directions asc and desc.',
+            )
+
+        def value(flavor: objects.PciFlavor, key: str = key) -> str:
+            # Times are None or comparable, and sort as text.
+            return str(getattr(flavor, key) or '')
+
+        found.sort(key=value, reverse=direction == 'desc')

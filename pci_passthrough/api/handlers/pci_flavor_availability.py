@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether devices of PCI flavors can be had."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from werkzeug import wrappers
+
+from pci_passthrough import objects
+from pci_passthrough.api import request as request_mod
+from pci_passthrough.api import responses
+from pci_passthrough.api import services
+from pci_passthrough.api.handlers import pci_flavor_view
+from pci_passthrough.api.policies import pci_flavor as policy
+from pci_passthrough.objects import fields
+from pci_passthrough.store import availability
+
+
+def show(
+    request: request_mod.ApiRequest, pci_flavor: str
+) -> wrappers.Response:
+    """Answer with a word, and to operators with numbers."""
+    flavor = pci_flavor_view.visible(request, pci_flavor)
+    count = request.query['count']
+    [found] = _find(request, [flavor], count)
+    body: dict[str, Any] = {
+        'pci_flavor': flavor.uuid,
+        'name': flavor.name,
+        'count': count,
+        'availability': _level(flavor, found, request.services.thresholds),
+    }
+    if request.may(policy.AVAILABILITY_COUNTS, flavor.project_id):
+        body |= {
+            'free': found.free,
+            'total': found.total,
+            'requests': found.requests,
+            'hosts': [
+                {
+                    'host': one.host,
+                    'free': one.free,
+                    'total': one.total,
+                    'requests': one.requests,
+                }
+                for one in found.hosts
+            ],
+        }
+    return responses.of(body)
+
+
+def levels(
+    request: request_mod.ApiRequest, flavors: Sequence[objects.PciFlavor]
+) -> dict[str, str]:
+    """Return the availability of PCI flavors, in a word, by UUID."""
+    thresholds = request.services.thresholds
+    found = _find(request, flavors, 1)
+    return {
+        flavor.uuid: _level(flavor, one, thresholds)
+        for flavor, one in zip(flavors, found, strict=True)
+    }
+
+
+def _find(
+    request: request_mod.ApiRequest,
+    flavors: Sequence[objects.PciFlavor],
+    count: int,
+) -> list[availability.Availability]:
+    return availability.get(
+        request.services.database,
+        request.services.catalog,
+        request.services.limits,
+        flavors,
+        count,
+    )
+
+
+def _level(
+    flavor: objects.PciFlavor,
+    found: availability.Availability,
+    thresholds: services.Thresholds,
+) -> str:
+    """Return how available a PCI flavor is; to new requests, that is."""
+    if not found.requests or flavor.state == fields.PciFlavorState.DISABLED:
+        return 'none'
+    if (
+        found.requests <= thresholds.requests
+        or found.free * 100 <= found.total * thresholds.percent
+    ):
+        return 'low'
+    return 'ok'

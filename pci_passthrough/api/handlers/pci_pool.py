@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools of hosts that are up."""
+
+from typing import Any
+
+from werkzeug import wrappers
+
+from pci_passthrough import objects
+from pci_passthrough.api import request as request_mod
+from pci_passthrough.api import responses
+from pci_passthrough.store import pool_pages
+
+_PROPERTIES = (*objects.POOL_FIELDS, 'extra_info')
+
+
+def index(request: request_mod.ApiRequest) -> wrappers.Response:
+    """List pools by host."""
+    query = request.query
+    hosts = query.get('host')
+    found = pool_pages.find(
+        request.services.database,
+        request.services.catalog,
+        request.services.limits,
+        pool_pages.PoolFilter(
+            hosts=None if hosts is None else tuple(hosts),
+            **request.given(
+                'pci_flavor',
+                'vendor_id',
+                'product_id',
+                'dev_type',
+                'numa_node',
+            ),
+        ),
+        query.get('marker'),
+        query['limit'] + 1,
+    )
+    shown, last = responses.cut(found, lambda pool: pool.id, request)
+    views = [{'id': one.id, **view(one.pool)} for one in shown]
+    return responses.page(request, 'pci_pools', views, last)
+
+
+def view(pool: objects.PciDevicePool) -> dict[str, Any]:
+    """Return a pool as JSON has it."""
+    return {
+        'host': pool.host,
+        **{name: getattr(pool, name) for name in _PROPERTIES},
+        'free': pool.count,
+        'total': pool.total,
+    }

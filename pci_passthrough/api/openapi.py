@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenAPI 3.1 document, made of the routes and their schemas."""
+
+from collections.abc import Sequence
+import functools
+import http
+import json
+import re
+from typing import Any
+
+from werkzeug import wrappers
+
+import pci_passthrough
+from pci_passthrough.api import microversion
+from pci_passthrough.api import request as request_mod
+from pci_passthrough.api.route import Route
+from pci_passthrough.api.schemas import base
+
+#: What every request may be answered with.
+_ALWAYS = (400, 406, 500)
+
+#: What a request that needs a token may be answered with, besides.
+_WITH_TOKEN = (401, 403, 503)
+
+
+def route_to_document(routes: Sequence[Route]) -> Route:
+    """Return the route by which the document of all routes is had."""
+
+    @functools.cache
+    def text() -> str:
+        return json.dumps(document([*routes, route]))
+
+    def openapi(request: request_mod.ApiRequest) -> wrappers.Response:
+        return wrappers.Response(text(), content_type='application/json')
+
+    route = Route(
+        'GET',
+        '/v1/openapi.json',
+        openapi,
+        'Get this document.',
+        None,
+        {200: {'type': 'object'}},
+    )
+    return route
+
+
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    """Return the document as JSON knows it."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
+            route
+        )
+    return {
+        'openapi': '3.1.0',
+        'info': {
+            'title': 'pci_passthrough',
+            'summary': 'PCI devices offered to instances by name.',
+            'description': f'Microversions {microversion.MIN} to '
+            f'{microversion.MAX}.',
+            'version': microversion.MAX,
+            'license': {'name': 'Apache-2.0', 'identifier': 'Apache-2.0'},
+            'x-release': pci_passthrough.version(),
+        },
+        'servers': [{'url': '..'}],
+        'paths': paths,
+        'components': {
+            'schemas': {'Errors': base.ERRORS},
+            'securitySchemes': {
+                'token': {
+                    'type': 'apiKey',
+                    'in': 'header',
+                    'name': 'X-Auth-Token',
+                    'description': 'A token of Keystone, of a project.',
+                }
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        'operationId': route.operation_id,
+        'summary': route.summary,
+        'tags': [route.tag],
+        'parameters': [*_path_parameters(route), *_query(route), _VERSION],
+        'responses': _responses(route),
+    }
+    if route.has_precondition:
+        operation['parameters'].append(_IF_MATCH)
+    if route.rule is not None:
+        operation['security'] = [{'token': []}]
+        operation['description'] = f'Policy: ``{route.rule}``'
+    if route.body is not None:
+        operation['requestBody'] = {
+            'required': True,
+            'content': {'application/json': {'schema': route.body}},
+        }
+    return operation
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            'name': name,
+            'in': 'path',
+            'required': True,
+            'schema': {'type': 'string', 'minLength': 1},
+        }
+        for name in re.findall(r'{(\w+)}', route.path)
+    ]
+
+
+def _query(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            'name': name,
+            'in': 'query',
+            'schema': schema,
+            **(
+                {'style': 'form', 'explode': True}
+                if schema['type'] == 'array'
+                else {}
+            ),
+        }
+        for name, schema in route.query.items()
+    ]
+
+
+_VERSION = {
+    'name': microversion.HEADER,
+    'in': 'header',
+    'description': f'The microversion; {microversion.MIN} if not given.',
+    'schema': {
+        'type': 'string',
+        'enum': [
+            f'{microversion.SERVICE_TYPE} {version}'
+            for version in (*microversion.VERSIONS, 'latest')
+        ],
+    },
+}
+
+_IF_MATCH = {
+    'name': 'If-Match',
+    'in': 'header',
+    'description': 'The ETag of what the change is based on; ``*`` for '
+    'whatever it is.',
+    'schema': {'type': 'string', 'examples': ['*']},
+}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    statuses = {*_ALWAYS, *route.errors}
+    if route.rule is not None:
+        statuses.update(_WITH_TOKEN)
+    if '{' in route.path:
+        statuses.add(404)
+    if route.body is not None:
+        statuses.update((413, 415))
+    errors = {
+        str(status): {
+            'description': http.HTTPStatus(status).phrase,
+            'content': {
+                'application/json': {
+                    'schema': {'$ref': '#/components/schemas/Errors'}
+                }
+            },
+        }
+        for status in sorted(statuses)
+    }
+    return {
+        str(status): {
+            'description': http.HTTPStatus(status).phrase,
+            **(
+                {}
+                if schema is None
+                else {'content': {'application/json': {'schema': schema}}}
+            ),
+        }
+        for status, schema in route.answers.items()
+    } | errors

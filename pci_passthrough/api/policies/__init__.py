@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what: one file a noun, all rules with their defaults."""
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from pci_passthrough.api.policies import base
+from pci_passthrough.api.policies import host
+from pci_passthrough.api.policies import pci_device
+from pci_passthrough.api.policies import pci_flavor
+from pci_passthrough.api.policies import pci_pool
+import pci_passthrough.conf
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """Return all rules, for ``oslopolicy-sample-generator``."""
+    return [
+        *base.list_rules(),
+        *pci_flavor.list_rules(),
+        *pci_device.list_rules(),
+        *pci_pool.list_rules(),
+        *host.list_rules(),
+    ]
+
+
+def enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
+    """Return what decides by the rules and the operator's policy file."""
+    made = policy.Enforcer(conf)
+    made.register_defaults(list_rules())
+    return made
+
+
+def get_enforcer() -> policy.Enforcer:
+    """Return an enforcer for oslo.policy's own commands.
+
+    They read the configuration from the command line's remainder.
+    """
+    conf = pci_passthrough.conf.load([], 'pci-passthrough-api')
+    return enforcer(conf)

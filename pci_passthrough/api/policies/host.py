@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about hosts."""
+
+from oslo_policy import policy
+
+from pci_passthrough.api.policies import base
+
+LIST = f'{base.PREFIX}:hosts:list'
+
+
+def list_rules() -> list[policy.DocumentedRuleDefault]:
+    """Return the rules."""
+    return [
+        base.rule(
+            'hosts',
+            'list',
+            base.ADMIN,
+            'List the hosts whose agents have reported.',
+            ('GET', '/v1/hosts'),
+        ),
+    ]

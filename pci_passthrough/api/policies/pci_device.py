@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about devices."""
+
+from oslo_policy import policy
+
+from pci_passthrough.api.policies import base
+
+_NOUN = 'pci_devices'
+_ALL = '/v1/pci-devices'
+_ONE = '/v1/pci-devices/{pci_device}'
+
+LIST = f'{base.PREFIX}:{_NOUN}:list'
+SHOW = f'{base.PREFIX}:{_NOUN}:show'
+HISTORY = f'{base.PREFIX}:{_NOUN}:history'
+UPDATE = f'{base.PREFIX}:{_NOUN}:update'
+
+
+def list_rules() -> list[policy.DocumentedRuleDefault]:
+    """Return the rules."""
+    return [
+        base.rule(
+            _NOUN,
+            'list',
+            base.ADMIN,
+            'List devices, with their hosts and owners. Also needed to see '
+            'which instances keep a PCI flavor from being changed.',
+            ('GET', _ALL),
+        ),
+        base.rule(
+            _NOUN,
+            'show',
+            base.ADMIN,
+            'Show a device.',
+            ('GET', _ONE),
+        ),
+        base.rule(
+            _NOUN,
+            'history',
+            base.ADMIN,
+            'Show what happened to a device.',
+            ('GET', f'{_ONE}/history'),
+        ),
+        base.rule(
+            _NOUN,
+            'update',
+            base.ADMIN,
+            'Take a device out of service or into it again.',
+            ('PATCH', _ONE),
+        ),
+    ]

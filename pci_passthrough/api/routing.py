@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of all that can be asked."""
+
+from pci_passthrough.api import openapi
+from pci_passthrough.api.handlers import host
+from pci_passthrough.api.handlers import pci_device
+from pci_passthrough.api.handlers import pci_flavor
+from pci_passthrough.api.handlers import pci_flavor_access
+from pci_passthrough.api.handlers import pci_flavor_availability
+from pci_passthrough.api.handlers import pci_flavor_explanation
+from pci_passthrough.api.handlers import pci_pool
+from pci_passthrough.api.handlers import version
+from pci_passthrough.api.policies import host as host_policy
+from pci_passthrough.api.policies import pci_device as device_policy
+from pci_passthrough.api.policies import pci_flavor as flavor_policy
+from pci_passthrough.api.policies import pci_pool as pool_policy
+from pci_passthrough.api.route import Route
+from pci_passthrough.api.schemas import host as host_schema
+from pci_passthrough.api.schemas import pci_device as device_schema
+from pci_passthrough.api.schemas import pci_flavor as flavor_schema
+from pci_passthrough.api.schemas import pci_pool as pool_schema
+from pci_passthrough.api.schemas import version as version_schema
+
+
+def _flavor_routes() -> list[Route]:
+    one = '/v1/pci-flavors/{pci_flavor}'
+    return [
+        Route(
+            'GET',
+            '/v1/pci-flavors',
+            pci_flavor.index,
+            'List PCI flavors that the project may use.',
+            flavor_policy.LIST,
+            {200: flavor_schema.LISTED},
+            query=flavor_schema.LIST_QUERY,
+        ),
+        Route(
+            'POST',
+            '/v1/pci-flavors',
+            pci_flavor.create,
+            'Create a PCI flavor.',
+            flavor_policy.CREATE,
+            {200: flavor_schema.EFFECT, 201: flavor_schema.SHOWN},
+            (409,),
+            flavor_schema.DRY_RUN_QUERY,
+            flavor_schema.CREATE,
+        ),
+        Route(
+            'GET',
+            one,
+            pci_flavor.show,
+            'Show a PCI flavor.',
+            flavor_policy.SHOW,
+            {200: flavor_schema.SHOWN, 304: None},
+        ),
+        Route(
+            'PATCH',
+            one,
+            pci_flavor.update,
+            'Change a PCI flavor. Needs If-Match or a generation.',
+            flavor_policy.UPDATE,
+            {200: {'anyOf': [flavor_schema.SHOWN, flavor_schema.EFFECT]}},
+            (409, 412, 428),
+            flavor_schema.FORCE_QUERY,
+            flavor_schema.UPDATE,
+        ),
+        Route(
+            'DELETE',
+            one,
+            pci_flavor.delete,
+            'Delete a PCI flavor.',
+            flavor_policy.DELETE,
+            {200: flavor_schema.EFFECT, 204: None},
+            (409, 412),
+            flavor_schema.FORCE_QUERY,
+        ),
+        Route(
+            'GET',
+            f'{one}/availability',
+            pci_flavor_availability.show,
+            'Ask whether devices of a PCI flavor can be had.',
+            flavor_policy.AVAILABILITY,
+            {200: flavor_schema.AVAILABILITY},
+            query=flavor_schema.AVAILABILITY_QUERY,
+        ),
+        Route(
+            'GET',
+            f'{one}/explain',
+            pci_flavor_explanation.show,
+            'Ask why devices of a PCI flavor cannot be had.',
+            flavor_policy.EXPLAIN,
+            {200: flavor_schema.EXPLAIN},
+            query=flavor_schema.EXPLAIN_QUERY,
+        ),
+        Route(
+            'GET',
+            f'{one}/access',
+            pci_flavor_access.index,
+            'List the projects that a PCI flavor is shared with.',
+            flavor_policy.ACCESS_LIST,
+            {200: flavor_schema.ACCESS},
+        ),
+        Route(
+            'PUT',
+            f'{one}/access/{{project_id}}',
+            pci_flavor_access.add,
+            'Share a PCI flavor with a project.',
+            flavor_policy.ACCESS_ADD,
+            {204: None},
+            (409,),
+        ),
+        Route(
+            'DELETE',
+            f'{one}/access/{{project_id}}',
+            pci_flavor_access.remove,
+            'Share a PCI flavor with a project no longer.',
+            flavor_policy.ACCESS_REMOVE,
+            {204: None},
+            (409,),
+        ),
+    ]
+
+
+def _device_routes() -> list[Route]:
+    one = '/v1/pci-devices/{pci_device}'
+    return [
+        Route(
+            'GET',
+            '/v1/pci-devices',
+            pci_device.index,
+            'List devices, by host and address.',
+            device_policy.LIST,
+            {200: device_schema.LISTED},
+            # Of a PCI flavor that is filtered by.
+            (404,),
+            query=device_schema.LIST_QUERY,
+        ),
+        Route(
+            'GET',
+            one,
+            pci_device.show,
+            'Show a device.',
+            device_policy.SHOW,
+            {200: device_schema.SHOWN},
+        ),
+        Route(
+            'PATCH',
+            one,
+            pci_device.update,
+            'Take a device out of service, or into it again.',
+            device_policy.UPDATE,
+            {200: device_schema.SHOWN},
+            (409,),
+            body=device_schema.UPDATE,
+        ),
+        Route(
+            'GET',
+            f'{one}/history',
+            pci_device.history,
+            'Show what happened to a device, oldest first.',
+            device_policy.HISTORY,
+            {200: device_schema.HISTORY},
+            query=device_schema.HISTORY_QUERY,
+        ),
+    ]
+
+
+_ROUTES = [
+    Route(
+        'GET',
+        '/',
+        version.index,
+        'List the versions of this interface.',
+        None,
+        {200: version_schema.LISTED},
+    ),
+    Route(
+        'GET',
+        '/v1',
+        version.show,
+        'Show the version of this interface.',
+        None,
+        {200: version_schema.SHOWN},
+    ),
+    *_flavor_routes(),
+    *_device_routes(),
+    Route(
+        'GET',
+        '/v1/pci-pools',
+        pci_pool.index,
+        'List pools of hosts that are up.',
+        pool_policy.LIST,
+        {200: pool_schema.LISTED},
+        # Of a PCI flavor that is filtered by.
+        (404,),
+        query=pool_schema.LIST_QUERY,
+    ),
+    Route(
+        'GET',
+        '/v1/hosts',
+        host.index,
+        'List hosts whose agents have reported.',
+        host_policy.LIST,
+        {200: host_schema.LISTED},
+        query=host_schema.LIST_QUERY,
+    ),
+]
+
+#: All of them, with the document that describes them. The order does not
+#: count.
+ROUTES = [*_ROUTES, openapi.route_to_document(_ROUTES)]

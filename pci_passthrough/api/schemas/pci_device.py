@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests and answers about devices."""
+
+from pci_passthrough.api.schemas import base
+from pci_passthrough.api.schemas import pci_pool
+from pci_passthrough.objects import fields
+
+_STATES = (*fields.DeviceStatus.ALL, 'disabled', 'missing')
+_ACTIONS = ('disable', 'enable', 'quarantine', 'release')
+
+_OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
+_OPTIONAL_STRING = base.nullable(base.STRING)
+
+SHOWN = base.closed(
+    {
+        'uuid': base.UUID,
+        'host': base.STRING,
+        'address': base.STRING,
+        'parent_addr': _OPTIONAL_STRING,
+        **pci_pool.PROPERTIES,
+        'iommu_group': _OPTIONAL_NUMBER,
+        'devname': _OPTIONAL_STRING,
+        'mac_address': _OPTIONAL_STRING,
+        'link_speed': _OPTIONAL_NUMBER,
+        'total_vfs': _OPTIONAL_NUMBER,
+        'capabilities': {'type': 'array', 'items': base.STRING},
+        'offered_by': _OPTIONAL_STRING,
+        'state': base.choice(_STATES),
+        'status': base.choice(fields.DeviceStatus.ALL),
+        'presence': base.choice(fields.Presence.ALL),
+        'disabled_reason': _OPTIONAL_STRING,
+        'instance_uuid': base.nullable(base.UUID),
+        'request_id': _OPTIONAL_STRING,
+        'pci_flavor_uuid': base.nullable(base.UUID),
+        'created_at': base.nullable(base.TIME),
+        'updated_at': base.nullable(base.TIME),
+    }
+)
+
+LISTED = base.page('pci_devices', SHOWN)
+
+LIST_QUERY = {
+    'host': base.WORD,
+    'address': base.WORD,
+    'state': {'type': 'array', 'items': base.choice(_STATES)},
+    'instance_uuid': base.WORD,
+    'held_by': {
+        **base.WORD,
+        'description': 'UUID or name of a PCI flavor: only devices that are '
+        'held by it.',
+    },
+    **pci_pool.FILTERS,
+    'limit': base.LIMIT,
+    'marker': base.WORD,
+}
+
+#: Shown with each event of a device's history.
+_EVENT = base.closed(
+    {
+        'created_at': base.TIME,
+        'action': base.STRING,
+        'from_state': _OPTIONAL_STRING,
+        'to_state': _OPTIONAL_STRING,
+        'actor': base.STRING,
+        'reason': _OPTIONAL_STRING,
+        'instance_uuid': base.nullable(base.UUID),
+        'host': base.STRING,
+        'address': base.STRING,
+    }
+)
+
+HISTORY = base.closed({'events': {'type': 'array', 'items': _EVENT}})
+
+HISTORY_QUERY = {'limit': base.LIMIT}
+
+UPDATE: base.Schema = {
+    **base.closed(
+        {
+            'action': base.choice(_ACTIONS),
+            'reason': {
+                'description': 'One line, for the next operator.',
+                'type': 'string',
+                'minLength': 1,
+                'maxLength': 255,
+            },
+        }
+    ),
+    'required': ['action'],
+    'if': {'properties': {'action': {'enum': ['disable', 'quarantine']}}},
+    'then': {'required': ['reason']},
+}

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests and answers about PCI flavors."""
+
+from pci_passthrough.api.schemas import base
+from pci_passthrough.api.schemas import pci_pool
+from pci_passthrough.objects import fields
+from pci_passthrough.specs import pci_flavor
+
+_STATE = base.choice(fields.PciFlavorState.ALL)
+_AVAILABILITY = base.choice(['none', 'low', 'ok'])
+_PROJECT: base.Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+
+_MATCH: base.Schema = {
+    'description': 'Alternatives, each an object of conditions which all '
+    'must hold. Keys are '
+    + ', '.join(pci_flavor.KEYS)
+    + ' and e.<extra info key>; a value is a string (ids may be globs), a '
+    'list of which one has to fit, or an operator expression of '
+    'oslo_utils.specs_matcher.',
+    'type': 'array',
+    'minItems': 1,
+    'maxItems': pci_flavor.MAX_TERMS,
+    'items': {
+        'type': 'object',
+        'minProperties': 1,
+        'maxProperties': 64,
+        'additionalProperties': {
+            'anyOf': [
+                {'type': ['string', 'integer']},
+                {
+                    'type': 'array',
+                    'minItems': 1,
+                    'maxItems': 256,
+                    'items': {'type': ['string', 'integer']},
+                },
+            ]
+        },
+    },
+    'examples': [[{'vendor_id': '10de', 'e.group': ['a', 'b']}]],
+}
+
+_SETTABLE = {
+    'name': {
+        'description': 'Without / | : and comma; no UUID; no blanks at its '
+        'ends.',
+        'type': 'string',
+        'minLength': 1,
+        'maxLength': pci_flavor.MAX_NAME_LENGTH,
+    },
+    'description': base.nullable({'type': 'string', 'maxLength': 16000}),
+    'match': _MATCH,
+    'vnic_type': base.nullable(base.choice(fields.VnicType.ALL)),
+    'numa_policy': base.nullable(base.choice(fields.NumaPolicy.ALL)),
+    'is_public': base.BOOLEAN,
+    'state': _STATE,
+    'access': {
+        'description': 'Projects that may use it while it is private.',
+        'type': 'array',
+        'maxItems': 1000,
+        'items': _PROJECT,
+    },
+}
+
+CREATE: base.Schema = {
+    **base.closed(
+        {
+            **_SETTABLE,
+            'project_id': {
+                **base.nullable(_PROJECT),
+                'description': 'The owner, by default the own project; null: '
+                'none. Needs a policy of its own.',
+            },
+        }
+    ),
+    'required': ['name', 'match'],
+}
+
+UPDATE: base.Schema = {
+    **base.closed(
+        {
+            **_SETTABLE,
+            'generation': {
+                'description': 'That the change is based on; instead of '
+                'If-Match.',
+                'type': 'integer',
+                'minimum': 1,
+                'maximum': 2**31 - 1,
+            },
+        }
+    ),
+    'required': [],
+}
+
+#: ``availability`` only in lists, if asked for; owner and sharing by policy.
+SHOWN = base.closed(
+    {
+        'uuid': base.UUID,
+        'name': base.STRING,
+        'description': base.nullable(base.STRING),
+        'match': _MATCH,
+        'vnic_type': _SETTABLE['vnic_type'],
+        'numa_policy': _SETTABLE['numa_policy'],
+        'is_public': base.BOOLEAN,
+        'state': _STATE,
+        'generation': base.COUNT,
+        'created_at': base.nullable(base.TIME),
+        'updated_at': base.nullable(base.TIME),
+        'project_id': base.nullable(base.STRING),
+        'access': {'type': 'array', 'items': base.STRING},
+        'availability': _AVAILABILITY,
+    },
+    optional=['project_id', 'access', 'availability'],
+)
+
+LISTED = base.page('pci_flavors', SHOWN)
+
+#: What a list can be sorted by.
+SORT_KEYS = ('name', 'state', 'created_at', 'updated_at', 'uuid')
+
+LIST_QUERY = {
+    'name': base.WORD,
+    'state': {'type': 'array', 'items': _STATE},
+    'is_public': base.BOOLEAN,
+    'vnic_type': base.choice(fields.VnicType.ALL),
+    'project_id': base.WORD,
+    'availability': base.BOOLEAN,
+    'sort': {
+        'description': 'key:direction, comma between several.',
+        'type': 'string',
+        'maxLength': 200,
+        'examples': ['state:asc,name:desc'],
+    },
+    'limit': base.LIMIT,
+    'marker': base.WORD,
+}
+
+DRY_RUN_QUERY = {
+    'dry_run': {
+        **base.BOOLEAN,
+        'description': 'Change nothing, and tell what it would do.',
+    }
+}
+
+FORCE_QUERY = {
+    **DRY_RUN_QUERY,
+    'force': {
+        **base.BOOLEAN,
+        'description': 'Also if instances hold devices by it that it would '
+        'not match any more.',
+    },
+}
+
+EFFECT = base.closed(
+    {
+        'pci_flavor': {'anyOf': [SHOWN, {'type': 'null'}]},
+        'devices': base.closed(
+            dict.fromkeys(('before', 'after', 'gained', 'lost'), base.COUNT)
+        ),
+        'pools': base.closed(
+            {
+                'gained': {'type': 'array', 'items': pci_pool.SHOWN},
+                'lost': {'type': 'array', 'items': pci_pool.SHOWN},
+            }
+        ),
+        'requests': base.closed(
+            {
+                'stranded': base.COUNT,
+                'instances': {'type': 'array', 'items': base.UUID},
+                'instance_count': base.COUNT,
+            }
+        ),
+        'refusal': base.nullable(base.STRING),
+    },
+    optional=['pools', 'requests'],
+)
+
+ACCESS = base.closed({'access': {'type': 'array', 'items': base.STRING}})
+
+_ASKED = {
+    'pci_flavor': base.UUID,
+    'name': base.STRING,
+    'count': base.REQUEST_COUNT,
+}
+
+AVAILABILITY_QUERY = {'count': base.REQUEST_COUNT}
+
+AVAILABILITY = base.closed(
+    {
+        **_ASKED,
+        'availability': _AVAILABILITY,
+        'free': base.COUNT,
+        'total': base.COUNT,
+        'requests': base.COUNT,
+        'hosts': {
+            'type': 'array',
+            'items': base.closed(
+                {
+                    'host': base.STRING,
+                    'free': base.COUNT,
+                    'total': base.COUNT,
+                    'requests': base.COUNT,
+                }
+            ),
+        },
+    },
+    optional=['free', 'total', 'requests', 'hosts'],
+)
+
+EXPLAIN_QUERY = {
+    'count': base.REQUEST_COUNT,
+    'host': base.WORDS,
+    'limit': base.LIMIT,
+    'marker': base.WORD,
+}
+
+_CONDITION = base.choice(
+    [*fields.RefusalCondition.ALL, fields.PciFlavorState.DISABLED]
+)
+
+_NEAR_MISS = base.closed(
+    {
+        'devices': base.COUNT,
+        'pool': base.STRING,
+        'key': base.STRING,
+        'wanted': base.STRING,
+        'found': base.nullable(base.STRING),
+    }
+)
+
+EXPLAIN = base.closed(
+    {
+        **_ASKED,
+        'serving': base.nullable(base.COUNT),
+        'summary': base.STRING,
+        'reasons': {
+            'type': 'array',
+            'items': base.closed(
+                {
+                    'condition': _CONDITION,
+                    'text': base.STRING,
+                    'hosts': base.COUNT,
+                },
+                optional=['hosts'],
+            ),
+        },
+        'hosts': {
+            'type': 'array',
+            'items': base.closed(
+                {
+                    'host': base.STRING,
+                    'serves': base.BOOLEAN,
+                    'condition': base.nullable(_CONDITION),
+                    'needed': base.COUNT,
+                    'left': base.COUNT,
+                    'detail': base.STRING,
+                    'near_misses': {'type': 'array', 'items': _NEAR_MISS},
+                }
+            ),
+        },
+        'links': base.page('hosts', {})['properties']['links'],
+    },
+    optional=['summary', 'hosts', 'links'],
+)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests and answers about pools."""
+
+from pci_passthrough.api.schemas import base
+from pci_passthrough.objects import fields
+
+#: The properties that pools are told apart by.
+PROPERTIES = {
+    'vendor_id': base.STRING,
+    'product_id': base.STRING,
+    'subsystem_vendor_id': base.nullable(base.STRING),
+    'subsystem_id': base.nullable(base.STRING),
+    'pci_class': base.STRING,
+    'dev_type': base.choice(fields.DevType.ALL),
+    'driver': base.nullable(base.STRING),
+    'numa_node': base.nullable({'type': 'integer'}),
+    'extra_info': base.TAGS,
+}
+
+_POOL = {
+    'host': base.STRING,
+    **PROPERTIES,
+    'free': base.COUNT,
+    'total': base.COUNT,
+}
+
+SHOWN = base.closed(_POOL)
+
+#: With what it is called as a marker.
+LISTED = base.page('pci_pools', base.closed({'id': base.STRING, **_POOL}))
+
+#: Filters by properties, for devices, too.
+FILTERS = {
+    'pci_flavor': {
+        **base.WORD,
+        'description': 'UUID or name: only what this PCI flavor matches.',
+    },
+    'vendor_id': base.WORD,
+    'product_id': base.WORD,
+    'dev_type': base.choice(fields.DevType.ALL),
+    'numa_node': base.NUMA_NODE,
+}
+
+LIST_QUERY = {
+    'host': base.WORDS,
+    **FILTERS,
+    'limit': base.LIMIT,
+    'marker': base.WORD,
+}

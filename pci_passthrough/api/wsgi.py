@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application for WSGI servers: ``pci_passthrough.api.wsgi:application``.
+
+Importing this reads the configuration, because that is all that a WSGI server
+does. Nothing else here imports it.
+"""
+
+from collections.abc import Mapping
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+# A program, too: it chooses how oslo.service works, before all others.
+import pci_passthrough.cmd  # noqa: F401
+
+# isort: split
+from oslo_log import log as logging
+
+from pci_passthrough import conf as conf_module
+from pci_passthrough.api import deploy
+from pci_passthrough.api import services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+PROG = 'pci-passthrough-api'
+
+#: Names of files, separated by ``;``; relative ones are below the directory.
+_FILES = 'OS_PCI_PASSTHROUGH_CONFIG_FILES'
+_DIRECTORY = 'OS_PCI_PASSTHROUGH_CONFIG_DIR'
+
+
+def load(environ: Mapping[str, str]) -> 'WSGIApplication':
+    """Return the application as the environment wants it configured.
+
+    A WSGI server has its own command line. Without the variables the
+    configuration is at the usual places below /etc and ~.
+
+    :raises: oslo_config.cfg.Error, InvalidConfiguration
+    """
+    conf = conf_module.load([], PROG, config_files(environ))
+    logging.setup(conf, 'pci_passthrough')
+    return deploy.load(conf, services.Services.from_conf(conf))
+
+
+def config_files(environ: Mapping[str, str]) -> list[str] | None:
+    """Return the configuration files that an environment names, if any."""
+    names = [name for name in environ.get(_FILES, '').split(';') if name]
+    if not names and not environ.get(_DIRECTORY):
+        return None
+    directory = pathlib.Path(environ.get(_DIRECTORY) or '/etc/pci_passthrough')
+    return [
+        str(directory / name) for name in names or ['pci_passthrough.conf']
+    ]
+
+
+application = load(os.environ)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pci-passthrough-api``: the REST service for development.
+
+On loopback only, in one process. In production a WSGI server runs
+``pci_passthrough.api.wsgi:application``.
+"""
+
+import sys
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from werkzeug import serving
+
+from pci_passthrough import conf as conf_module
+from pci_passthrough.api import authentication
+from pci_passthrough.api import deploy
+from pci_passthrough.api import services
+from pci_passthrough.cmd import errors
+
+PROG = 'pci-passthrough-api'
+
+#: The development server's; no port of a production service.
+_DEFAULT_PORT = 8786
+
+_CLI_OPTS = [
+    cfg.PortOpt(
+        'port',
+        default=_DEFAULT_PORT,
+        help='The port on 127.0.0.1; 0: any that is free.',
+    ),
+    cfg.BoolOpt(
+        'no-auth',
+        default=False,
+        help='Ask no Keystone, and believe each token of the form '
+        'user:project:role,role.',
+    ),
+]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until interrupted.
+
+    :returns: 0, or 1 after an error, which is on standard error.
+    """
+    args = sys.argv[1:] if argv is None else argv
+    conf: cfg.ConfigOpts | None = None
+    try:
+        conf = conf_module.load(args, PROG, cli_opts=_CLI_OPTS)
+        logging.setup(conf, 'pci_passthrough')
+        provided = services.Services.from_conf(conf)
+        server = serving.make_server(
+            '127.0.0.1',
+            conf.port,
+            deploy.load(conf, provided, _authentication(conf)),
+            threaded=True,
+        )
+    except errors.EXPECTED as error:
+        return errors.report(PROG, error, conf)
+    print(f'{PROG}: http://127.0.0.1:{server.server_port}', flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        provided.close()
+    return 0
+
+
+def _authentication(conf: cfg.ConfigOpts) -> authentication.Authentication:
+    return authentication.NoAuth if conf.no_auth else authentication.keystone

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack pci …``: a file for each noun, and what the files share."""

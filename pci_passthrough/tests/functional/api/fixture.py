@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service, as it answers on a port of the loopback interface."""
+
+from collections.abc import Iterable
+import pathlib
+import threading
+from typing import Any
+
+import fixtures
+from werkzeug import serving
+
+from pci_passthrough import conf as conf_module
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.api import authentication
+from pci_passthrough.api import deploy
+from pci_passthrough.api import services
+from pci_passthrough.services import conductor
+from pci_passthrough.store import claims
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import reports
+from pci_passthrough.store import schema
+from pci_passthrough.store import trackers
+from pci_passthrough.tests.functional.store import base as store_base
+
+#: What tokens look like, see ``authentication.NoAuth``.
+ADMIN = 'admin:ops:admin,member,reader'
+
+
+class ApiFixture(fixtures.Fixture):
+    """The application with an empty database and a conductor of its own.
+
+    :param database_url: None: SQLite in a file.
+    :param served: whether to listen on a port.
+    :param settings: more of the configuration, sections and options.
+    :ivar application: for WSGI.
+    :ivar url: where it answers, without a slash at the end.
+    """
+
+    def __init__(
+        self,
+        database_url: str | None = None,
+        *,
+        served: bool = True,
+        settings: str = '',
+    ) -> None:
+        super().__init__()
+        self._database_url = database_url
+        self._served = served
+        self._settings = settings
+
+    def _setUp(self) -> None:
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        url = self._database_url or f'sqlite:///{directory / "db"}'
+        file = directory / 'pci_passthrough.conf'
+        file.write_text(
+            '[DEFAULT]\nhost = controller\ntransport_url = fake:/\n'
+            f'[database]\nconnection = {url}\n{self._settings}\n'
+        )
+        self.conf = conf_module.load(['--config-file', str(file)], 'test', [])
+        self.db = store.Database.from_conf(self.conf)
+        self.addCleanup(self.db.close)
+        schema.sync(self.db)
+        service = conductor.ConductorService(self.conf)
+        service.start()
+        self.addCleanup(service.stop)
+        provided = services.Services.from_conf(self.conf)
+        self.addCleanup(provided.close)
+        self.application = deploy.load(
+            self.conf, provided, authentication.NoAuth
+        )
+        if self._served:
+            self._serve()
+
+    def _serve(self) -> None:
+        server = serving.make_server(
+            '127.0.0.1',
+            0,
+            self.application,
+            threaded=True,
+            request_handler=_Quiet,
+        )
+        thread = threading.Thread(
+            target=server.serve_forever, args=(0.01,), daemon=True
+        )
+        thread.start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(thread.join)
+        self.addCleanup(server.shutdown)
+        self.url = f'http://127.0.0.1:{server.server_port}'
+
+    @staticmethod
+    def token(user: str, project: str, *roles: str) -> str:
+        """Return a token of a user."""
+        return f'{user}:{project}:{",".join(roles)}'
+
+    def add_host(
+        self, host: str, devices: Iterable[objects.PciDevice]
+    ) -> None:
+        """Have a host report devices, and its resource tracker register."""
+        reports.apply(self.db, store_base.full_report(host, devices))
+        trackers.register(self.db, host, 'test')
+
+    def add_flavor(
+        self, name: str, project_id: str | None = None, **values: Any
+    ) -> objects.PciFlavor:
+        """Create a PCI flavor behind the service's back."""
+        values.setdefault('match', [store_base.FLAVORS['gpu']])
+        return pci_flavors.create(self.db, name, project_id, **values)
+
+    def claim(
+        self, host: str, name: str, count: int = 1
+    ) -> list[objects.PciDevice]:
+        """Claim devices for a new instance."""
+        return claims.claim(
+            self.db,
+            store.Catalog(),
+            store_base.POLICY,
+            host,
+            store_base.new_id(),
+            [store_base.request(name, count=count)],
+            'test',
+        )
+
+
+class _Quiet(serving.WSGIRequestHandler):
+    """Does not print each request."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Print nothing."""

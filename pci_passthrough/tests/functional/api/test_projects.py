@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Projects see and change what is theirs, and learn nothing else."""
+
+import itertools
+import json
+import pathlib
+import re
+from typing import Any
+
+import fixtures
+import testtools
+
+from pci_passthrough.api import routing
+from pci_passthrough.tests.functional.api import world
+from pci_passthrough.tests.functional.store import base as store_base
+
+_FLAVORS = '/v1/pci-flavors'
+_MATCH = [store_base.FLAVORS['gpu']]
+
+
+class SharingTest(testtools.TestCase):
+    """What two projects see of a private PCI flavor, step by step."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.api = self.useFixture(world.WorldFixture(served=False))
+        self.admin = world.Client(self.api, world.ADMIN)
+        self.red = world.Client(self.api, world.RED_READER)
+        self.blue = world.Client(self.api, world.BLUE_READER)
+
+    def sees(self, client: world.Client, name: str) -> bool:
+        """Whether a project sees a PCI flavor, in all ways alike."""
+        [flavor] = self.admin.ask('GET', _FLAVORS, name=name).json[
+            'pci_flavors'
+        ]
+        found = set()
+        for identity in (name, flavor['uuid']):
+            for what in ('', '/availability', '/explain'):
+                path = f'{_FLAVORS}/{identity}{what}'
+                answer = client.ask('GET', path)
+                found.add(answer.status_code)
+                if answer.status_code == 404:
+                    [error] = answer.json['errors']
+                    # As of one that there has never been.
+                    self.assertEqual('pci_flavor.not_found', error['code'])
+                    self.assertEqual(
+                        f'there is no PCI flavor {identity!r}', error['detail']
+                    )
+        listed = client.ask('GET', _FLAVORS).json['pci_flavors']
+        by_name = client.ask('GET', _FLAVORS, name=name).json['pci_flavors']
+        marker = client.ask('GET', _FLAVORS, marker=name).status_code
+        is_listed = name in {one['name'] for one in listed}
+        self.assertEqual(is_listed, bool(by_name))
+        self.assertEqual(200 if is_listed else 400, marker)
+        self.assertEqual({200 if is_listed else 404}, found)
+        return is_listed
+
+    def seen(self, name: str) -> tuple[bool, bool]:
+        return self.sees(self.red, name), self.sees(self.blue, name)
+
+    def done(self, method: str, path: str, body: Any = None) -> None:
+        answer = self.admin.ask(
+            method,
+            path,
+            body,
+            {'If-Match': '*'} if method == 'PATCH' else None,
+        )
+        self.assertIn(answer.status_code, (200, 201, 204), answer.text)
+
+    def test_step_by_step(self) -> None:
+        one = f'{_FLAVORS}/secret'
+        self.done(
+            'POST',
+            _FLAVORS,
+            {
+                'name': 'secret',
+                'match': _MATCH,
+                'project_id': world.RED,
+                'is_public': False,
+            },
+        )
+        self.assertEqual((True, False), self.seen('secret'))
+        self.done('PUT', f'{one}/access/{world.BLUE}')
+        self.assertEqual((True, True), self.seen('secret'))
+        self.done('DELETE', f'{one}/access/{world.BLUE}')
+        self.assertEqual((True, False), self.seen('secret'))
+        self.done('PATCH', one, {'access': [world.BLUE]})
+        self.assertEqual((True, True), self.seen('secret'))
+        self.done('PATCH', one, {'access': ['x' + world.BLUE]})
+        self.assertEqual((True, False), self.seen('secret'))
+        self.done('PATCH', one, {'is_public': True})
+        self.assertEqual((True, True), self.seen('secret'))
+        self.done('PATCH', one, {'is_public': False, 'state': 'disabled'})
+        self.assertEqual((True, False), self.seen('secret'))
+        # The owner keeps its own without being named.
+        self.done('DELETE', f'{one}/access/{world.RED}')
+        self.assertEqual((True, False), self.seen('secret'))
+
+    def test_nobodys_private_one_is_for_those_it_is_shared_with(self) -> None:
+        self.done(
+            'POST',
+            _FLAVORS,
+            {
+                'name': 'secret',
+                'match': _MATCH,
+                'project_id': None,
+                'is_public': False,
+            },
+        )
+        self.assertEqual((False, False), self.seen('secret'))
+        self.done('PUT', f'{_FLAVORS}/secret/access/{world.RED}')
+        self.assertEqual((True, False), self.seen('secret'))
+
+
+class SecrecyTest(testtools.TestCase):
+    """Nothing that is not a project's business is in any answer to it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.api = self.useFixture(world.WorldFixture(served=False))
+
+    def test_no_answer_tells_of_others(self) -> None:
+        """Nor has it numbers, beside those of the project's own doing."""
+        secrets = self._secrets()
+        leaks = []
+        for path, query, text, body in self._answers():
+            found = [secret for secret in secrets if secret in text]
+            found += [where for where in _numbers(body) if where not in _OWN]
+            leaks += [(path, query, what) for what in found]
+        self.assertEqual([], leaks)
+
+    def test_an_administrator_is_told(self) -> None:
+        """All that is looked for can be found."""
+        client = world.Client(self.api, world.ADMIN)
+        client.ask('POST', _FLAVORS, {'name': 'new', 'match': _MATCH})
+        told = ''.join(
+            client.ask('GET', path).text
+            for path in (_FLAVORS, '/v1/pci-devices')
+        )
+        missing = [secret for secret in self._secrets() if secret not in told]
+        self.assertEqual([], missing)
+
+    def _secrets(self) -> list[str]:
+        answer = world.Client(self.api, world.ADMIN).ask(
+            'GET', '/v1/pci-devices'
+        )
+        found = answer.json['pci_devices']
+        return [
+            '"access"',
+            '"project_id"',
+            world.RED,
+            world.BLUE,
+            world.OPS,
+            *world.HOSTS,
+            *world.INSTANCES.values(),
+            *{device['address'] for device in found},
+            *(device['uuid'] for device in found),
+        ]
+
+    def _answers(self) -> list[tuple[str, dict[str, str], str, Any]]:
+        client = world.Client(self.api, world.BLUE_MEMBER)
+        found = []
+        for path, query in _requests():
+            answer = client.ask('GET', path, **query)
+            text = f'{answer.headers}{answer.text}'
+            # What was asked for is no news.
+            for value in query.values():
+                text = text.replace(value, '')
+            self.assertLess(answer.status_code, 500)
+            found.append((path, query, text, answer.json))
+        return found
+
+
+#: What was asked for, how often something was changed, and HTTP's.
+_OWN = ('count', 'generation', 'status')
+
+
+def _requests() -> list[tuple[str, dict[str, str]]]:
+    """Return all that a project can read, and try to."""
+    names = {
+        'pci_flavor': [*world.FLAVORS, world.flavor_uuid('redGPU'), 'none'],
+        'pci_device': ['none'],
+        'project_id': ['none'],
+    }
+    found = []
+    for route in routing.ROUTES:
+        if route.method != 'GET' or route.path == '/v1/openapi.json':
+            continue
+        wanted = re.findall(r'{(\w+)}', route.path)
+        for values in itertools.product(*(names[name] for name in wanted)):
+            path = route.path.format(**dict(zip(wanted, values, strict=True)))
+            found.append((path, {}))
+            for name, schema in route.query.items():
+                found += [(path, {name: v}) for v in _values(name, schema)]
+    return found
+
+
+def _values(name: str, schema: Any) -> list[str]:
+    if name == 'count':
+        return ['1', '2', '3', '1000']
+    if schema['type'] == 'boolean':
+        return ['true', 'false']
+    if schema['type'] == 'integer':
+        return ['1']
+    if name == 'sort':
+        return ['created_at:desc', 'project_id:asc', 'access']
+    choices = schema.get('enum') or schema.get('items', {}).get('enum')
+    return choices or ['redGPU', 'gpu', 'zulu', "' or 1=1 --"]
+
+
+def _numbers(value: Any, key: str = '') -> list[str]:
+    """Return the keys of all numbers in a body, and in texts about hosts."""
+    if isinstance(value, dict):
+        return [w for k, v in value.items() for w in _numbers(v, k)]
+    if isinstance(value, list):
+        return [where for one in value for where in _numbers(one, key)]
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, int | float):
+        return [key]
+    if key in ('text', 'condition') and re.search(r'\d', value):
+        return [key]
+    return []
+
+
+#: Projects may have PCI flavors of their own.
+_LOOSE = {
+    f'pci_passthrough:pci_flavors:{verb}': 'role:member and '
+    'project_id:%(project_id)s or role:admin'
+    for verb in ('create', 'update', 'delete')
+}
+
+
+class _OwnFlavorsTest(testtools.TestCase):
+    rules: dict[str, str]
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        file = folder / 'policy.yaml'
+        file.write_text(json.dumps(self.rules))
+        self.api = self.useFixture(
+            world.WorldFixture(
+                served=False,
+                settings=f'[oslo_policy]\npolicy_file = {file}\n',
+            )
+        )
+        self.member = world.Client(self.api, world.BLUE_MEMBER)
+
+    def status(
+        self, method: str, path: str, body: Any = None, **query: str
+    ) -> int:
+        return self.member.ask(
+            method,
+            path,
+            body,
+            {'If-Match': '*'} if method == 'PATCH' else None,
+            **query,
+        ).status_code
+
+    def create(self, **values: Any) -> Any:
+        return self.member.ask(
+            'POST',
+            _FLAVORS,
+            {'name': 'mine', 'match': _MATCH, 'is_public': False, **values},
+        )
+
+    def owners(self) -> dict[str, str | None]:
+        found = world.Client(self.api, world.ADMIN).ask('GET', _FLAVORS).json
+        return {f['name']: f['project_id'] for f in found['pci_flavors']}
+
+
+class OwnFlavorsTest(_OwnFlavorsTest):
+    """A policy file lets members manage the PCI flavors of their project."""
+
+    rules = _LOOSE
+
+    def test_it_is_the_projects_own(self) -> None:
+        answer = self.create()
+        self.assertEqual(201, answer.status_code)
+        self.assertNotIn('project_id', answer.json)
+        self.assertEqual(world.BLUE, self.owners()['mine'])
+        one = f'{_FLAVORS}/mine'
+        self.assertEqual(200, self.status('PATCH', one, {'description': 'x'}))
+        self.assertEqual(204, self.status('DELETE', one))
+        self.assertNotIn('mine', self.owners())
+
+    def test_not_for_others(self) -> None:
+        for owner in (world.RED, None):
+            answer = self.create(project_id=owner)
+            self.assertEqual(403, answer.status_code)
+            self.assertIn('create_for_project', answer.text)
+        self.assertNotIn('mine', self.owners())
+
+    def test_readers_still_cannot(self) -> None:
+        self.member = world.Client(self.api, world.BLUE_READER)
+        self.assertEqual(403, self.create().status_code)
+        one = f'{_FLAVORS}/blueGPU'
+        self.assertEqual(403, self.status('PATCH', one, {}))
+        self.assertEqual(403, self.status('DELETE', one))
+
+    def test_nobody_elses_can_be_changed(self) -> None:
+        """Neither a shared one, nor one that belongs to no project."""
+        world.Client(self.api, world.ADMIN).ask(
+            'POST',
+            _FLAVORS,
+            {'name': 'redPublic', 'match': _MATCH, 'project_id': world.RED},
+        )
+        before = self.owners()
+        expected = {
+            'redGPU': 404,
+            'redBlueGPU': 403,
+            'redPublic': 403,
+            'gpu': 403,
+            'fpga': 403,
+        }
+        for name, status in expected.items():
+            one = f'{_FLAVORS}/{name}'
+            for dry_run in ('true', 'false'):
+                answers = (
+                    self.status('PATCH', one, {'name': 'x'}, dry_run=dry_run),
+                    self.status('DELETE', one, dry_run=dry_run),
+                )
+                self.assertEqual((status, status), answers, name)
+        self.assertEqual(before, self.owners())
+
+    def test_no_force(self) -> None:
+        one = f'{_FLAVORS}/blueGPU'
+        self.api.claim(world.CHARLIE, 'blueGPU')
+        self.assertEqual(403, self.status('DELETE', one, force='true'))
+        self.assertEqual(
+            403,
+            self.status('PATCH', one, {'match': _MATCH}, force='true'),
+        )
+        answer = self.member.ask('DELETE', one)
+        self.assertEqual(409, answer.status_code)
+        # Instances may be of other projects, were it public once.
+        [error] = answer.json['errors']
+        self.assertEqual('pci_flavor.in_use', error['code'])
+        self.assertNotIn('holders', error)
+
+    def test_a_dry_run_tells_neither_pools_nor_instances(self) -> None:
+        answer = self.member.ask(
+            'PATCH', f'{_FLAVORS}/blueGPU', {'match': _MATCH}, dry_run='true'
+        )
+        self.assertEqual(200, answer.status_code)
+        self.assertEqual(
+            {'pci_flavor', 'devices', 'refusal'}, set(answer.json)
+        )
+        self.assertNotIn(world.ALFA, answer.text)
+
+    def test_publishing_has_a_rule_of_its_own(self) -> None:
+        self.assertEqual(403, self.create(is_public=True).status_code)
+        self.assertEqual(201, self.create().status_code)
+        one = f'{_FLAVORS}/mine'
+        self.assertEqual(403, self.status('PATCH', one, {'is_public': True}))
+        self.assertEqual(200, self.status('PATCH', one, {'is_public': False}))
+
+    def test_sharing_has_rules_of_its_own(self) -> None:
+        """Also as part of creating and changing."""
+        self.assertEqual(403, self.create(access=[world.RED]).status_code)
+        self.assertEqual(201, self.create(access=[]).status_code)
+        one = f'{_FLAVORS}/mine'
+        shared = {'access': [world.RED]}
+        self.assertEqual(403, self.status('PATCH', one, shared))
+        self.assertEqual(403, self.status('PUT', f'{one}/access/{world.RED}'))
+        self.assertEqual(200, self.status('PATCH', one, {'access': []}))
+
+
+class SharedByOwnersTest(_OwnFlavorsTest):
+    """The policy file lets them share, too, but not take away."""
+
+    rules = {
+        **_LOOSE,
+        'pci_passthrough:pci_flavors:access:add': next(iter(_LOOSE.values())),
+    }
+
+    def test_sharing(self) -> None:
+        self.assertEqual(201, self.create(access=[world.RED]).status_code)
+        one = f'{_FLAVORS}/mine'
+        more = {'access': [world.RED, world.OPS]}
+        self.assertEqual(200, self.status('PATCH', one, more))
+        self.assertEqual(204, self.status('PUT', f'{one}/access/green'))
+        self.assertEqual(403, self.status('PATCH', one, {'access': []}))
+        self.assertEqual(
+            403, self.status('DELETE', f'{one}/access/{world.RED}')
+        )
+        foreign = f'{_FLAVORS}/redBlueGPU/access/green'
+        self.assertEqual(403, self.status('PUT', foreign))

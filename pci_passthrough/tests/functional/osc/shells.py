@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the commands of users in this process."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import logging
+import os
+from typing import Any
+
+import fixtures
+from novaclient import base as nova_base
+from novaclient import shell as nova_shell
+from openstackclient import shell as openstack_shell
+from osc_lib import clientmanager
+
+from pci_passthrough.osc import plugin
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a command printed, and how it ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """What was printed for machines."""
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> str:
+        """The one line of an error; a traceback has more."""
+        [line] = self.stderr.splitlines()
+        return line
+
+
+class ShellFixture(fixtures.Fixture):
+    """Runs ``openstack`` and ``nova`` as if nobody had configured them."""
+
+    def _setUp(self) -> None:
+        for name in os.environ:
+            if name.startswith('OS_'):
+                self.useFixture(fixtures.EnvironmentVariable(name))
+        home = self.useFixture(fixtures.TempDir()).path
+        for name in ('HOME', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME'):
+            self.useFixture(fixtures.EnvironmentVariable(name, home))
+        self.useFixture(fixtures.EnvironmentVariable('COLUMNS', '1000'))
+        # The service's log is not what a user sees.
+        for name in ('pci_passthrough.api', 'pci_passthrough.services'):
+            logger = logging.getLogger(name)
+            self.addCleanup(setattr, logger, 'propagate', logger.propagate)
+            logger.propagate = False
+
+    def openstack(self, *words: str) -> Outcome:
+        """Run ``openstack``."""
+        # Kept between commands, as it is in the interactive mode.
+        cache = vars(clientmanager.ClientManager)[plugin.API_NAME]
+        cache._handle = None
+        return self._run(openstack_shell.main, words)
+
+    def nova(self, *words: str) -> Outcome:
+        """Run ``nova``."""
+        nova_base.HookableMixin._hooks_map.clear()
+        outcome = self._run(nova_shell.main, words)
+        outcome.stderr = '\n'.join(
+            line
+            for line in outcome.stderr.splitlines()
+            if 'nova CLI is deprecated' not in line
+        )
+        return outcome
+
+    def _run(self, main: Any, words: tuple[str, ...]) -> Outcome:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        root = logging.getLogger()
+        kept = root.handlers[:], root.level
+        # Those of the service, which is in the same process.
+        root.handlers.clear()
+        status = 0
+        try:
+            with (
+                contextlib.redirect_stdout(stdout),
+                contextlib.redirect_stderr(stderr),
+            ):
+                status = main(list(words)) or 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        finally:
+            root.handlers[:], root.level = kept
+        return Outcome(status, stdout.getvalue(), stderr.getvalue())
