@@ -82,7 +82,9 @@ class Application:
             ]
         )
         route: route_mod.Route
-        route, arguments = self._map.bind_to_environ(request.environ).match()
+        route, arguments = self._map.bind_to_environ(request.environ).match(
+            _path(request)
+        )
         request.services = self._services
         request.context = oslo_context.RequestContext.from_environ(
             request.environ
@@ -98,6 +100,20 @@ class Application:
             f'{microversion.SERVICE_TYPE} {version}'
         )
         return response
+
+
+def _path(request: request_mod.ApiRequest) -> str:
+    """Return the path, which Werkzeug would mend silently.
+
+    It is empty for the root of a service that is below another path.
+
+    :raises ApiError: 400
+    """
+    try:
+        path = request.environ['PATH_INFO'].encode('latin-1').decode()
+    except UnicodeError as error:
+        raise errors.ApiError(400, 'The path is not UTF-8.') from error
+    return path or '/'
 
 
 def _authenticate(request: request_mod.ApiRequest) -> None:

@@ -8,6 +8,7 @@ import json
 from typing import Any
 from typing import TYPE_CHECKING
 
+from oslo_context import context
 from oslo_log import log as logging
 from werkzeug import exceptions
 from werkzeug import wrappers
@@ -170,6 +171,8 @@ class ErrorsOfMiddleware:
         self, environ: 'WSGIEnvironment', start_response: 'StartResponse'
     ) -> Iterable[bytes]:
         """Answer a request."""
+        # What is logged until it is known who asks is not the last one's.
+        context.RequestContext(request_id=environ.get(REQUEST_ID))
         # Werkzeug hands on a copy of the environment, with the same list.
         environ[ANSWERED] = answered = list[bool]()
         response: wrappers.Response = _Passed.from_app(

@@ -126,16 +126,20 @@ def _converted(text: str, wanted: str) -> Any:
 def read_body(request: ApiRequest, schema: Mapping[str, Any]) -> Any:
     """Read and validate the body.
 
-    :raises ApiError: 400, 415
+    :raises ApiError: 400, 413, 415
     :raises werkzeug.exceptions.RequestEntityTooLarge:
     """
     if request.mimetype != 'application/json':
         raise errors.ApiError(
             415, 'The body has to be JSON, of the type application/json.'
         )
+    data = request.get_data()
+    if request.content_length is None and len(data) >= _MAX_BODY:
+        # Werkzeug reads no more of it, and does not tell that there is more.
+        raise errors.ApiError(413, 'The body is too large.')
     try:
         body = json.loads(
-            request.get_data(),
+            data,
             object_pairs_hook=_unique,
             parse_constant=_no_number,
         )

@@ -5,43 +5,31 @@ Everything is real but the hardware and the size: agents ask libvirt (its
 test driver) and report over oslo.messaging (within this process) to a
 conductor, which writes a database (SQLite). The commands shown are those of
 the real programs.
+
+With ``--api`` there is the REST service as well, and a command of the user's
+choice, for example a shell, in which ``openstack pci`` reaches it.
 """
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Mapping
 from collections.abc import Sequence
+import os
 import pathlib
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
 import uuid
 
-from oslo_log import log as logging
-
-from pci_passthrough import conf as conf_module
+import pci_passthrough
 from pci_passthrough import store
 from pci_passthrough.cmd import agent as agent_cmd
+from pci_passthrough.cmd import demo_cloud
 from pci_passthrough.cmd import errors
 from pci_passthrough.cmd import manage
-from pci_passthrough.demo import inventory
-from pci_passthrough.demo import testdriver
-from pci_passthrough.services import agent
-from pci_passthrough.services import conductor
-from pci_passthrough.store import hosts
 
-PROG = 'pci-passthrough-demo'
-
-#: What puppet would have put on each of the hosts.
-_PCI_INFORMATION = """\
-pci_information = {"match": {"class": "network", "dev_type": "type-VF"}, \
-"extra_info": {"physical_network": "physnet1", "group": "100g"}}
-pci_information = {"match": {"class": "network"}, \
-"extra_info": {"physical_network": "physnet1", "group": "whole-nic"}}
-pci_information = {"match": {"class": "display", "product_id": "2684"}, \
-"exclude": true}
-pci_information = [{"class": "display"}, {"e.group": "gpu"}]
-pci_information = {"class": "storage", "group": "scratch"}
-"""
+PROG = demo_cloud.PROG
 
 _FLAVORS = (
     'flavor create 100g --match class=network,e.group=100g --vnic-type direct',
@@ -58,35 +46,19 @@ _DEVICE_COLUMNS = (
 )
 _EVENT_COLUMNS = '-c At -c Action -c From -c To -c Actor'
 
+#: Without Keystone a token only says who somebody is.
+_OPERATOR = 'admin:ops:admin,member,reader'
 
-class DemoError(Exception):
-    """Something was not as this demonstration says it is."""
 
-
-class Demo:
+class Demo(demo_cloud.Cloud):
     """The story, in a folder of its own."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder
-        self._config = folder / 'conductor.conf'
-        self._config.write_text(
-            '[DEFAULT]\n'
-            'host = controller\n'
-            'transport_url = fake:/\n'
-            f'log_file = {folder}/demo.log\n'
-            '[database]\n'
-            f'connection = sqlite:///{folder}/pci_passthrough.sqlite\n'
-        )
-        self._services: list[
-            conductor.ConductorService | agent.AgentService
-        ] = []
 
     def run(self) -> None:
         """Tell the whole story.
 
         :raises: DemoError if it does not end as it should.
         """
-        configs = self._write_hosts()
+        configs = self.write_hosts()
         say(
             '1. On a compute host: what would it offer? The host needs some '
             'devices itself, and keeps them.'
@@ -94,9 +66,10 @@ class Demo:
         # First, for it logs to the terminal.
         self._dry_run(configs[1])
         say('2. On the controller: a database and a conductor.')
-        self._start_conductor()
+        self._manage('db sync')
+        self.start_conductor()
         say('3. On each host an agent, which reports to the conductor.')
-        self._start_agents(configs)
+        self.start_agents(configs)
         self._manage('host list')
         say('4. The operator names what users may ask for: PCI flavors.')
         for command in _FLAVORS:
@@ -113,60 +86,7 @@ class Demo:
             self._manage(f'free {instance} -f value -c Host -c Address')
         self._manage('pool list')
         if self._pools() != before:
-            raise DemoError('the pools are not what they were')
-
-    def log(self) -> str:
-        """Return what the services logged; the folder will be gone."""
-        log = self._folder / 'demo.log'
-        return log.read_text() if log.exists() else ''
-
-    def stop(self) -> None:
-        """Stop agents first, then the conductor."""
-        for service in reversed(self._services):
-            service.stop()
-        for service in reversed(self._services):
-            service.wait()
-
-    def _start_conductor(self) -> None:
-        conf = conf_module.load([f'--config-file={self._config}'], PROG)
-        logging.setup(conf, 'pci_passthrough')
-        self._conf = conf
-        self._manage('db sync')
-        service = conductor.ConductorService(conf)
-        service.start()
-        self._services.append(service)
-        self._database = service.database
-
-    def _write_hosts(self) -> list[pathlib.Path]:
-        """Make hosts up; return the configuration of each."""
-        configs = []
-        for host in inventory.demo_hosts():
-            written = testdriver.write_host(host, self._folder)
-            config = self._folder / f'{host.name}.conf'
-            config.write_text(
-                '[DEFAULT]\n'
-                f'host = {host.name}\n'
-                'transport_url = fake:/\n'
-                f'log_file = {self._folder}/demo.log\n'
-                '[agent]\n'
-                f'connection_uri = {written.uri}\n'
-                f'host_root = {written.host_root}\n' + _PCI_INFORMATION
-            )
-            configs.append(config)
-        return configs
-
-    def _start_agents(self, configs: Sequence[pathlib.Path]) -> None:
-        """Start one for each host; return when all have reported."""
-        for config in configs:
-            service = agent.AgentService(
-                conf_module.load([f'--config-file={config}'], agent_cmd.PROG)
-            )
-            service.start()
-            self._services.append(service)
-        wait_for(
-            lambda: len(hosts.get_all(self._database, 60)) == len(configs),
-            'reports of all hosts',
-        )
+            raise demo_cloud.DemoError('the pools are not what they were')
 
     def _claim_all_gpus(self) -> list[str]:
         """Claim until no GPU is left; return the instances.
@@ -194,27 +114,27 @@ class Demo:
                 )
                 return [*instances, instance]
             instances.append(instance)
-        raise DemoError('the GPUs did not run out')
+        raise demo_cloud.DemoError('the GPUs did not run out')
 
     def _pools(self) -> list[tuple[str, str, int, int]]:
         pools = store.PciDevicePoolList.get_all(
-            self._database, store.Catalog(), 60
+            self.database, store.Catalog(), 60
         )
         return [(p.host, p.product_id, p.count, p.total) for p in pools]
 
     def _manage(self, command: str, *, may_fail: bool = False) -> int:
         show(f'pci-passthrough-manage {command}')
         result = manage.main(
-            [f'--config-file={self._config}', *shlex.split(command)]
+            [f'--config-file={self.config}', *shlex.split(command)]
         )
         if result and not may_fail:
-            raise DemoError(f'{command!r} has failed')
+            raise demo_cloud.DemoError(f'{command!r} has failed')
         return result
 
     def _dry_run(self, config: pathlib.Path) -> None:
         show(f'pci-passthrough-agent --once --dry-run --config-file={config}')
         if agent_cmd.main(['--once', '--dry-run', f'--config-file={config}']):
-            raise DemoError('the dry run has failed')
+            raise demo_cloud.DemoError('the dry run has failed')
 
 
 def say(text: str) -> None:
@@ -227,34 +147,69 @@ def show(command: str) -> None:
     print(f'\n$ {command}', flush=True)
 
 
-def wait_for(
-    condition: Callable[[], bool], what: str, seconds: float = 20
-) -> None:
-    """Return as soon as a condition is true.
-
-    :raises: DemoError
-    """
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise DemoError(f'there were no {what} within {seconds} seconds')
-        time.sleep(0.02)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demonstration in a temporary folder.
 
-    :returns: 0, or 1 if it did not end as it should.
+    :returns: 0, or 1 if it did not end as it should; with ``--api`` what the
+        command returned.
     """
+    parser = argparse.ArgumentParser(PROG, description=__doc__)
+    parser.add_argument(
+        '--version', action='version', version=pci_passthrough.version()
+    )
+    parser.add_argument(
+        '--api',
+        nargs=argparse.REMAINDER,
+        metavar='COMMAND',
+        help='tell no story: run this command, by default a shell, with a '
+        'REST service for openstack pci, which ends with the command',
+    )
+    command = parser.parse_args(argv).api
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='pci-passthrough-demo-') as path:
         demo = Demo(pathlib.Path(path))
         try:
+            if command is not None:
+                return _run_with_api(demo, command)
             demo.run()
-        except (DemoError, *errors.EXPECTED) as error:
+        except (demo_cloud.DemoError, *errors.EXPECTED) as error:
             sys.stderr.write(demo.log())
             return errors.report(PROG, error, None)
+        except KeyboardInterrupt:
+            return 130
         finally:
             demo.stop()
     say(f'Done in {time.monotonic() - begin:.1f} seconds.')
     return 0
+
+
+def _run_with_api(cloud: demo_cloud.Cloud, command: Sequence[str]) -> int:
+    """Run a command while there are hosts, a conductor and the service."""
+    configs = cloud.write_hosts()
+    cloud.start_conductor()
+    cloud.start_agents(configs)
+    cloud.register_trackers()
+    settings = {
+        'OS_AUTH_TYPE': 'admin_token',
+        'OS_ENDPOINT': cloud.start_api(),
+        'OS_TOKEN': _OPERATOR,
+        # For pci-passthrough-manage.
+        'OS_DATABASE__CONNECTION': cloud.database_url,
+    }
+    if not command:
+        say('A cloud of three hosts, until you leave this shell with exit.')
+        for name, value in settings.items():
+            print(f'export {name}={shlex.quote(value)}')
+        command = [os.environ.get('SHELL', 'sh')]
+    try:
+        return subprocess.call(command, env=_environment(settings))  # noqa: S603
+    except OSError as error:
+        return errors.report(PROG, error, None)
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment with these settings, and of no other cloud."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith('OS_')}
+    programs = pathlib.Path(sys.executable).parent
+    path = os.pathsep.join([str(programs), own.get('PATH', os.defpath)])
+    return {**own, **settings, 'PATH': path}

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of PCI flavors is left, by host."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
 from pci_passthrough import claims
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
@@ -68,7 +70,7 @@ def get(
     flavors: Sequence[objects.PciFlavor],
     count: int = 1,
 ) -> list[Availability]:
-    """Count what is left of PCI flavors, all by one query.
+    """Count what is left of PCI flavors, by a few queries for all of them.
 
     Whether a PCI flavor is disabled does not matter here, nor its NUMA
     policy: that excludes nothing while it is not known where an instance is.
@@ -81,7 +83,10 @@ def get(
         keys = [_keys(catalog, flavor) for flavor in flavors]
         wanted = frozenset().union(*keys)
         live = live_hosts.find(connection, limits, None)
-        supplies = pools.supply_of(connection, catalog, wanted, live)
+        supplies = {
+            part: pools.supply_of(connection, catalog, key_ids, live)
+            for part, key_ids in _parts(catalog, keys).items()
+        }
         totals: dict[str, dict[int, int]] = {}
         if wanted:
             rows = live.rows(connection, pools.totals(wanted))
@@ -89,7 +94,11 @@ def get(
                 totals.setdefault(live.names[node_id], {})[key_id] = total
     return [
         Availability(
-            flavor.uuid, count, _of_hosts(supplies, totals, key_ids, count)
+            flavor.uuid,
+            count,
+            _of_hosts(
+                supplies[_part(catalog, key_ids)], totals, key_ids, count
+            ),
         )
         for flavor, key_ids in zip(flavors, keys, strict=True)
     ]
@@ -100,6 +109,29 @@ def _keys(
 ) -> frozenset[int]:
     expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
     return catalog.matching(expression)
+
+
+def _parts(
+    catalog: pool_keys.Catalog, keys: Iterable[frozenset[int]]
+) -> dict[frozenset[str], frozenset[int]]:
+    """Put together pool keys that are counted by one query.
+
+    Those of PCI flavors for physical functions and of others for virtual
+    functions are not: which of them go together would have to be found out,
+    device by device, and matters only to a PCI flavor that matches both.
+    """
+    parts: dict[frozenset[str], frozenset[int]] = {}
+    for key_ids in keys:
+        part = _part(catalog, key_ids)
+        parts[part] = parts.get(part, frozenset()) | key_ids
+    return parts
+
+
+def _part(
+    catalog: pool_keys.Catalog, key_ids: frozenset[int]
+) -> frozenset[str]:
+    types = {catalog[key_id].dev_type for key_id in key_ids}
+    return frozenset(types - {fields.DevType.STANDARD})
 
 
 def _of_hosts(

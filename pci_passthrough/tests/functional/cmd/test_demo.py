@@ -4,6 +4,7 @@
 import pathlib
 import re
 
+import fixtures
 import testtools
 
 from pci_passthrough.tests.functional.cmd import running
@@ -45,12 +46,34 @@ class DemoTestCase(testtools.TestCase):
         self.assertNotIn('Traceback', outcome.err)
         self.check_readme(outcome.out + outcome.err)
 
+    def test_api(self) -> None:
+        """What the user has as a shell finds a cloud, and no other one."""
+        shell = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'sh'
+        shell.write_text(
+            '#!/bin/sh\n'
+            'pci-passthrough-manage host list -f value -c Host -c Tracker\n'
+            'python -c "import os, urllib.request as u\n'
+            "print(u.urlopen(os.environ['OS_ENDPOINT']).status, "
+            "'OS_CLOUD' in os.environ)\"\n"
+            'exit 7\n'
+        )
+        shell.chmod(0o755)
+        outcome = running.run_program(
+            'pci-passthrough-demo', '--api', SHELL=str(shell), OS_CLOUD='x'
+        )
+        self.assertEqual((7, ''), (outcome.status, outcome.err))
+        _, _, told = outcome.out.partition('\nexport OS_DATABASE__CONNECTION=')
+        self.assertEqual(
+            ['compute-1 up', 'compute-2 up', 'compute-3 up', '200 False'],
+            told.splitlines()[1:],
+        )
+
     def check_readme(self, told: str) -> None:
         """Each line of the README's excerpt is one that the demo prints."""
         if not _README.exists():
             self.fail('run this from a checkout: there is no README.rst')
         chapter = _README.read_text().partition('What ``make demo`` shows')[2]
-        excerpt = chapter.partition('\nWhat exists')[0]
+        excerpt = chapter.partition("\nAn operator's five-minute tour")[0]
         lines = re.findall(r'^   (.+)$', excerpt, flags=re.MULTILINE)
         self.assertGreater(len(lines), 15)
         printed = {_UUID.sub('UUID', line) for line in told.splitlines()}

@@ -452,6 +452,20 @@ class StoryTestCase(ManageTestCase):
         self.assertEqual('', self.ok('flavor', 'delete', 'nic', 'gpu').out)
         self.assertEqual([], self.ok('flavor', 'list', '-f', 'json').data)
 
+    def test_flavor_in_use_goes_by_force(self) -> None:
+        self.ok('claim', _ONE, 'gpu')
+        change = ('flavor', 'set', 'gpu', '--match', 'vendor_id=8086')
+        self.assertIn('is in use', self.refused(*change))
+        self.ok(*change, '--force')
+        self.assertIn('force', self.refused('flavor', 'delete', 'gpu'))
+        deleted = self.manage.run('flavor', 'delete', 'gpu', '--force')
+        self.assertEqual((0, ''), (deleted.status, deleted.out))
+        self.assertIn('1 device(s) are still held by it', deleted.err)
+        again = ('flavor', 'create', 'gpu', '--match', 'class=display')
+        self.assertIn('still taken', self.refused(*again))
+        self.ok('free', _ONE)
+        self.ok(*again)
+
 
 class RefusalsTestCase(ManageTestCase):
     def test_wrong_input(self) -> None:

@@ -15,6 +15,7 @@ import testtools
 
 import pci_passthrough
 from pci_passthrough import conf as conf_module
+from pci_passthrough.api import policies
 from pci_passthrough.conf import nova as nova_options
 
 _ROOT = pathlib.Path(pci_passthrough.__file__).resolve().parent.parent
@@ -115,7 +116,9 @@ class WheelTestCase(testtools.TestCase):
         self.check_files()
         points = self.check_entry_points()
         self.assertIn('console_scripts', points)
+        self.check_data_files()
         self.check_sample_configuration()
+        self.check_sample_policies()
 
     def check_files(self) -> None:
         package = self.installed / 'pci_passthrough'
@@ -136,32 +139,50 @@ class WheelTestCase(testtools.TestCase):
         points.optionxform = str  # type: ignore[assignment,method-assign]
         points.read(metadata / 'entry_points.txt')
         self.assertLessEqual(set(_OF_NOVA), set(points.sections()))
+        # All in one process each: to start one takes long.
+        where = self.run_installed(
+            'import importlib.metadata as m, sys\n'
+            'for group in sys.argv[1:]:\n'
+            '    for point in m.entry_points(group=group):\n'
+            '        if point.module.startswith("pci_passthrough."):\n'
+            '            print(group, point.name, bool(point.load()))\n'
+            'print(sys.modules["pci_passthrough"].__file__)',
+            *sorted(set(points.sections()) - set(_OF_NOVA)),
+        )
+        self.assertIn(str(self.installed), where.splitlines()[-1])
         for group in set(points.sections()) - set(_OF_NOVA):
             for name in points[group]:
-                where = self.run_installed(
-                    'import importlib.metadata as m, sys\n'
-                    '[p] = m.entry_points(group=sys.argv[1], '
-                    'name=sys.argv[2])\n'
-                    'assert callable(p.load())\n'
-                    'print(sys.modules["pci_passthrough"].__file__)',
-                    group,
-                    name,
-                )
-                self.assertIn(str(self.installed), where)
+                self.assertIn(f'{group} {name} True\n', where)
+        said = self.run_installed(
+            'import importlib.metadata as m, sys\n'
+            'for point in m.entry_points(group="console_scripts"):\n'
+            '    if point.module.startswith("pci_passthrough."):\n'
+            '        sys.argv = [point.name, "--version"]\n'
+            '        try:\n'
+            '            sys.exit(point.load()())\n'
+            '        except SystemExit as end:\n'
+            '            print("", point.name, end.code or 0)'
+        )
         for name in points['console_scripts']:
-            if name == 'pci-passthrough-demo':
-                continue
-            module, _, function = points['console_scripts'][name].partition(
-                ':'
-            )
-            said = self.run_installed(
-                'import importlib, sys\n'
-                f'main = importlib.import_module({module!r}).{function}\n'
-                f'sys.argv = [{name!r}, "--version"]\n'
-                'sys.exit(main())'
-            )
-            self.assertIn('9.8.7', said)
+            self.assertRegex(said, rf'9\.8\.7\n {name} 0\n')
         return points
+
+    def check_data_files(self) -> None:
+        """What git knows of ``etc/pci_passthrough`` is installed."""
+        [data] = self.installed.glob('*.data')
+        source = _ROOT / 'etc/pci_passthrough'
+        self.assertEqual(
+            sorted(
+                str(path.relative_to(source))
+                for path in source.rglob('*')
+                if path.is_file() and path.suffix != '.sample'
+            ),
+            sorted(
+                str(path.relative_to(data / 'data/etc/pci_passthrough'))
+                for path in data.rglob('*')
+                if path.is_file()
+            ),
+        )
 
     def check_sample_configuration(self) -> None:
         self.check_sample(
@@ -169,9 +190,29 @@ class WheelTestCase(testtools.TestCase):
             conf_module.list_opts(),
             '[database]',
             '[oslo_messaging_rabbit]',
+            '[keystone_authtoken]',
+            '[oslo_policy]',
         )
         self.check_sample(
             'etc/nova/config-generator.conf', nova_options.list_opts()
+        )
+
+    def check_sample_policies(self) -> None:
+        sample = self.folder / 'policies'
+        self.run_installed(
+            'import sys\n'
+            'from oslo_policy import generator\n'
+            'sys.exit(generator.generate_sample(sys.argv[1:]))',
+            '--config-file',
+            str(_ROOT / 'etc/pci_passthrough/policy-generator.conf'),
+            '--output-file',
+            str(sample),
+        )
+        text = sample.read_text()
+        rules = policies.list_rules()
+        self.assertEqual(
+            [],
+            [r.name for r in rules if f'\n#"{r.name}": "' not in text],
         )
 
     def check_sample(
