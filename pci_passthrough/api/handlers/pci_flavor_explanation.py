@@ -25,7 +25,7 @@ _IN_WORDS = {
     _C.ALL_HELD: 'No device is free.',
     _C.TOO_FEW: 'Some devices are free, but too few together.',
     _C.NUMA: 'Devices are free, but not near enough to each other.',
-    _C.HOST_DOWN: 'Hosts that have such devices are out of order.',
+    _C.HOST_DOWN: 'Hosts that may have such devices are out of order.',
 }
 
 #: Conditions that look alike from outside.
@@ -127,7 +127,7 @@ def _for_projects(found: claims.Explanation) -> dict[str, Any]:
         conditions &= {_DISABLED}
     elif not conditions:
         conditions = {_C.NO_MATCH}
-    elif conditions != {_C.NO_MATCH}:
+    elif conditions - {_C.NO_MATCH, _C.HOST_DOWN}:
         conditions.discard(_C.NO_MATCH)
     return {
         'serving': None,

@@ -10,7 +10,7 @@ of a process. It consists of
 
 * MariaDB and RabbitMQ (:mod:`~pci_passthrough.tests.functional.servers`),
 * Keystone, Placement, Glance, Neutron and Nova's API, conductor and two
-  schedulers, and ``pci-passthrough-conductor``,
+  schedulers, ``pci-passthrough-conductor`` and our REST service,
 * two compute hosts, each a simulated machine
   (:mod:`~pci_passthrough.tests.lab`) with its own libvirtd, QEMU without
   KVM, nova-compute and ``pci-passthrough-agent``.

@@ -55,14 +55,15 @@ class CloudTestCase(testtools.TestCase):
                 text = '\n'.join(told)
                 self.addDetail(name, content.text_content(text))
 
-    def create_flavor(self, **extra_specs: str) -> str:
+    def create_flavor(self, disk: int = 0, **extra_specs: str) -> str:
         """Create a Nova flavor; return its id.
 
+        :param disk: GiB.
         :param extra_specs: ``pci_flavor`` for
             ``pci_passthrough:pci_flavor``, and so on.
         """
         flavor = self.compute.create_flavor(
-            name=self.getUniqueString(), ram=64, vcpus=1, disk=0
+            name=self.getUniqueString(), ram=64, vcpus=1, disk=disk
         )
         self.addCleanup(self.compute.delete_flavor, flavor)
         if extra_specs:

@@ -21,7 +21,7 @@ from pci_passthrough.demo import inventory
 from pci_passthrough.tests.e2e import compute_host
 from pci_passthrough.tests.e2e import control_plane
 from pci_passthrough.tests.e2e import processes
-from pci_passthrough.tests.e2e import settings
+from pci_passthrough.tests.e2e import shell
 
 #: Four GPUs on each host, of which every second is an H100, and a disk.
 _SHAPES: Final = tuple(
@@ -83,6 +83,7 @@ class Cloud(fixtures.Fixture):
             filename=str(file),
             disk_format='raw',
             container_format='bare',
+            visibility='public',
             validate_checksum=False,
         )
         return str(created.id)
@@ -151,23 +152,7 @@ class Cloud(fixtures.Fixture):
 
     def openstack(self, *words: str) -> Any:
         """Run ``openstack`` as the administrator; return what it prints."""
-        variables = {
-            f'OS_{name.upper()}': value
-            for name, value in self.control.credentials().items()
-        }
-        done = subprocess.run(
-            [processes.BIN / 'openstack', *words, '-f', 'json'],
-            env=processes.environment(
-                OS_REGION_NAME=settings.REGION, **variables
-            ),
-            capture_output=True,
-            text=True,
-            timeout=processes.PATIENCE,
-            check=False,
-        )
-        if done.returncode:
-            raise processes.CloudError(f'{words}: {done.stderr}')
-        return json.loads(done.stdout)
+        return shell.Shell(self.control.credentials()).table(*words)
 
     def pools(self) -> dict[str, list[dict[str, Any]]]:
         """Return the pools that are offered, by host."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything of the cloud that is no compute host."""
 
+from collections.abc import Mapping
 import concurrent.futures
 import http.client
 import pathlib
@@ -26,12 +27,25 @@ APIS: Final = {
     'glance': ('image', 'glance.wsgi.api:application'),
     'neutron': ('network', 'neutron.wsgi.api:application'),
     'nova': ('compute', 'nova.wsgi.osapi_compute:application'),
+    'pci-passthrough': (
+        'pci-passthrough',
+        'pci_passthrough.api.wsgi:application',
+    ),
+}
+
+#: What a service's user is in the project of the services. Ours needs less
+#: than the others.
+_ROLES: Final = dict.fromkeys(APIS, ('admin', 'service')) | {
+    'pci-passthrough': ('service',)
 }
 
 SCHEDULERS: Final = ('scheduler-1', 'scheduler-2')
 
 #: The files that bring this project into Nova, as they are installed.
 DOOR: Final = pathlib.Path(__file__).parents[3] / 'etc/nova'
+
+#: Our own examples.
+EXAMPLES: Final = DOOR.parent / 'pci_passthrough/examples'
 
 
 class ControlPlane(fixtures.Fixture):
@@ -73,14 +87,17 @@ class ControlPlane(fixtures.Fixture):
         """Nova's configuration beside the file of a process."""
         return [DOOR / 'nova-pci-passthrough.conf']
 
-    def connect(self) -> Any:
-        """Return a connection of the SDK, as the administrator."""
+    def connect(self, credentials: Mapping[str, str] | None = None) -> Any:
+        """Return a connection of the SDK.
+
+        :param credentials: None: as the administrator.
+        """
         return openstack.connect(
             load_yaml_config=False,
             load_envvars=False,
             api_timeout=processes.PATIENCE,
             region_name=settings.REGION,
-            auth=self.credentials(),
+            auth=dict(credentials or self.credentials()),
         )
 
     def credentials(self) -> dict[str, str]:
@@ -99,6 +116,7 @@ class ControlPlane(fixtures.Fixture):
         for name in ('glance', 'neutron', 'nova/instances'):
             (site.folder / name).mkdir(parents=True)
         for name, (_, module) in APIS.items():
+            # Ours becomes its own one further below.
             settings.write(
                 etc / f'uwsgi/{name}.ini', settings.uwsgi(site, name, module)
             )
@@ -122,6 +140,20 @@ class ControlPlane(fixtures.Fixture):
             etc / 'pci_passthrough/conductor.conf',
             settings.pci_passthrough_conductor(site),
         )
+        self._adapt_examples()
+
+    def _adapt_examples(self) -> None:
+        """Configure our API as its examples do."""
+        config = self.etc / 'pci_passthrough/api.conf'
+        for example, path, changes in (
+            ('api.conf', config, settings.pci_passthrough_api(self.site)),
+            (
+                'api-uwsgi.ini',
+                self.etc / 'uwsgi/pci-passthrough.ini',
+                settings.pci_passthrough_uwsgi(self.site, config),
+            ),
+        ):
+            settings.adapt(EXAMPLES / example, path, changes)
 
     def _fill_and_start(self) -> None:
         # Two lanes, for two cores; Nova's schemas are half of the work.
@@ -134,8 +166,9 @@ class ControlPlane(fixtures.Fixture):
             fill.neutron()
             for lane in lanes:
                 lane.result()
-        for name in ('placement', 'glance', 'neutron', 'nova'):
-            self._start_api(name, wait=False)
+        for name in APIS:
+            if name != 'keystone':
+                self._start_api(name, wait=False)
         neutron = f'--config-file={self.etc}/neutron/neutron.conf'
         self._start('neutron-rpc', 'neutron-rpc-server', neutron)
         self._start_nova('nova-conductor', 'nova-conductor', 'nova.conf')
@@ -148,6 +181,11 @@ class ControlPlane(fixtures.Fixture):
         for name in APIS:
             self._wait_for_api(name)
         ours.wait_for_log('is ready')
+
+    def start_keystone(self) -> None:
+        """Start Keystone again, and wait until it answers."""
+        self.daemons['keystone-api'].start()
+        self._wait_for_api('keystone')
 
     def _start(self, name: str, program: str, *words: str) -> processes.Daemon:
         daemon = processes.Daemon(
@@ -212,7 +250,7 @@ class ControlPlane(fixtures.Fixture):
                     password=self.site.password,
                     domain_id='default',
                 )
-                for role in ('admin', 'service'):
+                for role in _ROLES[name]:
                     identity.assign_project_role_to_user(
                         project, user, roles[role]
                     )

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import os
 from typing import Final
 
+import sqlalchemy as sa
+
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import settings
 from pci_passthrough.tests.functional import servers
@@ -29,8 +31,26 @@ class CloudDatabase(servers.MariaDB):
     """
 
     def create_all(self) -> Mapping[str, str]:
-        """Create the databases; return their URLs by name."""
-        return {name: self.create_database() for name in NAMES}
+        """Create the databases; return their URLs by name.
+
+        ``pci_passthrough_reader`` is our own, for one who may only read.
+        """
+        urls = {name: self.create_database() for name in NAMES}
+        url = sa.make_url(urls['pci_passthrough'])
+        reader = url.set(username='pci_reader')
+        with self.connect() as connection:
+            connection.execute(
+                sa.text(
+                    f'GRANT SELECT ON {url.database}.*'
+                    f" TO '{reader.username}'@'{servers.LOOPBACK}'"
+                    f" IDENTIFIED BY '{self.password}'"
+                )
+            )
+        return urls | {
+            'pci_passthrough_reader': reader.render_as_string(
+                hide_password=False
+            )
+        }
 
     def _command(self) -> list[str]:
         # Of an option given twice the last one counts.

@@ -3,7 +3,8 @@
 
 Only what this machine needs differs from each service's defaults. What
 brings this project into Nova is not here: those files are taken from
-``etc/nova`` as they are.
+``etc/nova`` as they are. Our API gets its examples, with other addresses and
+passwords.
 """
 
 from collections.abc import Mapping
@@ -81,6 +82,34 @@ def write(path: pathlib.Path, sections: Sections) -> pathlib.Path:
     return path
 
 
+def adapt(
+    example: pathlib.Path, path: pathlib.Path, changes: Sections
+) -> None:
+    """Copy an example as it is but for some values.
+
+    What is commented out in it can be set, too.
+
+    :raises LookupError: the example does not have an option of these.
+    """
+    left = {
+        (section, option): value
+        for section, options in changes.items()
+        for option, value in options.items()
+    }
+    section, lines = '', []
+    for line in example.read_text().splitlines():
+        if line.startswith('['):
+            section = line.strip('[]')
+        key = (section, line.lstrip('#').partition(' = ')[0])
+        if key in left:
+            line = f'{key[1]} = {left.pop(key)}'
+        lines.append(line)
+    if left:
+        raise LookupError(f'{example} does not have {list(left)}')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('\n'.join(lines) + '\n')
+
+
 def uwsgi(site: Site, service: str, module: str) -> Sections:
     """One API, served by uWSGI in a process with several threads."""
     return {
@@ -113,7 +142,8 @@ def keystone(site: Site) -> Sections:
         'identity': {'password_hash_rounds': 4},
         'fernet_tokens': {'key_repository': keys / 'fernet-keys'},
         'credential': {'key_repository': keys / 'credential-keys'},
-        'cache': {'enabled': False},
+        # Without it each check of a token takes half a second.
+        'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
     }
 
 
@@ -266,6 +296,34 @@ def pci_passthrough_conductor(site: Site) -> Sections:
         },
         'database': {'connection': site.databases['pci_passthrough']},
         'conductor': {'host_timeout': 60},
+    }
+
+
+def pci_passthrough_api(site: Site) -> Sections:
+    """What differs from the example ``api.conf``."""
+    return {
+        'DEFAULT': {'transport_url': site.transport_url},
+        'database': {'connection': site.databases['pci_passthrough_reader']},
+        'keystone_authtoken': {
+            'auth_url': site.url('keystone'),
+            'www_authenticate_uri': site.url('keystone'),
+            'password': site.password,
+        },
+        'conductor': {'host_timeout': 60},
+        # Some tests wait for its end.
+        'api': {'rpc_timeout': 10},
+    }
+
+
+def pci_passthrough_uwsgi(site: Site, config: pathlib.Path) -> Sections:
+    """What differs from the example ``api-uwsgi.ini``."""
+    port = site.ports['pci-passthrough']
+    return {
+        'uwsgi': {
+            'http-socket': f'{servers.LOOPBACK}:{port}',
+            'env': f'OS_PCI_PASSTHROUGH_CONFIG_FILES={config}',
+            'virtualenv': _VENV,
+        }
     }
 
 

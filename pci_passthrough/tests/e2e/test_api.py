@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST service as it is deployed, through the clients of OpenStack.
+
+Keystone says who asks, the service reads as a user of the database that may
+do no more, and ``openstack`` and ``nova`` are processes of their own.
+"""
+
+from collections.abc import Callable
+import concurrent.futures
+import functools
+import re
+from typing import Any
+from typing import Final
+
+import requests
+
+from pci_passthrough.tests.e2e import account
+from pci_passthrough.tests.e2e import base
+from pci_passthrough.tests.e2e import processes
+from pci_passthrough.tests.e2e import shell
+
+_GPU: Final = 'e.group=gpu'
+_VERSION: Final = 'OpenStack-API-Version'
+
+
+def _together(*calls: Callable[[], Any]) -> list[Any]:
+    """Call functions at once; ``openstack`` takes seconds to start."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return [one.result() for one in [pool.submit(call) for call in calls]]
+
+
+def _flavor(name: str, *words: str) -> tuple[str, ...]:
+    """Return an ``openstack pci flavor`` command about a PCI flavor."""
+    return 'pci', 'flavor', *words, name
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Return some columns of a table."""
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+class ApiTestCase(base.CloudTestCase):
+    """Uses the service as the administrator and as projects.
+
+    :ivar admin: the administrator at a terminal.
+    :ivar name: for a PCI flavor of this test.
+    :ivar token: the administrator's.
+    :ivar url: the service, with its version.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.admin = shell.Shell(self.cloud.control.credentials())
+        self.name = self.getUniqueString(self._testMethodName)
+        self.token = str(self.cloud.sdk.session.get_token())
+        self.url = f'{self.cloud.control.site.url("pci-passthrough")}/v1'
+
+    def account(self, role: str) -> account.Account:
+        """Return somebody new in a project of their own."""
+        name = self.getUniqueString(role)
+        return self.useFixture(account.Account(self.cloud, name, role))
+
+    def new_token(self) -> str:
+        """Return a token of the administrator that nobody has seen."""
+        with self.cloud.control.connect() as sdk:
+            return str(sdk.session.get_token())
+
+    def ask(self, method: str, path: str, **words: Any) -> requests.Response:
+        """Send a request and return the answer, whatever it is.
+
+        :param words: those of ``requests``, and ``token``: None for none;
+            by default that of the administrator.
+        """
+        token = words.pop('token', self.token)
+        headers = {} if token is None else {'X-Auth-Token': token}
+        return requests.request(
+            method,
+            f'{self.url}{path}',
+            headers={**headers, **words.pop('headers', {})},
+            timeout=processes.PATIENCE,
+            **words,
+        )
+
+    def assert_error(
+        self, answer: requests.Response, status: int, code: str
+    ) -> None:
+        """Check that an answer is an error as all of ours are."""
+        self.assertEqual(status, answer.status_code, answer.text)
+        self.assertEqual('application/json', answer.headers['Content-Type'])
+        [error] = answer.json()['errors']
+        self.assertEqual((status, code), (error['status'], error['code']))
+        self.assertEqual(
+            answer.headers['X-Openstack-Request-Id'], error['request_id']
+        )
+
+    def create(self) -> requests.Response:
+        """Ask for the PCI flavor of this test, of all GPUs."""
+        body = {'name': self.name, 'match': [{'e.group': 'gpu'}]}
+        return self.ask('POST', '/pci-flavors', json=body)
+
+    def delete_pci_flavor(self) -> None:
+        """Delete the PCI flavor of this test, if there is one."""
+        path = f'/pci-flavors/{self.name}?force=true'
+        answer = self.ask('DELETE', path)
+        self.assertIn(answer.status_code, (204, 404))
+
+
+class PciFlavorTestCase(ApiTestCase):
+    """PCI flavors for projects."""
+
+    def test_private_one(self) -> None:
+        friend, stranger = self.account('member'), self.account('reader')
+        flavor, name = functools.partial(_flavor, self.name), self.name
+        self.addCleanup(self.delete_pci_flavor)
+        created = self.admin.table(
+            *flavor('create', '--private', '--match', _GPU),
+            *('--share', friend.project_id, '--description', 'all GPUs'),
+        )
+        self.assertEqual([{'e.group': 'gpu'}], created['match'])
+        self.assertEqual([friend.project_id], created['access'])
+        listed, shown, unseen, refused = _together(
+            lambda: friend.shell.table('pci', 'flavor', 'list'),
+            lambda: friend.shell.table(*flavor('show')),
+            lambda: stranger.shell.fail('openstack', *flavor('show')),
+            lambda: friend.shell.fail('openstack', *flavor('delete')),
+        )
+        self.assertEqual(
+            [(created['uuid'], name, 'ok', 'active')],
+            _columns(listed, 'UUID', 'Name', 'Availability', 'State'),
+        )
+        self.assertEqual('all GPUs', shown['description'])
+        self.assertNotIn('project_id', shown)
+        self.assertNotIn('access', shown)
+        self.assertIn('(HTTP 404, pci_flavor.not_found, req-', unseen)
+        self.assertIn('(HTTP 403, forbidden, req-', refused)
+        self._change(stranger)
+
+    def _change(self, other: account.Account) -> None:
+        flavor = functools.partial(_flavor, self.name)
+        self.admin.openstack(
+            *flavor('set', '--state', 'deprecated', '--no-share'),
+            *('--numa-policy', 'required', '--match', 'product_id=2330'),
+        )
+        self.admin.openstack(*flavor('access', 'add'), other.project_id)
+        self.admin.openstack(*flavor('unset', '--description'))
+        shown, listed = _together(
+            lambda: self.admin.table(*flavor('show')),
+            lambda: other.shell.table('pci', 'flavor', 'list'),
+        )
+        self.assertLessEqual(
+            {
+                'description': None,
+                'numa_policy': 'required',
+                'match': [{'product_id': '2330'}],
+                'access': [other.project_id],
+                'generation': 4,
+            }.items(),
+            shown.items(),
+        )
+        self.assertEqual(
+            [(self.name, 'deprecated')], _columns(listed, 'Name', 'State')
+        )
+
+    def test_held_by_an_instance(self) -> None:
+        friend, name = self.account('member'), self.name
+        self.addCleanup(self.delete_pci_flavor)
+        create = _flavor(
+            *(name, 'create', '--private', '--match', _GPU),
+            *('--share', friend.project_id),
+        )
+        created = self.admin.table(*create)
+        # Only operators may have no disk.
+        flavor = self.create_flavor(disk=1, pci_flavor=name)
+        server = self.wait_for_status(
+            self.create_server(flavor, compute=friend.sdk.compute), 'ACTIVE'
+        )
+        self.assert_holdings(server)
+        held = ('pci', 'device', 'list', '--long', '--held-by', name)
+        devices, refused = _together(
+            lambda: self.admin.table(*held),
+            lambda: self.admin.fail('openstack', *_flavor(name, 'delete')),
+        )
+        self.assertEqual(
+            [(server.id, created['uuid'], 'allocated')],
+            _columns(devices, 'Instance', 'PCI Flavor', 'State'),
+        )
+        self.assertEqual(
+            set(_columns(devices, 'Host', 'Address')),
+            self.views.ours()[server.id],
+        )
+        self.assertIn('(HTTP 409, pci_flavor.in_use, req-', refused)
+        self.assertIn(f'instances: {server.id} ', refused)
+        self.admin.openstack(*_flavor(name, 'delete', '--force'))
+        # The instance keeps what it has, and the name is taken so long.
+        listed, refused = _together(
+            lambda: friend.shell.table('pci', 'flavor', 'list'),
+            lambda: self.admin.fail('openstack', *create),
+        )
+        self.assertEqual([], listed)
+        self.assertIn('(HTTP 409, pci_flavor.exists, req-', refused)
+        self.wait_for_status(server, 'ACTIVE')
+        self.assert_holdings(server)
+        self.delete(server)
+        self.assert_all_free()
+        again = self.create()
+        self.assertEqual(201, again.status_code)
+        self.assertNotEqual(created['uuid'], again.json()['uuid'])
+
+    def test_nova(self) -> None:
+        """The same, by the ``nova`` command."""
+        name = self.name
+        self.addCleanup(self.delete_pci_flavor)
+        shown = self.admin.succeed(
+            'nova', 'pci-flavor-create', name, '--match', _GPU
+        )
+        self.assertRegex(shown, rf'\| name +\| {re.escape(name)} +\|')
+        listed = self.admin.succeed('nova', 'pci-flavor-list')
+        self.assertRegex(listed, rf'\| {re.escape(name)} +\| ok ')
+        self.admin.succeed('nova', 'pci-flavor-delete', name)
+        gone = self.ask('GET', f'/pci-flavors/{name}')
+        self.assert_error(gone, 404, 'pci_flavor.not_found')
+
+
+class InventoryTestCase(ApiTestCase):
+    """What operators see of devices and hosts, and projects do not."""
+
+    def test_device(self) -> None:
+        host = next(iter(self.cloud.hosts))
+        admin, of_host = self.admin, ('--host', host, '--vendor-id', '10de')
+        devices = admin.table('pci', 'device', 'list', *of_host)
+        self.assertEqual(4, len(devices))
+        uuid, address = _columns(devices, 'UUID', 'Address')[0]
+        change = ('pci', 'device', 'set', f'{host}/{address}')
+        path = f'/pci-devices/{uuid}'
+        self.addCleanup(self.ask, 'PATCH', path, json={'action': 'enable'})
+        admin.openstack(*change, '--disable', '--reason', 'ECC errors')
+        admin.openstack(*change, '--enable')
+        events = admin.table('pci', 'device', 'history', uuid)[-2:]
+        self.assertEqual(
+            [('disable', 'ECC errors'), ('enable', None)],
+            _columns(events, 'Action', 'Reason'),
+        )
+        for event in events:
+            self.assertRegex(event['Actor'], '^admin .*pci-passthrough-api')
+
+    def test_hosts_and_pools(self) -> None:
+        hosts, pools = _together(
+            lambda: self.admin.table('pci', 'host', 'list'),
+            lambda: self.admin.table('pci', 'pool', 'list'),
+        )
+        self.assertEqual(
+            [(name, 'up', 'up', 5) for name in sorted(self.cloud.hosts)],
+            _columns(hosts, 'Host', 'State', 'Tracker State', 'Devices'),
+        )
+        for column in ('Free', 'Total'):
+            self.assertEqual(10, sum(pool[column] for pool in pools))
+
+    def test_supply(self) -> None:
+        hosts = sorted(self.cloud.hosts)
+        # Two of them are on each host.
+        name = self.create_pci_flavor('product_id=2330')
+        user = self.account('reader').shell
+        explain = _flavor(name, 'explain', '--count', '3')
+        one, three, refusals, reasons = _together(
+            lambda: self.admin.table(*_flavor(name, 'capacity')),
+            lambda: user.table(*_flavor(name, 'capacity', '--count', '3')),
+            lambda: self.admin.table(*explain),
+            lambda: user.table(*explain),
+        )
+        self.assertLessEqual(
+            {'availability': 'ok', 'free': 4, 'total': 4}.items(),
+            one.items(),
+        )
+        self.assertEqual(hosts, [host['host'] for host in one['hosts']])
+        self.assertEqual(
+            {'name': name, 'count': 3, 'availability': 'none'}, three
+        )
+        self.assertEqual(
+            [(host, False, 'too_few') for host in hosts],
+            _columns(refusals, 'Host', 'Serves', 'Condition'),
+        )
+        self.assertEqual([('too_few',)], _columns(reasons, 'Condition'))
+
+
+class VersionTestCase(ApiTestCase):
+    """Microversions."""
+
+    def test_negotiation(self) -> None:
+        words = ('--os-pci-passthrough-api-version', '1.99')
+        listing = ('pci', 'flavor', 'list')
+        listed, refused = _together(
+            lambda: self.admin.table(words[0], '1.0', *listing),
+            lambda: self.admin.fail('openstack', *words, *listing),
+        )
+        self.assertEqual([], listed)
+        self.assertIn('does not have version 1.99', refused)
+        for version in ('latest', '1.0'):
+            answer = self._ask_in(version)
+            self.assertEqual(200, answer.status_code)
+            self.assertEqual('pci-passthrough 1.0', answer.headers[_VERSION])
+        answer = self._ask_in('1.99')
+        self.assert_error(answer, 406, 'version.unsupported')
+
+    def _ask_in(self, version: str) -> requests.Response:
+        headers = {_VERSION: f'pci-passthrough {version}'}
+        return self.ask('GET', '/pci-flavors', headers=headers)
+
+
+class TokenTestCase(ApiTestCase):
+    """Who is let in."""
+
+    def test_bad_tokens(self) -> None:
+        ended = self.new_token()
+        self.cloud.sdk.session.delete(
+            f'{self.cloud.control.site.url("keystone")}/auth/tokens',
+            headers={'X-Subject-Token': ended},
+        )
+        keystone = self.cloud.control.site.url('keystone')
+        for token in (None, 'nonsense', ended):
+            answer = self.ask('GET', '/pci-flavors', token=token)
+            self.assert_error(answer, 401, 'unauthenticated')
+            self.assertEqual(
+                f'Keystone uri="{keystone}"',
+                answer.headers['WWW-Authenticate'],
+            )
+        # Nobody can say who he is but by a token.
+        headers = {'X-Identity-Status': 'Confirmed', 'X-Project-Id': 'p',
+                   'X-Roles': 'admin', 'X-User-Id': 'u'}  # fmt: skip
+        answer = self.ask('GET', '/pci-flavors', token=None, headers=headers)
+        self.assert_error(answer, 401, 'unauthenticated')
+
+    def test_keystone_away(self) -> None:
+        unknown, keystone = (
+            self.new_token(),
+            self.cloud.daemons['keystone-api'],
+        )
+        self.addCleanup(self.cloud.control.start_keystone)
+        keystone.kill()
+        answer = self.ask('GET', '/pci-flavors', token=unknown)
+        self.assert_error(answer, 503, 'unavailable')
+        answer = self.ask('GET', '', token=None)
+        self.assertEqual(200, answer.status_code)
+
+
+class ConductorTestCase(ApiTestCase):
+    """The service and the conductors behind it."""
+
+    def test_away(self) -> None:
+        path = f'/pci-flavors/{self.create_pci_flavor(_GPU)}'
+        before = self.ask('GET', path)
+        conductor = self.cloud.daemons['pci-passthrough-conductor']
+        begin = len(conductor.log)
+        self.addCleanup(conductor.start)
+        conductor.kill()
+        tag = {'If-Match': before.headers['ETag']}
+        change = {'state': 'disabled'}
+        for answer in _together(
+            lambda: self.create(),
+            lambda: self.ask('PATCH', path, headers=tag, json=change),
+            lambda: self.ask('DELETE', path),
+        ):
+            self.assert_error(answer, 503, 'conductor.unavailable')
+        for asked in (
+            path,
+            f'{path}/explain',
+            '/pci-flavors?availability=true',
+            '/pci-devices',
+            '/pci-pools',
+            '/hosts',
+        ):
+            answer = self.ask('GET', asked)
+            self.assertEqual(200, answer.status_code, asked)
+        answer = self.ask('DELETE', f'{path}?dry_run=true')
+        self.assertEqual(8, answer.json()['devices']['lost'])
+        conductor.start()
+        conductor.wait_for_log('is ready', begin)
+        self.addCleanup(self.delete_pci_flavor)
+        # None of the changes was made later.
+        self.assertEqual(201, self.create().status_code)
+        after = self.ask('GET', path)
+        self.assertEqual(before.json(), after.json())
+
+    def test_two_processes(self) -> None:
+        """Each has connections of its own, whichever is asked."""
+        self.addCleanup(self.delete_pci_flavor)
+        service = self.cloud.daemons['pci-passthrough-api']
+        begin = len(service.log)
+        self.assertEqual(201, self.create().status_code)
+        path, tag = f'/pci-flavors/{self.name}', {'If-Match': '*'}
+
+        def change(number: int) -> int:
+            text = {'description': f'number {number}'}
+            answer = self.ask('PATCH', path, headers=tag, json=text)
+            return answer.status_code
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            self.assertEqual({200}, set(pool.map(change, range(20))))
+        answer = self.ask('GET', path)
+        self.assertEqual(21, answer.json()['generation'])
+        asked = re.compile(r'^\[pid: (\d+).* PATCH /v1', re.MULTILINE)
+        self.assertEqual(2, len(set(asked.findall(service.log[begin:]))))
