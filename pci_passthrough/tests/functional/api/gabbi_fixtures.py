@@ -2,20 +2,25 @@
 """What the YAML files name under ``fixtures``, and where requests go."""
 
 from collections.abc import Iterable
+import contextlib
+import json
+import pathlib
+import tempfile
 from typing import TYPE_CHECKING
 
 import fixtures
 from gabbi import fixture as gabbi_fixture
+from werkzeug.middleware import dispatcher
 
-from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.api import world
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIApplication
     from _typeshed.wsgi import WSGIEnvironment
 
-#: The services of the fixtures that are in use, the innermost last.
-_in_use: list[fixture.ApiFixture] = []
+#: The application of the file that is being read.
+_in_use: list['WSGIApplication'] = []
 
 #: What the files know as ``$ENVIRON['NAME']``.
 _ENVIRON = {
@@ -36,30 +41,56 @@ def application(
     environ: 'WSGIEnvironment', start_response: 'StartResponse'
 ) -> Iterable[bytes]:
     """Let the service of the file's fixture answer."""
-    return _in_use[-1].application(environ, start_response)
+    return _in_use[-1](environ, start_response)
 
 
 class World(gabbi_fixture.GabbiFixture):  # type: ignore[misc]
-    """A service with ``world``'s cloud."""
+    """A service with ``world``'s cloud.
 
-    #: for its configuration
-    settings = ''
+    :cvar prefix: the path that it is below.
+    :cvar rules: of the operator's policy file.
+    """
+
+    prefix = ''
+    rules: dict[str, str] = {}
 
     def start_fixture(self) -> None:
         """Start a service of the file's own."""
-        self._service = world.WorldFixture(
-            served=False, settings=self.settings
+        self._stack = contextlib.ExitStack()
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
+        file = pathlib.Path(folder) / 'policy.yaml'
+        file.write_text(json.dumps(self.rules))
+        for name, value in _ENVIRON.items():
+            self._stack.enter_context(
+                fixtures.EnvironmentVariable(name, value)
+            )
+        service = self._stack.enter_context(
+            world.WorldFixture(
+                served=False,
+                settings=f'[oslo_policy]\npolicy_file = {file}\n',
+            )
         )
-        self._environ = [
-            fixtures.EnvironmentVariable(name, value)
-            for name, value in _ENVIRON.items()
-        ]
-        for one in (*self._environ, self._service):
-            one.setUp()
-        _in_use.append(self._service)
+        app: WSGIApplication = service.application
+        if self.prefix:
+            app = dispatcher.DispatcherMiddleware(app, {self.prefix: app})
+        _in_use.append(app)
+        self._stack.callback(_in_use.remove, app)
 
     def stop_fixture(self) -> None:
         """Stop it."""
-        _in_use.remove(self._service)
-        for one in (self._service, *self._environ):
-            one.cleanUp()
+        self._stack.close()
+
+
+class Mounted(World):
+    """The same below a path."""
+
+    prefix = '/pci'
+
+
+class ProjectsOwn(World):
+    """A service whose policies let projects have PCI flavors of their own."""
+
+    rules = {
+        f'pci_passthrough:pci_flavors:{verb}': 'rule:project_member_or_admin'
+        for verb in ('create', 'update', 'delete')
+    }

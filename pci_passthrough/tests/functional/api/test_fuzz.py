@@ -16,6 +16,7 @@ from werkzeug import test
 
 from pci_passthrough.api import routing
 from pci_passthrough.tests.functional.api import fixture
+from pci_passthrough.tests.functional.api import odd_strings
 from pci_passthrough.tests.functional.api import world
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -23,74 +24,6 @@ load_tests = testscenarios.load_tests_apply_scenarios
 
 _FLAVORS = '/v1/pci-flavors'
 _MATCH = [{'vendor_id': '10de'}]
-
-#: What has been trouble somewhere.
-_STRINGS = (
-    "'; DROP TABLE pci_flavors; --",
-    "' OR '1'='1",
-    '" OR ""="',
-    '%',
-    '_',
-    '\\',
-    '\\u0000',
-    '$(reboot)',
-    '`reboot`',
-    '${HOME}',
-    '; reboot #',
-    '&& reboot',
-    '%s%n%d',
-    '%(project_id)s',
-    '{0.__class__}',
-    '{{7*7}}',
-    '<script>alert(1)</script>',
-    '..',
-    '%2e%2e%2f',
-    '%00',
-    '\x00',
-    'a\x00b',
-    '\ud800',
-    'a\udfffb',
-    '\x7f',
-    '\x85',
-    '\u2028',
-    '\ufeff',
-    '\u202edlrow',
-    'e\u0301',
-    'é',
-    'ß',
-    'ẞ',
-    'İ',
-    'ﬁ',
-    '\U0001f3ae',
-    '\U0010ffff',
-    '𝒢𝒫𝒰',
-    ' gpu',
-    'gpu ',
-    'GPU',
-    '\u00a0gpu',
-    'null',
-    'true',
-    '0',
-    '-1',
-    '1e309',
-    'NaN',
-    '<in> a',
-    '<or> a <or> b',
-    '>= 1',
-    's== a',
-    '<range-in> [ 1 2 ]',
-    '*',
-    '?',
-    '[',
-    '[a-z',
-    '(a+)+$',
-    '\n',
-    'a\r\nX-Injected: 1',
-    '\t',
-    'a' * 255,
-    '\U0001f3ae' * 255,
-    'a' * 256,
-)
 
 _settings = hypothesis.settings(
     derandomize=True,
@@ -100,7 +33,7 @@ _settings = hypothesis.settings(
 )
 
 _texts = st.one_of(
-    st.sampled_from(_STRINGS),
+    st.sampled_from(odd_strings.ALL),
     # Surrogates, too: JSON can write them.
     st.text(st.characters(codec=None), max_size=20),
 )
@@ -156,7 +89,7 @@ class _FuzzTest(testtools.TestCase):
 
     def ask(
         self, method: str, path: str, body: Any = None, **query: Any
-    ) -> test.TestResponse:
+    ) -> Any:
         """Ask, and check that it is no error of the service."""
         headers = {'If-Match': '*'} if method == 'PATCH' else None
         answer = self.client.ask(method, path, body, headers, **query)
@@ -296,7 +229,7 @@ class PathsAndQueriesTest(_FuzzTest):
         self.client = world.Client(self.api, world.ADMIN)
 
     def test_paths(self) -> None:
-        for text in _STRINGS:
+        for text in odd_strings.ALL:
             for route in routing.ROUTES:
                 if '{' not in route.path or '\n' in text:
                     continue
@@ -309,7 +242,10 @@ class PathsAndQueriesTest(_FuzzTest):
                 self.ask(route.method, path, body)
 
     def test_sharing(self) -> None:
-        for text in _STRINGS:
+        for text in odd_strings.ALL:
+            if not text.isprintable():
+                # Those of test_paths; URLs have no half characters.
+                continue
             answer = self.ask('PUT', f'{_FLAVORS}/gpu/access/{text}')
             if answer.status_code == 204:
                 path = f'{_FLAVORS}/gpu/access'
@@ -317,27 +253,35 @@ class PathsAndQueriesTest(_FuzzTest):
 
     def test_queries(self) -> None:
         """Numbers, choices and parameters that there are not."""
-        for text in _STRINGS:
+        for text in odd_strings.ALL:
             path = f'{_FLAVORS}/gpu/availability'
             self.ask('GET', path, count=text)
-            self.ask('GET', _FLAVORS, sort=text)
+            self.ask('GET', _FLAVORS, sort=text, name=text)
+            self.ask('GET', _FLAVORS, marker=text)
             self.ask('GET', _FLAVORS, state=[text, text])
             self.ask('GET', _FLAVORS, **{text: '1'})
 
     def test_bytes_that_are_no_text(self) -> None:
-        client = test.Client(self.api.application)
-        for path in (
-            '/v1/pci-flavors/%ff',
-            '/v1/pci-flavors/%ed%a0%80',
-            '/v1/pci-flavors?name=%ff',
-            '/v1/pci-flavors?%ff=1',
-            '/v1/pci-flavors?marker=%ed%a0%80',
-            '/v1/hosts?host=%c3%28',
-            '/v1/pci-devices/%80/history',
-            '/%ff',
+        """They are not taken for another text."""
+        one = b'/v1/pci-flavors/'
+        for path, query in (
+            (b'/\xff', ''),
+            (one + b'\xff', ''),
+            (one + b'\xed\xa0\x80', ''),
+            (b'/v1/pci-devices/\x80/history', ''),
+            (one[:-1], 'name=%ff'),
+            (one[:-1], '%ff=1'),
+            (one[:-1], 'marker=%ed%a0%80'),
+            (b'/v1/hosts', 'host=%c3%28'),
         ):
-            answer = client.get(path, headers={'X-Auth-Token': world.ADMIN})
-            self.assertIn(answer.status_code, (200, 400, 404), path)
+            environ = test.create_environ(
+                query_string=query, headers={'X-Auth-Token': world.ADMIN}
+            )
+            # As WSGI has it, and not as Werkzeug's own servers mend it.
+            environ['PATH_INFO'] = path.decode('latin-1')
+            _, status, _ = test.run_wsgi_app(self.api.application, environ)
+            expected = ('400', '200') if query else ('400',)
+            self.assertIn(status[:3], expected, f'{path!r} {query}')
 
     def test_headers(self) -> None:
         for name in ('If-Match', 'If-None-Match', 'OpenStack-API-Version'):
@@ -359,16 +303,6 @@ class PathsAndQueriesTest(_FuzzTest):
                     self.assertLess(answer.status_code, 500, (name, text))
 
 
-#: What databases and their drivers have been seen to take for something
-#: else, or to be unable to keep.
-_FOR_DATABASES = (
-    "'; DROP TABLE pci_flavors; --", "' OR '1'='1", '%', '_', '\\',
-    '%s%n%d', '%(project_id)s', 'a\x00b', '\ud800', '\U0010ffff', '\x7f',
-    'e\u0301', 'é', 'ẞ', 'İ', '\U0001f3ae', 'gpu ', 'NaN', 'null',
-    '\U0001f3ae' * 255,
-)  # fmt: skip
-
-
 class KeptTest(_FuzzTest):
     """What a database could take for something else."""
 
@@ -378,7 +312,9 @@ class KeptTest(_FuzzTest):
     def setUp(self) -> None:
         super().setUp()
         self.serve(self.server and store_base.empty_url(self.server))
-        self.strings = _FOR_DATABASES if self.server else _STRINGS
+        self.strings = (
+            odd_strings.FOR_DATABASES if self.server else odd_strings.ALL
+        )
 
     def test_pci_flavors(self) -> None:
         """Names, descriptions, tags, and projects."""
@@ -420,7 +356,7 @@ class KeptTest(_FuzzTest):
     def test_reasons(self) -> None:
         self.api.add_host('host', [store_base.gpu(1)])
         path = f'/v1/pci-devices/{world.device_uuid("host", "0000:01:00.0")}'
-        for text in _FOR_DATABASES:
+        for text in odd_strings.FOR_DATABASES:
             answer = self.ask(
                 'PATCH', path, {'action': 'disable', 'reason': text}
             )
@@ -447,10 +383,10 @@ class KeptTest(_FuzzTest):
             'pci-pools': ('host', 'pci_flavor', 'vendor_id', 'marker'),
             'hosts': ('host', 'marker'),
         }  # fmt: skip
-        for text in self.strings:
+        for text in odd_strings.FOR_DATABASES:
             for noun, names in filters.items():
                 for name in names:
                     answer = self.ask('GET', f'/v1/{noun}', **{name: text})
                     if answer.status_code == 200:
                         [found] = answer.json.values()
-                        self.assertEqual([], found, (noun, name, text))
+                        self.assertEqual([], found, f'{noun} {name} {text!r}')

@@ -157,7 +157,7 @@ class SecrecyTest(testtools.TestCase):
             *(device['uuid'] for device in found),
         ]
 
-    def _answers(self) -> list[tuple[str, dict[str, str], str, Any]]:
+    def _answers(self) -> list[tuple[str, dict[str, Any], str, Any]]:
         client = world.Client(self.api, world.BLUE_MEMBER)
         found = []
         for path, query in _requests():
@@ -175,14 +175,14 @@ class SecrecyTest(testtools.TestCase):
 _OWN = ('count', 'generation', 'status')
 
 
-def _requests() -> list[tuple[str, dict[str, str]]]:
+def _requests() -> list[tuple[str, dict[str, Any]]]:
     """Return all that a project can read, and try to."""
     names = {
         'pci_flavor': [*world.FLAVORS, world.flavor_uuid('redGPU'), 'none'],
         'pci_device': ['none'],
         'project_id': ['none'],
     }
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for route in routing.ROUTES:
         if route.method != 'GET' or route.path == '/v1/openapi.json':
             continue
@@ -250,13 +250,14 @@ class _OwnFlavorsTest(testtools.TestCase):
     def status(
         self, method: str, path: str, body: Any = None, **query: str
     ) -> int:
-        return self.member.ask(
+        answer = self.member.ask(
             method,
             path,
             body,
             {'If-Match': '*'} if method == 'PATCH' else None,
             **query,
-        ).status_code
+        )
+        return int(answer.status_code)
 
     def create(self, **values: Any) -> Any:
         return self.member.ask(

@@ -166,8 +166,8 @@ class Client:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         **query: Any,
-    ) -> test.TestResponse:
-        """Send a request.
+    ) -> Any:
+        """Send a request; return Werkzeug's ``TestResponse``.
 
         :param path: as people write it, not encoded.
         :param body: what becomes JSON; bytes are sent as they are.
