@@ -103,6 +103,8 @@ def validate_name(name: str) -> None:
         reason = 'has blanks at its ends'
     elif any(character in name for character in _RESERVED):
         reason = f'has one of {" ".join(_RESERVED)}'
+    elif name in ('.', '..'):
+        reason = 'has a meaning of its own in paths'
     elif uuidutils.is_uuid_like(name):
         reason = 'could be taken for a UUID'
     else:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """PCI flavors: reading and changing them."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 from typing import Any
 
 from werkzeug import datastructures
@@ -65,9 +67,10 @@ def create(request: request_mod.ApiRequest) -> wrappers.Response:
     if request.query.get('dry_run'):
         after = pci_flavor_values.new(name, project_id, body)
         return pci_flavor_effect.answer(request, None, after)
-    flavor = request.services.conductor.create_pci_flavor(
-        name, project_id, body, request.actor
-    )
+    with _conflicts_told(request):
+        flavor = request.services.conductor.create_pci_flavor(
+            name, project_id, body, request.actor
+        )
     response = pci_flavor_view.one(request, flavor, 201)
     response.headers['Location'] = (
         f'{request.root_url}v1/pci-flavors/{flavor.uuid}'
@@ -111,7 +114,7 @@ def update(
             'its generation in the body. If-Match: * is for whatever it is.',
             'pci_flavor.precondition_required',
         )
-    try:
+    with _conflicts_told(request):
         after = request.services.conductor.update_pci_flavor(
             before.uuid,
             changes,
@@ -119,10 +122,6 @@ def update(
             request.query.get('force', False),
             request.actor,
         )
-    except exception.PciFlavorInUse as error:
-        raise _in_use(request, error) from error
-    except exception.PciFlavorChanged as error:
-        raise _changed(request, error) from error
     return pci_flavor_view.one(request, after)
 
 
@@ -136,17 +135,13 @@ def delete(
     generation = _precondition(request, before, None)
     if request.query.get('dry_run'):
         return pci_flavor_effect.answer(request, before, None)
-    try:
+    with _conflicts_told(request):
         request.services.conductor.delete_pci_flavor(
             before.uuid,
             generation,
             request.query.get('force', False),
             request.actor,
         )
-    except exception.PciFlavorInUse as error:
-        raise _in_use(request, error) from error
-    except exception.PciFlavorChanged as error:
-        raise _changed(request, error) from error
     return responses.empty()
 
 
@@ -172,25 +167,33 @@ def _precondition(
     return before.generation if generation is None else generation
 
 
-def _changed(
-    request: request_mod.ApiRequest, error: exception.PciFlavorChanged
-) -> errors.ApiError:
-    # ``*`` holds of whatever it is; then it is the generation that does not.
-    by_tag = request.if_match and not request.if_match.star_tag
-    return errors.ApiError(412 if by_tag else 409, error.text, error.code)
+@contextlib.contextmanager
+def _conflicts_told(request: request_mod.ApiRequest) -> Iterator[None]:
+    """Tell of conflicts what the asking one may know.
 
-
-def _in_use(
-    request: request_mod.ApiRequest, error: exception.PciFlavorInUse
-) -> errors.ApiError:
-    """Say which instances hold devices to those who may know."""
-    extra = {}
-    if request.may(device_policy.LIST):
-        extra['holders'] = {
-            'devices': error.holders,
-            'instances': list(error.instances),
-        }
-    return errors.ApiError(409, error.text, error.code, extra)
+    How many devices are held, and by whom, is the operators' business.
+    """
+    sees_holders = request.may(device_policy.LIST)
+    try:
+        yield
+    except exception.PciFlavorChanged as error:
+        status = 412 if request.if_match else 409
+        raise errors.ApiError(status, error.text, error.code) from error
+    except exception.PciFlavorExists as error:
+        if sees_holders:
+            raise
+        raise exception.PciFlavorExists(error.name) from error
+    except exception.PciFlavorInUse as error:
+        detail, holders = f'PCI flavor {error.name!r} is in use.', {}
+        if sees_holders:
+            detail = error.text
+            holders = {
+                'devices': error.holders,
+                'instances': list(error.instances),
+            }
+        raise errors.ApiError(
+            409, detail, error.code, {'holders': holders} if holders else {}
+        ) from error
 
 
 def _allow_force(

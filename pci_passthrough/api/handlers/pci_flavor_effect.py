@@ -15,6 +15,9 @@ from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.api.policies import pci_pool as pool_policy
 from pci_passthrough.store import effects
 
+#: What is said of a refusal to those who may not know who holds devices.
+_REFUSED = 'It is in use, or its name is taken.'
+
 
 def answer(
     request: request_mod.ApiRequest,
@@ -37,20 +40,22 @@ def answer(
     body: dict[str, Any] = {
         'pci_flavor': after
         and pci_flavor_view.view(after, with_owner=sees_all),
-        'devices': {
+        'refusal': effect.refusal and _REFUSED,
+    }
+    if request.may(policy.AVAILABILITY_COUNTS):
+        body['devices'] = {
             'before': effect.devices_before,
             'after': effect.devices_after,
             'gained': effect.gained,
             'lost': effect.lost,
-        },
-        'refusal': effect.refusal,
-    }
+        }
     if request.may(pool_policy.LIST):
         body['pools'] = {
             'gained': [pci_pool.view(one) for one in effect.pools_gained],
             'lost': [pci_pool.view(one) for one in effect.pools_lost],
         }
     if request.may(device_policy.LIST):
+        body['refusal'] = effect.refusal
         body['requests'] = {
             'stranded': effect.stranded.devices,
             'instances': list(effect.stranded.instances),

@@ -171,7 +171,7 @@ EFFECT = base.closed(
         ),
         'refusal': base.nullable(base.STRING),
     },
-    optional=['pools', 'requests'],
+    optional=['devices', 'pools', 'requests'],
 )
 
 ACCESS = base.closed({'access': {'type': 'array', 'items': base.STRING}})

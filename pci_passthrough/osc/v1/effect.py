@@ -25,7 +25,7 @@ def table(effects: Mapping[str, Mapping[str, Any]]) -> base.Output:
     """
     layout: columns.Layout = {
         'Name': ('asked', columns.as_is),
-        'Devices': ('devices_before', columns.as_is),
+        'Devices': ('devices_before', columns.OrDash),
         'Devices Held': ('devices_stranded', columns.OrDash),
         'Instances': ('instance_count', columns.OrDash),
         'Refusal': ('refusal', columns.OrDash),
@@ -40,7 +40,7 @@ def _flat(effect: Mapping[str, Any]) -> dict[str, Any]:
     """Return an effect without levels; what a user may not see is absent."""
     flavor = effect.get('pci_flavor') or {}
     found = {name: flavor[name] for name in ('name', 'match') if flavor}
-    for name, value in effect['devices'].items():
+    for name, value in (effect.get('devices') or {}).items():
         found[f'devices_{name}'] = value
     for name, value in (effect.get('pools') or {}).items():
         found[f'pools_{name}'] = value

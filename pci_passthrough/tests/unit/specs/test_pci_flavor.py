@@ -106,6 +106,7 @@ NAMES_REFUSED = [
     (' a', 'blanks'),
     ('a ', 'blanks'),
     ('a,b', 'has one of'),
+    ('..', 'has a meaning of its own'),
     ('a|b', 'has one of'),
     ('a:b', 'has one of'),
     ('a/b', 'has one of'),
