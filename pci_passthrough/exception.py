@@ -279,23 +279,33 @@ class DeviceStateConflict(Conflict):
     :param action: what was asked, for example ``allocate``.
     :param state: the state that the device is in.
     :param allowed: the states from which the action is possible.
+    :param reason: why it is in that state, as somebody wrote it.
     """
 
     code = 'pci_device.state'
 
     def __init__(
-        self, device: str, action: str, state: str, allowed: Sequence[str]
+        self,
+        device: str,
+        action: str,
+        state: str,
+        allowed: Sequence[str],
+        reason: str | None = None,
     ) -> None:
         self.device = device
         self.action = action
         self.state = state
+        self.reason = reason
+        why = '' if reason is None else f' ({reason})'
         super().__init__(
-            f'PCI device {device}: cannot {action} while it is {state}; '
+            f'PCI device {device}: cannot {action} while it is {state}{why}; '
             f'possible from: {", ".join(allowed)}',
             device,
             action,
             state,
             allowed,
+            # Callers of an earlier release make it anew from four.
+            *(() if reason is None else (reason,)),
         )
 
 

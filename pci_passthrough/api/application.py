@@ -66,6 +66,10 @@ class Application:
         except Exception as error:
             # The edge: whatever it is becomes an answer.
             response = errors.answer(error, environ)
+        response.headers.setdefault(
+            microversion.HEADER,
+            f'{microversion.SERVICE_TYPE} {microversion.MIN}',
+        )
         # What projects see differs, and anybody may change it.
         response.vary.update((microversion.HEADER, 'X-Auth-Token'))
         response.cache_control.private = True
@@ -73,18 +77,13 @@ class Application:
         return response(environ, start_response)
 
     def _answer(self, request: request_mod.ApiRequest) -> wrappers.Response:
-        version = microversion.of(
-            # keystonemiddleware leaves headers without a value.
-            [
-                (name, value)
-                for name, value in request.headers.items()
-                if value is not None
-            ]
-        )
         route: route_mod.Route
         route, arguments = self._map.bind_to_environ(request.environ).match(
             _path(request)
         )
+        version = microversion.MIN
+        if route.path != '/':
+            version = str(microversion.of(_headers(request)))
         request.services = self._services
         request.context = oslo_context.RequestContext.from_environ(
             request.environ
@@ -100,6 +99,15 @@ class Application:
             f'{microversion.SERVICE_TYPE} {version}'
         )
         return response
+
+
+def _headers(request: request_mod.ApiRequest) -> list[tuple[str, str]]:
+    """Return the headers; keystonemiddleware leaves some without a value."""
+    return [
+        (name, value)
+        for name, value in request.headers.items()
+        if value is not None
+    ]
 
 
 def _path(request: request_mod.ApiRequest) -> str:

@@ -51,7 +51,8 @@ def keystone(
     def answer(
         environ: 'WSGIEnvironment', start_response: 'StartResponse'
     ) -> Iterable[bytes]:
-        is_public = environ.get('PATH_INFO') in public
+        # Empty: the root of a service that is below another path.
+        is_public = (environ.get('PATH_INFO') or '/') in public
         asked = application if is_public else protected
         return asked(environ, start_response)
 
@@ -78,7 +79,9 @@ class NoAuth:
         self, environ: 'WSGIEnvironment', start_response: 'StartResponse'
     ) -> Iterable[bytes]:
         """Answer a request."""
-        token = environ.get(f'{_PREFIX}AUTH_TOKEN', '')
+        # WSGI has made Latin-1 of it.
+        header = environ.get(f'{_PREFIX}AUTH_TOKEN', '').encode('latin-1')
+        token = header.decode('utf-8', 'replace')
         for name in [n for n in environ if n.startswith(_PREFIX)]:
             del environ[name]
         user, _, rest = token.partition(':')

@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 #: What needs no token.
 _PUBLIC = frozenset(route.path for route in routing.ROUTES if not route.rule)
 
-_READ_BY_SERVICE = ['X-Auth-Token', 'If-Match', microversion.HEADER]
-_READ_BY_BROWSERS = ['ETag', 'X-Openstack-Request-Id', microversion.HEADER]
+_READ_BY_SERVICE = [
+    'X-Auth-Token',
+    'If-Match',
+    'If-None-Match',
+    microversion.HEADER,
+]
+_READ_BY_BROWSERS = [
+    'ETag',
+    'Location',
+    'X-Openstack-Request-Id',
+    microversion.HEADER,
+]
 
 
 def load(

@@ -37,10 +37,8 @@ _CODES = {
     404: 'not_found',
     405: 'method_not_allowed',
     406: 'version.unsupported',
-    412: 'precondition.failed',
     413: 'request.too_large',
     415: 'request.media_type',
-    428: 'precondition.required',
     503: 'unavailable',
 }
 
@@ -192,4 +190,5 @@ class ErrorsOfMiddleware:
             for name in ('WWW-Authenticate', 'Retry-After'):
                 if name in theirs.headers:
                     response.headers[name] = theirs.headers[name]
+            theirs.close()
         return response(environ, start_response)

@@ -88,6 +88,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.has_precondition:
         operation['parameters'].append(_IF_MATCH)
+    if 304 in route.answers:
+        operation['parameters'].append(_IF_NONE_MATCH)
     if route.rule is not None:
         operation['security'] = [{'token': []}]
         operation['description'] = f'Policy: ``{route.rule}``'
@@ -146,6 +148,13 @@ _IF_MATCH = {
     'description': 'The ETag of what the change is based on; ``*`` for '
     'whatever it is.',
     'schema': {'type': 'string', 'examples': ['*']},
+}
+
+_IF_NONE_MATCH = {
+    'name': 'If-None-Match',
+    'in': 'header',
+    'description': 'The ETag of what is known already.',
+    'schema': {'type': 'string'},
 }
 
 

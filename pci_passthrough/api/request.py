@@ -2,6 +2,7 @@
 """A request as handlers get it: read, validated, and with who asks."""
 
 from collections.abc import Mapping
+import itertools
 import json
 from typing import Any
 
@@ -19,6 +20,9 @@ _MAX_BODY = 256 * 1024
 
 #: Stands for the asking project; no project has this id.
 _OWN = ''
+
+#: Most errors of a body among which the best one to tell is looked for.
+_MOST_ERRORS = 20
 
 #: Longest part of a wrong value that is said back.
 _MAX_QUOTED = 200
@@ -44,8 +48,10 @@ class ApiRequest(wrappers.Request):
     @property
     def actor(self) -> str:
         """Who asks, for logs and the ledger."""
-        name = _utf8(self.context.user_name or '')
+        name = self.context.user_name or ''
         user = self.context.user_id or ''
+        if not name.isprintable():
+            name = ''
         who = f'{name} {user}' if name and name != user else user
         return f'{who} (pci-passthrough-api)'
 
@@ -153,7 +159,9 @@ def read_body(request: ApiRequest, schema: Mapping[str, Any]) -> Any:
 
 def _validate(value: Any, schema: Mapping[str, Any], where: str) -> None:
     validator = jsonschema.Draft202012Validator(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    # Some are enough: a long list of nonsense has one for each item.
+    found = itertools.islice(validator.iter_errors(value), _MOST_ERRORS)
+    error = jsonschema.exceptions.best_match(found)
     if error is not None:
         path = ''.join(
             f'[{part!r}]' if isinstance(part, int) else f'.{_quoted(part)}'
@@ -162,12 +170,6 @@ def _validate(value: Any, schema: Mapping[str, Any], where: str) -> None:
         raise errors.ApiError(
             400, f'{where}{path}: {_shortened(error.message)}'
         )
-
-
-def _utf8(text: str) -> str:
-    """Return what WSGI has made of a header, if it is printable."""
-    decoded = text.encode('latin-1', 'replace').decode('utf-8', 'replace')
-    return decoded if decoded.isprintable() else ''
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _flavor_routes() -> list[Route]:
             'Share a PCI flavor with a project.',
             flavor_policy.ACCESS_ADD,
             {204: None},
-            (409,),
+            (412,),
         ),
         Route(
             'DELETE',
@@ -116,7 +116,7 @@ def _flavor_routes() -> list[Route]:
             'Share a PCI flavor with a project no longer.',
             flavor_policy.ACCESS_REMOVE,
             {204: None},
-            (409,),
+            (412,),
         ),
     ]
 
@@ -141,7 +141,7 @@ def _device_routes() -> list[Route]:
             pci_device.show,
             'Show a device.',
             device_policy.SHOW,
-            {200: device_schema.SHOWN},
+            {200: device_schema.SHOWN, 304: None},
         ),
         Route(
             'PATCH',
@@ -150,7 +150,7 @@ def _device_routes() -> list[Route]:
             'Take a device out of service, or into it again.',
             device_policy.UPDATE,
             {200: device_schema.SHOWN},
-            (409,),
+            (409, 412),
             body=device_schema.UPDATE,
         ),
         Route(

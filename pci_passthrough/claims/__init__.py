@@ -30,9 +30,11 @@ from pci_passthrough.claims.refusal import PoolTotal
 from pci_passthrough.claims.refusal import summarize
 from pci_passthrough.claims.refusal import summarize_hosts
 from pci_passthrough.claims.supply import Family
+from pci_passthrough.claims.supply import NO_SUPPLY
 from pci_passthrough.claims.supply import Supply
 
 __all__ = [
+    'NO_SUPPLY',
     'VF_PLACEMENTS',
     'Alternative',
     'Candidate',

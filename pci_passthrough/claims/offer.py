@@ -21,8 +21,6 @@ from pci_passthrough.objects import fields
 
 _R = TypeVar('_R')
 
-_NOTHING = supply_mod.Supply({})
-
 #: (NUMA nodes, nodes of their sockets); None: no NUMA topology
 _Place = tuple[tuple[int, ...], tuple[int, ...]] | None
 
@@ -66,7 +64,7 @@ class Offer:
         """
         if host in self.absent:
             return None
-        supply = self.supplies.get(host, _NOTHING)
+        supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
         return self._once(
             self._decisions,
             supply,
@@ -87,7 +85,7 @@ class Offer:
             return self.absent[host]
         if self.decide(host, numa) is not None:
             return None
-        supply = self.supplies.get(host, _NOTHING)
+        supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
         return str(self._explained(supply, numa)[0].condition)
 
     def reasons(
@@ -105,7 +103,7 @@ class Offer:
             ]
         if self.decide(host, numa) is not None:
             return []
-        supply = self.supplies.get(host, _NOTHING)
+        supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
         return [
             reason.replace(host=host)
             for reason in self._explained(supply, numa)
@@ -130,7 +128,7 @@ class Offer:
                     for reason in self.reasons(host)
                 }
             elif self.decide(host, numa) is None:
-                supply = self.supplies.get(host, _NOTHING)
+                supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
                 phrases = self._phrases(supply, numa)
             else:
                 continue

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from collections.abc import Set
 import dataclasses
 import typing
+from typing import Final
 
 from pci_passthrough.claims import assignment
 
@@ -134,3 +135,7 @@ class Supply:
         )
         whole[place] -= 1
         free.update(dict(self.families[place].vfs))
+
+
+#: What a host that has nothing to give away could give away.
+NO_SUPPLY: Final = Supply({})

@@ -147,18 +147,18 @@ class _BackportingSerializer(objects.PciPassthroughObjectSerializer):
         self.OBJ_BASE_CLASS = Base
 
 
-def conductor_server(transport: Any, server: str, endpoint: Any) -> Any:
+def conductor_server(transport: Any, server: str, *endpoints: Any) -> Any:
     """Return oslo.messaging's server; ``start()`` makes it listen.
 
     :param server: this conductor's name, unique within the cloud.
-    :param endpoint: ``services.endpoint.ConductorEndpoint``.
+    :param endpoints: have the methods that it answers.
     """
     return oslo_messaging.get_rpc_server(
         transport,
         oslo_messaging.Target(
             exchange=CONDUCTOR_EXCHANGE, topic=CONDUCTOR_TOPIC, server=server
         ),
-        [endpoint],
+        list(endpoints),
         executor='threading',
         serializer=objects.PciPassthroughObjectSerializer(),
         access_policy=oslo_messaging.ExplicitRPCAccessPolicy,

@@ -21,6 +21,7 @@ from pci_passthrough.services import metrics_census
 from pci_passthrough.services import metrics_server
 from pci_passthrough.services import reporter
 from pci_passthrough.services.endpoint import ConductorEndpoint
+from pci_passthrough.services.operator_endpoint import OperatorEndpoint
 from pci_passthrough.store import claims
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
@@ -93,6 +94,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             self._transport,
             self._conf.host,
             ConductorEndpoint(self.database, policy, self._observations),
+            OperatorEndpoint(self.database),
         )
         server.start()
         # Not before: oslo.messaging would let stop() wait for start().

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The methods that conductors answer, one for each of the client's."""
+"""The methods that conductors answer to agents and Nova."""
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import functools
 from typing import Any
-from typing import ParamSpec
-from typing import TypeVar
 
 from oslo_log import log as logging
 import oslo_messaging
@@ -18,15 +14,13 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import messaging
+from pci_passthrough.services import answering
 from pci_passthrough.services import metrics
 from pci_passthrough.store import adoption
 from pci_passthrough.store import claims
-from pci_passthrough.store import devices as store_devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import offers
-from pci_passthrough.store import pci_flavor_values
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import refusals
 from pci_passthrough.store import reports
 from pci_passthrough.store import resolving
@@ -34,34 +28,12 @@ from pci_passthrough.store import trackers
 
 LOG = logging.getLogger(__name__)
 
-_P = ParamSpec('_P')
-_R = TypeVar('_R')
-
-_expected = oslo_messaging.expected_exceptions(exception.PciPassthroughError)
-
-
-def _answers(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let callers call a method, and hand them this project's errors.
-
-    Those are answers and no faults of the server, which oslo.messaging
-    would log with a traceback. What is away is the operator's business, too.
-    """
-
-    @functools.wraps(method)
-    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return method(*args, **kwargs)
-        except exception.Unavailable as error:
-            LOG.warning('No %s: %s', method.__name__, error.text)
-            raise
-
-    # Assigned, because oslo.messaging's decorators carry no types.
-    exposed: Callable[_P, _R] = oslo_messaging.expose(_expected(wrapper))
-    return exposed
-
 
 class ConductorEndpoint:
-    """The methods which ``rpc.ConductorClient`` calls.
+    """What hosts report, and what instances get.
+
+    ``rpc.ConductorClient`` has the same methods, and those of
+    ``OperatorEndpoint`` too.
 
     :param db: the database.
     :param policy: what the operator configured.
@@ -81,7 +53,7 @@ class ConductorEndpoint:
         self._policy = policy
         self._catalog = store.Catalog()
 
-    @_answers
+    @answering.answers
     def heartbeat(
         self,
         context: Mapping[str, Any],
@@ -98,7 +70,7 @@ class ConductorEndpoint:
             wanted=wanted.NOTHING if known else wanted.FULL_REPORT,
         )
 
-    @_answers
+    @answering.answers
     def report(
         self, context: Mapping[str, Any], report: objects.HostReport
     ) -> objects.ReportAck:
@@ -121,7 +93,7 @@ class ConductorEndpoint:
         )
         return ack
 
-    @_answers
+    @answering.answers
     @metrics.observed_claim
     def claim(
         self,
@@ -158,7 +130,7 @@ class ConductorEndpoint:
             )
         return _result('claim', instance_uuid, devices)
 
-    @_answers
+    @answering.answers
     def allocate(
         self,
         context: Mapping[str, Any],
@@ -174,7 +146,7 @@ class ConductorEndpoint:
             claims.allocate(self._db, host, instance_uuid, actor, request_ids),
         )
 
-    @_answers
+    @answering.answers
     def abort(
         self,
         context: Mapping[str, Any],
@@ -190,7 +162,7 @@ class ConductorEndpoint:
             claims.abort(self._db, host, instance_uuid, actor, request_ids),
         )
 
-    @_answers
+    @answering.answers
     def free(
         self,
         context: Mapping[str, Any],
@@ -206,7 +178,7 @@ class ConductorEndpoint:
             claims.free(self._db, instance_uuid, actor, host, request_ids),
         )
 
-    @_answers
+    @answering.answers
     def resolve(
         self,
         context: Mapping[str, Any],
@@ -217,7 +189,7 @@ class ConductorEndpoint:
         """See ``store.resolving.resolve``."""
         return resolving.resolve(self._db, requests, project_id, take_disabled)
 
-    @_answers
+    @answering.answers
     def offer(
         self,
         context: Mapping[str, Any],
@@ -243,26 +215,26 @@ class ConductorEndpoint:
             instance_uuid,
         ).to_wire()
 
-    @_answers
+    @answering.answers
     def hosts_with_devices(self, context: Mapping[str, Any]) -> list[str]:
         """See ``store.hosts.with_devices``."""
         return hosts.with_devices(self._db)
 
-    @_answers
+    @answering.answers
     def register_tracker(
         self, context: Mapping[str, Any], host: str, version: str
     ) -> objects.TrackerAck:
         """See ``store.trackers.register``."""
         return trackers.register(self._db, host, version)
 
-    @_answers
+    @answering.answers
     def host_devices(
         self, context: Mapping[str, Any], host: str
     ) -> list[objects.PciDevice]:
         """See ``store.trackers.devices_of``."""
         return trackers.devices_of(self._db, host)
 
-    @_answers
+    @answering.answers
     def adopt(
         self,
         context: Mapping[str, Any],
@@ -286,7 +258,7 @@ class ConductorEndpoint:
         _log('adopt', instance_uuid, devices)
         return devices
 
-    @_answers
+    @answering.answers
     def note_refusals(
         self, context: Mapping[str, Any], refusal: objects.SchedulingRefusal
     ) -> None:
@@ -294,105 +266,7 @@ class ConductorEndpoint:
         self.observations.scheduling_refusal(refusal)
         refusals.add(self._db, refusal, self._policy.refusals_kept)
 
-    @_answers
-    def create_pci_flavor(
-        self,
-        context: Mapping[str, Any],
-        name: str,
-        project_id: str | None,
-        values: dict[str, Any],
-        actor: str,
-    ) -> objects.PciFlavor:
-        """See ``store.pci_flavors.create``."""
-        flavor = pci_flavors.add(
-            self._db, pci_flavor_values.new(name, project_id, values)
-        )
-        LOG.info('%s created PCI flavor %s', actor, _named(flavor))
-        return flavor
-
-    @_answers
-    def update_pci_flavor(
-        self,
-        context: Mapping[str, Any],
-        name: str,
-        changes: dict[str, Any],
-        generation: int | None,
-        force: bool,
-        actor: str,
-    ) -> objects.PciFlavor:
-        """See ``store.pci_flavors.update``."""
-        flavor = pci_flavors.update(self._db, name, changes, generation, force)
-        LOG.info(
-            '%s changed%s %s of PCI flavor %s; generation %d',
-            actor,
-            ' with force' if force else '',
-            ', '.join(sorted(changes)),
-            _named(flavor),
-            flavor.generation,
-        )
-        return flavor
-
-    @_answers
-    def delete_pci_flavor(
-        self,
-        context: Mapping[str, Any],
-        name: str,
-        generation: int | None,
-        force: bool,
-        actor: str,
-    ) -> int:
-        """See ``store.pci_flavors.delete``."""
-        held = pci_flavors.delete(self._db, name, generation, force)
-        LOG.info(
-            '%s deleted PCI flavor %s; %d devices are still held by it',
-            actor,
-            name,
-            held,
-        )
-        return held
-
-    @_answers
-    def share_pci_flavor(
-        self,
-        context: Mapping[str, Any],
-        name: str,
-        project_id: str,
-        shared: bool,
-        actor: str,
-    ) -> objects.PciFlavor:
-        """See ``store.pci_flavors.share``."""
-        flavor = pci_flavors.share(self._db, name, project_id, shared)
-        LOG.info(
-            '%s %s project %s access to PCI flavor %s',
-            actor,
-            'gave' if shared else 'denied',
-            project_id,
-            _named(flavor),
-        )
-        return flavor
-
-    @_answers
-    def set_device(
-        self,
-        context: Mapping[str, Any],
-        device: str,
-        action: str,
-        reason: str,
-        actor: str,
-    ) -> objects.PciDevice:
-        """See ``store.devices.act``."""
-        after = store_devices.act(self._db, device, action, reason, actor)
-        LOG.info(
-            '%s: %s of %s/%s: %s',
-            actor,
-            action,
-            after.host,
-            after.address,
-            reason or 'no reason given',
-        )
-        return after
-
-    @_answers
+    @answering.answers
     def object_backport_versions(
         self,
         context: Mapping[str, Any],
@@ -404,10 +278,6 @@ class ConductorEndpoint:
             target_version=object_versions[objinst.obj_name()],
             version_manifest=dict(object_versions),
         )
-
-
-def _named(flavor: objects.PciFlavor) -> str:
-    return f'{flavor.name} ({flavor.uuid})'
 
 
 def _result(

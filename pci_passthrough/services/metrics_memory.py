@@ -25,10 +25,12 @@ class SharedNumbers:
     takes the first row that belongs to no living process, and goes on with
     what the dead one left there. That a row is taken is a lock on one byte
     of the memory: the kernel ends it with the process, however that ends.
+    It needs Linux, for ``memfd_create``.
 
     :param count: how many numbers.
     :param processes: how many may add at a time. Should there be more, some
-        share a row, and may lose what they add in the same instant.
+        share a row until another gets free, and may lose what they add in
+        the same instant.
     """
 
     def __init__(self, count: int, processes: int) -> None:
@@ -59,16 +61,19 @@ class SharedNumbers:
     def _row(self) -> int:
         pid, row = self._owner
         # Since a fork it is the parent's.
-        if pid != os.getpid():
-            row = self._take_row()
-            self._owner = (os.getpid(), row)
-        return row
+        if pid == os.getpid():
+            return row
+        own = self._take_row()
+        if own is None:
+            return self._rows - 1
+        self._owner = (os.getpid(), own)
+        return own
 
-    def _take_row(self) -> int:
+    def _take_row(self) -> int | None:
         for row in range(self._rows):
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, row)
             except OSError:
                 continue
             return row
-        return self._rows - 1
+        return None

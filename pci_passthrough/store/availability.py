@@ -9,13 +9,10 @@ import dataclasses
 from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store import pools
-
-_NOTHING = claims.Supply({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def get(
     """
     with db.snapshot() as connection:
         catalog.refresh(connection)
-        keys = [_keys(catalog, flavor) for flavor in flavors]
+        keys = [catalog.of_flavor(flavor) for flavor in flavors]
         wanted = frozenset().union(*keys)
         live = live_hosts.find(connection, limits, None)
         supplies = {
@@ -102,13 +99,6 @@ def get(
         )
         for flavor, key_ids in zip(flavors, keys, strict=True)
     ]
-
-
-def _keys(
-    catalog: pool_keys.Catalog, flavor: objects.PciFlavor
-) -> frozenset[int]:
-    expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
-    return catalog.matching(expression)
 
 
 def _parts(
@@ -144,7 +134,7 @@ def _of_hosts(
     for host, by_key in sorted(totals.items()):
         total = sum(n for key_id, n in by_key.items() if key_id in key_ids)
         if total:
-            supply = supplies.get(host, _NOTHING)
+            supply = supplies.get(host, claims.NO_SUPPLY)
             found.append(
                 HostAvailability(
                     host,

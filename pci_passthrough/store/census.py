@@ -7,7 +7,6 @@ and state. Which PCI flavors a pool key belongs to is decided here.
 """
 
 import collections
-from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import datetime
@@ -17,11 +16,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from pci_passthrough import objects
-from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
-from pci_passthrough.store import exclusion
+from pci_passthrough.store import device_states
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import pci_flavors
@@ -109,6 +106,7 @@ def take(
     devices: dict[Group, dict[str, int]] = {}
     for node_id, key_id, state, count in rows:
         numa_node = catalog[key_id].numa_node
+        state = 'held' if state in lifecycle.OWNED else state
         for flavor in flavors.get(key_id, ('',)):
             group = Group(flavor, names[node_id], numa_node)
             states = devices.setdefault(group, {})
@@ -122,8 +120,7 @@ def _flavors_by_key(
 ) -> dict[int, list[str]]:
     found: dict[int, list[str]] = collections.defaultdict(list)
     for flavor in flavors:
-        expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
-        for key_id in catalog.matching(expression):
+        for key_id in catalog.of_flavor(flavor):
             found[key_id].append(str(flavor.name))
     return found
 
@@ -159,28 +156,11 @@ def _hosts() -> sa.Select[Any]:
 
 
 def _counts() -> sa.Select[Any]:
-    """Count by host, pool key and state.
-
-    What ``objects.PciDevice.state`` says, with claimed and allocated as one,
-    and with what keeps an available device from being given away.
-    """
-    state = sa.case(*_states(), else_='free')
+    """Count by host, pool key and state."""
     found = sa.select(
         _devices.c.compute_node_id,
         _devices.c.pool_key_id,
-        state.label('state'),
+        device_states.state_in_full().label('state'),
     ).subquery()
     columns = list(found.c)
     return sa.select(*columns, sa.func.count()).group_by(*columns)
-
-
-def _states() -> Iterator[tuple[sa.ColumnElement[bool], Any]]:
-    presence = _devices.c.presence
-    status = _devices.c.status
-    yield presence == fields.Presence.MISSING, 'missing'
-    yield status.in_(lifecycle.OWNED), 'held'
-    yield status != fields.DeviceStatus.AVAILABLE, status
-    yield _devices.c.disabled_reason.is_not(None), 'disabled'
-    yield presence == fields.Presence.WITHDRAWN, 'withdrawn'
-    # Last, for it is the only one that looks at other rows.
-    yield ~exclusion.not_excluded(_devices), 'excluded'

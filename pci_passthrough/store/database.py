@@ -187,6 +187,15 @@ def describe_url(url: str) -> str:
     return f'the database {shown}'
 
 
+def could_be_kept(text: str) -> bool:
+    """Whether a text could be in the database, so that one may look for it.
+
+    PostgreSQL refuses even to look for what it could not hold, such as a NUL
+    or half a surrogate pair. All that is kept here is printable.
+    """
+    return text.isprintable()
+
+
 def now() -> datetime.datetime:
     """The time in UTC, without a zone, as the database keeps it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
+from pci_passthrough.store import device_states
 from pci_passthrough.store import devices
 from pci_passthrough.store import models
 from pci_passthrough.store import pci_flavors
@@ -104,8 +104,7 @@ def _conditions(
 
 
 def _equals(column: sa.Column[str], value: str) -> sa.ColumnElement[bool]:
-    # PostgreSQL refuses even to look for what it could not hold.
-    return column == value if value.isprintable() else sa.false()
+    return column == value if database.could_be_kept(value) else sa.false()
 
 
 def _has_state(states: tuple[str, ...]) -> sa.ColumnElement[bool]:
@@ -116,16 +115,7 @@ def _has_state(states: tuple[str, ...]) -> sa.ColumnElement[bool]:
                 f'{wanted!r} is no state of a PCI device; possible: '
                 f'{", ".join(STATES)}'
             )
-    state: sa.ColumnElement[str] = sa.case(
-        (_devices.c.presence == fields.Presence.MISSING, 'missing'),
-        (
-            _devices.c.disabled_reason.is_not(None)
-            & (_devices.c.status == fields.DeviceStatus.AVAILABLE),
-            'disabled',
-        ),
-        else_=_devices.c.status,
-    )
-    return state.in_(states)
+    return device_states.state().in_(states)
 
 
 def _flavor_uuid(connection: sa.Connection, name: str) -> str:
@@ -169,8 +159,7 @@ def fitting_keys(
     ids = catalog.ids()
     if pci_flavor is not None:
         flavor = pci_flavors.find(connection, [pci_flavor], None)[pci_flavor]
-        expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
-        ids &= catalog.matching(expression)
+        ids &= catalog.of_flavor(flavor)
     return [
         key_id
         for key_id in sorted(ids)
@@ -189,7 +178,7 @@ def _after(connection: sa.Connection, marker: str) -> sa.ColumnElement[bool]:
     )
     found = (
         connection.execute(statement).tuples().first()
-        if marker.isprintable()
+        if database.could_be_kept(marker)
         else None
     )
     if found is None:

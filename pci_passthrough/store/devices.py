@@ -94,7 +94,8 @@ def disable(
 
     Whoever holds it keeps it; it is not given away again.
 
-    :raises: PciDeviceNotFound; Invalid if the reason cannot be kept.
+    :raises: PciDeviceNotFound; DeviceStateConflict if it is disabled for
+        another reason; Invalid if the reason cannot be kept.
     """
     return _set_disabled(db, device, 'disable', reason, reason, actor)
 
@@ -136,7 +137,7 @@ def act(
             f'to {action} a PCI device takes a reason, for the next operator; '
             'for example: ECC errors, replacement is ordered'
         )
-    if not actor.isprintable():
+    if not database.could_be_kept(actor):
         raise exception.Invalid(f'{actor!r} names nobody')
     if action == 'disable':
         return disable(db, device, reason, actor)
@@ -159,6 +160,15 @@ def _set_disabled(
         before = _lock(connection, device)
         if disabled_reason == before.disabled_reason:
             return before
+        if None not in (disabled_reason, before.disabled_reason):
+            # One operator's words are not another's to overwrite.
+            raise exception.DeviceStateConflict(
+                f'{before.uuid} ({before.address} on {before.host})',
+                action,
+                'disabled',
+                ('enabled',),
+                before.disabled_reason,
+            )
         after = before.replace(disabled_reason=disabled_reason)
         return _write(connection, before, after, action, actor, reason or None)
 
@@ -237,8 +247,7 @@ def _lock(connection: sa.Connection, device: str) -> objects.PciDevice:
 
 
 def _one(connection: sa.Connection, device: str) -> objects.PciDevice:
-    # PostgreSQL refuses even to look for what it could not hold.
-    if not device.isprintable():
+    if not database.could_be_kept(device):
         raise exception.PciDeviceNotFound(device)
     wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
     found = select(connection, _devices.c.uuid == wanted)

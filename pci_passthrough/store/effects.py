@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
@@ -85,10 +84,7 @@ def effect(
 def _keys(
     catalog: pool_keys.Catalog, flavor: objects.PciFlavor | None
 ) -> frozenset[int]:
-    if flavor is None:
-        return frozenset()
-    expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
-    return catalog.matching(expression)
+    return frozenset() if flavor is None else catalog.of_flavor(flavor)
 
 
 def _counts(connection: sa.Connection) -> dict[int, int]:

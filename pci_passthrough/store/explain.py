@@ -23,8 +23,6 @@ from pci_passthrough.store import pools
 #: Most near misses that are told of a host.
 MOST_NEAR_MISSES = 10
 
-_NOTHING = claims.Supply({})
-
 #: The words for a request of which only one PCI flavor is known.
 _NO_REQUEST = ''
 
@@ -55,7 +53,7 @@ def refusals(
         for reason in claims.explain(
             host,
             demands,
-            supplies.get(host, _NOTHING),
+            supplies.get(host, claims.NO_SUPPLY),
             totals.get(host, ()),
             catalog.__getitem__,
             numa,
@@ -91,7 +89,7 @@ def _refusing(
     known: dict[object, bool] = {}
     refusing = set()
     for host in live.names.values():
-        supply = supplies.get(host, _NOTHING)
+        supply = supplies.get(host, claims.NO_SUPPLY)
         content = tuple(sorted(supply.free.items())), supply.families
         if content not in known:
             decision = claims.decide(
@@ -120,6 +118,7 @@ def explain(
     flavor: objects.PciFlavor,
     count: int = 1,
     hosts: Collection[str] | None = None,
+    near_misses: bool = True,
 ) -> claims.Explanation:
     """Say of each host whether it serves a request for one PCI flavor.
 
@@ -129,11 +128,11 @@ def explain(
     :param limits: which hosts are up.
     :param count: devices of the request, at least one.
     :param hosts: names; None: all hosts.
+    :param near_misses: also what hosts that refuse have that would nearly do.
     """
-    expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
     with db.snapshot() as connection:
         catalog.refresh(connection)
-        demand = _demand(flavor, count, catalog.matching(expression))
+        demand = _demand(flavor, count, catalog.of_flavor(flavor))
         key_ids = _key_ids([demand])
         live = (
             live_hosts.find_all(connection, limits)
@@ -143,14 +142,16 @@ def explain(
         supplies = _supplies(connection, catalog, key_ids, live)
         refusing = _refusing(catalog, live, supplies, [demand], None)
         totals = _totals(connection, key_ids, live.only(refusing))
-        nearly = _near_misses(
-            connection, catalog, live.only(refusing), expression
+        nearly = (
+            _near_misses(connection, catalog, live.only(refusing), flavor)
+            if near_misses
+            else {}
         )
     answers = [
         claims.HostAnswer.refusing(
             host,
             demand,
-            supplies.get(host, _NOTHING),
+            supplies.get(host, claims.NO_SUPPLY),
             totals.get(host, ()),
             catalog.__getitem__,
             nearly.get(host, ()),
@@ -179,9 +180,10 @@ def _near_misses(
     connection: sa.Connection,
     catalog: pool_keys.Catalog,
     live: live_hosts.LiveHosts,
-    expression: pci_flavor_spec.MatchExpression,
+    flavor: objects.PciFlavor,
 ) -> dict[str, list[claims.NearMiss]]:
     """Return what hosts have that would nearly do."""
+    expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
     misses = {
         key_id: found
         for key_id in catalog.ids()

@@ -71,10 +71,11 @@ def page(
     :raises: Invalid if there is no host for the marker.
     """
     conditions: list[sa.ColumnElement[bool]] = []
-    # PostgreSQL refuses even to look for what it could not hold.
     if host is not None:
         conditions.append(
-            _nodes.c.host == host if host.isprintable() else sa.false()
+            _nodes.c.host == host
+            if database.could_be_kept(host)
+            else sa.false()
         )
     if is_up is not None:
         oldest = cutoff(host_timeout)
@@ -94,7 +95,10 @@ def page(
 
 def _must_be_there(connection: sa.Connection, marker: str) -> None:
     statement = sa.select(_nodes.c.id).where(_nodes.c.host == marker)
-    if not marker.isprintable() or not connection.execute(statement).first():
+    if (
+        not database.could_be_kept(marker)
+        or not connection.execute(statement).first()
+    ):
         raise exception.Invalid(
             f'there is no host {marker!r} after which the list could go on; '
             'begin anew, without a marker'
@@ -175,8 +179,7 @@ def lock(connection: sa.Connection, host: str) -> int:
     :returns: the host's id.
     :raises: HostNotFound if it never reported.
     """
-    # PostgreSQL refuses even to look for what it could not hold.
-    if not host.isprintable():
+    if not database.could_be_kept(host):
         raise exception.HostNotFound(host)
     updated = connection.execute(
         _nodes.update()

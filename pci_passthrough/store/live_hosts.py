@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pci_passthrough.objects import fields
+from pci_passthrough.store import database
 from pci_passthrough.store import hosts as hosts_mod
 from pci_passthrough.store import models
 
@@ -130,8 +131,7 @@ def _named(
     :param known: how many hosts there are, if many are wanted.
     """
     statement = sa.select(_nodes.c.id, _nodes.c.host, condition)
-    # PostgreSQL refuses even to look for what it could not hold.
-    wanted = sorted({host for host in hosts if host.isprintable()})
+    wanted = sorted(set(filter(database.could_be_kept, hosts)))
     if len(wanted) > MOST_IN_LIST and len(wanted) * 3 > known:
         names = set(wanted)
         rows = connection.execute(statement).tuples()

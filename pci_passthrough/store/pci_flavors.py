@@ -154,7 +154,11 @@ def check_change(
 
 
 def share(
-    db: database.Database, name: str, project_id: str, shared: bool
+    db: database.Database,
+    name: str,
+    project_id: str,
+    shared: bool,
+    generation: int | None = None,
 ) -> objects.PciFlavor:
     """Let a project use a PCI flavor that is not public, or no longer.
 
@@ -162,15 +166,21 @@ def share(
 
     :param name: UUID or name.
     :param shared: False: it may not use it by this any longer.
-    :raises: PciFlavorNotFound, InvalidPciFlavor
+    :param generation: the one that is meant; None: whatever it is.
+    :raises: PciFlavorNotFound, PciFlavorChanged, InvalidPciFlavor
     """
     pci_flavor_values.check_project('access', project_id)
-    return _set_shared(db, get(db, name).uuid, project_id, shared)
+    pci_flavor_values.check_generation(generation)
+    return _set_shared(db, get(db, name).uuid, project_id, shared, generation)
 
 
 @database.retried
 def _set_shared(
-    db: database.Database, flavor_uuid: str, project_id: str, shared: bool
+    db: database.Database,
+    flavor_uuid: str,
+    project_id: str,
+    shared: bool,
+    generation: int | None,
 ) -> objects.PciFlavor:
     with db.write() as connection:
         before = _lock(connection, flavor_uuid)
@@ -180,6 +190,8 @@ def _set_shared(
         after = before.replace(access=sorted(access))
         if _is_same(before, after):
             return before
+        if generation not in (None, before.generation):
+            raise exception.PciFlavorChanged(before.name)
         return _write(connection, before, after)
 
 
@@ -322,8 +334,7 @@ def find(
     :param project_id: the asking project; None: the operator.
     :raises: PciFlavorNotFound, also if the project may not use one.
     """
-    # PostgreSQL refuses even to look for what it could not hold.
-    possible = sorted(name for name in names if name.isprintable())
+    possible = sorted(filter(database.could_be_kept, names))
     found = _select(
         connection,
         _is_visible(),

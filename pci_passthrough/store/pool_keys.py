@@ -60,6 +60,12 @@ class Catalog:
         with self._lock:
             return self._index.matching(expression)
 
+    def of_flavor(self, flavor: objects.PciFlavor) -> frozenset[int]:
+        """Return the ids of the keys that a PCI flavor matches."""
+        return self.matching(
+            pci_flavor_spec.MatchExpression.parse(flavor.match)
+        )
+
 
 def ensure(
     connection: sa.Connection, keys: Iterable[objects.PoolKey]

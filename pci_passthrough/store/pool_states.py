@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pci_passthrough import claims
 from pci_passthrough.objects import fields
-from pci_passthrough.store import exclusion
+from pci_passthrough.store import device_states
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 
@@ -44,8 +44,7 @@ def _totals(
 ) -> dict[int, list[claims.PoolTotal]]:
     states: dict[tuple[int, int], dict[str, int]] = {}
     for node_id, key_id, name, count in rows:
-        found = states.setdefault((node_id, key_id), {})
-        found['free' if name == 'available' else name] = count
+        states.setdefault((node_id, key_id), {})[name] = count
     totals: dict[int, list[claims.PoolTotal]] = collections.defaultdict(list)
     for (node_id, key_id), counts in states.items():
         totals[node_id].append(claims.PoolTotal(key_id, counts))
@@ -53,19 +52,10 @@ def _totals(
 
 
 def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    free_or_not = sa.case(
-        (_devices.c.presence != fields.Presence.OFFERED, _devices.c.presence),
-        (
-            (_devices.c.disabled_reason.is_not(None))
-            & (_devices.c.status == fields.DeviceStatus.AVAILABLE),
-            'disabled',
-        ),
-        (
-            (_devices.c.status == fields.DeviceStatus.AVAILABLE)
-            & ~exclusion.not_excluded(_devices),
-            'excluded',
-        ),
-        else_=_devices.c.status,
+    # Even of what is held: nobody gets it afterwards.
+    is_withdrawn = _devices.c.presence == fields.Presence.WITHDRAWN
+    state = sa.case(
+        (is_withdrawn, 'withdrawn'), else_=device_states.state_in_full()
     )
     # By its name: to PostgreSQL, the same expression with other parameters
     # is another one.
@@ -74,7 +64,7 @@ def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
         sa.select(
             _devices.c.compute_node_id,
             _devices.c.pool_key_id,
-            free_or_not.label(name),
+            state.label(name),
             sa.func.count(),
         )
         .where(wanted)

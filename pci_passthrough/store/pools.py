@@ -168,7 +168,7 @@ def supply_of(
         for node_id, key_id, count in live.rows(connection, statement):
             free[node_id][key_id] = free[node_id].get(key_id, 0) + count
     for node_id, counts in free.items():
-        both = found.get(node_id, claims.Supply({}))
+        both = found.get(node_id, claims.NO_SUPPLY)
         counts = {k: n for k, n in counts.items() if n} | dict(both.free)
         found[node_id] = claims.Supply(counts, both.families)
     return {

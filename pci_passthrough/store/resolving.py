@@ -158,9 +158,7 @@ def _demand(
             claims.Alternative(
                 flavor.uuid,
                 flavor.name,
-                catalog.matching(
-                    pci_flavor_spec.MatchExpression.parse(flavor.match)
-                ),
+                catalog.of_flavor(flavor),
                 request.numa_policy
                 or flavor.numa_policy
                 or fields.NumaPolicy.LEGACY,

@@ -36,7 +36,7 @@ def register(
             f'the version of a tracker is one line of up to '
             f'{_LONGEST_VERSION} printable characters, not {version!r}'
         )
-    if not host.isprintable():
+    if not database.could_be_kept(host):
         return objects.TrackerAck(generation=None, held=[])
     with db.write() as connection:
         connection.execute(
@@ -60,7 +60,7 @@ def register(
 @database.retried
 def devices_of(db: database.Database, host: str) -> list[objects.PciDevice]:
     """Return a host's devices that are offered or held, by address."""
-    if not host.isprintable():
+    if not database.could_be_kept(host):
         return []
     with db.read() as connection:
         return devices.select(

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices, and what happened to them."""
 
+import json
 from typing import Any
 
+from werkzeug import http
 from werkzeug import wrappers
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.schemas import pci_device as schema
@@ -19,6 +22,12 @@ _TIMES = ('created_at', 'updated_at')
 #: Fields as they are; ``state`` is one of the object's properties.
 _SHOWN = tuple(
     name for name in schema.SHOWN['properties'] if name not in _TIMES
+)
+
+#: What is said where If-Match names another state.
+_CHANGED = exception.Conflict(
+    'the device was changed by somebody else meanwhile; look at it again and '
+    'repeat your change'
 )
 
 _OF_EVENTS = tuple(
@@ -60,8 +69,9 @@ def show(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
     """Show a device."""
-    return responses.of(
-        _view(devices.get(request.services.database, pci_device))
+    device = devices.get(request.services.database, pci_device)
+    return preconditions.unless_known(
+        request, responses.of(_view(device)), _tag(device)
     )
 
 
@@ -69,16 +79,18 @@ def update(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
     """Take a device out of service, or into it again."""
-    return responses.of(
-        _view(
-            request.services.conductor.set_device(
-                pci_device,
-                request.body['action'],
-                request.body.get('reason', ''),
-                request.actor,
-            )
-        )
+    if request.if_match:
+        before = devices.get(request.services.database, pci_device)
+        preconditions.names(request, _tag(before), _CHANGED)
+    after = request.services.conductor.set_device(
+        pci_device,
+        request.body['action'],
+        request.body.get('reason', ''),
+        request.actor,
     )
+    response = responses.of(_view(after))
+    response.set_etag(_tag(after))
+    return response
 
 
 def history(
@@ -94,6 +106,11 @@ def history(
         # Purged, or never heard of.
         devices.get(db, pci_device)
     return responses.of({'events': [_event(event) for event in events]})
+
+
+def _tag(device: objects.PciDevice) -> str:
+    """Return the ETag of a device: all that is shown of it counts."""
+    return http.generate_etag(json.dumps(_view(device)).encode())
 
 
 def _view(device: objects.PciDevice) -> dict[str, Any]:

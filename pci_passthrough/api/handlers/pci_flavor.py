@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import contextlib
 from typing import Any
 
-from werkzeug import datastructures
 from werkzeug import wrappers
 
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.api import errors
+from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_availability
@@ -82,13 +82,11 @@ def show(
     request: request_mod.ApiRequest, pci_flavor: str
 ) -> wrappers.Response:
     """Show one."""
-    response = pci_flavor_view.one(
-        request, pci_flavor_view.visible(request, pci_flavor)
+    flavor = pci_flavor_view.visible(request, pci_flavor)
+    response = pci_flavor_view.one(request, flavor)
+    return preconditions.unless_known(
+        request, response, pci_flavor_view.tag(flavor)
     )
-    response.make_conditional(request.environ)
-    if response.status_code == 304:
-        del response.headers['Content-Type']
-    return response
 
 
 def update(
@@ -99,14 +97,17 @@ def update(
     request.authorize(policy.UPDATE, before.project_id)
     _allow_force(request, before)
     changes = dict(request.body)
-    _allow_visibility(request, before, changes)
-    generation = _precondition(
-        request, before, changes.pop('generation', None)
-    )
-    if request.query.get('dry_run'):
+    base = _base(request, before, changes.pop('generation', None))
+    decides_visibility = _allow_visibility(request, before, changes)
+    dry_run = request.query.get('dry_run', False)
+    if dry_run or decides_visibility:
+        # What is told, and what is allowed, is so of what there is.
+        if base not in (None, before.generation):
+            raise _changed(request, exception.PciFlavorChanged(before.name))
+    if dry_run:
         after = pci_flavor_values.changed(before, changes)
         return pci_flavor_effect.answer(request, before, after)
-    if generation is None and not request.if_match.star_tag:
+    if base is None and not request.if_match.star_tag:
         raise errors.ApiError(
             428,
             'Say which state of the PCI flavor the change is based on, so '
@@ -118,7 +119,7 @@ def update(
         after = request.services.conductor.update_pci_flavor(
             before.uuid,
             changes,
-            generation,
+            before.generation if decides_visibility else base,
             request.query.get('force', False),
             request.actor,
         )
@@ -132,20 +133,20 @@ def delete(
     before = pci_flavor_view.visible(request, pci_flavor)
     request.authorize(policy.DELETE, before.project_id)
     _allow_force(request, before)
-    generation = _precondition(request, before, None)
+    base = _base(request, before, None)
     if request.query.get('dry_run'):
         return pci_flavor_effect.answer(request, before, None)
     with _conflicts_told(request):
         request.services.conductor.delete_pci_flavor(
             before.uuid,
-            generation,
+            base,
             request.query.get('force', False),
             request.actor,
         )
     return responses.empty()
 
 
-def _precondition(
+def _base(
     request: request_mod.ApiRequest,
     before: objects.PciFlavor,
     generation: int | None,
@@ -155,16 +156,18 @@ def _precondition(
     :param generation: that the body names.
     :raises ApiError: 412 if If-Match names another one.
     """
-    tags: datastructures.ETags = request.if_match
-    if not tags or tags.star_tag:
-        return generation
-    if not tags.contains(pci_flavor_view.tag(before)):
-        raise errors.ApiError(
-            412,
-            exception.PciFlavorChanged(before.name).text,
-            exception.PciFlavorChanged.code,
-        )
-    return before.generation if generation is None else generation
+    changed = exception.PciFlavorChanged(before.name)
+    tag = pci_flavor_view.tag(before)
+    if preconditions.names(request, tag, changed) and generation is None:
+        return int(before.generation)
+    return generation
+
+
+def _changed(
+    request: request_mod.ApiRequest, error: exception.PciFlavorChanged
+) -> errors.ApiError:
+    is_named = request.if_match and not request.if_match.star_tag
+    return errors.ApiError(412 if is_named else 409, error.text, error.code)
 
 
 @contextlib.contextmanager
@@ -177,8 +180,7 @@ def _conflicts_told(request: request_mod.ApiRequest) -> Iterator[None]:
     try:
         yield
     except exception.PciFlavorChanged as error:
-        status = 412 if request.if_match else 409
-        raise errors.ApiError(status, error.text, error.code) from error
+        raise _changed(request, error) from error
     except exception.PciFlavorExists as error:
         if sees_holders:
             raise
@@ -207,8 +209,11 @@ def _allow_visibility(
     request: request_mod.ApiRequest,
     before: objects.PciFlavor,
     changes: Mapping[str, Any],
-) -> None:
-    """Check a change of who may use a PCI flavor."""
+) -> bool:
+    """Return whether a change is about who may use a PCI flavor.
+
+    :raises ApiError: 403 if that takes more than to change it.
+    """
     if changes.get('is_public') and not before.is_public:
         request.authorize(policy.PUBLICIZE, before.project_id)
     access = set(changes.get('access', before.access))
@@ -216,6 +221,7 @@ def _allow_visibility(
         request.authorize(policy.ACCESS_ADD, before.project_id)
     if set(before.access) - access:
         request.authorize(policy.ACCESS_REMOVE, before.project_id)
+    return 'is_public' in changes or 'access' in changes
 
 
 def _is_wanted(flavor: objects.PciFlavor, query: Mapping[str, Any]) -> bool:

@@ -3,6 +3,9 @@
 
 from werkzeug import wrappers
 
+from pci_passthrough import exception
+from pci_passthrough.api import errors
+from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_view
@@ -41,7 +44,17 @@ def _share(
 ) -> wrappers.Response:
     flavor = pci_flavor_view.visible(request, pci_flavor)
     request.authorize(rule, flavor.project_id)
-    request.services.conductor.share_pci_flavor(
-        flavor.uuid, project_id, shared, request.actor
-    )
+    changed = exception.PciFlavorChanged(flavor.name)
+    tag = pci_flavor_view.tag(flavor)
+    is_based = preconditions.names(request, tag, changed)
+    try:
+        request.services.conductor.share_pci_flavor(
+            flavor.uuid,
+            project_id,
+            shared,
+            request.actor,
+            flavor.generation if is_based else None,
+        )
+    except exception.PciFlavorChanged as error:
+        raise errors.ApiError(412, error.text, error.code) from error
     return responses.empty()

@@ -7,6 +7,7 @@ from typing import Any
 from werkzeug import wrappers
 
 from pci_passthrough import objects
+from pci_passthrough.api import errors
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api import services
@@ -15,6 +16,9 @@ from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
 from pci_passthrough.store import availability
 
+#: Most devices of a request that projects may ask about: what a server has.
+_MOST_ASKED = 8
+
 
 def show(
     request: request_mod.ApiRequest, pci_flavor: str
@@ -22,6 +26,9 @@ def show(
     """Answer with a word, and to operators with numbers."""
     flavor = pci_flavor_view.visible(request, pci_flavor)
     count = request.query['count']
+    sees_counts = request.may(policy.AVAILABILITY_COUNTS, flavor.project_id)
+    if not sees_counts:
+        must_be_coarse(count, policy.AVAILABILITY_COUNTS)
     [found] = _find(request, [flavor], count)
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
@@ -29,7 +36,7 @@ def show(
         'count': count,
         'availability': _level(flavor, found, request.services.thresholds),
     }
-    if request.may(policy.AVAILABILITY_COUNTS, flavor.project_id):
+    if sees_counts:
         body |= {
             'free': found.free,
             'total': found.total,
@@ -45,6 +52,20 @@ def show(
             ],
         }
     return responses.of(body)
+
+
+def must_be_coarse(count: int, rule: str) -> None:
+    """Let nobody find out numbers by asking about one count after the other.
+
+    :param rule: the policy of those who may know them.
+    :raises ApiError: 403
+    """
+    if count > _MOST_ASKED:
+        raise errors.ApiError(
+            403,
+            f'The policy {rule} does not allow you to ask about more than '
+            f'{_MOST_ASKED} devices at a time.',
+        )
 
 
 def levels(

@@ -8,6 +8,7 @@ from werkzeug import wrappers
 from pci_passthrough import claims
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
+from pci_passthrough.api.handlers import pci_flavor_availability
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
@@ -43,6 +44,10 @@ def show(
     """Answer host by host, or, to a project, without hosts."""
     flavor = pci_flavor_view.visible(request, pci_flavor)
     sees_hosts = request.may(policy.EXPLAIN_HOSTS, flavor.project_id)
+    if not sees_hosts:
+        pci_flavor_availability.must_be_coarse(
+            request.query['count'], policy.EXPLAIN_HOSTS
+        )
     if 'host' in request.query:
         request.authorize(policy.EXPLAIN_HOSTS, flavor.project_id)
     found = explain.explain(
@@ -52,6 +57,7 @@ def show(
         flavor,
         request.query['count'],
         request.query.get('host'),
+        near_misses=sees_hosts,
     )
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,

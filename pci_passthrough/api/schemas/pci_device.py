@@ -4,9 +4,9 @@
 from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
+from pci_passthrough.store import devices
 
 _STATES = (*fields.DeviceStatus.ALL, 'disabled', 'missing')
-_ACTIONS = ('disable', 'enable', 'quarantine', 'release')
 
 _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
@@ -76,7 +76,7 @@ HISTORY_QUERY = {'limit': base.LIMIT}
 UPDATE: base.Schema = {
     **base.closed(
         {
-            'action': base.choice(_ACTIONS),
+            'action': base.choice(devices.ACTIONS),
             'reason': {
                 'description': 'One line, for the next operator.',
                 'type': 'string',

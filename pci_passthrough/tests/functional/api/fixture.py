@@ -30,9 +30,13 @@ ADMIN = 'admin:ops:admin,member,reader'
 class ApiFixture(fixtures.Fixture):
     """The application with an empty database and a conductor of its own.
 
+    One at a time: all conductors of a process listen on one exchange.
+
     :param database_url: None: SQLite in a file.
     :param served: whether to listen on a port.
     :param settings: more of the configuration, sections and options.
+    :param authenticate: finds out who asks.
+    :ivar services: what its handlers work with.
     :ivar application: for WSGI.
     :ivar url: where it answers, without a slash at the end.
     """
@@ -43,11 +47,13 @@ class ApiFixture(fixtures.Fixture):
         *,
         served: bool = True,
         settings: str = '',
+        authenticate: authentication.Authentication = authentication.NoAuth,
     ) -> None:
         super().__init__()
         self._database_url = database_url
         self._served = served
         self._settings = settings
+        self._authenticate = authenticate
 
     def _setUp(self) -> None:
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -64,10 +70,10 @@ class ApiFixture(fixtures.Fixture):
         service = conductor.ConductorService(self.conf)
         service.start()
         self.addCleanup(service.stop)
-        provided = services.Services.from_conf(self.conf)
-        self.addCleanup(provided.close)
+        self.services = services.Services.from_conf(self.conf)
+        self.addCleanup(self.services.close)
         self.application = deploy.load(
-            self.conf, provided, authentication.NoAuth
+            self.conf, self.services, self._authenticate
         )
         if self._served:
             self._serve()

@@ -370,6 +370,7 @@ class KeptTest(_FuzzTest):
                 'events'
             ]
             self.assertEqual(text, event['reason'])
+            self.ask('PATCH', path, {'action': 'enable'})
 
     def test_filters_and_markers(self) -> None:
         self.api.add_host('host', [store_base.gpu(1)])

@@ -11,6 +11,7 @@ import fixtures
 import testtools
 
 from pci_passthrough.api import routing
+from pci_passthrough.store import pci_flavors
 from pci_passthrough.tests.functional.api import world
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -342,6 +343,7 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         self.assertEqual("PCI flavor 'blueGPU' is in use.", error['detail'])
 
     def test_a_dry_run_tells_neither_numbers_nor_instances(self) -> None:
+        self.api.claim(world.CHARLIE, 'blueGPU')
         answer = self.member.ask(
             'DELETE', f'{_FLAVORS}/blueGPU', dry_run='true'
         )
@@ -357,6 +359,34 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         one = f'{_FLAVORS}/mine'
         self.assertEqual(403, self.status('PATCH', one, {'is_public': True}))
         self.assertEqual(200, self.status('PATCH', one, {'is_public': False}))
+
+    def test_what_was_allowed_is_for_what_there_was(self) -> None:
+        """An operator withdraws it between the check and the change."""
+        created = pci_flavors.create(
+            self.api.db, 'mine', world.BLUE, match=_MATCH, access=[world.RED]
+        )
+        conductor = self.api.services.conductor
+        update = conductor.update_pci_flavor
+
+        def update_later(*arguments: Any) -> Any:
+            pci_flavors.update(
+                self.api.db, 'mine', {'is_public': False, 'access': []}
+            )
+            return update(*arguments)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'{type(conductor).__module__}.ConductorClient'
+                '.update_pci_flavor',
+                lambda client, *arguments: update_later(*arguments),
+            )
+        )
+        one = f'{_FLAVORS}/{created.uuid}'
+        asked = {'is_public': True, 'access': [world.RED]}
+        self.assertEqual(409, self.status('PATCH', one, asked))
+        now = pci_flavors.get(self.api.db, 'mine')
+        self.assertFalse(now.is_public)
+        self.assertEqual([], now.access)
 
     def test_sharing_has_rules_of_its_own(self) -> None:
         """Also as part of creating and changing."""

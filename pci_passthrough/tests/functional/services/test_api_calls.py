@@ -39,7 +39,7 @@ class ApiCallsTest(base.ServicesTestCase):
         kept = pci_flavors.get(self.db, 'big')
         self.assertEqual(created.uuid, kept.uuid)
         self.assertEqual(('p', 1), (created.project_id, created.generation))
-        shared = self.calls.share_pci_flavor('big', 'q', True, 'me')
+        shared = self.calls.share_pci_flavor('big', 'q', True, 'me', 1)
         self.assertEqual((['q'], 2), (shared.access, shared.generation))
         changed = self.calls.update_pci_flavor(
             created.uuid, {'description': '80 GiB'}, 2, False, 'me'
@@ -120,6 +120,15 @@ class ApiCallsTest(base.ServicesTestCase):
             'me',
         )
         self.assertEqual((1, [_INSTANCE]), (used.holders, used.instances))
+        self.assertRaises(
+            exception.PciFlavorChanged,
+            self.calls.share_pci_flavor,
+            'gpu',
+            'p',
+            True,
+            'me',
+            7,
+        )
         self.assertEqual(
             1, self.calls.delete_pci_flavor('gpu', None, True, 'me')
         )
@@ -142,6 +151,17 @@ class ApiCallsTest(base.ServicesTestCase):
             'me',
         )
         self.assertEqual('claimed', conflict.state)
+        self.calls.set_device(held.uuid, 'disable', 'hot', 'me')
+        conflict = self.assertRaises(
+            exception.DeviceStateConflict,
+            self.calls.set_device,
+            held.uuid,
+            'disable',
+            'loud',
+            'you',
+        )
+        self.assertEqual('hot', conflict.reason)
+        self.assertIn('(hot)', conflict.text)
 
 
 class LogTest(testtools.TestCase):

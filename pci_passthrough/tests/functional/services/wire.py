@@ -21,6 +21,7 @@ from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.services import endpoint
+from pci_passthrough.services import operator_endpoint
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store import claims
 from pci_passthrough.store import pci_flavors
@@ -32,14 +33,15 @@ HOST = 'compute-1'
 
 
 class Endpoint:
-    """A conductor's endpoint on SQLite, reached as through a broker."""
+    """A conductor's endpoints on SQLite, reached as through a broker."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.db = store.Database(f'sqlite:///{folder}/db')
         schema.sync(self.db)
         pci_flavors.create(self.db, '10g', None, match=[{'e.group': '10g'}])
         self._dispatcher = driver.Dispatcher(
-            endpoint.ConductorEndpoint(self.db, claims.Policy(3600))
+            endpoint.ConductorEndpoint(self.db, claims.Policy(3600)),
+            operator_endpoint.OperatorEndpoint(self.db),
         )
 
     def answer(self, message: dict[str, Any]) -> Any:

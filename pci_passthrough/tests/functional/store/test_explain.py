@@ -2,6 +2,7 @@
 """Which hosts serve a PCI flavor, and why others do not."""
 
 from collections.abc import Collection
+import dataclasses
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ class ExplainTest(base.ClaimTest):
         count: int = 1,
         hosts: Collection[str] | None = None,
         tracker_timeout: float | None = None,
+        near_misses: bool = True,
     ) -> claims.Explanation:
         return explain.explain(
             self.db,
@@ -44,6 +46,7 @@ class ExplainTest(base.ClaimTest):
             pci_flavors.get(self.db, name),
             count,
             hosts,
+            near_misses,
         )
 
     def conditions(self, explained: claims.Explanation) -> dict[str, Any]:
@@ -148,6 +151,20 @@ class ExplainTest(base.ClaimTest):
             if host.serves:
                 self.assertEqual((), host.near_misses)
 
+    def test_without_near_misses(self) -> None:
+        self.report('full', [*map(base.gpu, (1, 2, 3))])
+        asked = self.explain('big')
+        self.assertTrue(any(h.near_misses for h in asked.hosts))
+        spared = self.explain('big', near_misses=False)
+        self.assertEqual(
+            [dataclasses.replace(h, near_misses=()) for h in asked.hosts],
+            list(spared.hosts),
+        )
+        self.assertEqual(
+            self._statements('big') - 1,
+            self._statements('big', near_misses=False),
+        )
+
     def test_as_refusals(self) -> None:
         """The command, the scheduler and the API give the same answer."""
         for name, count in (('gpu', 1), ('gpu', 2), ('vf', 2), ('big', 1)):
@@ -173,10 +190,10 @@ class ExplainTest(base.ClaimTest):
         for hosts in (0, 20):
             for number in range(hosts):
                 self.report(f'more{number}', [base.pf(1)])
-            counts.append(self._statements())
+            counts.append(self._statements('gpu'))
         self.assertEqual(counts[0], counts[1])
 
-    def _statements(self) -> int:
+    def _statements(self, name: str, near_misses: bool = True) -> int:
         found: list[str] = []
 
         def note(connection: Any, cursor: Any, text: str, *args: Any) -> None:
@@ -185,7 +202,7 @@ class ExplainTest(base.ClaimTest):
         engines = (self.db.engine, self.db._reader)
         for engine in engines:
             sa.event.listen(engine, 'before_cursor_execute', note)
-        self.explain('gpu')
+        self.explain(name, near_misses=near_misses)
         for engine in engines:
             sa.event.remove(engine, 'before_cursor_execute', note)
         return len(found)

@@ -324,7 +324,7 @@ class LifecycleTest(testtools.TestCase):
         }
         for name, term in flavors.items():
             pci_flavors.create(db, name, None, match=[term])
-        with db.engine.connect() as connection:
+        with db.read() as connection:
             connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
         db.close()
         Machine.template = template

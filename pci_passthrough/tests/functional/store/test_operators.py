@@ -34,6 +34,31 @@ class ActTest(base.StoreTest):
             ['hot', None, 'odd', 'fine'], [e.reason for e in events]
         )
 
+    def test_words_of_others_stay(self) -> None:
+        devices.act(self.db, _GPU, 'disable', 'ECC errors', 'op')
+        same = devices.act(self.db, _GPU, 'disable', 'ECC errors', 'other')
+        self.assertEqual('ECC errors', same.disabled_reason)
+        error = self.assertRaises(
+            exception.DeviceStateConflict,
+            devices.act,
+            self.db,
+            _GPU,
+            'disable',
+            'loud',
+            'other',
+        )
+        self.assertIn(
+            'cannot disable while it is disabled (ECC errors); possible from: '
+            'enabled',
+            error.text,
+        )
+        after = devices.get(self.db, _GPU)
+        self.assertEqual('ECC errors', after.disabled_reason)
+        actions = [e.action for e in ledger.history(self.db, after.uuid)]
+        self.assertEqual(['appear', 'disable'], actions)
+        devices.act(self.db, _GPU, 'enable', '', 'other')
+        devices.act(self.db, _GPU, 'disable', 'loud', 'other')
+
     def test_what_is_wrong(self) -> None:
         for action, reason, actor in (
             ('explode', 'why not', 'op'),

@@ -301,6 +301,33 @@ class AccessTest(PciFlavorTest):
         self._get('gpu', 'a', True)
         self._get('gpu', 'b', False)
 
+    def test_shared_as_it_was_seen(self) -> None:
+        self.create(is_public=False)
+        pci_flavors.share(self.db, 'gpu', 'p', True, 1)
+        # Nothing to change.
+        pci_flavors.share(self.db, 'gpu', 'p', True, 1)
+        for project, shared in (('q', True), ('p', False)):
+            self.assertRaises(
+                exception.PciFlavorChanged,
+                pci_flavors.share,
+                self.db,
+                'gpu',
+                project,
+                shared,
+                1,
+            )
+        self.assertRaises(
+            exception.InvalidPciFlavor,
+            pci_flavors.share,
+            self.db,
+            'gpu',
+            'q',
+            True,
+            0,
+        )
+        after = pci_flavors.share(self.db, 'gpu', 'p', False, 2)
+        self.assertEqual(([], 3), (after.access, after.generation))
+
     def test_shared_with_what_is_no_project(self) -> None:
         self.create()
         for project_id in ('', ' p', 'p\n', 'p' * 256, 'a\0', '\ud800'):

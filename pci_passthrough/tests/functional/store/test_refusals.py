@@ -67,6 +67,20 @@ class RefusalTest(base.ClaimTest):
         )
         self.assertIn('1 excluded', pf.detail)
 
+    def test_withdrawn_is_said_of_what_is_held_too(self) -> None:
+        self.report('h', [*map(base.gpu, range(1, 4))])
+        [held] = self.claim('h', base.request('gpu'))
+        others = [n for n in (1, 2, 3) if base.gpu(n).address != held.address]
+        self.report('h', [*map(base.gpu, others)], withdrawn=[held.address])
+        error = self.assertRaises(
+            exception.ClaimRefused,
+            self.claim,
+            'h',
+            base.request('gpu', count=3),
+        )
+        [reason] = error.reasons
+        self.assertTrue(reason.detail.endswith(': 2 free, 1 withdrawn'))
+
     def test_host_down(self) -> None:
         self.report('h', [base.gpu(1)])
         self.useFixture(_Policy(host_timeout=0))

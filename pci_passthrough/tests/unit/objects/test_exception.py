@@ -25,6 +25,7 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.PciFlavorInUse('10g', 3, ['i', 'j']),
     exception.PciFlavorChanged('10g'),
     exception.DeviceStateConflict('d', 'allocate', 'cleaning', ('claimed',)),
+    exception.DeviceStateConflict('d', 'disable', 'disabled', (), 'hot'),
     exception.ClaimMismatch('i', 'two of them'),
     exception.ClaimRefused('1 host: no free 10g', [samples.REASON]),
     exception.ClaimRefused('1 host: no free 10g'),

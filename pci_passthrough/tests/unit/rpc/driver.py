@@ -51,11 +51,11 @@ class Driver:
 
 
 class Dispatcher:
-    """Answers messages by the methods of an endpoint, as a server does."""
+    """Answers messages by the methods of endpoints, as a server does."""
 
-    def __init__(self, endpoint: Any) -> None:
+    def __init__(self, *endpoints: Any) -> None:
         self._dispatcher = dispatcher.RPCDispatcher(
-            [endpoint],
+            list(endpoints),
             objects.PciPassthroughObjectSerializer(),
             oslo_messaging.ExplicitRPCAccessPolicy,
         )

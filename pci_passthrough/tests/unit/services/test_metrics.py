@@ -2,6 +2,7 @@
 """Tests of what a conductor counts, alone and with other processes."""
 
 import multiprocessing
+from multiprocessing import synchronize
 import os
 import signal
 
@@ -145,6 +146,11 @@ class SharedNumbersTest(testtools.TestCase):
         if victim:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def _add_and_wait(self, together: synchronize.Barrier) -> None:
+        self._add(1)
+        together.wait(60)
+        together.wait(60)
+
     def run_in(self, processes: int, times: int, victim: bool = False) -> None:
         """Add in some processes at a time, to their end."""
         running = [
@@ -171,3 +177,23 @@ class SharedNumbersTest(testtools.TestCase):
         self._add(1)
         self.run_in(1, 1)
         self.assertEqual([2, 0, 1], numbers.totals())
+
+    def test_a_row_that_gets_free_is_taken(self) -> None:
+        self.numbers = metrics_memory.SharedNumbers(3, 2)
+        together = _FORK.Barrier(3)
+        others = [
+            _FORK.Process(target=self._add_and_wait, args=(together,))
+            for _ in range(2)
+        ]
+        for other in others:
+            other.start()
+        together.wait(60)
+        self._add(1)
+        # It is in another's row.
+        self.assertEqual((0, 0), self.numbers._owner)
+        together.wait(60)
+        for other in others:
+            other.join()
+        self._add(1)
+        self.assertEqual((os.getpid(), 0), self.numbers._owner)
+        self.assertEqual([4, 0, 2], self.numbers.totals())

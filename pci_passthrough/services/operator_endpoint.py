@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods that conductors answer to the REST service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_log import log as logging
+import oslo_messaging
+
+from pci_passthrough import objects
+from pci_passthrough import store
+from pci_passthrough.rpc import messaging
+from pci_passthrough.services import answering
+from pci_passthrough.store import devices
+from pci_passthrough.store import pci_flavor_values
+from pci_passthrough.store import pci_flavors
+
+LOG = logging.getLogger(__name__)
+
+
+class OperatorEndpoint:
+    """What people change: PCI flavors, and which devices are in service.
+
+    :param db: the database.
+    """
+
+    target = oslo_messaging.Target(version=messaging.CONDUCTOR_VERSION)
+
+    def __init__(self, db: store.Database) -> None:
+        self._db = db
+
+    @answering.answers
+    def create_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        project_id: str | None,
+        values: dict[str, Any],
+        actor: str,
+    ) -> objects.PciFlavor:
+        """See ``store.pci_flavors.create``."""
+        flavor = pci_flavors.add(
+            self._db, pci_flavor_values.new(name, project_id, values)
+        )
+        LOG.info('%s created PCI flavor %s', actor, _named(flavor))
+        return flavor
+
+    @answering.answers
+    def update_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        changes: dict[str, Any],
+        generation: int | None,
+        force: bool,
+        actor: str,
+    ) -> objects.PciFlavor:
+        """See ``store.pci_flavors.update``."""
+        flavor = pci_flavors.update(self._db, name, changes, generation, force)
+        LOG.info(
+            '%s changed%s %s of PCI flavor %s; generation %d',
+            actor,
+            ' with force' if force else '',
+            ', '.join(sorted(changes)),
+            _named(flavor),
+            flavor.generation,
+        )
+        return flavor
+
+    @answering.answers
+    def delete_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        generation: int | None,
+        force: bool,
+        actor: str,
+    ) -> int:
+        """See ``store.pci_flavors.delete``."""
+        held = pci_flavors.delete(self._db, name, generation, force)
+        LOG.info(
+            '%s deleted PCI flavor %s; %d devices are still held by it',
+            actor,
+            name,
+            held,
+        )
+        return held
+
+    @answering.answers
+    def share_pci_flavor(
+        self,
+        context: Mapping[str, Any],
+        name: str,
+        project_id: str,
+        shared: bool,
+        actor: str,
+        generation: int | None = None,
+    ) -> objects.PciFlavor:
+        """See ``store.pci_flavors.share``."""
+        flavor = pci_flavors.share(
+            self._db, name, project_id, shared, generation
+        )
+        LOG.info(
+            '%s %s project %s access to PCI flavor %s',
+            actor,
+            'gave' if shared else 'denied',
+            project_id,
+            _named(flavor),
+        )
+        return flavor
+
+    @answering.answers
+    def set_device(
+        self,
+        context: Mapping[str, Any],
+        device: str,
+        action: str,
+        reason: str,
+        actor: str,
+    ) -> objects.PciDevice:
+        """See ``store.devices.act``."""
+        after = devices.act(self._db, device, action, reason, actor)
+        LOG.info(
+            '%s: %s of %s/%s: %s',
+            actor,
+            action,
+            after.host,
+            after.address,
+            reason or 'no reason given',
+        )
+        return after
+
+
+def _named(flavor: objects.PciFlavor) -> str:
+    return f'{flavor.name} ({flavor.uuid})'
