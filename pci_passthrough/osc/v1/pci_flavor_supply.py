@@ -116,7 +116,7 @@ class Explain(base.Lister):
                 print(found['summary'], file=self.app.stderr)
             return columns.table(_HOST, found['hosts'])
         if not found['reasons']:
-            # Some host serves it; or there are no hosts, or it is disabled.
+            # Some host serves it.
             level = self.service.availability(
                 parsed_args.pci_flavor, parsed_args.count
             )['availability']

@@ -135,7 +135,7 @@ class BodiesTest(_FuzzTest):
     def test_generated(self) -> None:
         """As a dry run, which checks the same and does not wait."""
 
-        @hypothesis.settings(_settings, max_examples=250)
+        @hypothesis.settings(_settings, max_examples=150)
         @hypothesis.given(_bodies)
         def check(body: Any) -> None:
             answer = self.ask('POST', _FLAVORS, body, dry_run='true')
@@ -150,7 +150,7 @@ class BodiesTest(_FuzzTest):
         check()
 
     def test_generated_bytes(self) -> None:
-        @hypothesis.settings(_settings, max_examples=100)
+        @hypothesis.settings(_settings, max_examples=60)
         @hypothesis.given(st.binary(max_size=40))
         def check(body: bytes) -> None:
             answer = self.ask('POST', _FLAVORS, b'{"name": ' + body)

@@ -97,6 +97,8 @@ class SupplyTestCase(base.OscTestCase):
         )
         self.assertEqual('too_few', reason['Condition'])
         self.api.add_flavor('off', state='disabled')
-        outcome = self.member('pci flavor explain', 'off')
-        self.assertEqual('availability of 1 off: none', outcome.error)
+        [reason] = self.json_of(
+            self.member('pci flavor explain', 'off', '-f', 'json')
+        )
+        self.assertEqual('disabled', reason['Condition'])
         self.assert_error(self.member(*command, '--host', 'cmp1'), 'HTTP 403')
