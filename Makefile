@@ -12,8 +12,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two servers at a time are what a small machine carries.
 CONCURRENCY ?= 2
-# Of our tests without Nova many wait for servers, more than they compute.
-WAITING_CONCURRENCY ?= 3
 
 # The releases of Nova that the door is tested with. The first one is that of
 # our own tests. `make test-nova NOVA=33.0.2` takes one of them.
@@ -24,7 +22,7 @@ NOVA_STESTR := tools/with-nova $(NOVA_VENV) stestr --config .stestr-nova.conf \
     --repo-url .stestr-nova
 
 # Those of our tests inside Nova which take longest: `make test-nova` has them.
-NOVA_LONG := test_crashes.TestTwoHosts
+NOVA_LONG := test_crashes.*(TestTwoHosts|confirm|revert)
 
 # The cloud of `make test-e2e`, with Nova and its fellow services.
 E2E_VENV := .venv-e2e
@@ -60,10 +58,10 @@ tour: $(VENV)/.installed-for-tour
 test: $(VENV)/.installed-for-tests
 	@rc=0; \
 	$(MAKE) --no-print-directory --keep-going --jobs=2 \
-	    --output-sync=target lint docs || rc=1; \
+	    --output-sync=target lint docs $(NOVA_VENV)/.installed || rc=1; \
 	: an earlier run must not speak for one that did not start; \
 	rm -f .stestr/[0-9]* .stestr-nova/.stestr/[0-9]*; \
-	$(BIN)/stestr run --concurrency $(WAITING_CONCURRENCY) || rc=1; \
+	$(BIN)/stestr run --worker-file .stestr-workers.yaml || rc=1; \
 	$(MAKE) --no-print-directory nova-functional || rc=1; \
 	[ $$rc = 0 ] || echo 'Something above has failed.'; \
 	($(BIN)/stestr last --subunit || true; \
@@ -82,7 +80,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/sphinx-lint $(DOCUMENTS)
 
 unit functional: $(VENV)/.installed-for-tests
-	$(BIN)/stestr run --concurrency $(WAITING_CONCURRENCY) \
+	$(BIN)/stestr run --concurrency $(CONCURRENCY) \
 	    '^pci_passthrough\.tests\.$@\.'
 
 # Our tests inside Nova, on the fixtures of Nova's own tests.
