@@ -4,6 +4,7 @@
 from openstack import exceptions as sdk_exceptions
 
 from pci_passthrough.tests.e2e import base
+from pci_passthrough.tests.e2e import processes
 
 #: How many of each kind the cloud has.
 _H100S, _A100S = 4, 4
@@ -71,7 +72,10 @@ class SupplyTestCase(base.CloudTestCase):
         flavor = self.create_flavor(pci_flavor=gpu)
         before = self.boot(flavor)
         held = self.views.ours()
-        self.cloud.manage('flavor', 'set', gpu, '--match', _A100)
+        change = ('flavor', 'set', gpu, '--match', _A100)
+        # It leaves out the device that is held.
+        self.assertRaises(processes.CloudError, self.cloud.manage, *change)
+        self.cloud.manage(*change, '--force')
         servers = self.create_many(flavor, _A100S)
         for server in servers:
             self.wait_for_status(server, 'ACTIVE')
