@@ -75,6 +75,9 @@ class MariaDB(Database):
             'mariadb-install-db',
             '--no-defaults',
             f'--datadir={self._data}',
+            # A server that starts removes the temporary tables that it finds,
+            # those of others, too.
+            f'--tmpdir={self.directory}',
             # Root of the database is then whoever runs it, and only through
             # the socket: no account without a password is reachable.
             '--auth-root-authentication-method=socket',
