@@ -62,6 +62,8 @@ def history(
     They outlive the device: an address that comes back on the same host has
     the same UUID and continues its history.
     """
+    if not database.could_be_kept(device_uuid):
+        return []
     events = models.pci_device_events
     statement = (
         sa.select(events)
