@@ -4,9 +4,8 @@
 from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
+from pci_passthrough.store import device_pages
 from pci_passthrough.store import devices
-
-_STATES = (*fields.DeviceStatus.ALL, 'disabled', 'missing')
 
 _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
@@ -25,7 +24,7 @@ SHOWN = base.closed(
         'total_vfs': _OPTIONAL_NUMBER,
         'capabilities': {'type': 'array', 'items': base.STRING},
         'offered_by': _OPTIONAL_STRING,
-        'state': base.choice(_STATES),
+        'state': base.choice(device_pages.STATES),
         'status': base.choice(fields.DeviceStatus.ALL),
         'presence': base.choice(fields.Presence.ALL),
         'disabled_reason': _OPTIONAL_STRING,
@@ -42,7 +41,7 @@ LISTED = base.page('pci_devices', SHOWN)
 LIST_QUERY = {
     'host': base.WORD,
     'address': base.WORD,
-    'state': {'type': 'array', 'items': base.choice(_STATES)},
+    'state': {'type': 'array', 'items': base.choice(device_pages.STATES)},
     'instance_uuid': base.WORD,
     'held_by': {
         **base.WORD,
