@@ -8,6 +8,7 @@
     │   ├── InvalidPciInformation
     │   ├── InvalidPciFlavor
     │   ├── InvalidRequest
+    │   ├── InvalidNic
     │   ├── InvalidConfiguration
     │   └── UnsupportedNova
     ├── NotFound             no such thing, or not visible (HTTP 404)
@@ -136,6 +137,12 @@ class InvalidRequest(Invalid):
             text,
             reason,
         )
+
+
+class InvalidNic(Invalid):
+    """A NIC asks for a PCI flavor that it cannot be served with."""
+
+    code = 'nic.invalid'
 
 
 class InvalidConfiguration(Invalid):

@@ -4,7 +4,8 @@
 ``decide`` is the one function that says whether a host can serve a set of
 requests, and from which pools; the claim, a simulation and the scheduler all
 call it. ``choose`` turns its answer into concrete devices. ``explain`` says
-why there is none, and an ``Explanation`` what all hosts have to say. An
+why there is none, and an ``Explanation`` what all hosts have to say. ``fits``
+is whether devices can serve a NIC, whatever else is asked of them. An
 ``Offer`` is what the scheduler decides on, and a ``Loss`` by what it prefers
 one host to another.
 """
@@ -22,6 +23,8 @@ from pci_passthrough.claims.explanation import HostAnswer
 from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
+from pci_passthrough.claims.nic import fits
+from pci_passthrough.claims.nic import is_network_device
 from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
 from pci_passthrough.claims.refusal import in_words
@@ -52,7 +55,9 @@ __all__ = [
     'choose',
     'decide',
     'explain',
+    'fits',
     'in_words',
+    'is_network_device',
     'pool_in_words',
     'summarize',
     'summarize_hosts',

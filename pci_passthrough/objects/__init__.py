@@ -16,6 +16,7 @@ from pci_passthrough.objects.report import ReportAck
 from pci_passthrough.objects.request import NumaAffinity
 from pci_passthrough.objects.request import PciRequest
 from pci_passthrough.objects.request import RefusalReason
+from pci_passthrough.objects.request import RequestedNic
 from pci_passthrough.objects.resolved_request import PciAlternative
 from pci_passthrough.objects.resolved_request import ResolvedRequest
 from pci_passthrough.objects.tracker import TrackerAck
@@ -35,6 +36,7 @@ __all__ = [
     'PoolKey',
     'RefusalReason',
     'ReportAck',
+    'RequestedNic',
     'ResolvedRequest',
     'SchedulingOffer',
     'SchedulingRefusal',

@@ -20,7 +20,7 @@ class PciFlavor(base.PciPassthroughObject):
         'name': ovo_fields.StringField(),
         'description': ovo_fields.StringField(nullable=True),
         'match': fields.MatchExpressionField(),
-        #: for use on a NIC; None: not for NICs
+        #: of the NICs that ask for it; None: they get ``direct``
         'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
         #: None: the instance's or, without one, ``legacy``
         'numa_policy': ovo_fields.EnumField(

@@ -5,10 +5,27 @@ from typing import Any
 
 from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import exception as ovo_exception
 from oslo_versionedobjects import fields as ovo_fields
 
 from pci_passthrough.objects import base
 from pci_passthrough.objects import fields
+
+
+@ovo_base.VersionedObjectRegistry.register
+class RequestedNic(base.PciPassthroughObject):
+    """What a device has to be to serve a NIC, beside its PCI flavor."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        #: None: as the PCI flavor says
+        'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
+        #: those of the segments of the NIC's network; the device is on one
+        #: of them. Empty: an overlay network, for devices that are on none
+        'physical_networks': ovo_fields.ListOfStringsField(),
+    }
 
 
 @ovo_base.VersionedObjectRegistry.register
@@ -20,7 +37,8 @@ class PciRequest(base.PciPassthroughObject):
     """
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added nic
+    VERSION = '1.1'
 
     fields = {
         #: unique within the instance; a repeated claim is known by it
@@ -32,10 +50,29 @@ class PciRequest(base.PciPassthroughObject):
         'numa_policy': ovo_fields.EnumField(
             fields.NumaPolicy.ALL, nullable=True
         ),
+        #: the NIC that the device is for; None or not set: it is for none
+        'nic': ovo_fields.ObjectField('RequestedNic', nullable=True),
     }
 
     def __str__(self) -> str:
         return f'{"|".join(self.pci_flavors)}:{self.count}'
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Leave out that there is no NIC.
+
+        :raises: ObjectActionError if there is one: whoever does not know
+            its conditions would serve it with any device.
+        """
+        version = versionutils.convert_version_to_tuple(target_version)
+        if version >= (1, 1):
+            super().obj_make_compatible(primitive, target_version)
+        elif primitive.pop('nic', None) is not None:
+            raise ovo_exception.ObjectActionError(
+                action='obj_make_compatible',
+                reason=f'no NIC in PciRequest {target_version}',
+            )
 
 
 @ovo_base.VersionedObjectRegistry.register

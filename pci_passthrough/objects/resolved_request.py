@@ -22,7 +22,8 @@ class PciAlternative(base.PciPassthroughObject):
         'numa_policy': ovo_fields.EnumField(
             fields.NumaPolicy.ALL, nullable=True
         ),
-        #: for use on a NIC; None: not for NICs
+        #: what its NIC gets, if it is for one, and never None then; else the
+        #: PCI flavor's own
         'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
         #: whether all devices that it matches are said to be able to move
         #: with a running guest

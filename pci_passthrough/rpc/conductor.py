@@ -2,6 +2,7 @@
 """The conductors' interface, from the caller's side."""
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -82,9 +83,10 @@ class ConductorClient(caller.Caller):
         """
         result = self._call(
             'claim',
+            since=_since('1.0', requests),
             host=host,
             instance_uuid=instance_uuid,
-            requests=list(requests),
+            requests=_to_wire(requests),
             actor=actor,
             numa=numa,
             project_id=project_id,
@@ -131,6 +133,8 @@ class ConductorClient(caller.Caller):
     ) -> list[objects.ResolvedRequest]:
         """Look up the PCI flavors of requests; see ``store.resolving``.
 
+        For a NIC, the answer has the vnic_type that its port gets.
+
         :param project_id: on whose behalf; None: the operator's.
         :param take_disabled: disabled ones count: the requests are those of
             an instance that was admitted long ago.
@@ -139,8 +143,8 @@ class ConductorClient(caller.Caller):
         return list(
             self._call(
                 'resolve',
-                since='1.1',
-                requests=list(requests),
+                since=_since('1.1', requests),
+                requests=_to_wire(requests),
                 project_id=project_id,
                 take_disabled=take_disabled,
             )
@@ -168,8 +172,8 @@ class ConductorClient(caller.Caller):
         return claims.Offer.from_wire(
             self._call(
                 'offer',
-                since='1.1',
-                requests=list(requests),
+                since=_since('1.1', requests),
+                requests=_to_wire(requests),
                 hosts=None if hosts is None else sorted(hosts),
                 project_id=project_id,
                 instance_uuid=instance_uuid,
@@ -377,3 +381,29 @@ class ConductorClient(caller.Caller):
             request_ids=None if request_ids is None else sorted(request_ids),
         )
         return list(result.devices)
+
+
+def _since(version: str, requests: Iterable[objects.PciRequest]) -> str:
+    """Return the version of the interface that a call with requests needs.
+
+    :param version: what it needs if none of them is for a NIC.
+    """
+    return '1.3' if any(map(_is_for_nic, requests)) else version
+
+
+def _to_wire(
+    requests: Iterable[objects.PciRequest],
+) -> list[objects.PciRequest | dict[str, Any]]:
+    """Return requests as they are sent.
+
+    Those that conductors of 1.0 can serve are sent as they know them. A
+    request for a NIC never is: they would not look at its network.
+    """
+    return [
+        request if _is_for_nic(request) else request.obj_to_primitive('1.0')
+        for request in requests
+    ]
+
+
+def _is_for_nic(request: objects.PciRequest) -> bool:
+    return request.get('nic') is not None

@@ -27,7 +27,8 @@ CONDUCTOR_EXCHANGE = 'openstack'
 #:   note_refusals, hosts_with_devices; PciDevice and RefusalReason 1.1
 #: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
 #:   share_pci_flavor, set_device
-CONDUCTOR_VERSION = '1.2'
+#: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
+CONDUCTOR_VERSION = '1.3'
 
 #: What a call needs of a conductor unless it says otherwise.
 _LEAST_VERSION = '1.0'

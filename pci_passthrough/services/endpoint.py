@@ -187,7 +187,9 @@ class ConductorEndpoint:
         take_disabled: bool = False,
     ) -> list[objects.ResolvedRequest]:
         """See ``store.resolving.resolve``."""
-        return resolving.resolve(self._db, requests, project_id, take_disabled)
+        return resolving.resolve(
+            self._db, self._catalog, requests, project_id, take_disabled
+        )
 
     @answering.answers
     def offer(

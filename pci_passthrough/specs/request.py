@@ -10,6 +10,7 @@ A comma means and; ``|`` separates alternatives in order of preference; the
 count is 1 if left out. Blanks around separators do not count.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import math
@@ -38,6 +39,13 @@ MAX_REQUESTS = 32
 #: Most combinations of alternatives, over all requests of an instance. The
 #: assignment tries them in order of preference, on each host.
 MAX_COMBINATIONS = 4096
+
+#: Most physical networks of a NIC: a network has a segment for each, and
+#: routed provider networks have one for a rack.
+MAX_PHYSICAL_NETWORKS = 1024
+
+#: Longest name of a physical network, as in Neutron's database.
+MAX_PHYSICAL_NETWORK_LENGTH = 64
 
 _COUNT = re.compile('[0-9]{1,4}', re.ASCII)
 
@@ -102,6 +110,19 @@ def check(
         )
 
 
+def check_settled(requests: Iterable[objects.PciRequest]) -> None:
+    """Refuse NICs of which it is not known what kind of device they need.
+
+    :raises: InvalidRequest
+    """
+    for request in requests:
+        nic = request.get('nic')
+        if nic is not None and nic.vnic_type is None:
+            raise exception.InvalidRequest(
+                str(request), 'the vnic_type of its NIC is not settled'
+            )
+
+
 def check_owner(instance_uuid: str) -> None:
     """Refuse what is no UUID in the one form that is compared.
 
@@ -154,6 +175,28 @@ def _check_one(request: objects.PciRequest, text: str) -> None:
     if not 1 <= request.count <= MAX_COUNT:
         raise exception.InvalidRequest(
             text, f'the count has to be a number from 1 to {MAX_COUNT}'
+        )
+    nic = request.get('nic')
+    if nic is not None:
+        _check_nic(request, nic, text)
+
+
+def _check_nic(
+    request: objects.PciRequest, nic: objects.RequestedNic, text: str
+) -> None:
+    if request.count != 1 or len(request.pci_flavors) != 1:
+        raise exception.InvalidRequest(
+            text, 'for a NIC it is one device of one PCI flavor'
+        )
+    networks = nic.physical_networks
+    if len(networks) > MAX_PHYSICAL_NETWORKS or not all(
+        1 <= len(name) <= MAX_PHYSICAL_NETWORK_LENGTH for name in networks
+    ):
+        # Without the names: projects must not see them.
+        raise exception.InvalidRequest(
+            text,
+            f'a NIC has at most {MAX_PHYSICAL_NETWORKS} physical networks, '
+            f'with names of 1 to {MAX_PHYSICAL_NETWORK_LENGTH} characters',
         )
 
 

@@ -145,7 +145,7 @@ def _claim_once(
             demands,
             numa,
         )
-        _must_still_fit(connection, catalog, demands, taken)
+        _must_still_fit(connection, catalog, taken)
         taking.take(connection, node_id, instance_uuid, taken)
         claimed = devices.select(
             connection, _devices.c.id.in_([t.device_id for t in taken])
@@ -170,26 +170,18 @@ def _claim_once(
 def _must_still_fit(
     connection: sa.Connection,
     catalog: pool_keys.Catalog,
-    demands: Iterable[claims.Demand],
     taken: Sequence[taking.Taken],
 ) -> None:
     """Keep what was resolved from changing until the claim is committed.
 
-    :raises: PciFlavorNotFound; LostRace if a PCI flavor was changed and does
+    :raises: LostRace if a PCI flavor was deleted, or was changed and does
         not match a device that is to be taken by it.
     """
-    used = {t.pci_flavor_uuid for t in taken}
     matches = pci_flavor_use.lock_matches(
-        connection,
-        {
-            alternative.pci_flavor_uuid: alternative.name
-            for demand in demands
-            for alternative in demand.alternatives
-            if alternative.pci_flavor_uuid in used
-        },
+        connection, {t.pci_flavor_uuid for t in taken}
     )
     fitting = {u: catalog.matching(match) for u, match in matches.items()}
-    if any(t.key_id not in fitting[t.pci_flavor_uuid] for t in taken):
+    if any(t.key_id not in fitting.get(t.pci_flavor_uuid, ()) for t in taken):
         raise taking.LostRace
 
 

@@ -8,7 +8,6 @@ the change.
 """
 
 from collections.abc import Collection
-from collections.abc import Mapping
 import dataclasses
 
 import sqlalchemy as sa
@@ -109,30 +108,28 @@ def lock(connection: sa.Connection, flavor_uuid: str) -> None:
 
 
 def lock_matches(
-    connection: sa.Connection, names: Mapping[str, str]
+    connection: sa.Connection, flavor_uuids: Collection[str]
 ) -> dict[str, pci_flavor_spec.MatchExpression]:
     """Keep PCI flavors as they are until the end of a claim.
 
     The foreign key's check takes the same lock a moment later, so this costs
     nobody anything.
 
-    :param names: UUID to name.
-    :returns: UUID to what it matches.
-    :raises: PciFlavorNotFound if one was deleted since it was resolved.
+    :returns: UUID to what it matches, without those that were deleted since
+        they were resolved.
     """
     statement = (
         sa.select(_flavors.c.uuid, _flavors.c.match)
         .where(
-            _flavors.c.uuid.in_(sorted(names)), _flavors.c.deleted_at.is_(None)
+            _flavors.c.uuid.in_(sorted(flavor_uuids)),
+            _flavors.c.deleted_at.is_(None),
         )
         .with_for_update(read=True, key_share=True)
     )
-    found = dict(connection.execute(statement).tuples().all())
-    for missing in sorted(names.keys() - found.keys()):
-        raise exception.PciFlavorNotFound(names[missing])
+    found = connection.execute(statement).tuples().all()
     return {
         flavor_uuid: pci_flavor_spec.MatchExpression.parse(match)
-        for flavor_uuid, match in found.items()
+        for flavor_uuid, match in found
     }
 
 

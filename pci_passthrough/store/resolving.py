@@ -27,6 +27,7 @@ from pci_passthrough.store import pool_keys
 @database.retried
 def resolve(
     db: database.Database,
+    catalog: pool_keys.Catalog,
     requests: Sequence[objects.PciRequest],
     project_id: str | None = None,
     take_disabled: bool = False,
@@ -34,25 +35,28 @@ def resolve(
     """Look up the PCI flavors of requests, in order.
 
     A disabled PCI flavor is left out, and one that the project may not use
-    does not exist.
+    does not exist. A request for a NIC has its vnic_type settled.
 
     :param project_id: on whose behalf; None: the operator's.
     :param take_disabled: a disabled one counts, too: the requests are those
         of an instance that was admitted long ago.
-    :raises: PciFlavorNotFound; InvalidRequest if a request is malformed, or
-        none of its alternatives takes new requests.
+    :raises: PciFlavorNotFound; InvalidRequest if a request is malformed,
+        none of its alternatives takes new requests, or it is for a NIC and
+        its PCI flavor is not.
     """
     request_spec.check(requests)
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
         flavors = pci_flavors.find(connection, names, project_id)
+        if any(request.get('nic') is not None for request in requests):
+            catalog.refresh(connection)
     everything = {f.uuid for f in flavors.values()} if take_disabled else ()
     return [
         objects.ResolvedRequest(
             request_id=request.request_id,
             count=request.count,
             alternatives=[
-                _alternative(flavor)
+                _alternative(flavor, _vnic_type(catalog, flavor, request))
                 for flavor in _usable(flavors, request, everything)
             ],
         )
@@ -60,12 +64,45 @@ def resolve(
     ]
 
 
-def _alternative(flavor: objects.PciFlavor) -> objects.PciAlternative:
+def _vnic_type(
+    catalog: pool_keys.Catalog,
+    flavor: objects.PciFlavor,
+    request: objects.PciRequest,
+) -> str | None:
+    """Return the vnic_type that a request gets by a PCI flavor.
+
+    :raises: InvalidRequest if the PCI flavor is not for the request's NIC.
+    """
+    own: str | None = flavor.vnic_type
+    nic = request.get('nic')
+    if nic is None:
+        return own
+    if own is None and not any(
+        claims.is_network_device(catalog[key_id])
+        for key_id in catalog.of_flavor(flavor) & catalog.ids()
+    ):
+        raise exception.InvalidRequest(
+            str(request),
+            f'PCI flavor {flavor.name} matches no network device',
+        )
+    vnic_type: str = nic.vnic_type or own or fields.VnicType.DIRECT
+    if own not in (None, vnic_type):
+        raise exception.InvalidRequest(
+            str(request),
+            f'PCI flavor {flavor.name} is for NICs of vnic_type {own}, '
+            f'not {vnic_type}',
+        )
+    return vnic_type
+
+
+def _alternative(
+    flavor: objects.PciFlavor, vnic_type: str | None
+) -> objects.PciAlternative:
     return objects.PciAlternative(
         uuid=flavor.uuid,
         name=flavor.name,
         numa_policy=flavor.numa_policy,
-        vnic_type=flavor.vnic_type,
+        vnic_type=vnic_type,
         live_migratable=pci_flavor_spec.MatchExpression.parse(
             flavor.match
         ).live_migratable,
@@ -82,6 +119,8 @@ def demands(
 ) -> list[claims.Demand]:
     """Resolve the PCI flavors of requests to the pool keys they match.
 
+    Of these, a request for a NIC gets those which can serve the NIC.
+
     A disabled PCI flavor is no alternative, and one that the project may not
     use does not exist, but for an instance that holds devices by it: it must
     get them again when it is moved to another host.
@@ -89,9 +128,10 @@ def demands(
     :param project_id: on whose behalf; None: the operator's.
     :param instance_uuid: whose requests they are, if that is known.
     :raises: PciFlavorNotFound; InvalidRequest if no alternative of a
-        request takes new requests.
+        request takes new requests, or a NIC's vnic_type is not settled.
     """
     requests = list(requests)
+    request_spec.check_settled(requests)
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
         catalog.refresh(connection)
@@ -157,12 +197,35 @@ def _demand(
         tuple(
             claims.Alternative(
                 flavor.uuid,
-                flavor.name,
-                catalog.of_flavor(flavor),
+                _for_people(flavor, request),
+                _key_ids(catalog, flavor, request.get('nic')),
                 request.numa_policy
                 or flavor.numa_policy
                 or fields.NumaPolicy.LEGACY,
             )
             for flavor in _usable(flavors, request, held)
         ),
+    )
+
+
+def _for_people(flavor: objects.PciFlavor, request: objects.PciRequest) -> str:
+    """Return how refusals name what a request asks for.
+
+    Never by physical networks: projects may read it.
+    """
+    if request.get('nic') is None:
+        return str(flavor.name)
+    return f"{flavor.name} on the NIC's network"
+
+
+def _key_ids(
+    catalog: pool_keys.Catalog,
+    flavor: objects.PciFlavor,
+    nic: objects.RequestedNic | None,
+) -> frozenset[int]:
+    found = catalog.of_flavor(flavor)
+    if nic is None:
+        return found
+    return frozenset(
+        key_id for key_id in found if claims.fits(catalog[key_id], nic)
     )

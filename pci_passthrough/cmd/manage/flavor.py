@@ -23,7 +23,7 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--vnic-type',
         choices=fields.VnicType.ALL,
-        help='for use on a NIC; without it the PCI flavor is not for NICs',
+        help='vnic_type of its NICs; without it they get direct',
     )
     parser.add_argument(
         '--numa-policy',
@@ -206,7 +206,7 @@ class Set(show_one.ShowOne):
         )
         _add_fields(parser)
         for name, text in (
-            ('vnic-type', 'not for NICs any more'),
+            ('vnic-type', 'its NICs get direct'),
             ('numa-policy', 'leave the NUMA policy to the request'),
             ('share', 'share it with no project'),
         ):

@@ -296,7 +296,7 @@ class Unset(_Change):
         _add_name(parser)
         for name, text in (
             ('description', 'no text for users any more'),
-            ('vnic-type', 'not for NICs any more'),
+            ('vnic-type', 'its NICs get direct'),
             ('numa-policy', 'leave the NUMA policy to the request'),
         ):
             parser.add_argument(f'--{name}', action='store_true', help=text)

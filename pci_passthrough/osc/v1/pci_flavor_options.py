@@ -38,7 +38,7 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
         (
             'vnic-type',
             VNIC_TYPES,
-            'for use on a NIC; without it the PCI flavor is not for NICs',
+            'vnic_type of its NICs; without it they get direct',
         ),
         (
             'numa-policy',

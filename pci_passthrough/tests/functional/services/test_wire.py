@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agents and conductors of earlier releases say is understood."""
 
+from collections.abc import Callable
 import json
 import pathlib
 from typing import Any
 
 import fixtures
+import oslo_messaging
 import testtools
 
+from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.services import endpoint
+from pci_passthrough.services import operator_endpoint
 from pci_passthrough.store import devices
 from pci_passthrough.store import refusals
 from pci_passthrough.tests.functional.services import wire
@@ -86,6 +91,42 @@ class WireTest(testtools.TestCase):
         [kept] = refusals.get_all(self.endpoint.db, 7, wire.INSTANCE)
         self.assertEqual([['no free 10g', 1, [wire.HOST]]], kept.reasons)
 
+    def test_conductor_understands_calls_of_1_3(self) -> None:
+        states = []
+        for call in self.recorded('1.3').values():
+            answer = self.endpoint.answer(call['call'])
+            self.check_same_shape(call['answer'], answer)
+            states.append(
+                sorted(d.state for d in devices.get_all(self.endpoint.db))
+            )
+        free, changed = ['available'] * 4, ['available'] * 2
+        claimed, held = ['available', 'claimed'], ['allocated', 'available']
+        self.assertEqual(
+            [
+                *(free, free, *[changed] * 6, claimed, held, held, changed),
+                *(claimed, changed, held, held, held),
+            ],
+            states,
+        )
+
+    def test_requests_for_nics_are_recorded(self) -> None:
+        recorded = self.recorded('1.3')
+        for name in ('05-resolve-nic', '08-offer-nic', '13-claim-nic'):
+            call = recorded[name]['call']
+            [request] = call['args']['requests']
+            self.assertEqual('1.1', request[f'{_PREFIX}.version'])
+            self.assertEqual('1.3', call['version'])
+        # The others go to conductors of before, as these know them.
+        older = [
+            call
+            for name in ('1.1', '1.3')
+            for stem, call in self.recorded(name).items()
+            if stem.endswith(('-resolve', '-offer', '-claim'))
+        ]
+        self.assertEqual(6, len(older))
+        for one, other in zip(older[:3], older[3:], strict=True):
+            self.assertEqual(one['call'], other['call'])
+
     def made_older(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return what a caller of 1.0 gets when it asks for that."""
         names = ('ClaimResult', 'PciDevice', 'RefusalReason', 'ReportAck')
@@ -158,6 +199,52 @@ class WireTest(testtools.TestCase):
         self.assertEqual('allocated', adopted.state)
         self.assertIn('physnet1', str(adopted.offered_by))
         self.assertEqual(2, len(client.host_devices('h')))
+
+    def test_callers_understand_answers_of_1_3(self) -> None:
+        recorded = self.recorded('1.3')
+        client, _ = driver.client(lambda message: answers.pop(0))
+        answers = [
+            recorded[name]['answer']
+            for name in ('05-resolve-nic', '08-offer-nic', '13-claim-nic')
+        ]
+        [resolved] = client.resolve([])
+        self.assertEqual('direct', resolved.alternatives[0].vnic_type)
+        offer = client.offer([], None)
+        self.assertIsNotNone(offer.decide(wire.HOST))
+        [claimed] = client.claim('h', wire.INSTANCE, [], 'nova')
+        self.assertEqual('physnet1', claimed.extra_info['physical_network'])
+
+    def test_conductor_of_1_2(self) -> None:
+        """It serves what it knows, and no NIC."""
+        older = oslo_messaging.Target(version='1.2')
+        for one in (
+            endpoint.ConductorEndpoint,
+            operator_endpoint.OperatorEndpoint,
+        ):
+            name = f'{one.__module__}.{one.__name__}.target'
+            self.useFixture(fixtures.MonkeyPatch(name, older))
+        self.endpoint.answer(self.recorded('1.1')['01-report-full']['call'])
+        client, _ = driver.client(self.endpoint.answer)
+        client.register_tracker(wire.HOST, '1.1')
+        plain = objects.PciRequest(
+            request_id='a', count=1, pci_flavors=['10g'], numa_policy=None
+        )
+        nic = objects.RequestedNic(
+            vnic_type='direct', physical_networks=['physnet1']
+        )
+        calls: list[Callable[[objects.PciRequest], Any]] = [
+            lambda one: client.resolve([one]),
+            lambda one: client.offer([one], [wire.HOST]).supplies,
+            lambda one: client.claim(wire.HOST, wire.INSTANCE, [one], 'me'),
+        ]
+        for call in calls:
+            error = self.assertRaises(
+                exception.ConductorUnavailable, call, plain.replace(nic=nic)
+            )
+            self.assertIsInstance(
+                error.__cause__, oslo_messaging.UnsupportedVersion
+            )
+            self.assertEqual(1, len(call(plain)))
 
     def test_all_methods_are_recorded(self) -> None:
         methods, newer = (

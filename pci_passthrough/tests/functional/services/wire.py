@@ -98,13 +98,22 @@ def record(folder: pathlib.Path) -> None:
             request_id='a', count=1, pci_flavors=['10g'], numa_policy=None
         )
         numa = objects.NumaAffinity(nodes=[0], socket_nodes=[0, 1])
+        nic = objects.RequestedNic(
+            vnic_type=None, physical_networks=['physnet1']
+        )
+        for_nic = request.replace(request_id='b', nic=nic)
         client.resolve([request], 'a project')
+        [resolved] = client.resolve([for_nic], 'a project')
+        nic.vnic_type = resolved.alternatives[0].vnic_type
         client.register_tracker(HOST, '1.1.0')
         client.offer([request], [HOST, 'compute-2'], 'a project', INSTANCE)
+        client.offer([for_nic], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.claim(HOST, INSTANCE, [request], 'nova', numa, 'a project')
         client.allocate(HOST, INSTANCE, 'nova', ['a'])
         client.abort(HOST, INSTANCE, 'nova')
         [freed] = client.free(None, INSTANCE, 'nova', ['a'])
+        client.claim(HOST, INSTANCE, [for_nic], 'nova', numa, 'a project')
+        client.free(None, INSTANCE, 'nova', ['b'])
         client.adopt(HOST, INSTANCE, 'a', [freed.address], 'nova')
         client.host_devices(HOST)
         refused = {'no free 10g': [HOST]}
@@ -113,8 +122,9 @@ def record(folder: pathlib.Path) -> None:
         conductor.db.close()
     names = (
         'report-full', 'heartbeat', 'report-changes', 'resolve',
-        'register_tracker', 'offer', 'claim', 'allocate', 'abort', 'free',
-        'adopt', 'host_devices', 'note_refusals',
+        'resolve-nic', 'register_tracker', 'offer', 'offer-nic', 'claim',
+        'allocate', 'abort', 'free', 'claim-nic', 'free-nic', 'adopt',
+        'host_devices', 'note_refusals',
     )  # fmt: skip
     for number, (name, call) in enumerate(
         zip(names, recorded, strict=True), 1

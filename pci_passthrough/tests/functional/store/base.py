@@ -235,6 +235,19 @@ def request(
     )
 
 
+def nic_request(
+    name: str,
+    vnic_type: str | None = None,
+    physical_networks: Iterable[str] = (),
+) -> objects.PciRequest:
+    """Return a request for a NIC; without networks, on an overlay one."""
+    return request(name).replace(
+        nic=objects.RequestedNic(
+            vnic_type=vnic_type, physical_networks=list(physical_networks)
+        )
+    )
+
+
 def addresses(found: Sequence[objects.PciDevice]) -> list[str]:
     """Return the addresses of devices, sorted."""
     return sorted(device.address for device in found)

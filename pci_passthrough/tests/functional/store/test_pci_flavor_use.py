@@ -89,7 +89,10 @@ class DeletedTest(_UseTest):
             lambda name: pci_flavors.update(self.db, name, {'state': 'x'}),
             lambda name: pci_flavors.share(self.db, name, 'p', True),
             lambda name: resolving.resolve(
-                self.db, [base.request(name)], take_disabled=True
+                self.db,
+                self.catalog,
+                [base.request(name)],
+                take_disabled=True,
             ),
             lambda name: self.claim('h', base.request(name)),
             # Nor for who has devices by it.
@@ -318,6 +321,7 @@ class RaceTest(_UseTest):
             pci_flavors.delete(self.db, 'gpu', force=force)
             error = claiming[0].exception()
             self.assertIsInstance(error, exception.PciFlavorNotFound)
+            self.assertEqual('gpu', error.name)
             self.free()
             pci_flavors.create(self.db, 'gpu', None, match=_ALL)
 

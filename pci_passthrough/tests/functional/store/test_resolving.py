@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the names in requests stand for."""
 
+from typing import Any
+
 import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import pool_keys
 from pci_passthrough.store import resolving
 from pci_passthrough.tests.functional.store import base
 
@@ -31,6 +34,7 @@ class ResolveTest(base.StoreTest):
     ) -> list[objects.ResolvedRequest]:
         return resolving.resolve(
             self.db,
+            self.catalog,
             requests,
             **arguments,  # type: ignore[arg-type]
         )
@@ -100,3 +104,124 @@ class ResolveTest(base.StoreTest):
     def test_malformed(self) -> None:
         for request in (base.request('gpu', count=65), base.request()):
             self.assertRaises(exception.InvalidRequest, self.resolve, request)
+
+
+class NicTest(base.StoreTest):
+    """Requests for NICs get a vnic_type."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        for name, vnic_type in (('macvtap', 'macvtap'), ('direct', 'direct')):
+            pci_flavors.create(
+                self.db,
+                name,
+                None,
+                match=[{'vendor_id': '8086'}],
+                vnic_type=vnic_type,
+            )
+
+    def vnic_type(
+        self, name: str, vnic_type: str | None = None, **arguments: Any
+    ) -> str | None:
+        """Return the vnic_type that a NIC gets."""
+        requests = [base.nic_request(name, vnic_type, ['physnet1'])]
+        [resolved] = resolving.resolve(
+            self.db, self.catalog, requests, **arguments
+        )
+        [alternative] = resolved.alternatives
+        self.assertEqual(name, alternative.name)
+        found: str | None = alternative.vnic_type
+        return found
+
+    def refused(self, name: str, *arguments: Any) -> str:
+        error = self.assertRaises(
+            exception.InvalidRequest, self.vnic_type, name, *arguments
+        )
+        self.assertNotIn('physnet', error.text)
+        return error.reason
+
+    def test_the_pci_flavors(self) -> None:
+        for own in ('macvtap', 'direct'):
+            # Whether there is such a device is not asked.
+            self.assertEqual(own, self.vnic_type(own))
+            self.assertEqual(own, self.vnic_type(own, own))
+        self.assertEqual(
+            'PCI flavor macvtap is for NICs of vnic_type macvtap, not direct',
+            self.refused('macvtap', 'direct'),
+        )
+
+    def test_the_pci_flavor_has_none(self) -> None:
+        self.assertIn('nic matches no network device', self.refused('nic'))
+        self.report('h', [base.gpu(1), *base.family(3, 1)])
+        self.assertEqual('direct', self.vnic_type('nic'))
+        for vnic_type in objects.fields.VnicType.ALL:
+            self.assertEqual(vnic_type, self.vnic_type('nic', vnic_type))
+        self.assertIn('gpu matches no network device', self.refused('gpu'))
+        self.assertIn('matches no network', self.refused('gpu', 'direct'))
+        # A mixture has a network device.
+        match = [{'vendor_id': '10de'}, {'vendor_id': '8086'}]
+        pci_flavors.create(self.db, 'both', None, match=match)
+        self.assertEqual('direct', self.vnic_type('both'))
+
+    def test_devices_in_any_state(self) -> None:
+        self.report('h', [base.vf(3, 0)])
+        self.claim('h', base.request('vf'))
+        self.assertEqual('direct', self.vnic_type('vf'))
+        self.report('h', [], withdrawn=['0000:03:01.0'])
+        self.assertEqual('direct', self.vnic_type('vf'))
+
+    def test_devices_that_are_gone(self) -> None:
+        self.report('h', [base.vf(3, 0)])
+        self.assertEqual('direct', self.vnic_type('vf'))
+        self.report('h', [])
+        pool_keys.purge(self.db)
+        self.assertIn('no network device', self.refused('vf'))
+
+    def test_other_requests_have_the_pci_flavors(self) -> None:
+        requests = [
+            base.request('nic'),
+            base.request('gpu', 'macvtap'),
+            base.request('direct').replace(nic=None),
+        ]
+        resolved = resolving.resolve(self.db, self.catalog, requests)
+        self.assertEqual(
+            [[None], [None, 'macvtap'], ['direct']],
+            [[a.vnic_type for a in one.alternatives] for one in resolved],
+        )
+
+    def test_who_may_use_it(self) -> None:
+        pci_flavors.update(
+            self.db, 'direct', {'is_public': False, 'access': ['p1']}
+        )
+        self.assertEqual('direct', self.vnic_type('direct', project_id='p1'))
+        for arguments in ({'project_id': 'p2'}, {}):
+            name = 'direct' if arguments else 'nope'
+            self.assertRaises(
+                exception.PciFlavorNotFound,
+                self.vnic_type,
+                name,
+                **arguments,
+            )
+
+    def test_disabled(self) -> None:
+        pci_flavors.update(self.db, 'direct', {'state': 'disabled'})
+        self.assertIn('disabled', self.refused('direct'))
+        self.assertEqual(
+            'direct', self.vnic_type('direct', take_disabled=True)
+        )
+
+    def test_malformed(self) -> None:
+        request = base.nic_request('direct')
+        for wrong in (
+            request.replace(count=2),
+            request.replace(pci_flavors=['direct', 'macvtap']),
+            base.nic_request('direct', None, ['']),
+        ):
+            self.assertRaises(
+                exception.InvalidRequest,
+                resolving.resolve,
+                self.db,
+                self.catalog,
+                [wrong],
+            )

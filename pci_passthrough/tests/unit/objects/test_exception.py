@@ -13,6 +13,7 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.InvalidPciInformation('{}', 'match', 'is missing', '{"a": 1}'),
     exception.InvalidPciInformation('{}', None, 'is empty', '{"a": 1}'),
     exception.InvalidPciFlavor('vendor_id', 'is no id', '"8086"'),
+    exception.InvalidNic('port p1 has two tags'),
     exception.InvalidRequest('10g:x', 'the count is no number'),
     exception.InvalidConfiguration('[agent] host_root is not set'),
     exception.UnsupportedNova('nova.pci.stats: PciDeviceStats differs'),
@@ -65,6 +66,7 @@ CODES = {
     'pci_flavor.invalid',
     'pci_flavor.not_found',
     'pci_information.invalid',
+    'nic.invalid',
     'request.invalid',
 }
 

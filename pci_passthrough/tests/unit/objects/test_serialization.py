@@ -59,6 +59,9 @@ REASON = objects.RefusalReason(
     detail='8086:1889 type-VF NUMA 0: 1 free',
 )
 
+NIC = objects.RequestedNic(
+    vnic_type='direct', physical_networks=['physnet1', 'physnet2']
+)
 ALTERNATIVE = objects.PciAlternative(
     uuid=UUID,
     name='10g',
@@ -131,7 +134,9 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         count=2,
         pci_flavors=['10g', UUID],
         numa_policy='required',
+        nic=NIC,
     ),
+    NIC,
     objects.NumaAffinity(nodes=[0], socket_nodes=[0, 1]),
     objects.ClaimResult(devices=[DEVICE], refusal=None, reasons=[REASON]),
     ALTERNATIVE,
@@ -251,6 +256,44 @@ class OlderPeerTest(testtools.TestCase):
                 }.get(condition, condition),
                 older,
             )
+
+
+class OlderRequestTest(testtools.TestCase):
+    """What a conductor of version 1.0 gets of requests."""
+
+    def test_without_a_nic(self) -> None:
+        old = {
+            'request_id': 'r1',
+            'count': 2,
+            'pci_flavors': ['10g'],
+            'numa_policy': None,
+        }
+        manifest = {'PciRequest': '1.0'}
+        for request in (
+            objects.PciRequest(**old),
+            objects.PciRequest(**old, nic=None),
+        ):
+            for primitive in (
+                request.obj_to_primitive('1.0'),
+                request.obj_to_primitive('1.0', manifest),
+            ):
+                self.assertEqual(old, primitive['pci_passthrough_object.data'])
+            self.assertEqual('r1', through_json(primitive).request_id)
+
+    def test_with_a_nic(self) -> None:
+        request = objects.PciRequest(request_id='r1', nic=NIC)
+        for manifest in (None, {'PciRequest': '1.0', 'RequestedNic': '1.0'}):
+            self.assertRaises(
+                ovo_exception.ObjectActionError,
+                request.obj_to_primitive,
+                '1.0',
+                manifest,
+            )
+        manifest = {'PciRequest': '1.1', 'RequestedNic': '1.0'}
+        self.assertEqual(
+            request.obj_to_primitive(),
+            request.obj_to_primitive('1.1', manifest),
+        )
 
 
 class EqualityTest(testtools.TestCase):

@@ -163,6 +163,47 @@ class VersionTest(testtools.TestCase):
             asked,
         )
 
+    def test_requests(self) -> None:
+        """What is not for a NIC goes to conductors that know no NICs."""
+
+        def answer(message: dict[str, Any]) -> Any:
+            versions = [
+                request[f'{_PREFIX}.version']
+                for request in message['args']['requests']
+            ]
+            asked.append((message['method'], message['version'], versions))
+            return answers.get(message['method'], [])
+
+        answers = {
+            'claim': objects.ClaimResult(
+                devices=[], refusal=None, reasons=[]
+            ).obj_to_primitive(),
+            'offer': claims.Offer((), {}, {}).to_wire().obj_to_primitive(),
+        }
+        unset = objects.PciRequest(
+            request_id='r', count=1, pci_flavors=['10g'], numa_policy=None
+        )
+        nic = objects.RequestedNic(vnic_type='direct', physical_networks=[])
+        plain, for_nic = unset.replace(nic=None), unset.replace(nic=nic)
+        client, _ = driver.client(answer)
+        for requests, older, versions in (
+            ((unset, plain), True, ['1.0', '1.0']),
+            ((for_nic,), False, ['1.1']),
+            ((plain, for_nic), False, ['1.0', '1.1']),
+        ):
+            asked: list[tuple[str, str, list[str]]] = []
+            client.resolve(requests)
+            client.offer(requests, ['h'])
+            client.claim('h', _INSTANCE, requests, 'me')
+            self.assertEqual(
+                [
+                    ('resolve', '1.1' if older else '1.3', versions),
+                    ('offer', '1.1' if older else '1.3', versions),
+                    ('claim', '1.0' if older else '1.3', versions),
+                ],
+                asked,
+            )
+
     def test_older_conductor_is_told(self) -> None:
         def answer(message: Any) -> Any:
             raise oslo_messaging.RemoteError('UnsupportedVersion', 'x', [])

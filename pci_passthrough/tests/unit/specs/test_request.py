@@ -9,6 +9,7 @@ from oslo_utils import uuidutils
 import testtools
 
 from pci_passthrough import exception
+from pci_passthrough import objects
 from pci_passthrough.specs import request
 from pci_passthrough.tests.unit import specs
 
@@ -118,6 +119,47 @@ class ExtraSpecsTest(testtools.TestCase):
                 extra_specs,
             )
             self.assertIn(reason, error.reason)
+
+
+def for_nic(
+    *networks: str, vnic_type: str | None = 'direct', **changes: Any
+) -> objects.PciRequest:
+    """Return a request for a NIC."""
+    [one] = request.parse('10g')
+    nic = objects.RequestedNic(
+        vnic_type=vnic_type, physical_networks=list(networks)
+    )
+    return one.replace(nic=nic, **changes)
+
+
+class NicTest(testtools.TestCase):
+    def test_accepted(self) -> None:
+        many = [f'physnet{number}' for number in range(1024)]
+        for networks in ([], ['physnet1'], many, ['x' * 64]):
+            request.check([for_nic(*networks), for_nic(vnic_type=None)])
+
+    def test_refused(self) -> None:
+        for wrong, reason in (
+            (for_nic(count=2), 'one device of one PCI flavor'),
+            (for_nic(pci_flavors=['a', 'b']), 'one device of one PCI flavor'),
+            (for_nic('physnet1', ''), 'of 1 to 64 characters'),
+            (for_nic('x' * 65), 'of 1 to 64 characters'),
+            (for_nic(*['x'] * 1025), 'at most 1024 physical networks'),
+        ):
+            error = self.assertRaises(
+                exception.InvalidRequest, request.check, [wrong]
+            )
+            self.assertIn(reason, error.reason)
+            self.assertNotIn('physnet1', error.text)
+
+    def test_settled(self) -> None:
+        request.check_settled([for_nic(), *request.parse('10g:2')])
+        error = self.assertRaises(
+            exception.InvalidRequest,
+            request.check_settled,
+            [for_nic(), for_nic(vnic_type=None)],
+        )
+        self.assertIn('vnic_type', error.reason)
 
 
 class FuzzTest(testtools.TestCase):

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices for NICs: of the PCI flavor, and on the NIC's network."""
+
+import testscenarios
+
+from pci_passthrough import claims
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.store import explain
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import offers
+from pci_passthrough.store import pci_flavors
+from pci_passthrough.store import resolving
+from pci_passthrough.tests.functional.store import base
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_ON_1, _ON_2 = ({'physical_network': f'physnet{n}'} for n in (1, 2))
+
+#: What serves a NIC on physnet1, on physnet2 and on an overlay network.
+_VF_1, _VF_2, _VF_NONE = (f'0000:{bus:02x}:01.0' for bus in (1, 2, 3))
+_PF_1, _PF_2, _PF_NONE = (f'0000:{bus:02x}:00.0' for bus in (1, 2, 3))
+
+
+class _NicTest(base.ClaimTest):
+    """A host with two physical networks, and a GPU that is on one of them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.report(
+            'h',
+            [
+                *base.family(1, 1, extra_info=_ON_1),
+                *base.family(2, 1, extra_info=_ON_2),
+                *base.family(3, 1),
+                base.gpu(4, dev_type='type-VF', extra_info=_ON_1),
+            ],
+        )
+        # By class, too, a PCI flavor can match more than network devices.
+        match = [{'vendor_id': '8086'}, {'vendor_id': '10de'}]
+        pci_flavors.create(self.db, 'any', None, match=match)
+
+    def offer(self, *requests: objects.PciRequest) -> claims.Offer:
+        return offers.get(
+            self.db, self.catalog, live_hosts.Limits(60), requests, ['h']
+        )
+
+
+class ClaimTest(_NicTest):
+    def test_the_device_on_the_network(self) -> None:
+        for vnic_type, networks, expected in (
+            ('direct', ['physnet1'], [_VF_1]),
+            ('direct', ['physnet2'], [_VF_2]),
+            ('macvtap', ['other', 'physnet2'], [_VF_2]),
+            ('direct', [], [_VF_NONE]),
+            ('direct-physical', ['physnet1'], [_PF_1]),
+            ('direct-physical', ['physnet2', 'other'], [_PF_2]),
+            ('direct-physical', [], [_PF_NONE]),
+        ):
+            for name in ('nic', 'any'):
+                request = base.nic_request(name, vnic_type, networks)
+                self.assertIsNotNone(self.offer(request).decide('h'))
+                claimed = self.claim('h', request, instance_uuid=self.owner)
+                self.assertEqual(expected, base.addresses(claimed))
+                again = self.claim('h', request, instance_uuid=self.owner)
+                self.assertEqual(claimed, again)
+                self.free()
+
+    def test_several_nics(self) -> None:
+        requests = [
+            base.nic_request('nic', 'direct', ['physnet2']),
+            base.nic_request('nic', 'direct', ['physnet1', 'physnet2']),
+            base.nic_request('nic', 'direct'),
+            base.request('gpu'),
+        ]
+        claimed = self.claim('h', *requests)
+        by_request = {d.request_id: d.address for d in claimed}
+        self.assertEqual(
+            [_VF_2, _VF_1, _VF_NONE, '0000:04:00.0'],
+            [by_request[request.request_id] for request in requests],
+        )
+
+    def test_other_requests_take_any(self) -> None:
+        self.assertEqual(3, len(self.claim('h', base.request('vf', count=3))))
+
+    def test_pf_and_vfs_exclude_each_other(self) -> None:
+        vf = base.nic_request('nic', 'direct', ['physnet1'])
+        pf = base.nic_request('nic', 'direct-physical', ['physnet1'])
+        name = "nic on the NIC's network"
+        for first, second in ((vf, pf), (pf, vf)):
+            self.assertIsNone(self.offer(first, second).decide('h'))
+            self.claim('h', first, instance_uuid=self.owner)
+            self.assertEqual(
+                [(name, 'all_held', 1, 0)], self.refused('h', second)
+            )
+            self.assertEqual('none_free', self.offer(second).refusal('h'))
+            self.free()
+
+    def test_refusals(self) -> None:
+        name = "nic on the NIC's network"
+        for vnic_type, networks in (
+            ('direct', ['physnet3']),
+            ('direct', ['Physnet1']),
+            ('vdpa', ['physnet1']),
+        ):
+            request = base.nic_request('nic', vnic_type, networks)
+            self.assertEqual(
+                [(name, 'no_match', 1, 0)], self.refused('h', request)
+            )
+        request = base.nic_request('gpu', 'direct', ['physnet1'])
+        error = self.assertRaises(
+            exception.ClaimRefused, self.claim, 'h', request
+        )
+        self.assertEqual(
+            "1 host: no device matches gpu on the NIC's network", error.text
+        )
+
+    def test_projects_read_no_physical_network(self) -> None:
+        request = base.nic_request('nic', 'direct', ['physnet1'])
+        self.claim('h', request)
+        other = request.replace(request_id=base.new_id())
+        error = self.assertRaises(
+            exception.ClaimRefused, self.claim, 'h', other
+        )
+        self.assertEqual(
+            "1 host: no free nic on the NIC's network", error.text
+        )
+        self.assertNotIn('physnet', ''.join(r.detail for r in error.reasons))
+
+    def test_vnic_type_has_to_be_settled(self) -> None:
+        request = base.nic_request('nic', None, ['physnet1'])
+        for ask in (self.offer, lambda one: self.claim('h', one)):
+            error = self.assertRaises(exception.InvalidRequest, ask, request)
+            self.assertIn('vnic_type', error.reason)
+
+
+class OfferTest(_NicTest):
+    def test_what_is_offered(self) -> None:
+        request = base.nic_request('nic', 'direct', ['physnet1'])
+        offer = self.offer(request)
+        [demand] = offer.demands
+        [alternative] = demand.alternatives
+        self.assertEqual("nic on the NIC's network", alternative.name)
+        self.assertEqual(
+            [('type-VF', (('physical_network', 'physnet1'),))],
+            [(k.dev_type, k.extra_info) for k in offer.keys.values()],
+        )
+        self.assertEqual({'h'}, set(offer.supplies))
+        self.assertEqual(offer, claims.Offer.from_wire(offer.to_wire()))
+
+    def test_refused(self) -> None:
+        offer = self.offer(base.nic_request('nic', 'direct', ['physnet3']))
+        self.assertIsNone(offer.decide('h'))
+        self.assertEqual(
+            {"no free nic on the NIC's network": ['h']}, offer.refused(['h'])
+        )
+
+    def test_explained(self) -> None:
+        request = base.nic_request('nic', 'vdpa', ['physnet1'])
+        demands = resolving.demands(self.db, self.catalog, [request])
+        [reason] = explain.refusals(self.db, self.catalog, 60, demands)
+        self.assertEqual(
+            (fields.RefusalCondition.NO_MATCH, "nic on the NIC's network"),
+            (reason.condition, reason.pci_flavor),
+        )
