@@ -79,6 +79,29 @@ answer, and while no conductor answers, all hosts are alike. A low value costs
 a call for each instance; with a high one a new host is noticed late.
 """,
     ),
+    cfg.StrOpt(
+        'mixed_nics',
+        default='warn',
+        choices=[
+            ('refuse', 'such requests are answered with 400'),
+            ('warn', 'the answer has a header Warning, and the log a line'),
+            ('allow', 'nothing is said'),
+        ],
+        help="""
+What nova-api does when an instance is to have NICs of vnic_type ``macvtap``
+and others of vnic_type ``direct`` or ``direct-physical``.
+
+A macvtap NIC is slower than a direct one, and keeps its network when the
+instance is migrated live. A direct NIC has to be unplugged for that, and
+interrupts the guest, whatever the other NICs can do: then the macvtap NIC
+costs speed and brings nothing. Ports that users made count as well as PCI
+flavors, and NICs that are attached later as well as those of a new server.
+Virtio NICs (``normal``) are fine beside either.
+
+With ``refuse``, applications that are deployed with such a mixture today
+cannot be created any more. Read by nova-api only.
+""",
+    ),
     cfg.ListOpt(
         'accepted_nova_changes',
         default=[],

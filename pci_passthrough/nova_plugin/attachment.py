@@ -21,6 +21,7 @@ from typing import Self
 from oslo_utils import strutils
 
 from pci_passthrough import objects
+from pci_passthrough.nova_plugin import net_facts
 from pci_passthrough.nova_plugin.compat import pci
 
 #: Key of ``extra_info`` that marks a row; its value is the device's UUID.
@@ -32,6 +33,10 @@ CLAIM = 'pci_passthrough_claim'
 #: Key of ``extra_info``: the PCI flavor for which the device was given.
 FLAVOR = 'pci_passthrough_flavor'
 
+#: Key of ``extra_info``: the physical network that the device is on. Not the
+#: tag's own name: Nova would take it for one of ``[pci] device_spec``.
+NETWORK = 'pci_passthrough_physical_network'
+
 #: Tags of pci_information that Nova's libvirt driver reads from the row.
 _TAGS = ('managed', 'live_migratable')
 
@@ -39,6 +44,12 @@ _TAGS = ('managed', 'live_migratable')
 def is_ours(row: Any) -> bool:
     """Whether one of Nova's rows is the record of a device of ours."""
     return DEVICE in row.extra_info
+
+
+def physical_network(row: Any) -> str | None:
+    """Return the physical network of the device of a row; None: on none."""
+    found: str | None = row.extra_info.get(NETWORK)
+    return found
 
 
 def is_held(row: Any) -> bool:
@@ -171,7 +182,7 @@ class Attachment:
         self.row.extra_info = {
             key: value
             for key, value in self.row.extra_info.items()
-            if key not in (DEVICE, CLAIM, FLAVOR)
+            if key not in (DEVICE, CLAIM, FLAVOR, NETWORK)
         }
         return self.row
 
@@ -220,11 +231,15 @@ def _mark(row: Any, device: objects.PciDevice, claim: str) -> None:
         for tag in _TAGS
         if tag in device.extra_info
     }
-    row.extra_info = {
-        **row.extra_info,
-        **tags,
+    marks = {
         DEVICE: device.uuid,
         CLAIM: claim,
+        FLAVOR: device.pci_flavor_uuid,
+        NETWORK: device.extra_info.get('physical_network'),
     }
-    if device.pci_flavor_uuid is not None:
-        row.extra_info = {**row.extra_info, FLAVOR: device.pci_flavor_uuid}
+    row.extra_info = {
+        **row.extra_info,
+        **net_facts.extra_info(device),
+        **tags,
+        **{key: value for key, value in marks.items() if value is not None},
+    }

@@ -23,6 +23,7 @@ import functools
 import importlib
 from importlib import abc
 from importlib import machinery
+import inspect
 import sys
 import threading
 import types
@@ -88,6 +89,56 @@ REPLACEMENTS = (
         'nova.compute.claims',
         'Claim._test_pci',
         'tracker.wrap_test_pci',
+    ),
+    Replacement(
+        'nova.network.neutron',
+        'API.create_resource_requests',
+        'nics.wrap_create_resource_requests',
+    ),
+    Replacement(
+        'nova.network.neutron',
+        'API._create_ports_for_instance',
+        'port_binding.wrap_create_ports',
+    ),
+    Replacement(
+        'nova.network.neutron',
+        'API._populate_neutron_binding_profile',
+        'port_binding.wrap_populate_binding_profile',
+    ),
+    Replacement(
+        'nova.pci.whitelist',
+        'Whitelist.get_devspec',
+        'port_binding.wrap_get_devspec',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._update_migrate_vifs_profile_with_pci',
+        'port_binding.wrap_update_migrated_profiles',
+    ),
+    Replacement(
+        'nova.compute.api',
+        'API.attach_interface',
+        'interface_attach.wrap_attach_interface',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._attach_interface',
+        'interface_attach.wrap_attach_interface_on_host',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._claim_pci_device_for_interface_attach',
+        'interface_attach.wrap_claim_for_attach',
+    ),
+    Replacement(
+        'nova.context',
+        'RequestContext.to_dict',
+        'asked_nics.wrap_to_dict',
+    ),
+    Replacement(
+        'nova.context',
+        'RequestContext.from_dict',
+        'asked_nics.wrap_from_dict',
     ),
 )
 
@@ -181,8 +232,11 @@ def replaced() -> list[str]:
 def _replace(replacement: Replacement, module: types.ModuleType) -> None:
     with _lock:
         owner, name = _owner(replacement, module)
-        original = getattr(owner, name)
-        setattr(owner, name, replacement.make(original))
+        made = replacement.make(getattr(owner, name))
+        original = inspect.getattr_static(owner, name)
+        # A method of the class has been bound to it already.
+        is_bound = isinstance(original, classmethod)
+        setattr(owner, name, staticmethod(made) if is_bound else made)
         _originals[replacement] = original
 
 

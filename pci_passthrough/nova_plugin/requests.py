@@ -11,13 +11,18 @@ alternative, in order of preference::
     {'pci_flavor': <UUID>, 'pci_flavor_name': <name>}
 
 No pool of Nova's own has such a key, so a process without the door finds no
-device for it. ``alias_name`` is what the extra spec said; None there would
-mean a request for a Neutron port.
+device for it. ``alias_name`` is what the extra spec said; None there means a
+request for a NIC, whose only spec says what the device needs beside::
+
+    {'pci_flavor_vnic_type': 'direct',
+     'pci_flavor_physical_networks': '["physnet1"]'}
 """
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import functools
 import inspect
 import threading
@@ -25,6 +30,7 @@ from typing import Any
 
 from oslo_context import context as oslo_context
 from oslo_log import log as logging
+from oslo_serialization import jsonutils
 
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -37,13 +43,21 @@ from pci_passthrough.specs import request as request_spec
 LOG = logging.getLogger(__name__)
 
 #: What whoever asks can mend. All else is the operator's business.
-_USERS_FAULTS = (exception.InvalidRequest, exception.PciFlavorNotFound)
+_USERS_FAULTS = (
+    exception.InvalidNic,
+    exception.InvalidRequest,
+    exception.PciFlavorNotFound,
+)
 
 #: In a spec: the UUID of a PCI flavor. No other request has it.
 _UUID = 'pci_flavor'
 
 #: Its name, for people who look into Nova's database.
 _NAME = 'pci_flavor_name'
+
+#: Of a NIC: its vNIC type, and the physical networks of its network as JSON.
+_VNIC_TYPE = 'pci_flavor_vnic_type'
+_PHYSICAL_NETWORKS = 'pci_flavor_physical_networks'
 
 #: As in ``[pci] alias``: Nova moves running instances only with it.
 _LIVE_MIGRATABLE = 'live_migratable'
@@ -110,6 +124,25 @@ def asks(flavor: Any) -> bool:
     )
 
 
+def nic_of(request: Any) -> objects.RequestedNic | None:
+    """Return what a request of ours needs for its NIC.
+
+    :returns: None: the request is a flavor's.
+    """
+    spec = request.spec[0]
+    if _VNIC_TYPE not in spec:
+        return None
+    return objects.RequestedNic(
+        vnic_type=spec[_VNIC_TYPE],
+        physical_networks=jsonutils.loads(spec[_PHYSICAL_NETWORKS]),
+    )
+
+
+def _of_flavors(requests: Iterable[Any] | None) -> list[Any]:
+    """Return those of our requests that are no NIC's."""
+    return [one for one in ours(requests) if nic_of(one) is None]
+
+
 def missing(flavor: Any, pci_requests: Any) -> bool:
     """Whether requests lack what the flavor asks for.
 
@@ -119,7 +152,7 @@ def missing(flavor: Any, pci_requests: Any) -> bool:
     :param pci_requests: an ``InstancePCIRequests``, or None.
     """
     requests = pci_requests.requests if pci_requests else None
-    return asks(flavor) and not ours(requests)
+    return asks(flavor) and not _of_flavors(requests)
 
 
 def to_pci_request(
@@ -134,12 +167,21 @@ def to_pci_request(
         count=request.count,
         pci_flavors=[spec[_UUID] for spec in request.spec],
         numa_policy=request.numa_policy or policy,
+        nic=nic_of(request),
     )
 
 
 def in_words(requests: Iterable[Any]) -> str:
-    """Return requests of ours as the extra spec says them."""
-    return ','.join(f'{r.alias_name}:{r.count}' for r in requests)
+    """Return requests of ours as the extra spec says them, for operators."""
+    return ','.join(map(_in_words, requests))
+
+
+def _in_words(request: Any) -> str:
+    nic = nic_of(request)
+    if nic is None:
+        return f'{request.alias_name}:{request.count}'
+    networks = ', '.join(nic.physical_networks) or 'no physical network'
+    return f'{request.spec[0][_NAME]} ({nic.vnic_type} NIC on {networks})'
 
 
 def policy_of_image(image: Any) -> str | None:
@@ -168,7 +210,8 @@ def wrap_get_pci_requests_from_flavor(
             # It keeps them: Nova claims for a live migration by the requests
             # which the instance has, and would later find others there.
             kept = _thread.moving.pci_requests
-            found.requests.extend(ours(kept.requests if kept else ()))
+            # Nova adds those of NICs itself.
+            found.requests.extend(_of_flavors(kept and kept.requests))
         elif asks(flavor):
             found.requests.extend(_from_flavor(flavor, affinity_policy))
         return found
@@ -244,19 +287,30 @@ def _from_flavor(flavor: Any, policy: str | None) -> list[Any]:
     """
     specs = _extra_specs(flavor)
     policy = policy or specs.get(_POLICY_EXTRA_SPEC)
-    if policy is None and _thread.moving is not None:
-        policy = policy_of_image(_thread.moving.image_meta)
+    if _thread.moving is None:
+        with refused_as(RequestRefused):
+            return _resolved(specs, policy)
     try:
-        _check_policy(policy)
-        wanted = request_spec.from_extra_specs(specs)
-        return _resolved(wanted, policy)
+        image = _thread.moving.image_meta
+        return _resolved(specs, policy or policy_of_image(image))
     except exception.PciPassthroughError as error:
-        if _thread.moving is not None:
-            raise errors.ComputeResourcesUnavailable(
-                reason=_for_users(error)
-            ) from error
+        raise errors.ComputeResourcesUnavailable(
+            reason=_for_users(error)
+        ) from error
+
+
+@contextlib.contextmanager
+def refused_as(refusal: Callable[..., Exception]) -> Iterator[None]:
+    """Turn errors into what Nova's API answers with.
+
+    :param refusal: makes the one for what the user can mend, of a reason.
+    :raises PciFlavorsUnavailable: it is nothing that the user can mend.
+    """
+    try:
+        yield
+    except exception.PciPassthroughError as error:
         if isinstance(error, _USERS_FAULTS):
-            raise RequestRefused(reason=error.text) from error
+            raise refusal(reason=error.text) from error
         LOG.error('PCI flavors cannot be looked up: %s', error.text)
         raise PciFlavorsUnavailable from error
 
@@ -277,11 +331,14 @@ def _check_policy(policy: str | None) -> None:
         )
 
 
-def _resolved(
-    wanted: list[objects.PciRequest], policy: str | None
-) -> list[Any]:
+def _resolved(specs: Mapping[str, str], policy: str | None) -> list[Any]:
+    _check_policy(policy)
+    wanted = request_spec.from_extra_specs(specs)
+    moving = _thread.moving is not None
     answers = client.conductor().resolve(
-        wanted, _project(), take_disabled=_thread.moving is not None
+        wanted,
+        None if moving else project_of(oslo_context.get_current()),
+        take_disabled=moving,
     )
     return [
         pools.InstancePCIRequest(
@@ -301,10 +358,44 @@ def _specs(alternatives: list[objects.PciAlternative]) -> list[dict[str, str]]:
     return [{_UUID: a.uuid, _NAME: a.name, **extra} for a in alternatives]
 
 
-def _project() -> str | None:
-    """Return on whose behalf a flavor is looked at; None: the operator's."""
-    context = oslo_context.get_current()
-    if _thread.moving is not None or context is None or context.is_admin:
+def project_of(context: Any) -> str | None:
+    """Return on whose behalf Nova asks; None: the operator's.
+
+    :param context: of the request; None: there is none.
+    """
+    if context is None or context.is_admin:
         return None
     project: str | None = context.project_id
     return project
+
+
+def for_nic(
+    alternative: objects.PciAlternative,
+    nic: objects.RequestedNic,
+    request_id: str,
+    port_id: str | None,
+    policy: str | None,
+) -> Any:
+    """Return Nova's request for a NIC.
+
+    :param alternative: the PCI flavor.
+    :param nic: what else the device has to be.
+    :param port_id: the user's port, if there is one.
+    :param policy: the NUMA policy; None: the PCI flavor's.
+    """
+    (spec,) = _specs([alternative])
+    return pools.InstancePCIRequest(
+        count=1,
+        spec=[
+            {
+                **spec,
+                _VNIC_TYPE: nic.vnic_type,
+                _PHYSICAL_NETWORKS: jsonutils.dumps(nic.physical_networks),
+            }
+        ],
+        # What tells Nova that it is a NIC's.
+        alias_name=None,
+        numa_policy=policy,
+        request_id=request_id,
+        requester_id=port_id,
+    )

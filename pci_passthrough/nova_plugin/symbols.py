@@ -436,4 +436,145 @@ _TRACKER = (
     ),
 )
 
-SYMBOLS = (*_REQUESTS, *_STATS, *_SCHEDULER, *_TRACKER)
+#: NICs: requests, port bindings, interfaces that are attached.
+_NETWORK = (
+    *_of(
+        'nova.network.neutron',
+        Use.REPLACED,
+        {
+            'API.create_resource_requests': 'makes the requests of NICs',
+            'API._create_ports_for_instance': 'makes ports for NICs',
+            'API._populate_neutron_binding_profile': (
+                'says how a port is bound'
+            ),
+        },
+    ),
+    *_of(
+        'nova.network.neutron',
+        Use.CALLED,
+        {
+            'get_client': 'asks Neutron for ports and networks',
+            'API._get_pci_device_profile': 'makes the profile of a binding',
+        },
+    ),
+    *_of(
+        'nova.network.neutron',
+        Use.RELIED_ON,
+        {
+            'API._get_vf_pci_device_profile': 'reads facts from our rows',
+            'API._populate_pci_mac_address': 'sets the MAC address of a PF',
+            'API._populate_neutron_extension_values': (
+                'says how a port is bound, and to which host'
+            ),
+            'API._update_ports_for_instance': 'binds ports with one update',
+            'API._get_port_pci_dev': (
+                'finds the device of a port by the request'
+            ),
+            'API._update_port_binding_for_instance': (
+                'binds ports to the new devices of a move'
+            ),
+        },
+    ),
+    *_of(
+        'nova.network.model',
+        Use.RELIED_ON,
+        {'VNIC_TYPES_SRIOV': 'needs devices'},
+    ),
+    *_of(
+        'nova.pci.whitelist',
+        Use.REPLACED,
+        {'Whitelist.get_devspec': 'has the tags of a device'},
+    ),
+    *_of(
+        'nova.pci.request',
+        Use.RELIED_ON,
+        {
+            'get_instance_pci_request_from_vif': (
+                'finds the request of a NIC by the row of its device'
+            ),
+        },
+    ),
+    *_of(
+        'nova.pci.utils',
+        Use.CALLED,
+        {
+            'get_mac_by_pci_address': 'reads a MAC address',
+            'get_vf_num_by_pci_address': 'reads the number of a VF',
+        },
+    ),
+    *_of(
+        'nova.exception',
+        Use.CALLED,
+        {
+            'InterfaceAttachPciClaimFailed': 'nova-api answers 400',
+            'PciDeviceNotFoundById': 'it is no network device',
+        },
+    ),
+    *_of(
+        'nova.compute.api',
+        Use.REPLACED,
+        {'API.attach_interface': 'asks nova-compute for an interface'},
+    ),
+    *_of(
+        'nova.compute.manager',
+        Use.REPLACED,
+        {
+            'ComputeManager._attach_interface': 'attaches an interface',
+            'ComputeManager._claim_pci_device_for_interface_attach': (
+                'claims its device'
+            ),
+            'ComputeManager._update_migrate_vifs_profile_with_pci': (
+                'binds ports to the new devices of a live migration'
+            ),
+        },
+    ),
+    *_of(
+        'nova.compute.manager',
+        Use.RELIED_ON,
+        {
+            'ComputeManager._detach_interface': 'gives its device back',
+            'ComputeManager._deallocate_port_for_instance': (
+                'gives its device back'
+            ),
+        },
+    ),
+    *_of(
+        'nova.objects.instance',
+        Use.CALLED,
+        {
+            'Instance.get_network_info': 'has the NICs of an instance',
+            'Instance.remove_pci_device_and_request': (
+                'forgets what is not attached'
+            ),
+            'Instance._save_pci_requests': 'saves what was changed in place',
+        },
+    ),
+    *_of(
+        'nova.api.openstack.compute.attach_interfaces',
+        Use.RELIED_ON,
+        {
+            'InterfaceAttachmentController.create': (
+                'answers 400 for our refusals'
+            ),
+        },
+    ),
+    *_of(
+        'nova.api.openstack.compute.servers',
+        Use.RELIED_ON,
+        {
+            'ServersController._get_requested_networks': (
+                'keeps the order of networks'
+            ),
+        },
+    ),
+    *_of(
+        'nova.context',
+        Use.REPLACED,
+        {
+            'RequestContext.to_dict': 'what travels of a request',
+            'RequestContext.from_dict': 'what arrives of a request',
+        },
+    ),
+)
+
+SYMBOLS = (*_REQUESTS, *_STATS, *_SCHEDULER, *_TRACKER, *_NETWORK)

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud with SR-IOV NICs on two physical networks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import fixtures
+from nova.tests.fixtures import libvirt as fakelibvirt
+from oslo_serialization import jsonutils
+
+from pci_passthrough import objects
+from pci_passthrough.nova_plugin import attachment
+from pci_passthrough.store import devices
+from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import neutron
+
+VF = {'product_id': fakelibvirt.VF_PROD_ID, 'dev_type': 'type-VF'}
+PF = {'product_id': fakelibvirt.PF_PROD_ID, 'dev_type': 'type-PF'}
+
+#: Slots of the physical functions that are on a physical network; the VFs of
+#: a PF are the other functions of its slot. Slot 2 is for overlays.
+_NETWORKS = {0: 'physnet-red', 1: 'physnet-blue'}
+
+#: Of the first device without SR-IOV.
+_GPU_SLOT = 8
+
+
+class NicsTest(base.NovaTest):
+    """Hosts have three PFs with VFs: on red, on blue, and on no network.
+
+    :ivar net: Neutron.
+    """
+
+    PCI_DEVICE_SPEC: list[str] = []
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.net = self.useFixture(neutron.NicNeutron(self))
+        self.neutron = self.net
+        self.create_pci_flavor('10g', VF, vnic_type='direct')
+
+    def start_nic_host(
+        self,
+        name: str,
+        vfs: int = 2,
+        bus: int = 0x81,
+        gpus: int = 0,
+        numa_node: int = 0,
+    ) -> None:
+        """Start a host.
+
+        :param vfs: of each PF.
+        :param gpus: number of devices without SR-IOV.
+        """
+        info = fakelibvirt.HostPCIDevicesInfo(
+            num_pfs=3, num_vfs=3 * vfs, bus=bus, numa_node=numa_node
+        )
+        for number in range(gpus):
+            info.add_device(
+                dev_type='PCI',
+                bus=bus,
+                slot=_GPU_SLOT + number,
+                function=0,
+                iommu_group=100 + number,
+                numa_node=numa_node,
+            )
+        found = base.offered(info)
+        for device in found:
+            device.extra_info = tags_of(device.address)
+        self.report(name, found)
+        self.start_compute(hostname=name, pci_info=info)
+
+    def tell_apart(self) -> None:
+        """Let devices differ in what Nova's fixture has the same for all.
+
+        See ``mac_of`` and ``number_of``.
+        """
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.pci.utils.get_mac_by_pci_address',
+                lambda address, pf_interface=False: mac_of(address),
+            )
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.pci.utils.get_vf_num_by_pci_address', number_of
+            )
+        )
+
+    def boot_with(
+        self, *nics: Mapping[str, Any], **arguments: Any
+    ) -> dict[str, Any]:
+        """Create a server with NICs and wait until it is there."""
+        return self.boot(None, networks=list(nics), **arguments)
+
+    def nic(self, network: str, pci_flavor: str = '10g') -> dict[str, str]:
+        """Return what a user says of a NIC."""
+        return {'uuid': network, 'pci_flavor': pci_flavor}
+
+    def ports(self, server: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the ports of a server in the order of its NICs."""
+        vifs = self.instance(server).get_network_info()
+        ports = {p['id']: p for p in self.net.ports_of(server['id'])}
+        self.assertEqual(sorted(ports), sorted(vif['id'] for vif in vifs))
+        return [ports[vif['id']] for vif in vifs]
+
+    def interfaces(
+        self, host: str, server: Mapping[str, Any]
+    ) -> list[tuple[str, str, str]]:
+        """Return type, MAC and device of a guest's interfaces.
+
+        The fixture keeps the device, but does not show it in its XML.
+        """
+        guest = self.computes[host].driver._host.get_guest(
+            self.instance(server)
+        )
+        return [
+            (nic['type'], nic['mac'], _address(nic.get('source') or ''))
+            for nic in guest._domain._def['devices']['nics']
+        ]
+
+    def assert_nics(
+        self, host: str, server: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Each port has the device that was claimed for it, on its network.
+
+        For tests that ``tell_apart``. The order of interfaces is not looked
+        at: those that are unplugged for a move are the last ones then.
+
+        :returns: port's id to device's address.
+        """
+        instance = self.instance(server)
+        requests = {
+            request.requester_id: request.request_id
+            for request in instance.pci_requests.requests
+        }
+        found = {d.address: d for d in devices.get_all(self.db, host)}
+        addresses = {}
+        interfaces = []
+        for port in self.ports(server):
+            self.assertEqual(host, port['binding:host_id'])
+            address = self.profile(port).get('pci_slot', '')
+            mac = port['mac_address']
+            if port['binding:vnic_type'] == 'normal':
+                self.assertEqual('', address)
+                interfaces.append(('ethernet', mac, ''))
+                continue
+            device = found[address]
+            self.assertEqual(
+                ('allocated', server['id'], requests[port['id']]),
+                (
+                    device.status,
+                    device.instance_uuid,
+                    attachment.request_of(device.request_id),
+                ),
+            )
+            self.assertIn(
+                device.extra_info.get('physical_network'),
+                self.net.physical_networks(port['network_id']),
+            )
+            self.assertEqual(profile_of(device), self.profile(port))
+            addresses[port['id']] = address
+            if device.dev_type == 'type-PF':
+                self.assertEqual(mac_of(address), mac)
+                self.assertIn(address, self.hostdevs(host, server))
+            else:
+                interfaces.append(('hostdev', mac, address))
+        self.assertCountEqual(interfaces, self.interfaces(host, server))
+        return addresses
+
+    def profile(self, port: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the binding profile of a port."""
+        found = port['binding:profile']
+        return dict(
+            jsonutils.loads(found) if isinstance(found, str) else found
+        )
+
+
+def _address(source: str) -> str:
+    """Return what the fixture writes as ``pci_0000_81_01_1``; or as it is."""
+    kind, *parts = source.split('_')
+    if kind != 'pci':
+        return source
+    domain, bus, slot, function = parts
+    return f'{domain}:{bus}:{slot}.{function}'
+
+
+def tags_of(address: str) -> dict[str, str]:
+    """Return the extra info of a device."""
+    slot = int(address.split(':')[2].partition('.')[0], 16)
+    network = _NETWORKS.get(slot)
+    return {'physical_network': network} if network else {}
+
+
+def mac_of(address: str) -> str:
+    """Return the MAC address of a PF."""
+    return '52:54:' + address[2:].replace('.', ':0')
+
+
+def number_of(address: str) -> int:
+    """Return the number of a VF."""
+    return int(address[-1]) - 1
+
+
+def profile_of(device: objects.PciDevice) -> dict[str, Any]:
+    """Return the binding profile of a port with a device."""
+    known = {
+        'pci_slot': device.address,
+        'pci_vendor_info': f'{device.vendor_id}:{device.product_id}',
+        'physical_network': device.extra_info.get('physical_network'),
+    }
+    if device.dev_type == 'type-PF':
+        return {**known, 'device_mac_address': mac_of(device.address)}
+    return {
+        **known,
+        'pf_mac_address': mac_of(device.parent_addr),
+        'vf_num': number_of(device.address),
+    }

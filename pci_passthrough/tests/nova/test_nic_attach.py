@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interfaces of PCI flavors come to an instance, and go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nova import exception as nova_exception
+from nova.virt.libvirt import driver
+
+from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import nics
+
+
+class AttachTest(nics.NicsTest):
+    """A server with a virtio NIC on a host with VFs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start_nic_host('c0')
+        self.server = self.boot_with({'uuid': self.net.overlay})
+
+    def attach(self, **interface: Any) -> dict[str, Any]:
+        """Attach an interface and return it."""
+        answer = self.api.attach_interface(
+            self.server['id'], {'interfaceAttachment': interface}
+        )
+        found: dict[str, Any] = answer.body['interfaceAttachment']
+        return found
+
+    def refused_attach(self, **interface: Any) -> tuple[int, str]:
+        """Return status and text of an interface that is not attached."""
+        found: tuple[int, str] = self.refused(self.attach, **interface)
+        return found
+
+    def detach(self, port_id: str) -> None:
+        """Detach an interface, and wait until it is gone."""
+        self.api.detach_interface(self.server['id'], port_id)
+        self._wait_for_action_event_completion(
+            self.server,
+            'detach_interface',
+            'compute_detach_interface',
+        )
+
+    def request_ids(self, server: Mapping[str, Any]) -> set[str]:
+        """Return the ids of a server's requests."""
+        found = self.instance(server).pci_requests.requests
+        return {one.request_id for one in found}
+
+    def _wait_for_action_event_completion(
+        self, server: Mapping[str, Any], action: str, event: str
+    ) -> None:
+        self._wait_for_instance_action_event(
+            server, action, event, event_result='success'
+        )
+
+
+class TestAttach(AttachTest):
+    """What can be attached, and is detached again."""
+
+    def test_by_network(self) -> None:
+        """Nova makes the port, and deletes it."""
+        self.attach(net_id=self.net.red, pci_flavor='10g')
+        (address,) = self.assert_consistent('c0', self.server, 1)
+        self.assertEqual(
+            {'physical_network': 'physnet-red'}, nics.tags_of(address)
+        )
+        _, port = self.ports(self.server)
+        self.assertEqual('direct', port['binding:vnic_type'])
+        self.assertEqual(address, self.profile(port)['pci_slot'])
+        (request,) = self.instance(self.server).pci_requests.requests
+        self.assertEqual(port['id'], request.requester_id)
+        self.assertEqual(
+            ['hostdev'],
+            [kind for kind, *_ in self.interfaces('c0', self.server)[1:]],
+        )
+        self.run_periodic_tasks()
+        self.assert_consistent('c0', self.server, 1)
+        self.detach(port['id'])
+        self.assert_clean('c0')
+        self.assertEqual(set(), self.request_ids(self.server))
+        self.assertEqual(1, len(self.ports(self.server)))
+        self.assertNotIn(port['id'], self.net._ports)
+
+    def test_by_tagged_port(self) -> None:
+        """The port is the user's before, and after."""
+        port = self.net.port(self.net.blue, 'direct', 'pci-flavor=10g')
+        self.attach(port_id=port['id'])
+        (address,) = self.assert_consistent('c0', self.server, 1)
+        self.assertEqual(
+            {'physical_network': 'physnet-blue'}, nics.tags_of(address)
+        )
+        self.detach(port['id'])
+        self.assert_clean('c0')
+        left = self.net.show_port(port['id'])['port']
+        self.assertEqual('', left['device_id'])
+        self.assertEqual({}, self.profile(left))
+
+    def test_beside_others(self) -> None:
+        """Detaching one leaves the other, and a delete leaves nothing."""
+        self.attach(net_id=self.net.red, pci_flavor='10g')
+        self.attach(net_id=self.net.blue, pci_flavor='10g')
+        _, red, blue = self.ports(self.server)
+        self.detach(red['id'])
+        (address,) = self.assert_consistent('c0', self.server, 1)
+        self.assertEqual(address, self.profile(blue)['pci_slot'])
+        self._delete_server(self.server)
+        self.assert_clean('c0')
+        self.assertEqual([], self.net.ports_of(self.server['id']))
+
+
+class TestRefusals(AttachTest):
+    """What is not attached leaves nothing."""
+
+    def assert_refused(self, text: str, **interface: Any) -> None:
+        """The answer is 400 and says so, and nothing has changed."""
+        before = set(self.net._ports)
+        status, message = self.refused_attach(**interface)
+        self.assertEqual(400, status, message)
+        self.assertIn(text, message)
+        self.assert_unchanged(before)
+
+    def assert_unchanged(self, ports: set[str]) -> None:
+        """No device is held and no port was made."""
+        self.assert_clean('c0')
+        self.assertEqual(ports, set(self.net._ports))
+        self.assertEqual(1, len(self.ports(self.server)))
+        self.assertEqual(set(), self.request_ids(self.server))
+
+    def test_refusals(self) -> None:
+        self.create_pci_flavor('gpu', {'class': 'display'})
+        self.create_pci_flavor('pf', nics.PF, vnic_type='direct')
+        red = self.net.red
+        tagged = self.net.port(red, 'direct', 'pci-flavor=none-such')
+        for text, interface in (
+            ('none-such', {'net_id': red, 'pci_flavor': 'none-such'}),
+            ('gpu', {'net_id': red, 'pci_flavor': 'gpu'}),
+            ('net_id', {'pci_flavor': '10g'}),
+            ('none-such', {'port_id': tagged['id']}),
+            ('tag', {'port_id': tagged['id'], 'pci_flavor': '10g'}),
+            # It matches no VF, and a direct NIC is one.
+            ('pf', {'net_id': red, 'pci_flavor': 'pf'}),
+        ):
+            self.assert_refused(text, **interface)
+
+    def test_door_is_missing_on_the_host(self) -> None:
+        """The interface would be one of any kind."""
+        self.silence('c0', agent=False, tracker=True)
+        self.assert_refused('10g', net_id=self.net.red, pci_flavor='10g')
+
+    def test_claim_fails(self) -> None:
+        """Somebody else was faster."""
+
+        def lose(method: str, _: object) -> None:
+            if method == 'claim':
+                self.report('c0', [])
+
+        self.wire.before = lose
+        self.assert_refused(
+            'Failed to claim', net_id=self.net.red, pci_flavor='10g'
+        )
+
+    def test_no_conductor(self) -> None:
+        """nova-api answers 503."""
+        self.wire.is_down = True
+        before = set(self.net._ports)
+        status, _ = self.refused_attach(net_id=self.net.red, pci_flavor='10g')
+        self.wire.is_down = False
+        self.assertEqual(503, status)
+        self.assert_unchanged(before)
+
+    def test_neutron_fails(self) -> None:
+        """What was claimed is given back."""
+        before = set(self.net._ports)
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise nova_exception.PortLimitExceeded()
+
+        with base.replaced(self.net, 'create_port', fail):
+            status, _ = self.refused_attach(
+                net_id=self.net.red, pci_flavor='10g'
+            )
+        self.assertEqual(403, status)
+        self.assert_unchanged(before)
+
+    def test_driver_fails(self) -> None:
+        """The port is deleted, and what was claimed given back."""
+        before = set(self.net._ports)
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise nova_exception.InterfaceAttachFailed(
+                instance_uuid=self.server['id']
+            )
+
+        with base.replaced(driver.LibvirtDriver, 'attach_interface', fail):
+            status, _ = self.refused_attach(
+                net_id=self.net.red, pci_flavor='10g'
+            )
+        self.assertEqual(500, status)
+        self.assert_unchanged(before)

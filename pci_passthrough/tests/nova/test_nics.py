@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NICs that ask for PCI flavors."""
+
+from typing import Any
+
+from pci_passthrough.tests.nova import nics
+
+
+class TestNics(nics.NicsTest):
+    """A new server with NICs."""
+
+    def test_one_nic(self) -> None:
+        """It gets a VF on its network, and gives it back."""
+        self.start_nic_host('c0')
+        server = self.boot_with(self.nic(self.net.blue))
+        (address,) = self.assert_consistent('c0', server, 1)
+        self.assertEqual(
+            {'physical_network': 'physnet-blue'}, nics.tags_of(address)
+        )
+        (port,) = self.ports(server)
+        self.assertEqual('direct', port['binding:vnic_type'])
+        self.assertEqual('hw_veb', port['binding:vif_type'])
+        self.assertEqual(
+            {
+                'pci_slot': address,
+                'pci_vendor_info': '8086:1515',
+                'physical_network': 'physnet-blue',
+                'pf_mac_address': '52:54:00:1e:59:c6',
+                'vf_num': 1,
+            },
+            self.profile(port),
+        )
+        self.assertEqual(
+            [('hostdev', port['mac_address'], address)],
+            self.interfaces('c0', server),
+        )
+        self._delete_server(server)
+        self.assert_clean('c0')
+        self.assertEqual([], self.net.ports_of(server['id']))
+
+    def test_port_with_a_tag(self) -> None:
+        """A user's port gets a device on its network; it stays the user's."""
+        self.start_nic_host('c0')
+        port = self.net.port(self.net.red, 'direct', 'pci-flavor=10g')
+        server = self.boot_with({'port': port['id']})
+        (address,) = self.assert_consistent('c0', server, 1)
+        self.assertEqual(
+            {'physical_network': 'physnet-red'}, nics.tags_of(address)
+        )
+        (bound,) = self.ports(server)
+        self.assertEqual(port['id'], bound['id'])
+        self.assertEqual(address, self.profile(bound)['pci_slot'])
+        self.assertEqual(
+            [('hostdev', port['mac_address'], address)],
+            self.interfaces('c0', server),
+        )
+        self._delete_server(server)
+        self.assert_clean('c0')
+        left = self.net.show_port(port['id'])['port']
+        self.assertEqual('', left['device_id'])
+        self.assertEqual({}, self.profile(left))
+
+    def test_nobody_asks(self) -> None:
+        """A virtio NIC is as it was, and no conductor is asked."""
+        self.start_nic_host('c0')
+        self.forget_calls()
+        server = self.boot_with({'uuid': self.net.red})
+        (port,) = self.ports(server)
+        self.assertEqual('normal', port['binding:vnic_type'])
+        self.assertNotIn('resolve', self.wire.calls)
+        self.assertNotIn('claim', self.wire.calls)
+        self._delete_server(server)
+        self.assert_clean('c0')
+
+
+class TestRefusals(nics.NicsTest):
+    """What cannot be given is refused before anything is made."""
+
+    def refusal(self, *networks: Any, **body: Any) -> tuple[int, str]:
+        """Return status and text for a server with such NICs."""
+        made = self._build_server(
+            flavor_id=self.create_flavor(None), networks=list(networks)
+        )
+        found: tuple[int, str] = self.refused(
+            self.api_fixture.api.post_server, {'server': made | body}
+        )
+        return found
+
+    def assert_refused(self, text: str, *networks: Any) -> None:
+        """The answer is 400 and says so; nothing was made."""
+        status, message = self.refusal(*networks)
+        self.assertEqual(400, status, message)
+        self.assertIn(text, message)
+        self.assertEqual([], self.api.get_servers(detail=False))
+        self.assertEqual({}, self.held('c0'))
+        self.assertEqual(self.ports_before, set(self.net._ports))
+
+    def test_refusals(self) -> None:
+        self.start_nic_host('c0')
+        self.create_pci_flavor('off', nics.VF, state='disabled')
+        self.create_pci_flavor(
+            'theirs', nics.VF, project_id='theirs', is_public=False
+        )
+        self.create_pci_flavor('gpu', {'class': 'display'})
+        self.create_pci_flavor('tap', nics.VF, vnic_type='macvtap')
+        made = [
+            self.net.port(self.net.red, vnic_type, *tags)['id']
+            for vnic_type, *tags in (
+                ('normal', 'pci-flavor=10g'),
+                ('direct', 'pci-flavor=tap'),
+                ('direct', 'pci-flavor=10g', 'pci-flavor=tap'),
+                ('direct', 'pci-flavor='),
+                ('direct', 'pci-flavor=none-such'),
+            )
+        ]
+        self.ports_before = set(self.net._ports)
+        red = self.net.red
+        for text, *networks in (
+            ('none-such', self.nic(red, 'none-such')),
+            ('off', self.nic(red), self.nic(red, 'off')),
+            ('theirs', self.nic(red, 'theirs')),
+            ('gpu', self.nic(red, 'gpu')),
+            ('networks[0]: pci_flavor has to', {'uuid': red, 'pci_flavor': 1}),
+            ('name', {'uuid': red, 'pci_flavor': ''}),
+            ('tag the port', {'port': made[0], 'pci_flavor': '10g'}),
+            ('vnic_type normal', {'port': made[0]}),
+            ('macvtap', {'port': made[1]}),
+            ('pci-flavor=tap', {'port': made[2]}),
+            ('PCI flavor', {'port': made[3]}),
+            ('none-such', {'port': made[4]}),
+        ):
+            self.assert_refused(text, *networks)
+
+    def test_no_conductor(self) -> None:
+        """Then it is 503, and a server without such NICs is served."""
+        self.start_nic_host('c0')
+        self.wire.is_down = True
+        status, text = self.refusal(self.nic(self.net.red))
+        self.assertEqual(503, status, text)
+        self.wire.is_down = False
+        self.assertEqual([], self.api.get_servers(detail=False))
