@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``nova pci-flavor-…``: an extension of novaclient.
 
-It finds what begins with ``do_``; the first text of each is its help.
+It finds what begins with ``do_``; the first text of each is its help. It also
+calls what it finds as ``__pre_parse_args__``, before it reads the command.
 """
 
 import argparse
@@ -15,6 +16,9 @@ from pci_passthrough.osc import client
 from pci_passthrough.osc import errors
 from pci_passthrough.osc import match
 from pci_passthrough.osc import microversion
+from pci_passthrough.osc import nova_nics
+
+__pre_parse_args__ = nova_nics.install
 
 
 def _service(cs: Any) -> client.Client:

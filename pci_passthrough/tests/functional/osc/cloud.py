@@ -68,7 +68,9 @@ class CloudFixture(fixtures.Fixture):
         self._root = f'http://127.0.0.1:{httpd.server_port}'
         self.url = f'{self._root}/v3'
         self._endpoints['identity', 'one', 'public'] = self.url
-        self._endpoints['compute', 'one', 'public'] = f'{self._root}/v2.1'
+        self._endpoints.setdefault(
+            ('compute', 'one', 'public'), f'{self._root}/v2.1'
+        )
 
     def login(self, user: str, project: str) -> list[str]:
         """Return the options of a user: ``admin``, or one of no power."""

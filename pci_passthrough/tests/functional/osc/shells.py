@@ -15,8 +15,6 @@ from novaclient import shell as nova_shell
 from openstackclient import shell as openstack_shell
 from osc_lib import clientmanager
 
-from pci_passthrough.osc import plugin
-
 #: The log of the service, and of threads that other tests have left behind:
 #: oslo.messaging goes on looking for a broker that was killed.
 _NOT_OF_USERS = (
@@ -74,8 +72,9 @@ class ShellFixture(fixtures.Fixture):
     def openstack(self, *words: str) -> Outcome:
         """Run ``openstack``."""
         # Kept between commands, as it is in the interactive mode.
-        cache = vars(clientmanager.ClientManager)[plugin.API_NAME]
-        cache._handle = None
+        for cache in vars(clientmanager.ClientManager).values():
+            if isinstance(cache, clientmanager.ClientCache):
+                cache._handle = None
         return self._run(openstack_shell.main, words)
 
     def nova(self, *words: str) -> Outcome:
