@@ -22,6 +22,7 @@ import json
 import re
 from typing import Any
 
+from werkzeug import exceptions
 from werkzeug import wsgi
 
 from pci_passthrough.nova_plugin import asked_nics
@@ -73,6 +74,8 @@ class NicFilter:
             asked = asked_nics.AskedNics(_taken(environ, take))
         except BadBody as error:
             return _bad_request(start_response, str(error))
+        except exceptions.HTTPException as error:
+            return error.get_response(environ)(environ, start_response)
 
         def start(status: str, headers: Any, *error: Any) -> Any:
             told = [('Warning', warning) for warning in asked.warnings]
@@ -102,17 +105,28 @@ def _taker(
 def _taken(
     environ: dict[str, Any], take: Callable[[Any], dict[int, str]]
 ) -> dict[int, str]:
-    """Take the PCI flavors from a request; by place in its networks."""
+    """Take the PCI flavors from a request; by place in its networks.
+
+    A body that cannot be read safely, or is too long, stays as it is. With
+    a PCI flavor in it, Nova refuses it for a key that it does not know.
+
+    :raises: BadBody; HTTPException if it turns out to be too long, or is not
+        sent to its end.
+    """
     length = wsgi.get_content_length(environ)
+    if length is None and not environ.get('wsgi.input_terminated'):
+        return {}
     if length is not None and length > _LONGEST:
         return {}
-    raw = wsgi.get_input_stream(environ, max_content_length=_LONGEST).read()
+    stream = wsgi.get_input_stream(environ, max_content_length=_LONGEST)
+    # The first read stops at the limit, the second one complains of it.
+    raw = stream.read() + stream.read()
     names = {}
     if _IN_BODY in raw:
         try:
             body = json.loads(raw)
             names = take(body)
-        except (ValueError, TypeError, KeyError):
+        except (KeyError, RecursionError, TypeError, ValueError):
             # Nova says what is wrong with it.
             pass
         if names:

@@ -24,24 +24,27 @@ _UNPLUGGED_TO_MOVE = {
     fields.VnicType.DIRECT,
     fields.VnicType.DIRECT_PHYSICAL,
 }
+_MIXED = _UNPLUGGED_TO_MOVE | {fields.VnicType.MACVTAP}
 
 
-def check(vnic_types: Iterable[str]) -> None:
+def check(new: Iterable[str], beside: Iterable[str] = ()) -> None:
     """Refuse or warn as ``[pci_passthrough] mixed_nics`` says.
 
     Only for requests that this process got from a user: no other has anybody
     to warn, and whatever moves or comes back was let in before.
 
-    :param vnic_types: of all NICs that the instance has or will have.
+    :param new: vNIC types of the NICs that are asked for.
+    :param beside: of those that the instance has already.
     :raises InvalidNic: they are not to be in one instance.
     """
     asked = asked_nics.current()
     if asked is None:
         return
-    types = set(vnic_types)
+    added = _MIXED & set(new)
+    types = added | _MIXED & set(beside)
     direct = sorted(types & _UNPLUGGED_TO_MOVE)
     policy = bootstrap.nova_conf().pci_passthrough.mixed_nics
-    if not direct or fields.VnicType.MACVTAP not in types or policy == ALLOW:
+    if policy == ALLOW or not added or not direct or types == set(direct):
         return
     text = (
         f'NICs of vnic_type {" and ".join(direct)} and macvtap in one '

@@ -160,6 +160,8 @@ def settle(
     :returns: for each NIC; None for one that asks for no PCI flavor.
     :raises: PciFlavorNotFound, InvalidNic; Unavailable.
     """
+    if not any(nic.port_id or nic.pci_flavor for nic in nics):
+        return [None] * len(nics)
     neutron = nova_network.admin_client(context)
     ports = _ports(neutron, [nic.port_id for nic in nics if nic.port_id])
     wanted: dict[int, Request] = {}
@@ -170,10 +172,10 @@ def settle(
     settled = _settled(context, wanted)
     mixed_nics.check(
         [
-            *beside,
             *(str(port.get(_VNIC_TYPE)) for port in ports.values()),
             *(str(one.alternative.vnic_type) for one in settled.values()),
-        ]
+        ],
+        beside,
     )
     return [settled.get(place) for place in range(len(nics))]
 
