@@ -34,6 +34,9 @@ _PHYSICAL_NETWORK = 'provider:physical_network'
 _VNIC_TYPE = 'binding:vnic_type'
 _NORMAL = 'normal'
 
+#: What Placement has to have for a port. Only administrators see it.
+_RESOURCES = 'resource_request'
+
 
 @dataclasses.dataclass(frozen=True)
 class Nic:
@@ -185,7 +188,7 @@ def _ports(
 ) -> dict[str, Mapping[str, Any]]:
     if not port_ids:
         return {}
-    fields_read = ['id', 'tags', 'network_id', _VNIC_TYPE]
+    fields_read = ['id', 'tags', 'network_id', _VNIC_TYPE, _RESOURCES]
     found = neutron.list_ports(id=list(port_ids), fields=fields_read)
     return {port['id']: port for port in found['ports']}
 
@@ -198,6 +201,7 @@ def _request(
     if name is None:
         return None
     vnic_type = _vnic_type_of(port, name) if nic.port_id else None
+    _check_bandwidth(port, name)
     network_id = port['network_id'] if nic.port_id else nic.network_id
     return Request(
         name,
@@ -239,6 +243,20 @@ def _vnic_type_of(port: Mapping[str, Any], name: str) -> str:
             f'{", ".join(fields.VnicType.ALL)}'
         )
     return vnic_type
+
+
+def _check_bandwidth(port: Mapping[str, Any], name: str) -> None:
+    """Refuse a port of which Placement chooses the physical function.
+
+    :raises InvalidNic: it has a guaranteed bandwidth or packet rate.
+    """
+    wanted = port.get(_RESOURCES) or {}
+    if wanted.get('resources') or wanted.get('request_groups'):
+        raise exception.InvalidNic(
+            f'port {port["id"]} has the tag {asked_nics.TAG}{name} and a '
+            'guaranteed minimum bandwidth or packet rate, by its QoS policy; '
+            'it can have only one of them'
+        )
 
 
 def _physical_networks(neutron: Any, network_id: Any) -> list[str]:

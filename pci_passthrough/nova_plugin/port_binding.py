@@ -12,6 +12,7 @@ from collections.abc import Callable
 import functools
 from typing import Any
 
+from pci_passthrough import objects
 from pci_passthrough.nova_plugin import attachment
 from pci_passthrough.nova_plugin import requests
 
@@ -121,9 +122,11 @@ def wrap_update_migrated_profiles(
     return _update_migrate_vifs_profile_with_pci
 
 
-def _nic(instance: Any, request_id: str | None) -> Any:
+def _nic(instance: Any, request_id: str | None) -> objects.RequestedNic | None:
     """Return what a request of an instance needs for its NIC, if ours."""
-    if not request_id or not instance.pci_requests:
+    # The devices are there already; the requests may have to be loaded.
+    rows = instance.get_pci_devices(request_id=request_id or '')
+    if not any(attachment.is_ours(row) for row in rows):
         return None
     for request in requests.ours(instance.pci_requests.requests):
         if request.request_id == request_id:

@@ -113,6 +113,11 @@ class TestRefusals(nics.NicsTest):
                 ('direct', 'pci-flavor=none-such'),
             )
         ]
+        qos = self.net.port(self.net.red, 'direct', 'pci-flavor=10g')['id']
+        self.net._ports[qos]['resource_request'] = {
+            'required': ['CUSTOM_PHYSNET_RED'],
+            'resources': {'NET_BW_EGR_KILOBIT_PER_SEC': 1000},
+        }
         self.ports_before = set(self.net._ports)
         red = self.net.red
         for text, *networks in (
@@ -128,6 +133,7 @@ class TestRefusals(nics.NicsTest):
             ('pci-flavor=tap', {'port': made[2]}),
             ('PCI flavor', {'port': made[3]}),
             ('none-such', {'port': made[4]}),
+            ('guaranteed minimum bandwidth', {'port': qos}),
         ):
             self.assert_refused(text, *networks)
 

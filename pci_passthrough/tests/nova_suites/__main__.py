@@ -61,16 +61,22 @@ _UNIT = (
     'nova.tests.unit.scheduler.weights.test_weights_pci',
     'nova.tests.unit.virt.test_hardware',
 )
+#: How NICs and their ports are handled.
+_NETWORK = (
+    'nova.tests.unit.api.openstack.compute.test_attach_interfaces',
+    'nova.tests.unit.network.test_neutron',
+    'nova.tests.unit.test_context',
+)
 _FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_pci_sriov_servers',
     'nova.tests.functional.libvirt.test_pci_in_placement',
 )
 _PLACEMENT = _FUNCTIONAL[1:]
 
-#: By major version of Nova. All of it on the two newest releases; the third
-#: would take the command beyond a quarter of an hour.
+#: By major version of Nova. All of it on the newest release; on each of them
+#: it would take the command beyond a quarter of an hour.
 _SUITES = {
-    '34': _OWN + _UNIT + _FUNCTIONAL,
+    '34': _OWN + _UNIT + _NETWORK + _FUNCTIONAL,
     '33': _OWN + _UNIT + _FUNCTIONAL,
     '32': _OWN + _UNIT + _PLACEMENT,
 }
