@@ -121,6 +121,16 @@ REPLACEMENTS = (
         'interface_attach.wrap_attach_interface',
     ),
     Replacement(
+        'nova.compute.api',
+        'API.detach_interface',
+        'interface_attach.wrap_detach_interface',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._process_instance_vif_deleted_event',
+        'interface_attach.wrap_port_deleted',
+    ),
+    Replacement(
         'nova.compute.manager',
         'ComputeManager._attach_interface',
         'interface_attach.wrap_attach_interface_on_host',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces of PCI flavors, attached to an instance that exists.
+"""Interfaces of PCI flavors that come to an instance which exists, and go.
 
 nova-compute makes the request and claims the device. nova-api, where a user
 waits for the answer, checks first what can be checked: nova-compute's errors
@@ -22,6 +22,8 @@ from pci_passthrough.nova_plugin import nics
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compat import network as nova_network
+from pci_passthrough.nova_plugin.compat import scheduling
+from pci_passthrough.objects import fields
 
 LOG = logging.getLogger(__name__)
 
@@ -49,13 +51,71 @@ def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         with requests.refused_as(InterfaceRefused):
-            _check(context, instance, network_id, port_id)
+            is_ours = _check(context, instance, network_id, port_id)
         asked_nics.send_with(context)
-        return original(
+        vif = original(
             api, context, instance, network_id, port_id, *args, **kwargs
         )
+        if is_ours:
+            new = _requests_for(context, instance, vif['id'])
+            _reschedule(context, instance, lambda kept: [*kept, *new])
+        return vif
 
     return attach_interface
+
+
+def wrap_detach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Look for no device any more for an interface that goes."""
+
+    @functools.wraps(original)
+    def detach_interface(
+        api: Any, context: Any, instance: Any, port_id: str
+    ) -> Any:
+        has_device = any(
+            vif['id'] == port_id and vif['vnic_type'] in fields.VnicType.ALL
+            for vif in instance.get_network_info()
+        )
+        # nova-compute forgets it any moment after it was asked.
+        found = _requests_for(context, instance, port_id) if has_device else []
+        going = {request.request_id for request in found}
+        result = original(api, context, instance, port_id)
+        if going:
+            _reschedule(
+                context,
+                instance,
+                lambda kept: [r for r in kept if r.request_id not in going],
+            )
+        return result
+
+    return detach_interface
+
+
+def _requests_for(context: Any, instance: Any, port_id: str) -> list[Any]:
+    """Return the requests of ours that an instance has for a port."""
+    found = scheduling.pci_requests_of(context, instance.uuid)
+    return [
+        request
+        for request in requests.ours(found.requests)
+        if request.requester_id == port_id
+    ]
+
+
+def _reschedule(
+    context: Any, instance: Any, change: Callable[[list[Any]], list[Any]]
+) -> None:
+    """Have the scheduler look for other devices when the instance moves.
+
+    Nova itself goes on with those that the server was created with.
+    """
+    try:
+        spec = scheduling.request_spec_of(context, instance.uuid)
+    except scheduling.RequestSpecNotFound:
+        return
+    kept = spec.pci_requests.requests if spec.pci_requests else []
+    spec.pci_requests = scheduling.InstancePCIRequests(
+        instance_uuid=instance.uuid, requests=change(list(kept))
+    )
+    spec.save()
 
 
 def _check(
@@ -63,16 +123,19 @@ def _check(
     instance: Any,
     network_id: str | None,
     port_id: str | None,
-) -> None:
+) -> bool:
     """Refuse an interface that cannot be attached.
 
+    :returns: whether it asks for a PCI flavor.
     :raises: PciFlavorNotFound, InvalidNic; Unavailable.
     """
     nic = nics.Nic(network_id, port_id, asked_nics.names_in(context).get(0))
     others = [str(vif['vnic_type']) for vif in instance.get_network_info()]
     (settled,) = nics.settle(context, [nic], others)
-    if settled is None or not instance.host:
-        return
+    if settled is None:
+        return False
+    if not instance.host:
+        return True
     wanted = settled.request.to_pci_request()
     offer = client.conductor().offer([wanted], [instance.host])
     if offer.decide(instance.host) is None:
@@ -90,6 +153,7 @@ def _check(
             f'no device of PCI flavor {settled.alternative.name!r} is free '
             "for the network on the instance's host"
         )
+    return True
 
 
 # -- nova-compute --
@@ -140,16 +204,48 @@ def wrap_attach_interface_on_host(
     return _attach_interface
 
 
+def wrap_port_deleted(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the device from an interface whose port somebody has deleted.
+
+    Nova detaches the interface then, and keeps the device for the instance.
+    """
+
+    @functools.wraps(original)
+    def _process_instance_vif_deleted_event(
+        manager: Any, context: Any, instance: Any, deleted_vif_id: str
+    ) -> None:
+        original(manager, context, instance, deleted_vif_id)
+        found = instance.pci_requests
+        gone = {
+            request.request_id
+            for request in requests.ours(found and found.requests)
+            if request.requester_id == deleted_vif_id
+        }
+        if gone:
+            _free(manager, context, instance, gone)
+            instance.save()
+
+    return _process_instance_vif_deleted_event
+
+
 def _give_back(
     manager: Any, context: Any, instance: Any, before: set[str]
 ) -> None:
     """Free devices of ours that came with requests since then."""
     new = _request_ids(instance) - before
-    for row in list(instance.pci_devices or () if new else ()):
-        if row.request_id in new and attachment.is_ours(row):
+    if new:
+        _free(manager, context, instance, new)
+
+
+def _free(
+    manager: Any, context: Any, instance: Any, request_ids: set[str]
+) -> None:
+    """Take the devices of some requests, and these, from an instance."""
+    for row in list(instance.pci_devices or ()):
+        if row.request_id in request_ids and attachment.is_ours(row):
             LOG.info(
-                '%(address)s is given back: instance %(uuid)s gets no '
-                'interface with it',
+                '%(address)s is no interface of instance %(uuid)s: it is '
+                'given back',
                 {'address': row.address, 'uuid': instance.uuid},
             )
             manager.rt.unclaim_pci_devices(context, row, instance)

@@ -508,12 +508,33 @@ _NETWORK = (
         {
             'InterfaceAttachPciClaimFailed': 'nova-api answers 400',
             'PciDeviceNotFoundById': 'it is no network device',
+            'RequestSpecNotFound': 'there is nothing to schedule',
         },
     ),
     *_of(
         'nova.compute.api',
         Use.REPLACED,
-        {'API.attach_interface': 'asks nova-compute for an interface'},
+        {
+            'API.attach_interface': 'asks nova-compute for an interface',
+            'API.detach_interface': 'asks nova-compute to take it away',
+        },
+    ),
+    *_of(
+        'nova.objects.instance_pci_requests',
+        Use.CALLED,
+        {
+            'InstancePCIRequests.get_by_instance_uuid': (
+                'reads what an instance has now'
+            ),
+        },
+    ),
+    *_of(
+        'nova.objects.request_spec',
+        Use.CALLED,
+        {
+            'RequestSpec.get_by_instance_uuid': 'what is scheduled',
+            'RequestSpec.save': 'what is scheduled',
+        },
     ),
     *_of(
         'nova.compute.manager',
@@ -522,6 +543,9 @@ _NETWORK = (
             'ComputeManager._attach_interface': 'attaches an interface',
             'ComputeManager._claim_pci_device_for_interface_attach': (
                 'claims its device'
+            ),
+            'ComputeManager._process_instance_vif_deleted_event': (
+                'detaches an interface whose port is gone'
             ),
             'ComputeManager._update_migrate_vifs_profile_with_pci': (
                 'binds ports to the new devices of a live migration'

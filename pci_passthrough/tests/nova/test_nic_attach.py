@@ -4,7 +4,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from nova import context as nova_context
 from nova import exception as nova_exception
+from nova import objects as nova_objects
 from nova.virt.libvirt import driver
 
 from pci_passthrough.tests.nova import base
@@ -46,6 +48,13 @@ class AttachTest(nics.NicsTest):
         found = self.instance(server).pci_requests.requests
         return {one.request_id for one in found}
 
+    def scheduled_ids(self, server: Mapping[str, Any]) -> set[str]:
+        """Return the ids of the requests that the scheduler will see."""
+        found = nova_objects.RequestSpec.get_by_instance_uuid(
+            nova_context.get_admin_context(), server['id']
+        ).pci_requests
+        return {one.request_id for one in found.requests}
+
     def _wait_for_action_event_completion(
         self, server: Mapping[str, Any], action: str, event: str
     ) -> None:
@@ -73,9 +82,11 @@ class TestAttach(AttachTest):
             ['hostdev'],
             [kind for kind, *_ in self.interfaces('c0', self.server)[1:]],
         )
+        self.assertEqual({request.request_id}, self.scheduled_ids(self.server))
         self.run_periodic_tasks()
         self.assert_consistent('c0', self.server, 1)
         self.detach(port['id'])
+        self.assertEqual(set(), self.scheduled_ids(self.server))
         self.assert_clean('c0')
         self.assertEqual(set(), self.request_ids(self.server))
         self.assertEqual(1, len(self.ports(self.server)))
@@ -94,6 +105,40 @@ class TestAttach(AttachTest):
         left = self.net.show_port(port['id'])['port']
         self.assertEqual('', left['device_id'])
         self.assertEqual({}, self.profile(left))
+
+    def test_port_is_deleted(self) -> None:
+        """By somebody who asks Neutron and not Nova."""
+        self.attach(net_id=self.net.red, pci_flavor='10g')
+        self.attach(net_id=self.net.blue, pci_flavor='10g')
+        _, red, blue = self.ports(self.server)
+        self.net.delete_port(red['id'])
+        self.api.create_server_external_events(
+            [
+                {
+                    'name': 'network-vif-deleted',
+                    'server_uuid': self.server['id'],
+                    'tag': red['id'],
+                }
+            ]
+        )
+        (address,) = self.assert_consistent('c0', self.server, 1)
+        self.assertEqual(address, self.profile(blue)['pci_slot'])
+        self.assertEqual(1, len(self.request_ids(self.server)))
+
+    def test_it_is_looked_for_after_the_shelf(self) -> None:
+        """The scheduler finds the only host that has the device."""
+        self.start_nic_host('c1', bus=0x82)
+        # Without the NIC, c0 is better: it has more free memory.
+        self.boot_with({'uuid': self.net.overlay}, host='c1')
+        self.attach(net_id=self.net.red, pci_flavor='10g')
+        self._shelve_server(self.server)
+        self.assert_clean('c0')
+        self.report('c0', [])
+        self._unshelve_server(self.server)
+        self.assertEqual('c1', self.host_of(self.server))
+        (address,) = self.assert_consistent('c1', self.server, 1)
+        _, port = self.ports(self.server)
+        self.assertEqual(address, self.profile(port)['pci_slot'])
 
     def test_beside_others(self) -> None:
         """Detaching one leaves the other, and a delete leaves nothing."""
