@@ -5,7 +5,7 @@ A paste filter. nova-api without the door would pass over a flavor's PCI
 flavors, so it does not start then. Requests that ask for PCI flavors on NICs
 have them taken out of their bodies, for Nova knows no such key::
 
-    POST /servers
+    POST /servers, and its old twin /os-volumes_boot
     {"server": {"networks": [{"uuid": …, "pci_flavor": "10g"}], …}}
 
     POST /servers/{id}/os-interface
@@ -31,7 +31,7 @@ from pci_passthrough.nova_plugin import bootstrap
 _Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 #: What the path ends with, whatever of it other filters have taken away.
-_SERVERS = re.compile(r'(?:^|/)servers/?')
+_SERVERS = re.compile(r'(?:^|/)(?:servers|os-volumes_boot)/?')
 _INTERFACES = re.compile(r'(?:^|/)servers/[^/]+/os-interface/?')
 
 #: The key in the bodies, and how it looks there.

@@ -37,6 +37,15 @@ _NORMAL = 'normal'
 #: What Placement has to have for a port. Only administrators see it.
 _RESOURCES = 'resource_request'
 
+_PORT_FIELDS = [
+    'id',
+    'tags',
+    'tenant_id',
+    'network_id',
+    _VNIC_TYPE,
+    _RESOURCES,
+]
+
 
 @dataclasses.dataclass(frozen=True)
 class Nic:
@@ -166,7 +175,8 @@ def settle(
     if not any(nic.port_id or nic.pci_flavor for nic in nics):
         return [None] * len(nics)
     neutron = nova_network.admin_client(context)
-    ports = _ports(neutron, [nic.port_id for nic in nics if nic.port_id])
+    port_ids = [nic.port_id for nic in nics if nic.port_id]
+    ports = _ports(neutron, port_ids, requests.project_of(context))
     wanted: dict[int, Request] = {}
     for place, nic in enumerate(nics):
         request = _request(neutron, nic, ports.get(nic.port_id or '', {}))
@@ -184,13 +194,21 @@ def settle(
 
 
 def _ports(
-    neutron: Any, port_ids: Sequence[str]
+    neutron: Any, port_ids: Sequence[str], project: str | None
 ) -> dict[str, Mapping[str, Any]]:
+    """Return ports by id.
+
+    :param project: only its own, for what is wrong with a port is told. Nova
+        refuses all others. None: whose they are does not matter.
+    """
     if not port_ids:
         return {}
-    fields_read = ['id', 'tags', 'network_id', _VNIC_TYPE, _RESOURCES]
-    found = neutron.list_ports(id=list(port_ids), fields=fields_read)
-    return {port['id']: port for port in found['ports']}
+    found = neutron.list_ports(id=list(port_ids), fields=_PORT_FIELDS)
+    return {
+        port['id']: port
+        for port in found['ports']
+        if project in (None, port['tenant_id'])
+    }
 
 
 def _request(

@@ -10,6 +10,7 @@ import copy
 import itertools
 from typing import Any
 
+from nova import exception as nova_exception
 from nova.tests.functional.libvirt import base as libvirt_base
 from oslo_utils import uuidutils
 
@@ -91,15 +92,23 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
         return found
 
     def port(
-        self, network: str, vnic_type: str = 'direct', *tags: str
+        self,
+        network: str,
+        vnic_type: str = 'direct',
+        *tags: str,
+        **values: Any,
     ) -> dict[str, Any]:
-        """Create a port as a user does."""
+        """Create a port as a user does.
+
+        :param values: what else the user says of it.
+        """
         made: dict[str, Any] = self.create_port(
             {
                 'port': {
                     'network_id': network,
                     'binding:vnic_type': vnic_type,
                     'tags': list(tags),
+                    **values,
                 }
             }
         )['port']
@@ -132,9 +141,14 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
         return {'port': copy.deepcopy(port)}
 
     def update_port(self, port_id: str, body: Any = None) -> Any:
-        """Bind a port, if a host is given."""
+        """Bind a port, if a host is given.
+
+        The binding that it has moves then; no other is left over.
+        """
         values = dict(body['port'])
         if values.get('binding:host_id'):
+            host, _ = self._get_active_binding(port_id)
+            self._port_bindings[port_id].pop(host, None)
             vnic_type = values.get(
                 'binding:vnic_type', self._ports[port_id]['binding:vnic_type']
             )
@@ -159,6 +173,18 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
             profile = port['binding:profile'] or {}
             mac = profile.get('device_mac_address', port['mac_address'])
             port['mac_address'] = mac
+
+    def show_port(self, port_id: str, **params: Any) -> Any:
+        """Show a port to its owner and to administrators."""
+        found = super().show_port(port_id, **params)
+        owner = found['port']['tenant_id']
+        if not params.get('is_admin', True) and owner != self.tenant_id:
+            raise nova_exception.PortNotFound(port_id=port_id)
+        return found
+
+    def hosts_of(self, port_id: str) -> set[str]:
+        """Return where a port has bindings, active or not."""
+        return set(self._port_bindings[port_id])
 
     def ports_of(self, server_id: str) -> list[dict[str, Any]]:
         """Return the ports of a server, as an administrator sees them."""

@@ -137,6 +137,17 @@ class TestRefusals(nics.NicsTest):
         ):
             self.assert_refused(text, *networks)
 
+    def test_port_of_somebody_else(self) -> None:
+        """Nova refuses it, and what it is stays its owner's secret."""
+        self.start_nic_host('c0')
+        port = self.net.port(
+            self.net.red, 'normal', 'pci-flavor=10g', tenant_id='somebody'
+        )
+        status, text = self.refusal({'port': port['id']})
+        self.assertEqual(400, status, text)
+        self.assertNotIn('pci-flavor', text)
+        self.assertNotIn('normal', text)
+
     def test_no_conductor(self) -> None:
         """Then it is 503, and a server without such NICs is served."""
         self.start_nic_host('c0')

@@ -67,7 +67,12 @@ class NicFilterTest(testtools.TestCase):
     def test_server(self) -> None:
         """The key is gone, and its place is known."""
         plain, ours = {'uuid': NET}, {'uuid': NET, 'tag': 'fast'}
-        for path in ('/servers', '/v2.1/servers', '/v2.1/42/servers/'):
+        for path in (
+            '/servers',
+            '/v2.1/servers',
+            '/v2.1/42/servers/',
+            '/v2.1/os-volumes_boot',
+        ):
             answer = self.post(
                 path, self.server(plain, {**ours, 'pci_flavor': '10g'})
             )
