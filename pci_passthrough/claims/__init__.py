@@ -5,9 +5,9 @@
 requests, and from which pools; the claim, a simulation and the scheduler all
 call it. ``choose`` turns its answer into concrete devices. ``explain`` says
 why there is none, and an ``Explanation`` what all hosts have to say. ``fits``
-is whether devices can serve a NIC, whatever else is asked of them. An
-``Offer`` is what the scheduler decides on, and a ``Loss`` by what it prefers
-one host to another.
+is whether devices can serve a NIC, whatever else is asked of them, and
+``unmet_by`` why not. An ``Offer`` is what the scheduler decides on, and a
+``Loss`` by what it prefers one host to another.
 """
 
 from pci_passthrough.claims.choice import Candidate
@@ -25,6 +25,7 @@ from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
 from pci_passthrough.claims.nic import fits
 from pci_passthrough.claims.nic import is_network_device
+from pci_passthrough.claims.nic import unmet_by
 from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
 from pci_passthrough.claims.refusal import in_words
@@ -62,4 +63,5 @@ __all__ = [
     'summarize',
     'summarize_hosts',
     'supply_of',
+    'unmet_by',
 ]

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which devices can serve a NIC. Pure: pool keys and a NIC in, yes or no out.
 
+``unmet_by`` says what keeps them from it.
+
 Nova and Neutron decide the same by the same facts: what the NIC's vnic_type
 needs (``nova.network.neutron``), and on which physical network the device is
 (the tag ``physical_network`` of Nova's ``[pci] device_spec``).
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import json
 from typing import Final
 
+from pci_passthrough import matching
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 
@@ -35,18 +40,36 @@ def is_network_device(key: objects.PoolKey) -> bool:
 def fits(key: objects.PoolKey, nic: objects.RequestedNic) -> bool:
     """Whether the devices of a pool can serve a NIC.
 
-    Physical networks are compared exactly, as Neutron does. A device on none
-    is for overlay networks, and for these only.
+    :param nic: with its ``vnic_type`` settled, never None.
+    """
+    return next(unmet_by(key, nic), None) is None
+
+
+def unmet_by(
+    key: objects.PoolKey, nic: objects.RequestedNic
+) -> Iterator[matching.Miss]:
+    """Yield the conditions of a NIC that the devices of a pool do not fulfil.
+
+    As if they were a term of a match expression; that devices have to be on
+    no physical network is ``null``. Physical networks are compared exactly,
+    as Neutron does. A device on none is for overlay networks, and for these
+    only.
 
     :param nic: with its ``vnic_type`` settled, never None.
     """
-    return (
-        is_network_device(key)
-        and key.dev_type == _DEV_TYPES[str(nic.vnic_type)]
-        and _is_on_network(key, nic.physical_networks)
-    )
+    if not is_network_device(key):
+        yield _miss('class', 'network', key.pci_class)
+    dev_type = _DEV_TYPES[str(nic.vnic_type)]
+    if key.dev_type != dev_type:
+        yield _miss('dev_type', dev_type, key.dev_type)
+    network = dict(key.extra_info).get(PHYSICAL_NETWORK)
+    wanted = nic.physical_networks
+    if not (network in wanted if wanted else network is None):
+        yield _miss(f'e.{PHYSICAL_NETWORK}', wanted or None, network)
 
 
-def _is_on_network(key: objects.PoolKey, wanted: list[str]) -> bool:
-    found = dict(key.extra_info).get(PHYSICAL_NETWORK)
-    return found in wanted if wanted else found is None
+def _miss(
+    key: str, wanted: str | list[str] | None, found: str | None
+) -> matching.Miss:
+    # Beside two other conditions, if it is the only one.
+    return matching.Miss(key, json.dumps(wanted), found, 2)

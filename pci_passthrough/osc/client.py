@@ -121,14 +121,24 @@ class Client:
         )
 
     def explain(
-        self, name: str, count: int, hosts: list[str] | None
+        self,
+        name: str,
+        count: int,
+        hosts: list[str] | None = None,
+        physical_networks: list[str] | None = None,
     ) -> dict[str, Any]:
         """Return why requests of so many devices are served, or not.
 
         :param hosts: only these, for an administrator.
+        :param physical_networks: only devices for NICs on one of these, for
+            an administrator, too; an empty name: on none.
         """
         path = f'{_flavor(name)}/explain'
-        query = {'count': count, 'host': hosts}
+        query = {
+            'count': count,
+            'host': hosts,
+            'physical_network': physical_networks,
+        }
         pages = self._responses(path, query)
         found: dict[str, Any] = next(pages)
         for page in pages:
@@ -220,7 +230,10 @@ class Client:
                 if link['rel'] == 'next':
                     # Its host and path are the service's own, which differ
                     # from what the user reaches if there is a proxy between.
-                    wanted = parse.parse_qs(parse.urlsplit(link['href']).query)
+                    wanted = parse.parse_qs(
+                        parse.urlsplit(link['href']).query,
+                        keep_blank_values=True,
+                    )
 
     def _json(
         self,

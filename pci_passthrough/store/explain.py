@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from pci_passthrough import claims
 from pci_passthrough import matching
 from pci_passthrough import objects
-from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store import pool_states
 from pci_passthrough.store import pools
+from pci_passthrough.store import resolving
 
 #: Most near misses that are told of a host.
 MOST_NEAR_MISSES = 10
@@ -119,6 +119,7 @@ def explain(
     count: int = 1,
     hosts: Collection[str] | None = None,
     near_misses: bool = True,
+    nic: objects.RequestedNic | None = None,
 ) -> claims.Explanation:
     """Say of each host whether it serves a request for one PCI flavor.
 
@@ -129,10 +130,13 @@ def explain(
     :param count: devices of the request, at least one.
     :param hosts: names; None: all hosts.
     :param near_misses: also what hosts that refuse have that would nearly do.
+    :param nic: what each device has to serve, its vnic_type settled; None:
+        it is for no NIC.
     """
     with db.snapshot() as connection:
         catalog.refresh(connection)
-        demand = _demand(flavor, count, catalog.of_flavor(flavor))
+        alternative = resolving.alternative_of(catalog, flavor, nic)
+        demand = claims.Demand(_NO_REQUEST, count, (alternative,))
         key_ids = _key_ids([demand])
         live = (
             live_hosts.find_all(connection, limits)
@@ -143,7 +147,7 @@ def explain(
         refusing = _refusing(catalog, live, supplies, [demand], None)
         totals = _totals(connection, key_ids, live.only(refusing))
         nearly = (
-            _near_misses(connection, catalog, live.only(refusing), flavor)
+            _near_misses(connection, catalog, live.only(refusing), flavor, nic)
             if near_misses
             else {}
         )
@@ -168,26 +172,24 @@ def explain(
     return claims.Explanation(flavor, count, tuple(answers))
 
 
-def _demand(
-    flavor: objects.PciFlavor, count: int, key_ids: frozenset[int]
-) -> claims.Demand:
-    policy = flavor.numa_policy or fields.NumaPolicy.LEGACY
-    alternative = claims.Alternative(flavor.uuid, flavor.name, key_ids, policy)
-    return claims.Demand(_NO_REQUEST, count, (alternative,))
-
-
 def _near_misses(
     connection: sa.Connection,
     catalog: pool_keys.Catalog,
     live: live_hosts.LiveHosts,
     flavor: objects.PciFlavor,
+    nic: objects.RequestedNic | None,
 ) -> dict[str, list[claims.NearMiss]]:
     """Return what hosts have that would nearly do."""
     expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
+    matched = catalog.matching(expression)
     misses = {
         key_id: found
         for key_id in catalog.ids()
-        if (found := matching.near_misses(expression, catalog[key_id]))
+        if (
+            found := _misses(
+                expression, catalog[key_id], key_id in matched, nic
+            )
+        )
     }
     if not misses:
         return {}
@@ -200,6 +202,24 @@ def _near_misses(
         host: _nearest(catalog, misses, there)
         for host, there in by_host.items()
     }
+
+
+def _misses(
+    expression: pci_flavor_spec.MatchExpression,
+    key: objects.PoolKey,
+    matches: bool,
+    nic: objects.RequestedNic | None,
+) -> Sequence[matching.Miss]:
+    """Return by what one condition a pool fails, the NIC's included."""
+    unmet = [] if nic is None else list(claims.unmet_by(key, nic))
+    if matches:
+        return unmet if len(unmet) == 1 else []
+    # Both may want the same: a dev_type, most often.
+    return [
+        miss
+        for miss in matching.near_misses(expression, key)
+        if all(one.key == miss.key for one in unmet)
+    ]
 
 
 def _nearest(

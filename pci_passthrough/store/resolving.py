@@ -77,9 +77,12 @@ def _vnic_type(
     nic = request.get('nic')
     if nic is None:
         return own
-    if own is None and not any(
-        claims.is_network_device(catalog[key_id])
-        for key_id in catalog.of_flavor(flavor) & catalog.ids()
+    known = [
+        catalog[key_id] for key_id in catalog.of_flavor(flavor) & catalog.ids()
+    ]
+    # Before the first host has reported, the operator's word is enough.
+    if (known or own is None) and not any(
+        claims.is_network_device(key) for key in known
     ):
         raise exception.InvalidRequest(
             str(request),
@@ -195,37 +198,33 @@ def _demand(
         request.request_id,
         request.count,
         tuple(
-            claims.Alternative(
-                flavor.uuid,
-                _for_people(flavor, request),
-                _key_ids(catalog, flavor, request.get('nic')),
-                request.numa_policy
-                or flavor.numa_policy
-                or fields.NumaPolicy.LEGACY,
+            alternative_of(
+                catalog, flavor, request.get('nic'), request.numa_policy
             )
             for flavor in _usable(flavors, request, held)
         ),
     )
 
 
-def _for_people(flavor: objects.PciFlavor, request: objects.PciRequest) -> str:
-    """Return how refusals name what a request asks for.
-
-    Never by physical networks: projects may read it.
-    """
-    if request.get('nic') is None:
-        return str(flavor.name)
-    return f"{flavor.name} on the NIC's network"
-
-
-def _key_ids(
+def alternative_of(
     catalog: pool_keys.Catalog,
     flavor: objects.PciFlavor,
     nic: objects.RequestedNic | None,
-) -> frozenset[int]:
-    found = catalog.of_flavor(flavor)
-    if nic is None:
-        return found
-    return frozenset(
-        key_id for key_id in found if claims.fits(catalog[key_id], nic)
-    )
+    numa_policy: str | None = None,
+) -> claims.Alternative:
+    """Return what a request for a PCI flavor can be served with.
+
+    Refusals never name it by physical networks: projects may read them.
+
+    :param nic: that the devices have to be for, its vnic_type settled; None:
+        for none.
+    :param numa_policy: of the request; None: the PCI flavor's.
+    """
+    name, key_ids = str(flavor.name), catalog.of_flavor(flavor)
+    if nic is not None:
+        name = f"{name} on the NIC's network"
+        key_ids = frozenset(
+            key_id for key_id in key_ids if claims.fits(catalog[key_id], nic)
+        )
+    policy = numa_policy or flavor.numa_policy or fields.NumaPolicy.LEGACY
+    return claims.Alternative(flavor.uuid, name, key_ids, policy)

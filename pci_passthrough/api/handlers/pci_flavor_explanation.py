@@ -6,6 +6,7 @@ from typing import Any
 from werkzeug import wrappers
 
 from pci_passthrough import claims
+from pci_passthrough import objects
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_availability
@@ -48,7 +49,7 @@ def show(
         pci_flavor_availability.must_be_coarse(
             request.query['count'], policy.EXPLAIN_HOSTS
         )
-    if 'host' in request.query:
+    if request.given('host', 'physical_network'):
         request.authorize(policy.EXPLAIN_HOSTS, flavor.project_id)
     found = explain.explain(
         request.services.database,
@@ -58,6 +59,7 @@ def show(
         request.query['count'],
         request.query.get('host'),
         near_misses=sees_hosts,
+        nic=_nic(request, flavor),
     )
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
@@ -67,6 +69,20 @@ def show(
     if sees_hosts:
         return responses.of(body | _for_operators(request, found))
     return responses.of(body | _for_projects(found))
+
+
+def _nic(
+    request: request_mod.ApiRequest, flavor: objects.PciFlavor
+) -> objects.RequestedNic | None:
+    """Return the NIC that is asked for, if it is for one."""
+    networks = request.query.get('physical_network')
+    if networks is None:
+        return None
+    return objects.RequestedNic(
+        vnic_type=flavor.vnic_type or fields.VnicType.DIRECT,
+        # Segments on none do not count where others are on one.
+        physical_networks=[name for name in networks if name],
+    )
 
 
 def _for_operators(

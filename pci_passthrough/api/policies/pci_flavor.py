@@ -174,7 +174,8 @@ def _of_answers() -> list[policy.DocumentedRuleDefault]:
             _NOUN,
             'explain_hosts',
             base.ADMIN,
-            'Ask why hosts cannot give devices of a PCI flavor.',
+            'Ask why hosts cannot give devices of a PCI flavor, also for '
+            'NICs on some physical network.',
             explain,
         ),
     ]

@@ -5,6 +5,7 @@ from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor
+from pci_passthrough.specs import request
 
 _STATE = base.choice(fields.PciFlavorState.ALL)
 _AVAILABILITY = base.choice(['none', 'low', 'ok'])
@@ -208,7 +209,22 @@ AVAILABILITY = base.closed(
 
 EXPLAIN_QUERY = {
     'count': base.REQUEST_COUNT,
-    'host': base.WORDS,
+    'host': {
+        **base.WORDS,
+        'description': 'Only these; by the policy explain_hosts.',
+    },
+    'physical_network': {
+        **base.WORDS,
+        'description': 'Only devices that serve a NIC of the vnic_type of the '
+        'PCI flavor, direct if it has none, on one of these; empty: on an '
+        'overlay network. Then count is of such NICs. By the policy '
+        'explain_hosts.',
+        'items': {
+            'type': 'string',
+            'maxLength': request.MAX_PHYSICAL_NETWORK_LENGTH,
+        },
+        'examples': [['physnet1']],
+    },
     'limit': base.LIMIT,
     'marker': base.WORD,
 }

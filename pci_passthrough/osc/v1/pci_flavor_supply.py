@@ -60,9 +60,10 @@ class Capacity(base.ShowOne):
 
 def _near_miss(miss: Mapping[str, Any]) -> str:
     found = miss['found'] if miss['found'] is not None else 'nothing'
+    wanted = miss['wanted'] if miss['wanted'] != 'null' else 'nothing'
     return (
         f'{miss["devices"]} x {miss["pool"]}: {miss["key"]} is {found}, '
-        f'wanted {miss["wanted"]}'
+        f'wanted {wanted}'
     )
 
 
@@ -104,12 +105,33 @@ class Explain(base.Lister):
             help='only this host (repeat for more than one; for an '
             'administrator)',
         )
+        networks = parser.add_mutually_exclusive_group()
+        networks.add_argument(
+            '--physical-network',
+            metavar='<physical-network>',
+            action='append',
+            dest='physical_networks',
+            help='only devices that serve a NIC on this physical network, of '
+            'the vnic_type of the PCI flavor, direct if it has none (repeat '
+            'for a network with several; for an administrator)',
+        )
+        networks.add_argument(
+            '--no-physical-network',
+            action='store_const',
+            const=[''],
+            dest='physical_networks',
+            help='the same for a NIC on an overlay network: devices that are '
+            'on no physical network',
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return columns and rows; a summary goes where warnings go."""
         found = self.service.explain(
-            parsed_args.pci_flavor, parsed_args.count, parsed_args.host
+            parsed_args.pci_flavor,
+            parsed_args.count,
+            parsed_args.host,
+            parsed_args.physical_networks,
         )
         if 'hosts' in found:
             if found['summary']:

@@ -109,6 +109,25 @@ def insert_flavors(db: database.Database, names: Sequence[str]) -> None:
         )
 
 
+def insert_hosts(db: database.Database, names: Sequence[str]) -> None:
+    """Insert many hosts without devices at once."""
+    now = database.now()
+    common = {
+        'revision': 1,
+        'generation': 1,
+        'sequence': 1,
+        'digest': '',
+        'agent_version': '1',
+        'last_report_at': now,
+        'created_at': now,
+    }
+    with db.write() as connection:
+        connection.execute(
+            models.compute_nodes.insert(),
+            [{'host': name, **common} for name in names],
+        )
+
+
 class AnotherEditor(fixtures.Fixture):
     """Changes each PCI flavor that a client reads, before it can go on."""
 

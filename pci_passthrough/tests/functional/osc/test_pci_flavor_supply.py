@@ -2,6 +2,7 @@
 """``openstack pci flavor``: access, capacity, explain."""
 
 from pci_passthrough.tests.functional.osc import base
+from pci_passthrough.tests.functional.store import base as store_base
 
 
 class AccessTestCase(base.OscTestCase):
@@ -102,3 +103,62 @@ class SupplyTestCase(base.OscTestCase):
         )
         self.assertEqual('disabled', reason['Condition'])
         self.assert_error(self.member(*command, '--host', 'cmp1'), 'HTTP 403')
+
+
+class ExplainNicTestCase(base.OscTestCase):
+    """For NICs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.api.add_flavor('10g', match=[store_base.FLAVORS['nic']])
+        self.api.add_host(
+            'cmp1',
+            store_base.family(
+                1, 1, extra_info={'physical_network': 'physnet1'}
+            ),
+        )
+        self.api.add_host('cmp2', store_base.family(1, 1))
+
+    def serves(self, *words: str) -> dict[str, bool]:
+        outcome = self.admin('pci flavor explain', '10g', *words, '-f', 'json')
+        self.assertEqual(0, outcome.status)
+        return {host['Host']: host['Serves'] for host in outcome.json}
+
+    def test_networks(self) -> None:
+        first, other = (
+            ('--physical-network', f'physnet{number}') for number in (1, 2)
+        )
+        for words, cmp1, cmp2 in (
+            ((), True, True),
+            (first, True, False),
+            (other, False, False),
+            ((*other, *first), True, False),
+            (('--no-physical-network',), False, True),
+        ):
+            self.assertEqual({'cmp1': cmp1, 'cmp2': cmp2}, self.serves(*words))
+
+    def test_near_misses(self) -> None:
+        for words, expected in (
+            (('--physical-network', 'x'), 'is physnet1, wanted ["x"] '),
+            (('--physical-network', 'x'), 'is nothing, wanted ["x"] '),
+            (('--no-physical-network',), 'is physnet1, wanted nothing '),
+        ):
+            outcome = self.admin('pci flavor explain', '10g', *words)
+            self.assertIn("10g on the NIC's network", outcome.error)
+            self.assertIn(f'e.physical_network {expected}', outcome.stdout)
+
+    def test_pages(self) -> None:
+        """A page after 1000 hosts is for the same NIC."""
+        base.insert_hosts(self.api.db, [f'c{n:04}' for n in range(1000)])
+        found = self.serves('--no-physical-network')
+        self.assertEqual(['cmp1', 'cmp2'], list(found)[1000:])
+        self.assertEqual(['cmp2'], [host for host in found if found[host]])
+
+    def test_refused(self) -> None:
+        command = ('pci flavor explain', '10g')
+        for words in (('--physical-network', 'x'), ('--no-physical-network',)):
+            self.assert_error(self.member(*command, *words), 'HTTP 403')
+        outcome = self.admin(
+            *command, '--physical-network', 'x', '--no-physical-network'
+        )
+        self.assertEqual(2, outcome.status)

@@ -135,6 +135,117 @@ class ClaimTest(_NicTest):
             self.assertIn('vnic_type', error.reason)
 
 
+class ExplainTest(_NicTest):
+    def explain(
+        self, name: str, vnic_type: str, *networks: str, count: int = 1
+    ) -> claims.HostAnswer:
+        explained = explain.explain(
+            self.db,
+            self.catalog,
+            live_hosts.Limits(60),
+            pci_flavors.get(self.db, name),
+            count,
+            nic=objects.RequestedNic(
+                vnic_type=vnic_type, physical_networks=list(networks)
+            ),
+        )
+        [answer] = explained.hosts
+        return answer
+
+    def near_misses(
+        self, name: str, vnic_type: str, *networks: str
+    ) -> list[tuple[int, str, str, str, str | None]]:
+        return [
+            (miss.devices, miss.pool, miss.key, miss.wanted, miss.found)
+            for miss in self.explain(name, vnic_type, *networks).near_misses
+        ]
+
+    def test_what_serves(self) -> None:
+        for vnic_type, networks, left in (
+            ('direct', ['physnet1'], 1),
+            ('direct', ['physnet1', 'physnet2'], 2),
+            ('direct', [], 1),
+            ('direct-physical', ['physnet2'], 1),
+            ('direct', ['physnet3'], 0),
+            ('vdpa', ['physnet1'], 0),
+        ):
+            answer = self.explain('any', vnic_type, *networks)
+            self.assertEqual((left > 0, left), (answer.serves, answer.left))
+
+    def test_words(self) -> None:
+        answer = self.explain('nic', 'direct', 'physnet3')
+        self.assertEqual(
+            ('no_match', "no device matches nic on the NIC's network"),
+            (answer.condition, answer.text),
+        )
+        answer = self.explain('nic', 'direct', 'physnet1', count=2)
+        self.assertEqual(
+            ('too_few', "1 free nic on the NIC's network, 2 needed"),
+            (answer.condition, answer.text),
+        )
+
+    def test_as_a_claim(self) -> None:
+        self.claim(
+            'h', base.nic_request('pf', 'direct-physical', ['physnet2'])
+        )
+        for vnic_type, networks in (
+            ('direct', ['physnet2']),
+            ('direct', ['physnet3']),
+            ('vdpa', ['physnet1']),
+        ):
+            answer = self.explain('nic', vnic_type, *networks)
+            request = base.nic_request('nic', vnic_type, networks)
+            error = self.assertRaises(
+                exception.ClaimRefused, self.claim, 'h', request
+            )
+            [reason] = error.reasons
+            self.assertEqual(
+                (reason.condition, reason.needed, reason.left, reason.detail),
+                (answer.condition, answer.needed, answer.left, answer.detail),
+            )
+
+    def test_near_misses(self) -> None:
+        vf, network = '8086:1889 type-VF NUMA 0', 'e.physical_network'
+        pf = '8086:1592 type-PF NUMA 0'
+        self.assertCountEqual(
+            [
+                (1, vf, network, '["physnet3"]', found)
+                for found in ('physnet1', 'physnet2', None)
+            ],
+            self.near_misses('vf', 'direct', 'physnet3'),
+        )
+        self.report('h', base.family(1, 1, extra_info=_ON_1))
+        self.assertEqual(
+            [(1, vf, network, 'null', 'physnet1')],
+            self.near_misses('nic', 'direct'),
+        )
+        self.assertEqual(
+            [
+                (1, pf, 'dev_type', '"type-VF"', 'type-PF'),
+                (1, vf, 'product_id', '"1592"', '1889'),
+            ],
+            self.near_misses('pf', 'direct', 'physnet1'),
+        )
+
+    def test_near_misses_of_both(self) -> None:
+        """A pool fails by the match expression, by the NIC, or by both."""
+        match = [{'dev_type': 'type-VF', 'e.group': '10g'}]
+        pci_flavors.create(self.db, '10g', None, match=match)
+        tags = {'group': '10g', **_ON_1}
+        self.report('h', [base.pf(1, extra_info=tags)])
+        # Both want it.
+        self.assertEqual(
+            [('dev_type', '"type-VF"', 'type-PF')],
+            [m[2:] for m in self.near_misses('10g', 'direct', 'physnet1')],
+        )
+        self.assertEqual([], self.near_misses('10g', 'direct', 'physnet2'))
+        self.report('h', base.family(1, 1, extra_info=_ON_1))
+        self.assertEqual(
+            [('e.group', '"10g"', None)],
+            [m[2:] for m in self.near_misses('10g', 'direct', 'physnet1')],
+        )
+
+
 class OfferTest(_NicTest):
     def test_what_is_offered(self) -> None:
         request = base.nic_request('nic', 'direct', ['physnet1'])

@@ -143,7 +143,7 @@ class NicTest(base.StoreTest):
 
     def test_the_pci_flavors(self) -> None:
         for own in ('macvtap', 'direct'):
-            # Whether there is such a device is not asked.
+            # No device is known yet, and the operator has said so.
             self.assertEqual(own, self.vnic_type(own))
             self.assertEqual(own, self.vnic_type(own, own))
         self.assertEqual(
@@ -163,6 +163,15 @@ class NicTest(base.StoreTest):
         match = [{'vendor_id': '10de'}, {'vendor_id': '8086'}]
         pci_flavors.create(self.db, 'both', None, match=match)
         self.assertEqual('direct', self.vnic_type('both'))
+
+    def test_the_pci_flavor_is_for_nics_and_of_gpus(self) -> None:
+        match = [{'vendor_id': '10de'}]
+        pci_flavors.create(
+            self.db, 'odd', None, match=match, vnic_type='direct'
+        )
+        self.assertEqual('direct', self.vnic_type('odd'))
+        self.report('h', [base.gpu(1)])
+        self.assertIn('odd matches no network', self.refused('odd'))
 
     def test_devices_in_any_state(self) -> None:
         self.report('h', [base.vf(3, 0)])

@@ -78,3 +78,33 @@ class FitsTest(testtools.TestCase):
             pool_key = key(pci_class=pci_class)
             self.assertEqual(expected, claims.is_network_device(pool_key))
             self.assertEqual(expected, claims.fits(pool_key, nic()))
+
+
+class UnmetByTest(testtools.TestCase):
+    def test_conditions(self) -> None:
+        gpu = key('a', pci_class='030200', dev_type='type-PCI')
+        for pool_key, networks, expected in (
+            (key('a'), ('a', 'b'), []),
+            (
+                key('c'),
+                ('a', 'b'),
+                [('e.physical_network', '["a", "b"]', 'c')],
+            ),
+            (key(), ('a',), [('e.physical_network', '["a"]', None)]),
+            (key('a'), (), [('e.physical_network', 'null', 'a')]),
+            (
+                gpu,
+                ('a',),
+                [
+                    ('class', '"network"', '030200'),
+                    ('dev_type', '"type-VF"', 'type-PCI'),
+                ],
+            ),
+        ):
+            self.assertEqual(
+                expected,
+                [
+                    (miss.key, miss.wanted, miss.found)
+                    for miss in claims.unmet_by(pool_key, nic(*networks))
+                ],
+            )
