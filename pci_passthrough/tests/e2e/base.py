@@ -15,7 +15,7 @@ from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import views
 
 #: Services whose logs a failed test shows, and how many lines of each.
-_TELLING: Final = ('nova', 'agent', 'pci-passthrough')
+_TELLING: Final = ('nova', 'agent', 'nic-agent', 'pci-passthrough')
 _SHOWN: Final = 100
 
 
@@ -24,6 +24,8 @@ class CloudTestCase(testtools.TestCase):
 
     :ivar cloud: the cloud.
     :ivar compute: the SDK's proxy of Nova's API, as the administrator.
+    :ivar network: that of Neutron's.
+    :ivar user_ports: the ids of the ports that the test has made itself.
     :ivar views: who holds which device.
     """
 
@@ -31,6 +33,8 @@ class CloudTestCase(testtools.TestCase):
         super().setUp()
         self.cloud = cloud_module.shared()
         self.compute = self.cloud.sdk.compute
+        self.network = self.cloud.sdk.network
+        self.user_ports: set[str] = set()
         self.views = views.Views(self.cloud)
         self._begins = {
             name: len(daemon.log)
@@ -73,20 +77,39 @@ class CloudTestCase(testtools.TestCase):
             )
         return str(flavor.id)
 
-    def create_pci_flavor(self, match: str) -> str:
+    def create_pci_flavor(self, match: str, *options: str) -> str:
         """Create a PCI flavor; return its name."""
         name = self.getUniqueString(self._testMethodName)
-        self.cloud.manage('flavor', 'create', name, '--match', match)
+        self.cloud.manage('flavor', 'create', name, '--match', match, *options)
         self.addCleanup(self.cloud.manage, 'flavor', 'delete', name)
         return name
 
+    def create_port(self, network: str, vnic_type: str, *tags: str) -> Any:
+        """Create a port, as a user does.
+
+        :param network: the network's name.
+        """
+        port = self.network.create_port(
+            network_id=self.cloud.networks[network],
+            binding_vnic_type=vnic_type,
+        )
+        self.addCleanup(self.network.delete_port, port)
+        self.user_ports.add(port.id)
+        self.network.set_tags(port, tags)
+        return port
+
     def create_server(
-        self, flavor: str, host: str | None = None, compute: Any = None
+        self,
+        flavor: str,
+        host: str | None = None,
+        compute: Any = None,
+        networks: Any = 'none',
     ) -> Any:
         """Ask for an instance, and do not wait for it.
 
         :param host: where it has to be, or None.
         :param compute: asks instead of our own proxy.
+        :param networks: as Nova's API takes them.
         """
         # Not "zone:host", with which the scheduler asks no filter.
         where = {} if host is None else {'host': host}
@@ -94,15 +117,18 @@ class CloudTestCase(testtools.TestCase):
             name=self.getUniqueString(),
             image_id=self.cloud.image,
             flavor_id=flavor,
-            networks='none',
+            networks=networks,
             **where,
         )
         self.addCleanup(self.delete, server)
         return server
 
-    def boot(self, flavor: str, host: str | None = None) -> Any:
+    def boot(
+        self, flavor: str, host: str | None = None, networks: Any = 'none'
+    ) -> Any:
         """Create an instance and wait until it is active."""
-        return self.wait_for_status(self.create_server(flavor, host), 'ACTIVE')
+        server = self.create_server(flavor, host, networks=networks)
+        return self.wait_for_status(server, 'ACTIVE')
 
     def create_many(
         self, flavor: str, number: int, host: str | None = None
@@ -116,6 +142,14 @@ class CloudTestCase(testtools.TestCase):
 
         with concurrent.futures.ThreadPoolExecutor(number) as pool:
             return list(pool.map(create, range(number)))
+
+    def shelve_and_unshelve(self, server: Any) -> Any:
+        """Have an instance hold nothing for a while; return it as it is."""
+        self.compute.shelve_server(server.id)
+        self.wait_for_status(server, 'SHELVED_OFFLOADED')
+        self.wait_for_holdings({})
+        self.compute.unshelve_server(server.id)
+        return self.wait_for_status(server, 'ACTIVE')
 
     def wait_for_status(self, server: Any, *statuses: str) -> Any:
         """Return an instance when it has one of the statuses.
@@ -171,9 +205,39 @@ class CloudTestCase(testtools.TestCase):
         fault = self.compute.get_server(server.id).fault
         return str(fault['message']) if fault else ''
 
+    def ports_of(self, server: Any) -> list[Any]:
+        """Return an instance's ports."""
+        return list(self.network.ports(device_id=server.id))
+
+    def wait_for_ports(self, server: Any) -> None:
+        """Return when Neutron's agent has seen all NICs of an instance."""
+        processes.wait_for(
+            lambda: {p.status for p in self.ports_of(server)} == {'ACTIVE'},
+            f'the ports of {server.id} active',
+            pause=0.3,
+        )
+
     def assert_all_free(self) -> None:
-        """Check that nothing is held, whoever is asked; give it time."""
+        """Check that nothing is held, whoever is asked; give it time.
+
+        Ports that Nova has made are gone, and those of users are nobody's.
+        """
         self.wait_for_holdings({})
+        processes.wait_for(
+            lambda: not self._ports_left(),
+            'no ports left by instances',
+            pause=0.5,
+            blame=lambda: str(self._ports_left()),
+        )
+
+    def _ports_left(self) -> list[Any]:
+        return [
+            port
+            for port in self.network.ports()
+            if port.id not in self.user_ports
+            or port.device_id
+            or port.binding_profile.get('pci_slot')
+        ]
 
     def assert_holdings(self, *servers: Any, number: int = 1) -> None:
         """Check that these instances hold so many devices, and no other.

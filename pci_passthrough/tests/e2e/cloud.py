@@ -3,6 +3,7 @@
 
 import atexit
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import functools
 import json
@@ -23,11 +24,17 @@ from pci_passthrough.tests.e2e import control_plane
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import shell
 
-#: Four GPUs on each host, of which every second is an H100, and a disk.
+#: On each host four GPUs, of which every second is an H100, a disk, and two
+#: NICs with three virtual functions each.
 _SHAPES: Final = tuple(
-    inventory.HostShape(name, nics=0, gpus=4, nvmes=1, consumer_gpus=0)
+    inventory.HostShape(
+        name, nics=2, vfs=3, total_vfs=8, gpus=4, nvmes=1, consumer_gpus=0
+    )
     for name in ('compute-1', 'compute-2')
 )
+
+#: Network -> its physical network. None has DHCP, which nobody would serve.
+_NETWORKS: Final = {'net1': 'physnet1', 'net2': 'physnet2'}
 
 #: Names a folder to which the logs are copied in the end.
 _KEEP_LOGS: Final = 'PCI_PASSTHROUGH_E2E_LOGS'
@@ -40,11 +47,13 @@ class Cloud(fixtures.Fixture):
     :ivar hosts: the compute hosts by name.
     :ivar sdk: a connection as the administrator.
     :ivar image: the id of an image that boots nothing.
+    :ivar networks: the ids of the networks, which all projects may use.
     """
 
     control: control_plane.ControlPlane
     sdk: Any
     image: str
+    networks: Mapping[str, str]
 
     def _setUp(self) -> None:
         self.hosts: dict[str, compute_host.ComputeHost] = {}
@@ -63,6 +72,12 @@ class Cloud(fixtures.Fixture):
         self.sdk = self.control.connect()
         self.addCleanup(self.sdk.close)
         self.image = self._create_image()
+        self.networks = {
+            name: self._create_network(name, physical_network, number)
+            for number, (name, physical_network) in enumerate(
+                _NETWORKS.items(), 1
+            )
+        }
         self._wait_for_hosts()
 
     @property
@@ -70,7 +85,7 @@ class Cloud(fixtures.Fixture):
         """All services of the cloud, by name."""
         found = dict(self.control.daemons)
         for host in self.hosts.values():
-            for daemon in (host.nova_compute, host.agent):
+            for daemon in host.daemons:
                 found[daemon.name] = daemon
         return found
 
@@ -88,6 +103,23 @@ class Cloud(fixtures.Fixture):
         )
         return str(created.id)
 
+    def _create_network(
+        self, name: str, physical_network: str, number: int
+    ) -> str:
+        network = self.sdk.network.create_network(
+            name=name,
+            shared=True,
+            provider_network_type='vlan',
+            provider_physical_network=physical_network,
+        )
+        self.sdk.network.create_subnet(
+            network_id=network.id,
+            ip_version=4,
+            cidr=f'192.0.{number}.0/24',
+            enable_dhcp=False,
+        )
+        return str(network.id)
+
     def _wait_for_hosts(self) -> None:
         for host in self.hosts.values():
             host.nova_compute.wait_until(
@@ -104,6 +136,10 @@ class Cloud(fixtures.Fixture):
             self.folder / 'discover-hosts.log',
         )
         for host in self.hosts.values():
+            host.nic_agent.wait_until(
+                functools.partial(self._has_nic_agent, host.name),
+                'it has reported itself',
+            )
             host.agent.wait_until(
                 functools.partial(self._offers, host.name),
                 'it has reported its devices',
@@ -111,6 +147,10 @@ class Cloud(fixtures.Fixture):
 
     def _offers(self, host: str) -> bool:
         return host in self.pools()
+
+    def _has_nic_agent(self, host: str) -> bool:
+        # Without it Neutron binds no port of a virtual function there.
+        return any(self.sdk.network.agents(host=host, is_alive=True))
 
     def _knows_node(self, host: str) -> bool:
         with self.database('nova_cell1') as connection:

@@ -2,6 +2,7 @@
 """One compute host: a simulated machine with the programs of a real one."""
 
 import pathlib
+import shutil
 import sys
 from typing import Any
 from typing import Final
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import fixtures
 
 from pci_passthrough.demo import inventory
+from pci_passthrough.tests.e2e import embedded_switch
 from pci_passthrough.tests.e2e import emulator
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import settings
@@ -17,31 +19,39 @@ from pci_passthrough.tests.lab import simulated_host
 
 _HERE: Final = pathlib.Path(__file__).parent
 _QEMU: Final = '/usr/bin/qemu-system-x86_64'
+_MACVTAP_SOURCE: Final = "devices/interface[@type='direct']/source"
+_PRELOADED: Final = (
+    'hotplug.c', 'memlock.c', 'tap_nodes.c', 'virtual_functions.c',
+)  # fmt: skip
 
 
 def build_tools(folder: pathlib.Path) -> None:
-    """Make what all hosts use in place of VFIO."""
+    """Make what all hosts use in place of VFIO and SR-IOV."""
     processes.run(
-        ['gcc', '-shared', '-fPIC', '-O1', '-o', folder / 'memlock.so',
-         _HERE / 'memlock.c'],
+        ['gcc', '-shared', '-fPIC', '-O1', '-Wall', '-o',
+         folder / 'preloaded.so', *(_HERE / name for name in _PRELOADED)],
         folder / 'tools.log',
     )  # fmt: skip
     qemu = folder / 'qemu'
     script = f'exec {sys.executable} -I {_HERE}/emulator.py "$@"'
     qemu.write_text(f'#!/bin/sh\n{script}\n')
     qemu.chmod(0o755)
+    (folder / 'bin').mkdir()
+    shutil.copy(_HERE / 'ip.sh', folder / 'bin/ip')
 
 
 class ComputeHost(fixtures.Fixture):
-    """libvirtd, nova-compute and our agent, on hardware of their own.
+    """libvirtd, nova-compute and two agents, on hardware of their own.
 
     :ivar machine: the simulated machine.
     :ivar nova_compute: Nova's service.
+    :ivar nic_agent: Neutron's, which looks after virtual functions.
     :ivar agent: this project's.
     """
 
     machine: simulated_host.SimulatedHost
     nova_compute: processes.Daemon
+    nic_agent: processes.Daemon
     agent: processes.Daemon
 
     def __init__(
@@ -68,18 +78,23 @@ class ComputeHost(fixtures.Fixture):
             settings.nova_compute(site, name, machine.uri),
         )
         files = [config, *self._nova_files]
-        self.nova_compute = self._daemon(
+        path = processes.environment()['PATH']
+        self.nova_compute = self._daemon_inside(
             f'nova-compute-{name}',
-            # Inside: it reads /sys and /proc. The network stays outside.
-            'nsenter',
-            f'--target={machine.host_root.parent.name}',
-            '--mount',
-            '--uts',
-            '--pid',
-            '--root',
-            '--wd',
+            'env',
+            f'PATH={site.folder}/bin:{path}',
             processes.BIN / 'nova-compute',
             *(f'--config-file={file}' for file in files),
+        )
+        config = settings.write(
+            etc / 'nic-agent.conf', settings.neutron_nic_agent(site, name)
+        )
+        self.nic_agent = self._daemon_inside(
+            f'nic-agent-{name}',
+            sys.executable,
+            '-I',
+            _HERE / 'nic_agent.py',
+            f'--config-file={config}',
         )
         config = settings.write(
             etc / 'agent.conf',
@@ -93,6 +108,27 @@ class ComputeHost(fixtures.Fixture):
             f'--config-file={config}',
         )
 
+    @property
+    def daemons(self) -> tuple[processes.Daemon, ...]:
+        """The services, of which libvirtd is none."""
+        return self.nova_compute, self.nic_agent, self.agent
+
+    def _daemon_inside(
+        self, name: str, *command: str | pathlib.Path
+    ) -> processes.Daemon:
+        # They read /sys and /proc. The network stays outside.
+        return self._daemon(
+            name,
+            'nsenter',
+            f'--target={self.machine.host_root.parent.name}',
+            '--mount',
+            '--uts',
+            '--pid',
+            '--root',
+            '--wd',
+            *command,
+        )
+
     def _daemon(
         self, name: str, *command: str | pathlib.Path
     ) -> processes.Daemon:
@@ -102,10 +138,11 @@ class ComputeHost(fixtures.Fixture):
     def _install_emulator(self) -> None:
         machine, folder = self.machine, self._site.folder
         machine.stop_libvirtd()
-        machine.write('/etc/ld.so.preload', f'{folder}/memlock.so\n')
+        machine.write('/etc/ld.so.preload', f'{folder}/preloaded.so\n')
         machine.write(emulator.REAL, '')
         machine.run('mount', '--bind', _QEMU, emulator.REAL)
         machine.run('mount', '--bind', f'{folder}/qemu', _QEMU)
+        machine.run('mkdir', str(embedded_switch.FOLDER))
         # Each guest's console is a terminal.
         machine.run('mkdir', '/dev/pts')
         machine.run(
@@ -118,7 +155,20 @@ class ComputeHost(fixtures.Fixture):
             '/dev/pts',
         )
         machine.run('ln', '-s', 'pts/ptmx', '/dev/ptmx')
+        self._prepare_macvtap()
         machine.start_libvirtd()
+
+    def _prepare_macvtap(self) -> None:
+        machine = self.machine
+        # libvirt wants to open it; the emulator does without.
+        machine.write('/dev/vhost-net', '')
+        # The real one, but of the host's network, and for reading.
+        aside = str(embedded_switch.SYSFS)
+        machine.run('mkdir', aside)
+        machine.run('mount', '-t', 'sysfs', '-o', 'ro', 'sysfs', aside)
+        for device in machine.host.devices.values():
+            if device.interface and device.physical_function:
+                machine.add_link(device.interface.name)
 
     def domains(self) -> dict[str, Any]:
         """Return the XML of libvirt's domains, by instance."""
@@ -143,12 +193,67 @@ class ComputeHost(fixtures.Fixture):
         finally:
             connection.close()
 
+    def nics(self, instance: str) -> dict[str, Any]:
+        """Return the network interfaces of a domain, by MAC address."""
+        found = {}
+        for xml in self.domains()[instance].findall('devices/interface'):
+            mac = xml.find('mac')
+            assert mac is not None
+            found[mac.attrib['address']] = xml
+        return found
+
+    def virtual_functions(self) -> dict[str, embedded_switch.Setting]:
+        """Return what the host has set for its VFs, by address."""
+        folder = self.machine.host_root / str(embedded_switch.FOLDER)[1:]
+        devices = self.machine.host.devices
+        settings = {}
+        for (interface, index), setting in embedded_switch.read(
+            folder
+        ).items():
+            [address] = [
+                device.vfs[index]
+                for device in devices.values()
+                if device.interface and device.interface.name == interface
+            ]
+            settings[address] = setting
+        return settings
+
+    def can_do_macvtap(self) -> bool:
+        """Whether the kernel knows such interfaces."""
+        words = ('ip', 'link', 'add', 'link', 'lo', 'type', 'macvtap')
+        try:
+            self.machine.run(*words)
+        except simulated_host.LabError as error:
+            # It knows them so well that it wants another one below.
+            return 'Unknown device type' not in str(error)
+        return True
+
+    def let_go(self, instance: str) -> None:
+        """Let a guest give back the device that it is asked for.
+
+        An operating system does so by itself; without one it takes a reset.
+        """
+        connection = self.machine.connect()
+        try:
+            connection.lookupByUUIDString(instance).reset()
+        finally:
+            connection.close()
+
     def attached(self) -> dict[str, set[str]]:
         """Return the addresses of the devices that each domain has."""
+        # A macvtap interface is that of the virtual function below it.
+        below = {
+            device.interface.name: address
+            for address, device in self.machine.host.devices.items()
+            if device.interface
+        }
         return {
             instance: {
-                _address(source)
-                for source in xml.findall('devices/hostdev/source/address')
+                *map(_address, xml.findall('devices/*/source/address')),
+                *(
+                    below[source.attrib['dev']]
+                    for source in xml.findall(_MACVTAP_SOURCE)
+                ),
             }
             for instance, xml in self.domains().items()
         }

@@ -3,8 +3,9 @@
 
 The host's devices are folders of a made-up ``/sys``, so no VFIO can hand
 them to a guest. Each ``vfio-pci`` device of the command line becomes a
-harmless one, with the same id at the same place of the guest's bus; all
-else is up to the real QEMU. libvirt notices nothing of it.
+harmless one, with the same id at the same place of the guest's bus, and a
+macvtap interface does without vhost; all else is up to the real QEMU.
+libvirt notices nothing of it.
 
 Run by path: it can rely on nothing but the standard library.
 """
@@ -21,12 +22,18 @@ _KEPT = ('id', 'bus', 'addr', 'multifunction')
 
 
 def replaced(word: str) -> str:
-    """Return a ``-device`` argument without VFIO in it."""
-    if 'vfio-pci' not in word or not word.startswith('{'):
+    """Return an argument without VFIO and vhost in it."""
+    if not word.startswith('{'):
         return word
-    device = json.loads(word)
-    kept = {name: device[name] for name in _KEPT if name in device}
-    return json.dumps({'driver': _STAND_IN, **kept})
+    words = json.loads(word)
+    if words.get('driver') == 'vfio-pci':
+        kept = {name: words[name] for name in _KEPT if name in words}
+        return json.dumps({'driver': _STAND_IN, **kept})
+    if words.get('type') == 'tap':
+        return json.dumps(
+            {n: v for n, v in words.items() if not n.startswith('vhost')}
+        )
+    return word
 
 
 if __name__ == '__main__':

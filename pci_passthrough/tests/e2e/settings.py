@@ -26,6 +26,22 @@ _VENV: Final = pathlib.Path(sys.prefix)
 
 
 @dataclasses.dataclass(frozen=True)
+class Nic:
+    """One SR-IOV card of each host, as its operator describes it."""
+
+    vendor_id: str
+    interface: str
+    physical_network: str
+    group: str
+
+
+NICS: Final = (
+    Nic('8086', 'ens1f0', 'physnet1', 'nic'),
+    Nic('15b3', 'ens2f0', 'physnet2', '10g'),
+)
+
+
+@dataclasses.dataclass(frozen=True)
 class Site:
     """What the services have to know of each other.
 
@@ -125,6 +141,8 @@ def uwsgi(site: Site, service: str, module: str) -> Sections:
             'die-on-term': True,
             'need-app': True,
             'buffer-size': 65535,
+            # Nova uploads snapshots in chunks of 1 MiB, which is too much.
+            'chunked-input-limit': 2 << 20,
             'add-header': 'Connection: close',
             # Neutron's API tells its workers apart by it.
             'start-time': '%t',
@@ -201,7 +219,26 @@ def neutron(site: Site) -> Sections:
             'project_network_types': 'vlan',
             'mechanism_drivers': 'sriovnicswitch',
         },
-        'ml2_type_vlan': {'network_vlan_ranges': 'physnet1:100:199'},
+        'ml2_type_vlan': {
+            'network_vlan_ranges': 'physnet1:100:199,physnet2:200:299'
+        },
+    }
+
+
+def neutron_nic_agent(site: Site, host: str) -> Sections:
+    """The configuration of a host's ``neutron-sriov-nic-agent``."""
+    mappings = ','.join(
+        f'{nic.physical_network}:{nic.interface}' for nic in NICS
+    )
+    return {
+        'DEFAULT': {
+            'host': host,
+            'transport_url': site.transport_url,
+            'state_path': site.folder / 'neutron',
+        },
+        'agent': {'polling_interval': 1, 'report_interval': 10},
+        'oslo_concurrency': {'lock_path': site.folder / f'neutron/{host}'},
+        'sriov_nic': {'physical_device_mappings': mappings},
     }
 
 
@@ -270,6 +307,7 @@ def nova_compute(site: Site, host: str, libvirt_uri: str) -> Sections:
         'initial_cpu_allocation_ratio': 16,
         # No guest is there to shut itself down.
         'shutdown_timeout': 1,
+        'vif_plugging_timeout': 60,
     }
     return sections | {
         'DEFAULT': {**sections['DEFAULT'], **own},
@@ -333,10 +371,20 @@ def pci_passthrough_agent(
     """The configuration of a host's ``pci-passthrough-agent``."""
     gpus = {'match': {'class': 'display'}, 'extra_info': {'group': 'gpu'}}
     disks = {'match': {'class': '0108'}, 'extra_info': {'group': 'scratch'}}
+    nics = [
+        {
+            'match': {'class': 'network', 'vendor_id': nic.vendor_id},
+            'extra_info': {
+                'group': nic.group,
+                'physical_network': nic.physical_network,
+            },
+        }
+        for nic in NICS
+    ]
     return {
         'DEFAULT': {'host': host, 'transport_url': site.transport_url},
         'agent': {
-            'pci_information': [json.dumps(gpus), json.dumps(disks)],
+            'pci_information': list(map(json.dumps, (gpus, disks, *nics))),
             'connection_uri': libvirt_uri,
             'host_root': host_root,
             'report_interval': 5,

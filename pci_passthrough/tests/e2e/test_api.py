@@ -249,11 +249,11 @@ class InventoryTestCase(ApiTestCase):
             lambda: self.admin.table('pci', 'pool', 'list'),
         )
         self.assertEqual(
-            [(name, 'up', 'up', 5) for name in sorted(self.cloud.hosts)],
+            [(name, 'up', 'up', 13) for name in sorted(self.cloud.hosts)],
             _columns(hosts, 'Host', 'State', 'Tracker State', 'Devices'),
         )
         for column in ('Free', 'Total'):
-            self.assertEqual(10, sum(pool[column] for pool in pools))
+            self.assertEqual(26, sum(pool[column] for pool in pools))
 
     def test_supply(self) -> None:
         hosts = sorted(self.cloud.hosts)

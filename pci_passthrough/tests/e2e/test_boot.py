@@ -24,4 +24,4 @@ class PlainBootTestCase(base.CloudTestCase):
                 if device.bridge_buses is None
             }
             self.assertEqual(offered, reported)
-            self.assertEqual(5, len(reported))
+            self.assertEqual(13, len(reported))

@@ -63,6 +63,15 @@ class Views:
                     view.setdefault(instance, set()).update(held)
         return view
 
+    def ports(self) -> View:
+        """What Neutron's ports are bound to."""
+        view: View = {}
+        for port in self._cloud.sdk.network.ports():
+            if address := port.binding_profile.get('pci_slot'):
+                held = view.setdefault(port.device_id, set())
+                held.add((port.binding_host_id, address))
+        return view
+
     def all(self) -> dict[str, View]:
         """Return all of them, by whose they are."""
         return {

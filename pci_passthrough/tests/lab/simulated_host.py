@@ -64,6 +64,10 @@ def missing_packages() -> list[str]:
     return missing
 
 
+def _peer(interface: str) -> str:
+    return f'peer-{interface}'[:15]
+
+
 class SimulatedHost(fixtures.Fixture):
     """One compute host: libvirtd, simulated ``/sys``, own namespaces.
 
@@ -281,21 +285,26 @@ class SimulatedHost(fixtures.Fixture):
         """Run a program inside the host; return what it printed."""
         return str(self._do('run', command=command)['output'])
 
+    def add_link(self, interface: str) -> None:
+        """Let the host's network know an interface.
+
+        The simulated NIC is only a folder; this is a veth with its name and
+        its MAC address, which is down.
+        """
+        mac = self.run('cat', f'/sys/class/net/{interface}/address')
+        self.run(
+            'ip', 'link', 'add', interface, 'address', mac.strip(),
+            'type', 'veth', 'peer', 'name', _peer(interface),
+        )  # fmt: skip
+
     def add_address(
         self, interface: str, cidr: str, gateway: str | None = None
     ) -> None:
         """Let the host use an interface: an address, the default route."""
-        # The simulated NIC is only a folder; a veth of its name and MAC
-        # lets the network namespace know it.
         if not self.run('ip', '-brief', 'link', 'show').count(f'{interface}@'):
-            mac = self.run('cat', f'/sys/class/net/{interface}/address')
-            peer = f'peer-{interface}'[:15]
-            self.run(
-                'ip', 'link', 'add', interface, 'address', mac.strip(),
-                'type', 'veth', 'peer', 'name', peer,
-            )  # fmt: skip
-            self.run('ip', 'link', 'set', peer, 'up')
-            self.run('ip', 'link', 'set', interface, 'up')
+            self.add_link(interface)
+            for end in (_peer(interface), interface):
+                self.run('ip', 'link', 'set', end, 'up')
         self.run('ip', 'address', 'add', cidr, 'dev', interface)
         if gateway is not None:
             self.run(
