@@ -22,7 +22,7 @@ NOVA_STESTR := tools/with-nova $(NOVA_VENV) stestr --config .stestr-nova.conf \
     --repo-url .stestr-nova
 
 # Those of our tests inside Nova which take longest: `make test-nova` has them.
-NOVA_LONG := test_crashes.*(TestTwoHosts|confirm|revert)
+NOVA_LONG := test_crashes|BothInPlacement|test_nic_(attach|moves)
 
 # The cloud of `make test-e2e`, with Nova and its fellow services.
 E2E_VENV := .venv-e2e

@@ -12,6 +12,7 @@ from pci_passthrough import objects
 from pci_passthrough.nova_plugin import attachment
 from pci_passthrough.store import devices
 from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import guest_nics
 from pci_passthrough.tests.nova import neutron
 
 VF = {'product_id': fakelibvirt.VF_PROD_ID, 'dev_type': 'type-VF'}
@@ -45,15 +46,16 @@ class NicsTest(base.NovaTest):
         vfs: int = 2,
         bus: int = 0x81,
         gpus: int = 0,
-        numa_node: int = 0,
+        vdpa: bool = False,
     ) -> None:
-        """Start a host.
+        """Start a host, all of whose devices are on NUMA node 0.
 
         :param vfs: of each PF.
         :param gpus: number of devices without SR-IOV.
+        :param vdpa: whether the VFs on blue have vDPA devices.
         """
         info = fakelibvirt.HostPCIDevicesInfo(
-            num_pfs=3, num_vfs=3 * vfs, bus=bus, numa_node=numa_node
+            num_pfs=3, num_vfs=3 * vfs, bus=bus, numa_node=0
         )
         for number in range(gpus):
             info.add_device(
@@ -62,30 +64,30 @@ class NicsTest(base.NovaTest):
                 slot=_GPU_SLOT + number,
                 function=0,
                 iommu_group=100 + number,
-                numa_node=numa_node,
+                numa_node=0,
             )
         found = base.offered(info)
         for device in found:
             device.extra_info = tags_of(device.address)
+        vdpa_info = fakelibvirt.HostVDPADevicesInfo()
+        if vdpa:
+            _add_vdpa(vdpa_info, info, found)
         self.report(name, found)
-        self.start_compute(hostname=name, pci_info=info)
+        self.start_compute(hostname=name, pci_info=info, vdpa_info=vdpa_info)
 
     def tell_apart(self) -> None:
-        """Let devices differ in what Nova's fixture has the same for all.
+        """Let devices differ in what Nova's fixtures have the same for all.
 
-        See ``mac_of`` and ``number_of``.
+        See ``mac_of``, ``number_of``, ``netdev_of``, ``guest_nics``.
         """
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova.pci.utils.get_mac_by_pci_address',
-                lambda address, pf_interface=False: mac_of(address),
-            )
-        )
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova.pci.utils.get_vf_num_by_pci_address', number_of
-            )
-        )
+        self.useFixture(guest_nics.GuestNics())
+        for name, value in (
+            ('mac', lambda address, pf_interface=False: mac_of(address)),
+            ('vf_num', number_of),
+            ('ifname', netdev_of),
+        ):
+            path = f'nova.pci.utils.get_{name}_by_pci_address'
+            self.useFixture(fixtures.MonkeyPatch(path, value))
 
     def boot_with(
         self, *nics: Mapping[str, Any], **arguments: Any
@@ -139,6 +141,7 @@ class NicsTest(base.NovaTest):
         interfaces = []
         for port in self.ports(server):
             self.assertEqual(host, port['binding:host_id'])
+            self.assertEqual({host}, self.net.hosts_of(port['id']))
             address = self.profile(port).get('pci_slot', '')
             mac = port['mac_address']
             if port['binding:vnic_type'] == 'normal':
@@ -151,7 +154,7 @@ class NicsTest(base.NovaTest):
                 (
                     device.status,
                     device.instance_uuid,
-                    attachment.request_of(device.request_id),
+                    attachment.request_of(str(device.request_id)),
                 ),
             )
             self.assertIn(
@@ -164,7 +167,8 @@ class NicsTest(base.NovaTest):
                 self.assertEqual(mac_of(address), mac)
                 self.assertIn(address, self.hostdevs(host, server))
             else:
-                interfaces.append(('hostdev', mac, address))
+                kind, source = _interface(port, address)
+                interfaces.append((kind, mac, source))
         self.assertCountEqual(interfaces, self.interfaces(host, server))
         return addresses
 
@@ -192,6 +196,33 @@ def tags_of(address: str) -> dict[str, str]:
     return {'physical_network': network} if network else {}
 
 
+def _add_vdpa(
+    vdpa: fakelibvirt.HostVDPADevicesInfo,
+    info: fakelibvirt.HostPCIDevicesInfo,
+    found: list[objects.PciDevice],
+) -> None:
+    """Give the VFs on blue vDPA devices, in Nova's eyes and the agent's."""
+    fakes = {fake.address: fake for fake in info.devices.values()}
+    for device in found:
+        blue = device.extra_info.get('physical_network') == 'physnet-blue'
+        if blue and device.dev_type == 'type-VF':
+            device.dev_type = 'vdpa'
+            number = number_of(device.address)
+            fake = fakes[device.address]
+            vdpa.add_device(f'vdpa_vdpa{number}', number, fake)
+
+
+def _interface(port: Mapping[str, Any], address: str) -> tuple[str, str]:
+    """Return type and source of the interface for a VF, as in the fixture."""
+    kinds = {
+        'direct': ('hostdev', address),
+        # Which one it is, it does not keep.
+        'macvtap': ('direct', ''),
+        'vdpa': ('vdpa', f'/dev/vhost-vdpa-{number_of(address)}'),
+    }
+    return kinds[port['binding:vnic_type']]
+
+
 def mac_of(address: str) -> str:
     """Return the MAC address of a PF."""
     return '52:54:' + address[2:].replace('.', ':0')
@@ -200,6 +231,11 @@ def mac_of(address: str) -> str:
 def number_of(address: str) -> int:
     """Return the number of a VF."""
     return int(address[-1]) - 1
+
+
+def netdev_of(address: str, pf_interface: bool = False) -> str:
+    """Return the name of a device's interface on the host, or of its PF's."""
+    return f'{"pf" if pf_interface else "vf"} {address}'
 
 
 def profile_of(device: objects.PciDevice) -> dict[str, Any]:
@@ -211,8 +247,10 @@ def profile_of(device: objects.PciDevice) -> dict[str, Any]:
     }
     if device.dev_type == 'type-PF':
         return {**known, 'device_mac_address': mac_of(device.address)}
+    if device.dev_type == 'vdpa':
+        return known
     return {
         **known,
-        'pf_mac_address': mac_of(device.parent_addr),
+        'pf_mac_address': mac_of(str(device.parent_addr)),
         'vf_num': number_of(device.address),
     }

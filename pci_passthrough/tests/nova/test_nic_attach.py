@@ -18,6 +18,7 @@ class AttachTest(nics.NicsTest):
 
     def setUp(self) -> None:
         super().setUp()
+        self.tell_apart()
         self.start_nic_host('c0')
         self.server = self.boot_with({'uuid': self.net.overlay})
 
