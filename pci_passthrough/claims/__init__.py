@@ -24,7 +24,8 @@ from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
 from pci_passthrough.claims.nic import fits
-from pci_passthrough.claims.nic import is_network_device
+from pci_passthrough.claims.nic import is_network_class
+from pci_passthrough.claims.nic import PHYSICAL_NETWORK
 from pci_passthrough.claims.nic import unmet_by
 from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
@@ -39,6 +40,7 @@ from pci_passthrough.claims.supply import Supply
 
 __all__ = [
     'NO_SUPPLY',
+    'PHYSICAL_NETWORK',
     'VF_PLACEMENTS',
     'Alternative',
     'Candidate',
@@ -58,7 +60,7 @@ __all__ = [
     'explain',
     'fits',
     'in_words',
-    'is_network_device',
+    'is_network_class',
     'pool_in_words',
     'summarize',
     'summarize_hosts',

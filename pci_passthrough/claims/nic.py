@@ -32,9 +32,12 @@ _DEV_TYPES: Final[Mapping[str, str]] = {
 }
 
 
-def is_network_device(key: objects.PoolKey) -> bool:
-    """Whether the devices of a pool are network controllers."""
-    return key.pci_class.startswith(_NETWORK_CLASS)
+def is_network_class(pci_class: str) -> bool:
+    """Whether devices of a class are network controllers.
+
+    :param pci_class: six hexadecimal digits.
+    """
+    return pci_class.startswith(_NETWORK_CLASS)
 
 
 def fits(key: objects.PoolKey, nic: objects.RequestedNic) -> bool:
@@ -57,7 +60,7 @@ def unmet_by(
 
     :param nic: with its ``vnic_type`` settled, never None.
     """
-    if not is_network_device(key):
+    if not is_network_class(key.pci_class):
         yield _miss('class', 'network', key.pci_class)
     dev_type = _DEV_TYPES[str(nic.vnic_type)]
     if key.dev_type != dev_type:

@@ -20,6 +20,7 @@ from typing import Self
 
 from oslo_utils import strutils
 
+from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import net_facts
 from pci_passthrough.nova_plugin.compat import pci
@@ -235,7 +236,7 @@ def _mark(row: Any, device: objects.PciDevice, claim: str) -> None:
         DEVICE: device.uuid,
         CLAIM: claim,
         FLAVOR: device.pci_flavor_uuid,
-        NETWORK: device.extra_info.get('physical_network'),
+        NETWORK: device.extra_info.get(claims.PHYSICAL_NETWORK),
     }
     row.extra_info = {
         **row.extra_info,

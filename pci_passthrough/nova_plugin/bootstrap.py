@@ -116,29 +116,34 @@ REPLACEMENTS = (
         'port_binding.wrap_update_migrated_profiles',
     ),
     Replacement(
-        'nova.compute.api',
-        'API.attach_interface',
-        'interface_attach.wrap_attach_interface',
+        'nova.compute.rpcapi',
+        'ComputeAPI.attach_interface',
+        'interface_requests.wrap_attach_interface',
     ),
     Replacement(
-        'nova.compute.api',
-        'API.detach_interface',
-        'interface_attach.wrap_detach_interface',
+        'nova.compute.rpcapi',
+        'ComputeAPI.detach_interface',
+        'interface_requests.wrap_detach_interface',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._detach_interface',
+        'interfaces.wrap_detach',
     ),
     Replacement(
         'nova.compute.manager',
         'ComputeManager._process_instance_vif_deleted_event',
-        'interface_attach.wrap_port_deleted',
+        'interfaces.wrap_port_deleted',
     ),
     Replacement(
         'nova.compute.manager',
         'ComputeManager._attach_interface',
-        'interface_attach.wrap_attach_interface_on_host',
+        'interfaces.wrap_attach',
     ),
     Replacement(
         'nova.compute.manager',
         'ComputeManager._claim_pci_device_for_interface_attach',
-        'interface_attach.wrap_claim_for_attach',
+        'interfaces.wrap_claim',
     ),
     Replacement(
         'nova.context',

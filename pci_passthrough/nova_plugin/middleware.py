@@ -17,6 +17,7 @@ All else passes as it came.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
+import contextlib
 import io
 import json
 import re
@@ -31,12 +32,11 @@ from pci_passthrough.nova_plugin import bootstrap
 _Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 #: What the path ends with, whatever of it other filters have taken away.
-_SERVERS = re.compile(r'(?:^|/)(?:servers|os-volumes_boot)/?')
-_INTERFACES = re.compile(r'(?:^|/)servers/[^/]+/os-interface/?')
+_SERVERS = re.compile(r'(?:^|/)(?:servers|os-volumes_boot)/?\Z')
+_INTERFACES = re.compile(r'(?:^|/)servers/[^/]+/os-interface/?\Z')
 
-#: The key in the bodies, and how it looks there.
+#: The key in the bodies.
 _KEY = 'pci_flavor'
-_IN_BODY = b'"pci_flavor"'
 
 #: Longer bodies are none that Nova takes, so nobody has to read them.
 _LONGEST = 1 << 20
@@ -96,8 +96,7 @@ def _taker(
         (_SERVERS, _of_server),
         (_INTERFACES, _of_interface),
     ):
-        found = pattern.search(path)
-        if found and found.end() == len(path):
+        if pattern.search(path):
             return take
     return None
 
@@ -108,7 +107,8 @@ def _taken(
     """Take the PCI flavors from a request; by place in its networks.
 
     A body that cannot be read safely, or is too long, stays as it is. With
-    a PCI flavor in it, Nova refuses it for a key that it does not know.
+    a PCI flavor in it, Nova refuses it for a key that it does not know; but
+    for /v2, which passes over all such keys.
 
     :raises: BadBody; HTTPException if it turns out to be too long, or is not
         sent to its end.
@@ -122,13 +122,10 @@ def _taken(
     # The first read stops at the limit, the second one complains of it.
     raw = stream.read() + stream.read()
     names = {}
-    if _IN_BODY in raw:
-        try:
-            body = json.loads(raw)
-            names = take(body)
-        except (KeyError, RecursionError, TypeError, ValueError):
-            # Nova says what is wrong with it.
-            pass
+    # Nova says what is wrong with a body that is not as expected.
+    with contextlib.suppress(KeyError, RecursionError, TypeError, ValueError):
+        body = json.loads(raw)
+        names = take(body)
         if names:
             raw = json.dumps(body).encode()
     environ['wsgi.input'] = io.BytesIO(raw)
@@ -150,7 +147,7 @@ def _of_server(body: Any) -> dict[int, str]:
 
 def _of_interface(body: Any) -> dict[int, str]:
     attachment = body['interfaceAttachment']
-    if _KEY not in attachment:
+    if not isinstance(attachment, dict) or _KEY not in attachment:
         return {}
     name = _name(
         attachment.pop(_KEY), attachment, 'interfaceAttachment', 'port_id'

@@ -9,14 +9,12 @@ may have got another MAC address, or other virtual functions, since.
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
+from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin.compat import sysfs
 from pci_passthrough.objects import fields
 
 LOG = logging.getLogger(__name__)
-
-#: PCI-SIG: base class 02h is a network controller.
-_NETWORK_CLASS = '02'
 
 
 def extra_info(device: objects.PciDevice) -> dict[str, str]:
@@ -29,7 +27,7 @@ def extra_info(device: objects.PciDevice) -> dict[str, str]:
 
     :returns: nothing for other devices.
     """
-    if not device.pci_class.startswith(_NETWORK_CLASS):
+    if not claims.is_network_class(device.pci_class):
         return {}
     if device.dev_type == fields.DevType.SRIOV_PF:
         mac = _mac_of(device.address) or device.mac_address

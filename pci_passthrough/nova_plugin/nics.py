@@ -29,9 +29,9 @@ from pci_passthrough.nova_plugin import mixed_nics
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import network as nova_network
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import request as request_spec
 
 _PHYSICAL_NETWORK = 'provider:physical_network'
-_VNIC_TYPE = 'binding:vnic_type'
 _NORMAL = 'normal'
 
 #: What Placement has to have for a port. Only administrators see it.
@@ -42,9 +42,12 @@ _PORT_FIELDS = [
     'tags',
     'tenant_id',
     'network_id',
-    _VNIC_TYPE,
+    nova_network.VNIC_TYPE,
     _RESOURCES,
 ]
+
+#: Ports in one question, for an address has no more than 8 KiB.
+_PORTS_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +163,21 @@ def _add_requests(
             one for one in pci_requests.requests if one is not native
         ] + [made]
         network.pci_request_id = made.request_id
+    if pci_requests is not None:
+        check_number(len(requests.ours(pci_requests.requests)))
+
+
+def check_number(number: int) -> None:
+    """Refuse more requests than the devices of an instance are claimed by.
+
+    :param number: of requests of ours, the flavor's among them.
+    :raises InvalidNic: they are too many.
+    """
+    if number > request_spec.MAX_REQUESTS:
+        raise exception.InvalidNic(
+            f'{number} requests for PCI flavors, by the flavor and by NICs; '
+            f'an instance can have {request_spec.MAX_REQUESTS}'
+        )
 
 
 def settle(
@@ -185,7 +203,10 @@ def settle(
     settled = _settled(context, wanted)
     mixed_nics.check(
         [
-            *(str(port.get(_VNIC_TYPE)) for port in ports.values()),
+            *(
+                str(port.get(nova_network.VNIC_TYPE))
+                for port in ports.values()
+            ),
             *(str(one.alternative.vnic_type) for one in settled.values()),
         ],
         beside,
@@ -201,12 +222,13 @@ def _ports(
     :param project: only its own, for what is wrong with a port is told. Nova
         refuses all others. None: whose they are does not matter.
     """
-    if not port_ids:
-        return {}
-    found = neutron.list_ports(id=list(port_ids), fields=_PORT_FIELDS)
     return {
         port['id']: port
-        for port in found['ports']
+        for begin in range(0, len(port_ids), _PORTS_AT_ONCE)
+        for port in neutron.list_ports(
+            id=list(port_ids[begin : begin + _PORTS_AT_ONCE]),
+            fields=_PORT_FIELDS,
+        )['ports']
         if project in (None, port['tenant_id'])
     }
 
@@ -253,7 +275,7 @@ def _vnic_type_of(port: Mapping[str, Any], name: str) -> str:
 
     :raises InvalidNic: it is of one that needs no device.
     """
-    vnic_type = str(port.get(_VNIC_TYPE) or _NORMAL)
+    vnic_type = str(port.get(nova_network.VNIC_TYPE) or _NORMAL)
     if vnic_type not in fields.VnicType.ALL:
         raise exception.InvalidNic(
             f'port {port["id"]} has the tag {asked_nics.TAG}{name} and is of '

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import functools
 from typing import Any
 
+from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import attachment
 from pci_passthrough.nova_plugin import requests
-
-_VNIC_TYPE = 'binding:vnic_type'
+from pci_passthrough.nova_plugin.compat import network as nova_network
 
 
 class _DevSpec:
@@ -27,7 +27,7 @@ class _DevSpec:
 
     def get_tags(self) -> dict[str, str | None]:
         """Return what Nova looks for."""
-        return {'physical_network': self._physical_network}
+        return {claims.PHYSICAL_NETWORK: self._physical_network}
 
 
 def wrap_get_devspec(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +66,7 @@ def wrap_populate_binding_profile(
         original(api, instance, pci_request_id, port_req_body, port_arq)
         nic = _nic(instance, pci_request_id)
         if nic is not None:
-            port_req_body['port'][_VNIC_TYPE] = nic.vnic_type
+            port_req_body['port'][nova_network.VNIC_TYPE] = nic.vnic_type
 
     return _populate_neutron_binding_profile
 
@@ -124,8 +124,10 @@ def wrap_update_migrated_profiles(
 
 def _nic(instance: Any, request_id: str | None) -> objects.RequestedNic | None:
     """Return what a request of an instance needs for its NIC, if ours."""
+    if request_id is None:
+        return None
     # The devices are there already; the requests may have to be loaded.
-    rows = instance.get_pci_devices(request_id=request_id or '')
+    rows = instance.get_pci_devices(request_id=request_id)
     if not any(attachment.is_ours(row) for row in rows):
         return None
     for request in requests.ours(instance.pci_requests.requests):

@@ -138,6 +138,11 @@ def nic_of(request: Any) -> objects.RequestedNic | None:
     )
 
 
+def is_of_nic(request: Any) -> bool:
+    """Whether an ``InstancePCIRequest`` asks for a PCI flavor for a NIC."""
+    return is_ours(request) and nic_of(request) is not None
+
+
 def _of_flavors(requests: Iterable[Any] | None) -> list[Any]:
     """Return those of our requests that are no NIC's."""
     return [one for one in ours(requests) if nic_of(one) is None]

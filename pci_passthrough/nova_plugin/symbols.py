@@ -507,16 +507,25 @@ _NETWORK = (
         Use.CALLED,
         {
             'InterfaceAttachPciClaimFailed': 'nova-api answers 400',
+            'NetworkNotFound': 'nova-api answers 404',
             'PciDeviceNotFoundById': 'it is no network device',
             'RequestSpecNotFound': 'there is nothing to schedule',
         },
     ),
     *_of(
-        'nova.compute.api',
+        'nova.compute.rpcapi',
         Use.REPLACED,
         {
-            'API.attach_interface': 'asks nova-compute for an interface',
-            'API.detach_interface': 'asks nova-compute to take it away',
+            'ComputeAPI.attach_interface': 'asks for an interface',
+            'ComputeAPI.detach_interface': 'asks to take it away',
+        },
+    ),
+    *_of(
+        'nova.compute.api',
+        Use.RELIED_ON,
+        {
+            'API.attach_interface': 'has checked the instance by then',
+            'API.detach_interface': 'has checked the instance by then',
         },
     ),
     *_of(
@@ -544,6 +553,7 @@ _NETWORK = (
             'ComputeManager._claim_pci_device_for_interface_attach': (
                 'claims its device'
             ),
+            'ComputeManager._detach_interface': 'gives its device back',
             'ComputeManager._process_instance_vif_deleted_event': (
                 'detaches an interface whose port is gone'
             ),
@@ -556,7 +566,6 @@ _NETWORK = (
         'nova.compute.manager',
         Use.RELIED_ON,
         {
-            'ComputeManager._detach_interface': 'gives its device back',
             'ComputeManager._deallocate_port_for_instance': (
                 'gives its device back'
             ),

@@ -82,7 +82,7 @@ def _vnic_type(
     ]
     # Before the first host has reported, the operator's word is enough.
     if (known or own is None) and not any(
-        claims.is_network_device(key) for key in known
+        claims.is_network_class(key.pci_class) for key in known
     ):
         raise exception.InvalidRequest(
             str(request),

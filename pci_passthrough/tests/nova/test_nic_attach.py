@@ -2,12 +2,16 @@
 """Interfaces of PCI flavors come to an instance, and go."""
 
 from collections.abc import Mapping
+from concurrent import futures
+import contextlib
+import threading
 from typing import Any
 
 from nova import context as nova_context
 from nova import exception as nova_exception
 from nova import objects as nova_objects
 from nova.virt.libvirt import driver
+from oslo_utils import uuidutils
 
 from pci_passthrough.tests.nova import base
 from pci_passthrough.tests.nova import nics
@@ -43,6 +47,15 @@ class AttachTest(nics.NicsTest):
             'detach_interface',
             'compute_detach_interface',
         )
+
+    def tell_deleted(self, port_id: str) -> None:
+        """Tell Nova as Neutron does that a port was deleted."""
+        event = {
+            'name': 'network-vif-deleted',
+            'server_uuid': self.server['id'],
+            'tag': port_id,
+        }
+        self.api.create_server_external_events([event])
 
     def request_ids(self, server: Mapping[str, Any]) -> set[str]:
         """Return the ids of a server's requests."""
@@ -113,18 +126,61 @@ class TestAttach(AttachTest):
         self.attach(net_id=self.net.blue, pci_flavor='10g')
         _, red, blue = self.ports(self.server)
         self.net.delete_port(red['id'])
-        self.api.create_server_external_events(
-            [
-                {
-                    'name': 'network-vif-deleted',
-                    'server_uuid': self.server['id'],
-                    'tag': red['id'],
-                }
-            ]
-        )
+        self.tell_deleted(red['id'])
         (address,) = self.assert_consistent('c0', self.server, 1)
         self.assertEqual(address, self.profile(blue)['pci_slot'])
         self.assertEqual(1, len(self.request_ids(self.server)))
+
+    def test_port_is_deleted_and_the_guest_does_not_let_go(self) -> None:
+        """Then the device stays the instance's."""
+        self.attach(net_id=self.net.red, pci_flavor='10g')
+        _, red = self.ports(self.server)
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise nova_exception.DeviceDetachFailed(
+                device=red['id'], reason='the guest is busy'
+            )
+
+        self.net.delete_port(red['id'])
+        with base.replaced(driver.LibvirtDriver, 'detach_interface', fail):
+            self.tell_deleted(red['id'])
+        self.assert_consistent('c0', self.server, 1)
+        self._delete_server(self.server)
+        self.assert_clean('c0')
+
+    def test_port_of_an_earlier_try_is_deleted(self) -> None:
+        """It is no interface of the instance, whatever its request says."""
+        self.attach(net_id=self.net.red, pci_flavor='10g')
+        instance = self.instance(self.server)
+        (request,) = instance.pci_requests.requests
+        request.requester_id = gone = str(uuidutils.generate_uuid())
+        instance.save()
+        self.tell_deleted(gone)
+        self.assert_consistent('c0', self.server, 1)
+        self.assertEqual(1, len(self.request_ids(self.server)))
+
+    def test_two_at_once(self) -> None:
+        """Neither request is lost."""
+        ports = [
+            self.net.port(network, 'direct', 'pci-flavor=10g')['id']
+            for network in (self.net.red, self.net.blue)
+        ]
+        barrier = threading.Barrier(2, timeout=2)
+        original = driver.LibvirtDriver.attach_interface
+
+        def slow(*arguments: Any) -> None:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                barrier.wait()
+            original(*arguments)
+
+        with base.replaced(driver.LibvirtDriver, 'attach_interface', slow):
+            with futures.ThreadPoolExecutor(2) as pool:
+                list(pool.map(lambda p: self.attach(port_id=p), ports))
+        self.assert_consistent('c0', self.server, 2)
+        self.assertEqual(2, len(self.request_ids(self.server)))
+        self.assertEqual(
+            self.request_ids(self.server), self.scheduled_ids(self.server)
+        )
 
     def test_it_is_looked_for_after_the_shelf(self) -> None:
         """The scheduler finds the only host that has the device."""

@@ -76,7 +76,9 @@ class FitsTest(testtools.TestCase):
             ('120200', False),
         ):
             pool_key = key(pci_class=pci_class)
-            self.assertEqual(expected, claims.is_network_device(pool_key))
+            self.assertEqual(
+                expected, claims.is_network_class(pool_key.pci_class)
+            )
             self.assertEqual(expected, claims.fits(pool_key, nic()))
 
 

@@ -94,6 +94,21 @@ class NicFilterTest(testtools.TestCase):
             json.loads(self.nova.body),
         )
 
+    def test_in_other_words(self) -> None:
+        """JSON can be written in many ways."""
+        body = json.dumps(self.server({'uuid': NET, 'pci_flavor': '10g'}))
+        for raw in (
+            body.replace('pci_flavor', 'pci\\u005fflavor').encode(),
+            body.encode('utf-16'),
+        ):
+            self.post('/servers', raw)
+            self.assertEqual({0: '10g'}, self.nova.names)
+
+    def test_interface_of_another_form(self) -> None:
+        body = b'{"interfaceAttachment": "pci_flavor"}'
+        self.post('/servers/42/os-interface', body)
+        self.assertEqual(body, self.nova.body)
+
     def test_elsewhere(self) -> None:
         """Other requests are none of its business."""
         body = self.server({'uuid': NET, 'pci_flavor': '10g'})
