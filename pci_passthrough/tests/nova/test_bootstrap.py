@@ -20,6 +20,8 @@ from nova.db.main import models as main_models
 import sqlalchemy
 import testtools
 
+from pci_passthrough.nova_plugin import bootstrap
+
 _NOVA = pathlib.Path(
     str(importlib.util.find_spec('nova').origin)  # type: ignore[union-attr]
 ).parent
@@ -95,10 +97,10 @@ _GROUPS = (
     'nova.objects.request_spec:'
     'RequestSpec.generate_request_groups_from_pci_requests'
 )
-_TRACKER = 'nova.pci.manager:PciDevTracker'
-_CLAIM = 'nova.compute.claims:Claim._test_pci'
-_MOVE = 'nova.compute.resource_tracker:ResourceTracker._move_claim'
-_IN_COMPUTE = {_REQUESTS, _GROUPS, _TRACKER, _CLAIM, _MOVE}
+#: nova-compute imports all of it, and the other processes a part.
+_IN_COMPUTE = {
+    f'{one.module}:{one.attribute}' for one in bootstrap.REPLACEMENTS
+}
 
 _PASTE_FILTER = """
 [filter:pci_passthrough]
