@@ -47,7 +47,7 @@ def _sriov(device: objects.PciDevice) -> dict[str, str | int]:
     """
     mac = _mac_of(str(device.parent_addr))
     try:
-        number = sysfs.utils.get_vf_num_by_pci_address(device.address)
+        number = sysfs.vf_number_of(device.address)
     except sysfs.PciDeviceNotFoundById:
         LOG.warning('%s has no number among its VFs', device.address)
         return {}
@@ -56,8 +56,7 @@ def _sriov(device: objects.PciDevice) -> dict[str, str | int]:
 
 def _mac_of(address: str) -> str | None:
     try:
-        found: str = sysfs.utils.get_mac_by_pci_address(address)
+        return sysfs.mac_of(address)
     except sysfs.PciDeviceNotFoundById:
         # Its driver is not bound, or makes no interface.
         return None
-    return found

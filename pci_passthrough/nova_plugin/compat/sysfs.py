@@ -8,4 +8,20 @@ Its modules are among those which ``nova.pci.manager`` has imported.
 from nova.exception import PciDeviceNotFoundById
 from nova.pci import utils
 
-__all__ = ['PciDeviceNotFoundById', 'utils']
+__all__ = ['PciDeviceNotFoundById']
+
+
+def mac_of(address: str) -> str:
+    """Return the MAC address of a device's network interface.
+
+    :raises PciDeviceNotFoundById: it has none.
+    """
+    return str(utils.get_mac_by_pci_address(address))
+
+
+def vf_number_of(address: str) -> int:
+    """Return a virtual function's number at its physical function.
+
+    :raises PciDeviceNotFoundById: there is none.
+    """
+    return int(utils.get_vf_num_by_pci_address(address))
