@@ -147,7 +147,8 @@ def _add_requests(
         Nic(network.network_id, network.port_id, names.get(place))
         for place, network in enumerate(networks)
     ]
-    for network, settled in zip(networks, settle(context, nics), strict=True):
+    found = settle(context, nics)
+    for network, settled in zip(networks, found, strict=True):
         if settled is None:
             continue
         natives = {r.request_id: r for r in pci_requests.requests}
@@ -163,7 +164,7 @@ def _add_requests(
             one for one in pci_requests.requests if one is not native
         ] + [made]
         network.pci_request_id = made.request_id
-    if pci_requests is not None:
+    if any(found):
         check_number(len(requests.ours(pci_requests.requests)))
 
 

@@ -137,6 +137,20 @@ class TestRefusals(nics.NicsTest):
         ):
             self.assert_refused(text, *networks)
 
+    def test_too_many(self) -> None:
+        """A flavor's requests and those of NICs are claimed together."""
+        self.start_nic_host('c0')
+        flavor = self.create_flavor(','.join(['10g'] * 31))
+        made = self._build_server(
+            flavor_id=flavor,
+            networks=[self.nic(self.net.red), self.nic(self.net.blue)],
+        )
+        status, text = self.refused(
+            self.api_fixture.api.post_server, {'server': made}
+        )
+        self.assertEqual(400, status, text)
+        self.assertIn('33 requests', text)
+
     def test_port_of_somebody_else(self) -> None:
         """Nova refuses it, and what it is stays its owner's secret."""
         self.start_nic_host('c0')
