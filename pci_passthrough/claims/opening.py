@@ -142,9 +142,12 @@ class _Search:
 
     def _try_all(self, place: int, missing: tuple[int, ...]) -> _Found | None:
         effects = self._effects[place]
+        # Families further on may take away what is not missing yet.
         useful = max(
-            lack if effect > 0 else 0
-            for lack, effect in zip(missing, effects, strict=True)
+            lack + drain if effect > 0 else 0
+            for lack, drain, effect in zip(
+                missing, self._drain[place + 1], effects, strict=True
+            )
         )
         best = None
         for count in range(min(self._members[place], useful), -1, -1):

@@ -258,6 +258,19 @@ class FamilyTest(testtools.TestCase):
         decision = host.decide(*demands)
         self.assertEqual([{1: 1}, {3: 1}, {3: 1}], made_up.pools_of(decision))
 
+    def test_what_a_later_family_takes_away_is_replaced(self) -> None:
+        # To give away 12 takes one of the three 22 that are there: then two
+        # of 11 have to go, and not one.
+        host = made_up.Host().family(11, {21: 1}).family(11, {21: 1})
+        host.family(11, {21: 1, 22: 2}).family(12, {21: 1, 22: 1})
+        decision = host.decide(
+            want('a', 1, [11]),
+            want('b', 1, [12]),
+            want('c', 1, [22]),
+            want('d', 2, [11, 22]),
+        )
+        self.assertEqual((2, 0, 1), decision.opened if decision else None)
+
     def test_free_physical_function_goes_first(self) -> None:
         host = made_up.Host().family(1, {2: 2}).family(1, {})
         decision = host.decide(want('pf', 1, [1]))
