@@ -13,11 +13,11 @@ from werkzeug import routing as werkzeug_routing
 from werkzeug import wrappers
 
 from pci_passthrough.api import authentication
+from pci_passthrough.api import backends
 from pci_passthrough.api import errors
 from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import route as route_mod
-from pci_passthrough.api import services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -37,7 +37,7 @@ class Application:
 
     def __init__(
         self,
-        provided: services.Services,
+        provided: backends.Services,
         routes: Sequence[route_mod.Route],
     ) -> None:
         self._services = provided

@@ -9,10 +9,10 @@ from werkzeug.middleware import dispatcher
 
 from pci_passthrough.api import application
 from pci_passthrough.api import authentication
+from pci_passthrough.api import backends
 from pci_passthrough.api import errors
 from pci_passthrough.api import microversion
 from pci_passthrough.api import routing
-from pci_passthrough.api import services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -36,7 +36,7 @@ _READ_BY_BROWSERS = [
 
 def load(
     conf: cfg.ConfigOpts,
-    provided: services.Services,
+    provided: backends.Services,
     authenticate: authentication.Authentication = authentication.keystone,
 ) -> 'WSGIApplication':
     """Return the WSGI application of the service.

@@ -12,8 +12,8 @@ from oslo_policy import policy
 from werkzeug import datastructures
 from werkzeug import wrappers
 
+from pci_passthrough.api import backends
 from pci_passthrough.api import errors
-from pci_passthrough.api import services
 
 #: The largest body, in bytes; a PCI flavor of the largest match fits.
 _MAX_BODY = 256 * 1024
@@ -40,7 +40,7 @@ class ApiRequest(wrappers.Request):
 
     max_content_length = _MAX_BODY
 
-    services: services.Services
+    services: backends.Services
     context: oslo_context.RequestContext
     query: dict[str, Any]
     body: dict[str, Any]

@@ -4,16 +4,16 @@
 ``decide`` is the one function that says whether a host can serve a set of
 requests, and from which pools; the claim, a simulation and the scheduler all
 call it. ``choose`` turns its answer into concrete devices. ``explain`` says
-why there is none, and an ``Explanation`` what all hosts have to say. ``fits``
-is whether devices can serve a NIC, whatever else is asked of them, and
-``unmet_by`` why not. An ``Offer`` is what the scheduler decides on, and a
-``Loss`` by what it prefers one host to another.
+why there is none, and an ``Explanation`` what all hosts have to say.
+An ``Offer`` is what the scheduler decides on, and a ``Loss`` by what it
+prefers one host to another.
 """
 
 from pci_passthrough.claims.choice import Candidate
 from pci_passthrough.claims.choice import choose
 from pci_passthrough.claims.choice import supply_of
 from pci_passthrough.claims.choice import VF_PLACEMENTS
+from pci_passthrough.claims.consumption import consume
 from pci_passthrough.claims.decision import Alternative
 from pci_passthrough.claims.decision import decide
 from pci_passthrough.claims.decision import Decision
@@ -23,10 +23,6 @@ from pci_passthrough.claims.explanation import HostAnswer
 from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
-from pci_passthrough.claims.nic import fits
-from pci_passthrough.claims.nic import is_network_class
-from pci_passthrough.claims.nic import PHYSICAL_NETWORK
-from pci_passthrough.claims.nic import unmet_by
 from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
 from pci_passthrough.claims.refusal import in_words
@@ -40,7 +36,6 @@ from pci_passthrough.claims.supply import Supply
 
 __all__ = [
     'NO_SUPPLY',
-    'PHYSICAL_NETWORK',
     'VF_PLACEMENTS',
     'Alternative',
     'Candidate',
@@ -56,14 +51,12 @@ __all__ = [
     'Reason',
     'Supply',
     'choose',
+    'consume',
     'decide',
     'explain',
-    'fits',
     'in_words',
-    'is_network_class',
     'pool_in_words',
     'summarize',
     'summarize_hosts',
     'supply_of',
-    'unmet_by',
 ]

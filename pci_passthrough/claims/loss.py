@@ -4,6 +4,7 @@
 import dataclasses
 from typing import Self
 
+from pci_passthrough.claims import consumption
 from pci_passthrough.claims import decision as decision_mod
 from pci_passthrough.claims import supply as supply_mod
 
@@ -50,7 +51,7 @@ class Loss:
                 pick.demand.alternatives.index(pick.alternative)
                 for pick in decision.picks
             ),
-            _whole(supply) - _whole(supply.without(decision)),
+            _whole(supply) - _whole(consumption.consume(supply, decision)),
             kinds,
             tags,
         )

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a host could give away now, as numbers by pool key."""
 
-import collections
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from collections.abc import Set
 import dataclasses
-import typing
 from typing import Final
 
 from pci_passthrough.claims import assignment
-
-if typing.TYPE_CHECKING:
-    from pci_passthrough.claims import decision as decision_mod
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,47 +89,6 @@ class Supply:
         :param count: devices of each request.
         """
         return self.total(key_ids) // count
-
-    def without(self, decision: 'decision_mod.Decision') -> 'Supply':
-        """Return what is left when a decision on this has been carried out.
-
-        Virtual functions are taken as ``choice.choose`` takes them: those of
-        a physical function that is whole go last, and all of one before the
-        next is broken. Which of several kinds is broken first depends on
-        addresses, which nobody knows here; it is the first one then.
-
-        :param decision: of ``decide`` for this supply.
-        """
-        free = collections.Counter(self.free)
-        whole = []
-        for family, as_pf in zip(self.families, decision.opened, strict=True):
-            free[family.pf] += as_pf
-            whole.append(family.members - as_pf)
-        for pick in decision.picks:
-            for key_id, count in sorted(pick.pools.items()):
-                while free[key_id] < count:
-                    self._break_one(key_id, free, whole)
-                free[key_id] -= count
-        return Supply(
-            {key_id: count for key_id, count in free.items() if count},
-            tuple(
-                dataclasses.replace(family, members=members)
-                for family, members in zip(self.families, whole, strict=True)
-                if members
-            ),
-        )
-
-    def _break_one(
-        self, key_id: int, free: collections.Counter[int], whole: list[int]
-    ) -> None:
-        """Give up a whole physical function for its virtual functions."""
-        place = next(
-            index
-            for index, family in enumerate(self.families)
-            if whole[index] and family.vfs_of({key_id})
-        )
-        whole[place] -= 1
-        free.update(dict(self.families[place].vfs))
 
 
 #: What a host that has nothing to give away could give away.

@@ -18,8 +18,8 @@ import pci_passthrough
 from pci_passthrough import conf as conf_module
 from pci_passthrough import store
 from pci_passthrough.cmd import errors
-from pci_passthrough.nova_plugin import deployment
-from pci_passthrough.nova_plugin import verify
+from pci_passthrough.nova_plugin.install import deployment
+from pci_passthrough.nova_plugin.install import verify
 from pci_passthrough.store import hosts
 from pci_passthrough.store import schema
 

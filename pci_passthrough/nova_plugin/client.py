@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from pci_passthrough import rpc
 from pci_passthrough.conf import nova as nova_options
-from pci_passthrough.nova_plugin import bootstrap
+from pci_passthrough.nova_plugin.install import bootstrap
 
 #: By process: a child must not read its parent's answers.
 _clients: dict[int, rpc.ConductorClient] = {}

@@ -69,7 +69,7 @@ class _Nothing(sources.ConfigurationSource):
 
 def _install(conf: cfg.ConfigOpts, group_name: str) -> None:
     try:
-        from pci_passthrough.nova_plugin import bootstrap
+        from pci_passthrough.nova_plugin.install import bootstrap
 
         bootstrap.check_group(group_name)
         bootstrap.install(conf)

@@ -26,8 +26,8 @@ from typing import Any
 from werkzeug import exceptions
 from werkzeug import wsgi
 
-from pci_passthrough.nova_plugin import asked_nics
-from pci_passthrough.nova_plugin import bootstrap
+from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.nova_plugin.network import asked_nics
 
 _Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

@@ -23,11 +23,11 @@ from oslo_log import log as logging
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import bootstrap
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import scheduler
+from pci_passthrough.nova_plugin.install import bootstrap
 
 LOG = logging.getLogger(__name__)
 

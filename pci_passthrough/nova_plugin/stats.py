@@ -44,7 +44,7 @@ class HostOffer:
 
     def consume(self, decision: claims.Decision) -> None:
         """Take away what was decided."""
-        left = self.offer.supplies[self.host].without(decision)
+        left = claims.consume(self.offer.supplies[self.host], decision)
         # The other hosts go on with what they have in common.
         self.offer = dataclasses.replace(
             self.offer, supplies={self.host: left}

@@ -11,8 +11,8 @@ package is merely installed.
 from typing import Any
 from typing import NoReturn
 
-from pci_passthrough.nova_plugin import bootstrap
 from pci_passthrough.nova_plugin.compat import vif as os_vif
+from pci_passthrough.nova_plugin.install import bootstrap
 
 
 class VifPlugin(os_vif.PluginBase):

@@ -22,10 +22,10 @@ from pci_passthrough.services import metrics_server
 from pci_passthrough.services import reporter
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.services.operator_endpoint import OperatorEndpoint
-from pci_passthrough.store import claims
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
 
 __all__ = ['ConductorEndpoint', 'ConductorService']
 
@@ -84,7 +84,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         self._scrapes = self._metrics.serve([self._observations, census])
         if not self._wait_for_database():
             return
-        policy = claims.Policy.from_conf(self._conf)
+        policy = transitions.Policy.from_conf(self._conf)
         census.use(
             self.database,
             live_hosts.Limits(policy.host_timeout, policy.tracker_timeout),

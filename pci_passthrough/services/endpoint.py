@@ -16,15 +16,15 @@ from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import messaging
 from pci_passthrough.services import answering
 from pci_passthrough.services import metrics
-from pci_passthrough.store import adoption
-from pci_passthrough.store import claims
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import offers
-from pci_passthrough.store import refusals
-from pci_passthrough.store import reports
-from pci_passthrough.store import resolving
-from pci_passthrough.store import trackers
+from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.views import refusals
+from pci_passthrough.store.views import supply_snapshots
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ConductorEndpoint:
     def __init__(
         self,
         db: store.Database,
-        policy: claims.Policy,
+        policy: transitions.Policy,
         observations: metrics.Observations | None = None,
     ) -> None:
         self.observations = observations or metrics.Observations()
@@ -107,7 +107,7 @@ class ConductorEndpoint:
     ) -> objects.ClaimResult:
         """Claim devices; a refusal is an answer, not an error."""
         try:
-            devices = claims.claim(
+            devices = transitions.claim(
                 self._db,
                 self._catalog,
                 self._policy,
@@ -143,7 +143,9 @@ class ConductorEndpoint:
         return _result(
             'allocate',
             instance_uuid,
-            claims.allocate(self._db, host, instance_uuid, actor, request_ids),
+            transitions.allocate(
+                self._db, host, instance_uuid, actor, request_ids
+            ),
         )
 
     @answering.answers
@@ -159,7 +161,9 @@ class ConductorEndpoint:
         return _result(
             'abort',
             instance_uuid,
-            claims.abort(self._db, host, instance_uuid, actor, request_ids),
+            transitions.abort(
+                self._db, host, instance_uuid, actor, request_ids
+            ),
         )
 
     @answering.answers
@@ -175,7 +179,9 @@ class ConductorEndpoint:
         return _result(
             'free',
             instance_uuid,
-            claims.free(self._db, instance_uuid, actor, host, request_ids),
+            transitions.free(
+                self._db, instance_uuid, actor, host, request_ids
+            ),
         )
 
     @answering.answers
@@ -207,7 +213,7 @@ class ConductorEndpoint:
             policy.host_timeout,
             policy.tracker_timeout if tracked_only else None,
         )
-        return offers.get(
+        return supply_snapshots.get(
             self._db,
             self._catalog,
             limits,

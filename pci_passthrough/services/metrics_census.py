@@ -16,9 +16,9 @@ from prometheus_client import registry
 
 from pci_passthrough import exception
 from pci_passthrough import store
-from pci_passthrough.store import census
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
+from pci_passthrough.store.views import census
 
 LOG = logging.getLogger(__name__)
 

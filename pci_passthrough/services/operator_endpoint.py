@@ -11,9 +11,9 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import messaging
 from pci_passthrough.services import answering
-from pci_passthrough.store import devices
-from pci_passthrough.store import pci_flavor_values
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import validation
 
 LOG = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ class OperatorEndpoint:
         actor: str,
     ) -> objects.PciFlavor:
         """See ``store.pci_flavors.create``."""
-        flavor = pci_flavors.add(
-            self._db, pci_flavor_values.new(name, project_id, values)
+        flavor = editing.add(
+            self._db, validation.new(name, project_id, values)
         )
         LOG.info('%s created PCI flavor %s', actor, _named(flavor))
         return flavor
@@ -56,7 +56,7 @@ class OperatorEndpoint:
         actor: str,
     ) -> objects.PciFlavor:
         """See ``store.pci_flavors.update``."""
-        flavor = pci_flavors.update(self._db, name, changes, generation, force)
+        flavor = editing.update(self._db, name, changes, generation, force)
         LOG.info(
             '%s changed%s %s of PCI flavor %s; generation %d',
             actor,
@@ -77,7 +77,7 @@ class OperatorEndpoint:
         actor: str,
     ) -> int:
         """See ``store.pci_flavors.delete``."""
-        held = pci_flavors.delete(self._db, name, generation, force)
+        held = editing.delete(self._db, name, generation, force)
         LOG.info(
             '%s deleted PCI flavor %s; %d devices are still held by it',
             actor,
@@ -97,9 +97,7 @@ class OperatorEndpoint:
         generation: int | None = None,
     ) -> objects.PciFlavor:
         """See ``store.pci_flavors.share``."""
-        flavor = pci_flavors.share(
-            self._db, name, project_id, shared, generation
-        )
+        flavor = editing.share(self._db, name, project_id, shared, generation)
         LOG.info(
             '%s %s project %s access to PCI flavor %s',
             actor,
@@ -119,7 +117,7 @@ class OperatorEndpoint:
         actor: str,
     ) -> objects.PciDevice:
         """See ``store.devices.act``."""
-        after = devices.act(self._db, device, action, reason, actor)
+        after = lookup.act(self._db, device, action, reason, actor)
         LOG.info(
             '%s: %s of %s/%s: %s',
             actor,

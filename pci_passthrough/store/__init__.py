@@ -7,6 +7,6 @@ one transaction and may be repeated.
 
 from pci_passthrough.store.database import Database
 from pci_passthrough.store.pool_keys import Catalog
-from pci_passthrough.store.pools import PciDevicePoolList
+from pci_passthrough.store.pools.query import PciDevicePoolList
 
 __all__ = ['Catalog', 'Database', 'PciDevicePoolList']

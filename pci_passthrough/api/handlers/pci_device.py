@@ -13,9 +13,9 @@ from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.schemas import pci_device as schema
-from pci_passthrough.store import device_pages
-from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.views import device_pages
 
 _TIMES = ('created_at', 'updated_at')
 
@@ -69,7 +69,7 @@ def show(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
     """Show a device."""
-    device = devices.get(request.services.database, pci_device)
+    device = lookup.get(request.services.database, pci_device)
     return preconditions.unless_known(
         request, responses.of(_view(device)), _tag(device)
     )
@@ -80,7 +80,7 @@ def update(
 ) -> wrappers.Response:
     """Take a device out of service, or into it again."""
     if request.if_match:
-        before = devices.get(request.services.database, pci_device)
+        before = lookup.get(request.services.database, pci_device)
         preconditions.names(request, _tag(before), _CHANGED)
     after = request.services.conductor.set_device(
         pci_device,
@@ -101,7 +101,7 @@ def history(
     events = ledger.history(db, pci_device, request.query['limit'])
     if not events:
         # Purged, or never heard of.
-        devices.get(db, pci_device)
+        lookup.get(db, pci_device)
     return responses.of({'events': [_event(event) for event in events]})
 
 

@@ -20,8 +20,8 @@ from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_device as device_policy
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.api.schemas import pci_flavor as schema
-from pci_passthrough.store import pci_flavor_values
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import validation
 
 
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
@@ -32,7 +32,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         request.authorize(policy.ALL_PROJECTS)
     found = [
         flavor
-        for flavor in pci_flavors.get_all(
+        for flavor in editing.get_all(
             request.services.database,
             None if sees_all else request.context.project_id,
         )
@@ -65,7 +65,7 @@ def create(request: request_mod.ApiRequest) -> wrappers.Response:
     if body.get('access'):
         request.authorize(policy.ACCESS_ADD, project_id)
     if request.query.get('dry_run'):
-        after = pci_flavor_values.new(name, project_id, body)
+        after = validation.new(name, project_id, body)
         return pci_flavor_effect.answer(request, None, after)
     with _conflicts_told(request):
         flavor = request.services.conductor.create_pci_flavor(
@@ -105,7 +105,7 @@ def update(
         if base not in (None, before.generation):
             raise _changed(request, exception.PciFlavorChanged(before.name))
     if dry_run:
-        after = pci_flavor_values.changed(before, changes)
+        after = validation.changed(before, changes)
         return pci_flavor_effect.answer(request, before, after)
     if base is None and not request.if_match.star_tag:
         raise errors.ApiError(

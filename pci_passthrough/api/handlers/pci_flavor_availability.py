@@ -7,14 +7,14 @@ from typing import Any
 from werkzeug import wrappers
 
 from pci_passthrough import objects
+from pci_passthrough.api import backends
 from pci_passthrough.api import errors
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
-from pci_passthrough.api import services
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
-from pci_passthrough.store import availability
+from pci_passthrough.store.views import availability
 
 #: Most devices of a request that projects may ask about: what a server has.
 _MOST_ASKED = 8
@@ -97,7 +97,7 @@ def _find(
 def _level(
     flavor: objects.PciFlavor,
     found: availability.Availability,
-    thresholds: services.Thresholds,
+    thresholds: backends.Thresholds,
 ) -> str:
     """Return how available a PCI flavor is; to new requests, that is."""
     if not found.requests or flavor.state == fields.PciFlavorState.DISABLED:

@@ -13,7 +13,7 @@ from pci_passthrough.api.handlers import pci_pool
 from pci_passthrough.api.policies import pci_device as device_policy
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.api.policies import pci_pool as pool_policy
-from pci_passthrough.store import effects
+from pci_passthrough.store.views import effects
 
 #: What is said of a refusal to those who may not know who holds devices.
 _REFUSED = 'It is in use, or its name is taken.'

@@ -13,7 +13,7 @@ from pci_passthrough.api.handlers import pci_flavor_availability
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
-from pci_passthrough.store import explain
+from pci_passthrough.store.views import explain
 
 _C = fields.RefusalCondition
 

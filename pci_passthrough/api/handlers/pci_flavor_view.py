@@ -9,7 +9,7 @@ from pci_passthrough import objects
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.policies import pci_flavor as policy
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 
 
 def visible(
@@ -21,7 +21,7 @@ def visible(
     :raises: PciFlavorNotFound
     """
     sees_all = request.may(policy.ALL_PROJECTS)
-    return pci_flavors.get(
+    return editing.get(
         request.services.database,
         pci_flavor,
         None if sees_all else request.context.project_id,

@@ -8,7 +8,7 @@ from werkzeug import wrappers
 from pci_passthrough import objects
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
-from pci_passthrough.store import pool_pages
+from pci_passthrough.store.views import pool_pages
 
 _PROPERTIES = (*objects.POOL_FIELDS, 'extra_info')
 

@@ -4,8 +4,8 @@
 from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
-from pci_passthrough.store import device_pages
-from pci_passthrough.store import devices
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.views import device_pages
 
 _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
@@ -75,7 +75,7 @@ HISTORY_QUERY = {'limit': base.LIMIT}
 UPDATE: base.Schema = {
     **base.closed(
         {
-            'action': base.choice(devices.ACTIONS),
+            'action': base.choice(lookup.ACTIONS),
             'reason': {
                 'description': 'One line, for the next operator.',
                 'type': 'string',

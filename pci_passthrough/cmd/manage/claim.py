@@ -14,10 +14,10 @@ from pci_passthrough import objects
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.specs import request as request_spec
-from pci_passthrough.store import claims as store_claims
-from pci_passthrough.store import explain
-from pci_passthrough.store import pools
-from pci_passthrough.store import resolving
+from pci_passthrough.store.claims import transitions as store_claims
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.pools import query
+from pci_passthrough.store.views import explain
 
 _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'Host': lambda device: device.host,
@@ -117,7 +117,7 @@ class Claim(lister.Lister):
         demands = resolving.demands(
             app.database, app.catalog, requests, instance_uuid=instance
         )
-        hosts = pools.serving_hosts(
+        hosts = query.serving_hosts(
             app.database,
             app.catalog,
             app.policy.host_timeout,

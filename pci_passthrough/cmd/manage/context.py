@@ -15,8 +15,8 @@ from oslo_config import cfg
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough import store
-from pci_passthrough.store import claims
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
 
 PROG = 'pci-passthrough-manage'
 
@@ -64,9 +64,9 @@ class Context:
         return store.Catalog()
 
     @property
-    def policy(self) -> claims.Policy:
+    def policy(self) -> transitions.Policy:
         """What the operator configured about claims."""
-        return claims.Policy.from_conf(self.conf)
+        return transitions.Policy.from_conf(self.conf)
 
     @property
     def actor(self) -> str:

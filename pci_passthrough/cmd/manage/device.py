@@ -11,9 +11,9 @@ from pci_passthrough import objects
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
-from pci_passthrough.store import device_pages
-from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.views import device_pages
 
 _WHICH = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
@@ -77,7 +77,7 @@ class List(lister.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
-        found = devices.get_all(
+        found = lookup.get_all(
             context.of(self).database,
             parsed_args.host,
             parsed_args.instance,
@@ -117,9 +117,7 @@ class Show(show_one.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return names and values."""
-        return _show(
-            devices.get(context.of(self).database, parsed_args.device)
-        )
+        return _show(lookup.get(context.of(self).database, parsed_args.device))
 
 
 class Set(show_one.ShowOne):
@@ -161,7 +159,7 @@ class Set(show_one.ShowOne):
             self._parser.error(f'--{action} needs a --reason')
         app = context.of(self)
         return _show(
-            devices.act(
+            lookup.act(
                 app.database, parsed_args.device, action, reason, app.actor
             )
         )
@@ -184,12 +182,10 @@ class History(lister.Lister):
         """Return columns and rows."""
         db, device = context.of(self).database, parsed_args.device
         if '/' in device:
-            events = ledger.history(
-                db, devices.uuid_of(*device.rsplit('/', 1))
-            )
+            events = ledger.history(db, lookup.uuid_of(*device.rsplit('/', 1)))
         else:
             events = ledger.history(db, device)
         if not events:
             # Purged, or a slip of the keyboard.
-            devices.get(db, device)
+            lookup.get(db, device)
         return words.table(_EVENT, events)

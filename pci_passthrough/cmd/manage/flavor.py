@@ -15,7 +15,7 @@ from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.objects import fields
 from pci_passthrough.osc import match
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +142,7 @@ class Create(show_one.ShowOne):
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Create and show it."""
         return _show(
-            pci_flavors.create(
+            editing.create(
                 context.of(self).database,
                 parsed_args.name,
                 parsed_args.project,
@@ -168,7 +168,7 @@ class List(lister.Lister):
         """Return columns and rows."""
         return words.table(
             _LONG if parsed_args.long else _SHORT,
-            pci_flavors.get_all(context.of(self).database),
+            editing.get_all(context.of(self).database),
         )
 
 
@@ -185,9 +185,7 @@ class Show(show_one.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return names and values."""
-        return _show(
-            pci_flavors.get(context.of(self).database, parsed_args.name)
-        )
+        return _show(editing.get(context.of(self).database, parsed_args.name))
 
 
 class Set(show_one.ShowOne):
@@ -237,7 +235,7 @@ class Set(show_one.ShowOne):
         if not changes:
             raise exception.Invalid('nothing to change was given')
         return _show(
-            pci_flavors.update(
+            editing.update(
                 context.of(self).database,
                 parsed_args.name,
                 changes,
@@ -270,7 +268,7 @@ class Delete(command.Command):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Delete them one by one; the first that cannot go ends it."""
         for name in parsed_args.names:
-            held = pci_flavors.delete(
+            held = editing.delete(
                 context.of(self).database, name, force=parsed_args.force
             )
             if held:

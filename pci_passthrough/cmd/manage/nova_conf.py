@@ -13,19 +13,19 @@ from cliff import command
 from cliff import lister
 
 from pci_passthrough import exception
+from pci_passthrough import nova_conf
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
+from pci_passthrough.nova_conf import alias
+from pci_passthrough.nova_conf import device_spec
+from pci_passthrough.nova_conf import to_alias
+from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
-from pci_passthrough.specs import nova_pci
 from pci_passthrough.specs import pci_flavor
-from pci_passthrough.specs.nova_pci import alias
-from pci_passthrough.specs.nova_pci import device_spec
-from pci_passthrough.specs.nova_pci import to_alias
-from pci_passthrough.specs.nova_pci import to_device_spec
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 
 _COLUMNS: dict[str, Callable[[alias.Draft], Any]] = {
     'Name': lambda draft: draft.name,
@@ -51,7 +51,7 @@ def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def _report(findings: Iterable[nova_pci.Finding]) -> None:
+def _report(findings: Iterable[nova_conf.Finding]) -> None:
     for finding in findings:
         _say(str(finding))
 
@@ -178,9 +178,7 @@ class Import(lister.Lister):
             'access': parsed_args.access,
         }
         try:
-            pci_flavors.create(
-                database, draft.name, parsed_args.project, **wanted
-            )
+            editing.create(database, draft.name, parsed_args.project, **wanted)
         except exception.PciFlavorExists as error:
             different = _differences(
                 database, error, {**wanted, 'project_id': parsed_args.project}
@@ -190,7 +188,7 @@ class Import(lister.Lister):
         if not different:
             return 'kept'
         self.findings.append(
-            nova_pci.Finding(
+            nova_conf.Finding(
                 f'PCI flavor {draft.name!r}',
                 None,
                 f'not created: {different}',
@@ -202,7 +200,7 @@ class Import(lister.Lister):
 
 def _translated(
     files: Sequence[str],
-) -> tuple[list[str], list[alias.Draft], list[nova_pci.Finding]]:
+) -> tuple[list[str], list[alias.Draft], list[nova_conf.Finding]]:
     entries, findings = device_spec.translate(
         conf_files.read_nova(files, 'device_spec')
     )
@@ -223,7 +221,7 @@ def _differences(
 ) -> str:
     """Say how a PCI flavor differs from what is wanted; '' if it does not."""
     try:
-        found = pci_flavors.get(database, error.name)
+        found = editing.get(database, error.name)
     except exception.PciFlavorNotFound:
         # Deleted, but devices are held by it.
         return str(error)
@@ -322,10 +320,8 @@ class Export(command.Command):
             return []
         database = context.of(self).database
         if parsed_args.pci_flavor is None:
-            return pci_flavors.get_all(database)
-        return [
-            pci_flavors.get(database, name) for name in parsed_args.pci_flavor
-        ]
+            return editing.get_all(database)
+        return [editing.get(database, name) for name in parsed_args.pci_flavor]
 
 
 def _device_spec_lines(lines: Iterable[to_device_spec.Line]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from cliff import lister
 
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
-from pci_passthrough.store import refusals
+from pci_passthrough.store.views import refusals
 
 _COLUMNS = ('At', 'Instance', 'Requests', 'Hosts', 'Reason', 'Among Them')
 

@@ -25,14 +25,14 @@ from pci_passthrough import matching
 from pci_passthrough import objects
 from pci_passthrough.services import endpoint
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
-from pci_passthrough.store import claims as store_claims
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
-from pci_passthrough.store import pools
-from pci_passthrough.store import resolving
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions as store_claims
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.pools import query as pool_query
 from pci_passthrough.tests.bench import cloud
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.unit.rpc import driver
@@ -80,7 +80,7 @@ class Benchmark:
             ('vf', {'dev_type': 'type-VF', 'e.physical_network': 'physnet1'}),
             ('disk', {'class': 'storage'}),
         ):
-            pci_flavors.create(self.db, name, None, match=[match])
+            editing.create(self.db, name, None, match=[match])
         numbers = random.Random(7).sample(range(hosts), candidates)
         self.hosts = {cloud.host_name(number) for number in numbers}
 
@@ -111,7 +111,7 @@ class Benchmark:
 
         def query() -> dict[str, int]:
             with self.db.read() as connection:
-                found = pools.supply(
+                found = pool_query.supply(
                     connection, self.catalog, key_ids, _FOR_EVER, self.hosts
                 )
             return {host: s.total(key_ids) for host, s in found.items()}
@@ -121,7 +121,7 @@ class Benchmark:
                 self.db, self.catalog, [_request(name, 2)]
             )
             with self.db.read() as connection:
-                found = pools.supply(
+                found = pool_query.supply(
                     connection, self.catalog, key_ids, _FOR_EVER, self.hosts
                 )
             get_key = self.catalog.__getitem__

@@ -10,9 +10,9 @@ from oslo_utils import uuidutils
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.store import database
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
+from pci_passthrough.store.devices import lookup
 
 #: Devices of one host: 2 PFs with 24 VFs each, 6 GPUs, 4 NVMe.
 VFS_PER_PF = 24
@@ -132,7 +132,7 @@ def _rows(
             else fields.DeviceStatus.AVAILABLE
         )
         yield {
-            'uuid': devices.uuid_of(host_name(number), address),
+            'uuid': lookup.uuid_of(host_name(number), address),
             'compute_node_id': number + 1,
             'address': address,
             'parent_addr': parent,

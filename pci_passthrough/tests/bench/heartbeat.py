@@ -16,10 +16,10 @@ import time
 from pci_passthrough import cmd  # noqa: F401
 from pci_passthrough import store
 from pci_passthrough.services import endpoint
-from pci_passthrough.store import claims
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
 from pci_passthrough.tests.functional import servers
 
 _THREADS = 8
@@ -73,7 +73,7 @@ def measure(db: store.Database, count: int) -> tuple[float, float]:
 
     :param count: number of hosts.
     """
-    conductor = endpoint.ConductorEndpoint(db, claims.Policy(180))
+    conductor = endpoint.ConductorEndpoint(db, transitions.Policy(180))
 
     def heartbeat(number: int) -> None:
         ack = conductor.heartbeat({}, f'compute-{number}', 1, _DIGEST)

@@ -32,17 +32,17 @@ from oslo_serialization import jsonutils
 
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.nova_plugin import bootstrap
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.services import conductor
 from pci_passthrough.specs import request as request_spec
-from pci_passthrough.store import claims
 from pci_passthrough.store import database
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import refusals
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.nova import wire
 
 FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
@@ -110,7 +110,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     ]
 
     #: ``[conductor]`` of this project's configuration.
-    POLICY = claims.Policy(host_timeout=600)
+    POLICY = transitions.Policy(host_timeout=600)
 
     def setUp(self) -> None:
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -253,9 +253,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         """Create a PCI flavor; it matches GPUs unless told otherwise."""
         match = GPU if match is None else match
         terms = match if isinstance(match, list) else [match]
-        return pci_flavors.create(
-            self.db, name, project_id, match=terms, **values
-        )
+        return editing.create(self.db, name, project_id, match=terms, **values)
 
     def create_flavor(
         self, requests: str | None = 'gpu:1', vcpu: int = 2, **specs: str
@@ -340,14 +338,14 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
 
     def door_rows(self, host: str) -> dict[str, tuple[str, str | None]]:
         """Return those of Nova's rows which are for devices of ours."""
-        ours = {d.address for d in devices.get_all(self.db, host)}
+        ours = {d.address for d in lookup.get_all(self.db, host)}
         return {a: row for a, row in self.rows(host).items() if a in ours}
 
     def held(self, host: str) -> dict[str, tuple[str, str | None]]:
         """Return what is held by this project's database: as ``rows``."""
         return {
             device.address: (device.status, device.instance_uuid)
-            for device in devices.get_all(self.db, host)
+            for device in lookup.get_all(self.db, host)
             if device.instance_uuid is not None
         }
 

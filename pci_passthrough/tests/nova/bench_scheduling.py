@@ -33,11 +33,11 @@ from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import scheduler_filter
 from pci_passthrough.objects import fields
 from pci_passthrough.services import endpoint
-from pci_passthrough.store import claims
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.bench import __main__ as bench
 from pci_passthrough.tests.bench import cloud
 from pci_passthrough.tests.nova import wire
@@ -79,8 +79,8 @@ class Clouds:
         cloud.fill(self.db, hosts)
         self._analyze()
         for name, (match, _) in _KINDS.items():
-            pci_flavors.create(self.db, name, None, match=[match])
-        policy = claims.Policy(_FOR_EVER, tracker_timeout=_FOR_EVER)
+            editing.create(self.db, name, None, match=[match])
+        policy = transitions.Policy(_FOR_EVER, tracker_timeout=_FOR_EVER)
         messages = wire.Wire(endpoint.ConductorEndpoint(self.db, policy))
         client.replace(messages.client())
         numbers = random.Random(7).sample(range(hosts), candidates)
@@ -216,7 +216,7 @@ class Clouds:
         ]  # fmt: skip
 
     def _our_request(self, name: str, count: int) -> Any:
-        flavor = pci_flavors.get(self.db, name)
+        flavor = editing.get(self.db, name)
         return nova_objects.InstancePCIRequest(
             count=count,
             alias_name=name,

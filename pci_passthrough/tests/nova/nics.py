@@ -9,8 +9,8 @@ from nova.tests.fixtures import libvirt as fakelibvirt
 from oslo_serialization import jsonutils
 
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import attachment
-from pci_passthrough.store import devices
+from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.nova import base
 from pci_passthrough.tests.nova import guest_nics
 from pci_passthrough.tests.nova import neutron
@@ -136,7 +136,7 @@ class NicsTest(base.NovaTest):
             request.requester_id: request.request_id
             for request in instance.pci_requests.requests
         }
-        found = {d.address: d for d in devices.get_all(self.db, host)}
+        found = {d.address: d for d in lookup.get_all(self.db, host)}
         addresses = {}
         interfaces = []
         for port in self.ports(server):

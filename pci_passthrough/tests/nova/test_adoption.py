@@ -11,7 +11,7 @@ import oslo_messaging
 from oslo_serialization import jsonutils
 
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import tracker
+from pci_passthrough.nova_plugin.compute import tracker
 from pci_passthrough.tests.nova import base
 
 #: An entry of device_spec that matches all devices of the hosts here.

@@ -20,7 +20,7 @@ from nova.db.main import models as main_models
 import sqlalchemy
 import testtools
 
-from pci_passthrough.nova_plugin import bootstrap
+from pci_passthrough.nova_plugin.install import bootstrap
 
 _NOVA = pathlib.Path(
     str(importlib.util.find_spec('nova').origin)  # type: ignore[union-attr]
@@ -73,7 +73,7 @@ from nova.conductor import api
 
 
 def look(*args, **kwargs):
-    from pci_passthrough.nova_plugin import bootstrap
+    from pci_passthrough.nova_plugin.install import bootstrap
     print('\\nSEEN ' + json.dumps(bootstrap.replaced()))
     sys.exit(0)
 
@@ -87,7 +87,7 @@ command.main()
 _API = """
 import json
 from nova.wsgi import osapi_compute
-from pci_passthrough.nova_plugin import bootstrap
+from pci_passthrough.nova_plugin.install import bootstrap
 assert callable(osapi_compute.application)
 print('\\nSEEN ' + json.dumps(bootstrap.replaced()))
 """

@@ -16,7 +16,7 @@ from nova.objects import pci_device
 from nova.tests.functional.api import client
 import oslo_messaging
 
-from pci_passthrough.nova_plugin import attachment
+from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.tests.nova import base
 from pci_passthrough.tests.nova import wire
 

@@ -10,8 +10,8 @@ from typing import Any
 import testtools
 
 from pci_passthrough.nova_plugin import compat
-from pci_passthrough.nova_plugin import symbols
-from pci_passthrough.nova_plugin import verify
+from pci_passthrough.nova_plugin.install import symbols
+from pci_passthrough.nova_plugin.install import verify
 
 #: Found by os-vif and paste, which are not Nova's to change.
 _OTHERS = ('os_vif', 'webob')

@@ -25,17 +25,17 @@ from nova.pci import whitelist
 from oslo_config import cfg
 
 from pci_passthrough import exception
+from pci_passthrough import nova_conf
 from pci_passthrough import objects
 from pci_passthrough.cmd.manage import conf_files
+from pci_passthrough.nova_conf import alias
+from pci_passthrough.nova_conf import device_spec
+from pci_passthrough.nova_conf import placement_names
+from pci_passthrough.nova_conf import to_alias
+from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
-from pci_passthrough.specs import nova_pci
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.specs import pci_information
-from pci_passthrough.specs.nova_pci import alias
-from pci_passthrough.specs.nova_pci import device_spec
-from pci_passthrough.specs.nova_pci import placement_names
-from pci_passthrough.specs.nova_pci import to_alias
-from pci_passthrough.specs.nova_pci import to_device_spec
 
 #: address, ids, type, parent, name of the interface
 _HOST = (
@@ -136,8 +136,8 @@ def _devices() -> list[objects.PciDevice]:
     ]
 
 
-def _values(texts: Iterable[str]) -> list[nova_pci.Value]:
-    return [nova_pci.Value('x.conf', '[pci] x', text) for text in texts]
+def _values(texts: Iterable[str]) -> list[nova_conf.Value]:
+    return [nova_conf.Value('x.conf', '[pci] x', text) for text in texts]
 
 
 def _offered(lines: Sequence[str]) -> dict[str, dict[str, str]]:

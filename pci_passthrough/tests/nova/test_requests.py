@@ -6,7 +6,7 @@ from typing import Any
 import oslo_messaging
 
 from pci_passthrough.objects import fields
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import base
 
 #: The last microversion with which nova-api does not look at extra specs.
@@ -174,7 +174,7 @@ class RefusedTest(RequestTest):
         self.assertIn('nosuch', text)
 
     def test_disabled(self) -> None:
-        pci_flavors.update(
+        editing.update(
             self.db, 'gpu', {'state': fields.PciFlavorState.DISABLED}
         )
         status, text = self.refused_boot(requests='gpu')
@@ -333,7 +333,7 @@ class LaterTest(RequestTest):
 
     def test_cold_migration_when_nobody_else_may_use_it(self) -> None:
         changes = {'is_public': False, 'state': 'disabled'}
-        pci_flavors.update(self.db, 'gpu', changes)
+        editing.update(self.db, 'gpu', changes)
         self._migrate_server(self.server)
         self._confirm_resize(self.server)
         self.check('c1')

@@ -18,7 +18,7 @@ from pci_passthrough.conf.nova import GROUP
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin import weigher
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import base
 
 
@@ -182,7 +182,7 @@ class RefusalTest(SchedulingTest):
 
         def delete(method: str, arguments: Mapping[str, Any]) -> None:
             if method == 'offer':
-                pci_flavors.delete(self.db, 'gpu')
+                editing.delete(self.db, 'gpu')
                 self.wire.before = lambda method, arguments: None
 
         self.start_host('c0')

@@ -13,11 +13,11 @@ from nova.virt.libvirt import driver
 import oslo_messaging
 
 import pci_passthrough
-from pci_passthrough.nova_plugin import bootstrap
 from pci_passthrough.nova_plugin import requests
-from pci_passthrough.store import devices
+from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.store import hosts
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import base
 
 #: An instance that Nova does not know.
@@ -156,7 +156,7 @@ class TestFailure(TrackerTest):
             if called == 'claim' and not self.first:
                 host = arguments['host']
                 self.first.append(host)
-                addresses = [d.address for d in devices.get_all(self.db, host)]
+                addresses = [d.address for d in lookup.get_all(self.db, host)]
                 self.pci_conductor.adopt(host, GHOST, 'x', addresses, 'test')
 
         self.wire.before = be_faster
@@ -298,7 +298,7 @@ class TestMending(TrackerTest):
         """Nobody has it, so it is freed."""
         (free,) = [
             one.address
-            for one in devices.get_all(self.db, 'c0')
+            for one in lookup.get_all(self.db, 'c0')
             if one.instance_uuid is None
         ]
         self.pci_conductor.adopt('c0', GHOST, 'request', [free], 'test')
@@ -308,12 +308,12 @@ class TestMending(TrackerTest):
 
     def test_row_and_not_held(self) -> None:
         """The instance has it, whatever an operator thought."""
-        [before] = devices.get_all(self.db, instance_uuid=self.server['id'])
+        [before] = lookup.get_all(self.db, instance_uuid=self.server['id'])
         self.pci_conductor.free('c0', self.server['id'], 'test')
         self.assertEqual({}, self.held('c0'))
         self.run_periodic_tasks()
         self.assert_guest_has('c0', self.server, 1)
-        [after] = devices.get_all(self.db, instance_uuid=self.server['id'])
+        [after] = lookup.get_all(self.db, instance_uuid=self.server['id'])
         self.assertEqual(before.request_id, after.request_id)
         self.assertIsNotNone(before.pci_flavor_uuid)
         self.assertEqual(before.pci_flavor_uuid, after.pci_flavor_uuid)
@@ -321,7 +321,7 @@ class TestMending(TrackerTest):
     def test_row_and_neither_held_nor_named(self) -> None:
         """A database was set back to a time before the PCI flavor."""
         self.pci_conductor.free('c0', self.server['id'], 'test')
-        pci_flavors.delete(self.db, 'gpu')
+        editing.delete(self.db, 'gpu')
         self.run_periodic_tasks()
         self.assert_guest_has('c0', self.server, 1)
 

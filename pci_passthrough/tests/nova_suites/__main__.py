@@ -29,7 +29,7 @@ from typing import Any
 import subunit
 import testtools
 
-from pci_passthrough.nova_plugin import bootstrap
+from pci_passthrough.nova_plugin.install import bootstrap
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _HERE = pathlib.Path(__file__).resolve().parent

@@ -13,14 +13,14 @@ from pci_passthrough import conf as conf_module
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.api import authentication
+from pci_passthrough.api import backends
 from pci_passthrough.api import deploy
-from pci_passthrough.api import services
 from pci_passthrough.services import conductor
-from pci_passthrough.store import claims
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import reports
 from pci_passthrough.store import schema
-from pci_passthrough.store import trackers
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import base as store_base
 
 #: What tokens look like, see ``authentication.NoAuth``.
@@ -70,7 +70,7 @@ class ApiFixture(fixtures.Fixture):
         service = conductor.ConductorService(self.conf)
         service.start()
         self.addCleanup(service.stop)
-        self.services = services.Services.from_conf(self.conf)
+        self.services = backends.Services.from_conf(self.conf)
         self.addCleanup(self.services.close)
         self.application = deploy.load(
             self.conf, self.services, self._authenticate
@@ -112,13 +112,13 @@ class ApiFixture(fixtures.Fixture):
     ) -> objects.PciFlavor:
         """Create a PCI flavor behind the service's back."""
         values.setdefault('match', [store_base.FLAVORS['gpu']])
-        return pci_flavors.create(self.db, name, project_id, **values)
+        return editing.create(self.db, name, project_id, **values)
 
     def claim(
         self, host: str, name: str, count: int = 1
     ) -> list[objects.PciDevice]:
         """Claim devices for a new instance."""
-        return claims.claim(
+        return transitions.claim(
             self.db,
             store.Catalog(),
             store_base.POLICY,

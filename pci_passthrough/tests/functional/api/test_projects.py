@@ -11,7 +11,7 @@ import fixtures
 import testtools
 
 from pci_passthrough.api import routing
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.api import world
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -362,14 +362,14 @@ class OwnFlavorsTest(_OwnFlavorsTest):
 
     def test_what_was_allowed_is_for_what_there_was(self) -> None:
         """An operator withdraws it between the check and the change."""
-        created = pci_flavors.create(
+        created = editing.create(
             self.api.db, 'mine', world.BLUE, match=_MATCH, access=[world.RED]
         )
         conductor = self.api.services.conductor
         update = conductor.update_pci_flavor
 
         def update_later(*arguments: Any) -> Any:
-            pci_flavors.update(
+            editing.update(
                 self.api.db, 'mine', {'is_public': False, 'access': []}
             )
             return update(*arguments)
@@ -384,7 +384,7 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         one = f'{_FLAVORS}/{created.uuid}'
         asked = {'is_public': True, 'access': [world.RED]}
         self.assertEqual(409, self.status('PATCH', one, asked))
-        now = pci_flavors.get(self.api.db, 'mine')
+        now = editing.get(self.api.db, 'mine')
         self.assertFalse(now.is_public)
         self.assertEqual([], now.access)
 

@@ -23,12 +23,12 @@ from werkzeug import test
 
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store import claims
 from pci_passthrough.store import database
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavor_values
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import validation
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -96,7 +96,7 @@ def flavor_uuid(name: str) -> str:
 
 def device_uuid(host: str, address: str) -> str:
     """Return the UUID of a device."""
-    return devices.uuid_of(host, address)
+    return lookup.uuid_of(host, address)
 
 
 class WorldFixture(fixture.ApiFixture):
@@ -119,14 +119,14 @@ def fill(api: fixture.ApiFixture) -> None:
     api.add_host(CHARLIE, [gpu(1), gpu(2)])
     api.add_host(DELTA, [gpu(1), gpu(2)])
     for name, (owner, values) in FLAVORS.items():
-        flavor = pci_flavor_values.new(name, owner, values)
-        pci_flavors.add(api.db, flavor.replace(uuid=flavor_uuid(name)))
+        flavor = validation.new(name, owner, values)
+        editing.add(api.db, flavor.replace(uuid=flavor_uuid(name)))
     _claim(api, ALFA, 'bigGPU')
     _claim(api, BRAVO, 'vf')
     _claim(api, CHARLIE, 'gpu')
     for host, name in ((ALFA, 'bigGPU'), (BRAVO, 'vf')):
-        claims.allocate(api.db, host, INSTANCES[name], 'test')
-    devices.disable(api.db, f'{ALFA}/0000:04:00.0', 'ECC errors', 'test')
+        transitions.allocate(api.db, host, INSTANCES[name], 'test')
+    lookup.disable(api.db, f'{ALFA}/0000:04:00.0', 'ECC errors', 'test')
     with api.db.write() as connection:
         connection.execute(
             models.compute_nodes.update()
@@ -138,7 +138,7 @@ def fill(api: fixture.ApiFixture) -> None:
 def _claim(
     api: fixture.ApiFixture, host: str, name: str
 ) -> list[objects.PciDevice]:
-    return claims.claim(
+    return transitions.claim(
         api.db,
         store.Catalog(),
         store_base.POLICY,

@@ -12,8 +12,8 @@ import testtools
 from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.cmd import status
-from pci_passthrough.store import reports
-from pci_passthrough.store import trackers
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.devices import trackers
 from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.unit.nova_plugin import made_up_nova
 

@@ -15,7 +15,7 @@ from pci_passthrough import objects
 from pci_passthrough.osc import client
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.osc import shells
 from pci_passthrough.tests.functional.store import base as store_base
@@ -142,7 +142,7 @@ class AnotherEditor(fixtures.Fixture):
             reader: client.Client, name: str
         ) -> tuple[dict[str, Any], str]:
             found = read(reader, name)
-            pci_flavors.update(self._db, name, {'description': 'theirs'})
+            editing.update(self._db, name, {'description': 'theirs'})
             return found
 
         self.useFixture(

@@ -29,11 +29,11 @@ from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.rpc import messaging
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.services import programs
 from pci_passthrough.tests.lab import simulated_host
@@ -69,8 +69,8 @@ class ServicesTestCase(testtools.TestCase):
         self.db = store.Database(self.database_url)
         self.addCleanup(self.db.close)
         schema.sync(self.db)
-        pci_flavors.create(self.db, 'any', None, match=[{'e.group': 'all'}])
-        pci_flavors.create(self.db, 'gpu', None, match=[{'class': 'display'}])
+        editing.create(self.db, 'any', None, match=[{'e.group': 'all'}])
+        editing.create(self.db, 'gpu', None, match=[{'class': 'display'}])
 
     def _empty_queue(self) -> None:
         # What an agent of another test said last must not reach us.
@@ -195,7 +195,7 @@ class ServicesTestCase(testtools.TestCase):
 
     def devices(self, host: str) -> dict[str, objects.PciDevice]:
         """Return a host's devices by address."""
-        return {d.address: d for d in devices.get_all(self.db, host=host)}
+        return {d.address: d for d in lookup.get_all(self.db, host=host)}
 
     def states(self, host: str) -> dict[str, str]:
         """Return the states of a host's devices by address."""
@@ -266,7 +266,7 @@ class ServicesTestCase(testtools.TestCase):
         self, *hosts: testdriver.DemoHost | simulated_host.SimulatedHost
     ) -> None:
         """Check the ledger, owners, and that agents and database agree."""
-        for device in devices.get_all(self.db):
+        for device in lookup.get_all(self.db):
             self.assertEqual(
                 device.status in ('claimed', 'allocated'),
                 device.instance_uuid is not None,
@@ -309,14 +309,14 @@ class ServicesTestCase(testtools.TestCase):
                 if event.to_state is not None:
                     replayed[event.device_uuid] = event.to_state
         self.assertEqual(
-            {d.uuid: d.state for d in devices.get_all(self.db)}, replayed
+            {d.uuid: d.state for d in lookup.get_all(self.db)}, replayed
         )
 
     def claim_in_database(self, host: str, pci_flavor: str) -> str:
         """Claim and allocate without a conductor; return the instance."""
         instance = str(uuid.uuid4())
-        policy = claims.Policy(3600)
-        claims.claim(
+        policy = transitions.Policy(3600)
+        transitions.claim(
             self.db,
             store.Catalog(),
             policy,
@@ -325,7 +325,7 @@ class ServicesTestCase(testtools.TestCase):
             [request(1, pci_flavor)],
             'test',
         )
-        claims.allocate(self.db, host, instance, 'test')
+        transitions.allocate(self.db, host, instance, 'test')
         return instance
 
 

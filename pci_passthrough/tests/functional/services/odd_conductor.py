@@ -19,7 +19,7 @@ from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.services import conductor
-from pci_passthrough.store import claims
+from pci_passthrough.store.claims import transitions
 
 LOG = logging.getLogger('pci_passthrough.odd_conductor')
 
@@ -137,7 +137,7 @@ def main() -> None:
         conf.host,
         _ODDITIES[oddity](
             store.Database.from_conf(conf),
-            claims.Policy(conf.conductor.host_timeout),
+            transitions.Policy(conf.conductor.host_timeout),
         ),
     )
     server.start()

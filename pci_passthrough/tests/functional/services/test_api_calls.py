@@ -10,9 +10,9 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import rpc
-from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
@@ -36,7 +36,7 @@ class ApiCallsTest(base.ServicesTestCase):
         created = self.calls.create_pci_flavor(
             'big', 'p', {'match': _MATCH, 'is_public': False}, 'me'
         )
-        kept = pci_flavors.get(self.db, 'big')
+        kept = editing.get(self.db, 'big')
         self.assertEqual(created.uuid, kept.uuid)
         self.assertEqual(('p', 1), (created.project_id, created.generation))
         shared = self.calls.share_pci_flavor('big', 'q', True, 'me', 1)
@@ -51,9 +51,9 @@ class ApiCallsTest(base.ServicesTestCase):
             0, self.calls.delete_pci_flavor('big', 3, False, 'me')
         )
         self.assertRaises(
-            exception.PciFlavorNotFound, pci_flavors.get, self.db, 'big'
+            exception.PciFlavorNotFound, editing.get, self.db, 'big'
         )
-        [device, *_] = devices.get_all(self.db, 'compute-1')
+        [device, *_] = lookup.get_all(self.db, 'compute-1')
         after = self.calls.set_device(device.uuid, 'disable', 'hot', 'me (x)')
         self.assertEqual('disabled', after.state)
         event = ledger.history(self.db, device.uuid)[-1]
@@ -141,7 +141,7 @@ class ApiCallsTest(base.ServicesTestCase):
             'me',
         )
         self.assertEqual(1, taken.holders)
-        [held] = devices.get_all(self.db, instance_uuid=_INSTANCE)
+        [held] = lookup.get_all(self.db, instance_uuid=_INSTANCE)
         conflict = self.assertRaises(
             exception.DeviceStateConflict,
             self.calls.set_device,

@@ -4,7 +4,7 @@
 import json
 
 from pci_passthrough import exception
-from pci_passthrough.store import refusals
+from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import programs
 

@@ -14,8 +14,8 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
-from pci_passthrough.store import devices
-from pci_passthrough.store import refusals
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
 
@@ -45,7 +45,7 @@ class WireTest(testtools.TestCase):
             # It may have grown since: an older caller has it made older.
             self.check_same_shape(call['answer'], self.made_older(answer))
             states.append(
-                sorted(d.state for d in devices.get_all(self.endpoint.db))
+                sorted(d.state for d in lookup.get_all(self.endpoint.db))
             )
         free, changed = ['available'] * 4, ['available'] * 2
         self.assertEqual(
@@ -64,7 +64,7 @@ class WireTest(testtools.TestCase):
     def test_devices_of_an_agent_of_1_0(self) -> None:
         report = self.recorded('1.0')['1-report-full']['call']
         self.endpoint.answer(report)
-        found = devices.get_all(self.endpoint.db)
+        found = lookup.get_all(self.endpoint.db)
         self.assertEqual({None}, {device.offered_by for device in found})
 
     def test_conductor_understands_calls_of_1_1(self) -> None:
@@ -73,7 +73,7 @@ class WireTest(testtools.TestCase):
             answer = self.endpoint.answer(call['call'])
             self.check_same_shape(call['answer'], answer)
             states.append(
-                sorted(d.state for d in devices.get_all(self.endpoint.db))
+                sorted(d.state for d in lookup.get_all(self.endpoint.db))
             )
         free, changed = ['available'] * 4, ['available'] * 2
         held = ['allocated', 'available']
@@ -86,7 +86,7 @@ class WireTest(testtools.TestCase):
             states,
         )
         self.assertTrue(
-            all(d.offered_by for d in devices.get_all(self.endpoint.db))
+            all(d.offered_by for d in lookup.get_all(self.endpoint.db))
         )
         [kept] = refusals.get_all(self.endpoint.db, 7, wire.INSTANCE)
         self.assertEqual([['no free 10g', 1, [wire.HOST]]], kept.reasons)
@@ -97,7 +97,7 @@ class WireTest(testtools.TestCase):
             answer = self.endpoint.answer(call['call'])
             self.check_same_shape(call['answer'], answer)
             states.append(
-                sorted(d.state for d in devices.get_all(self.endpoint.db))
+                sorted(d.state for d in lookup.get_all(self.endpoint.db))
             )
         free, changed = ['available'] * 4, ['available'] * 2
         claimed, held = ['available', 'claimed'], ['allocated', 'available']

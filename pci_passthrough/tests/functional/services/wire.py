@@ -23,9 +23,9 @@ from pci_passthrough.discovery import scan
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.specs import pci_information
-from pci_passthrough.store import claims
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.unit.rpc import driver
 
 INSTANCE = '5b0b5f2c-6a3e-4e5a-9d0e-0d6f3c1f7a10'
@@ -38,9 +38,9 @@ class Endpoint:
     def __init__(self, folder: pathlib.Path) -> None:
         self.db = store.Database(f'sqlite:///{folder}/db')
         schema.sync(self.db)
-        pci_flavors.create(self.db, '10g', None, match=[{'e.group': '10g'}])
+        editing.create(self.db, '10g', None, match=[{'e.group': '10g'}])
         self._dispatcher = driver.Dispatcher(
-            endpoint.ConductorEndpoint(self.db, claims.Policy(3600)),
+            endpoint.ConductorEndpoint(self.db, transitions.Policy(3600)),
             operator_endpoint.OperatorEndpoint(self.db),
         )
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
+from pci_passthrough.store.devices import lookup
 
 _events = models.pci_device_events
 
@@ -20,7 +20,7 @@ def violations(db: store.Database) -> list[str]:
 
 
 def _rows(db: store.Database) -> list[str]:
-    found = devices.get_all(db)
+    found = lookup.get_all(db)
     held = {(d.host, d.address) for d in found if d.instance_uuid}
     wrong = [
         f'{d.host}/{d.address} and its physical function are both held'
@@ -39,7 +39,7 @@ def _ledger(db: store.Database) -> list[str]:
     """Claims and frees of a device alternate, and fit what the rows say."""
     owners: dict[str, str] = {}
     held: dict[str, set[str]] = collections.defaultdict(set)
-    found = {d.uuid: d for d in devices.get_all(db)}
+    found = {d.uuid: d for d in lookup.get_all(db)}
     wrong = []
     for line in _lines(db):
         device = found[line.device_uuid]

@@ -14,15 +14,15 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import reports
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional import servers
 
-POLICY = claims.Policy(host_timeout=60)
+POLICY = transitions.Policy(host_timeout=60)
 
 SERVERS: list[tuple[str, dict[str, Any]]] = [
     ('mariadb', {'server': servers.MariaDB}),
@@ -74,7 +74,7 @@ class StoreTest(testtools.TestCase):
     ) -> list[objects.PciDevice]:
         """Claim for a new instance, or the one that is given."""
         owner = arguments.pop('instance_uuid', new_id())
-        return claims.claim(
+        return transitions.claim(
             self.db,
             self.catalog,
             POLICY,
@@ -88,11 +88,11 @@ class StoreTest(testtools.TestCase):
     def flavors(self) -> None:
         """Create the PCI flavors that ``gpu`` and ``family`` fit."""
         for name, term in FLAVORS.items():
-            pci_flavors.create(self.db, name, None, match=[term])
+            editing.create(self.db, name, None, match=[term])
 
     def states(self, host: str | None = None) -> dict[str, str]:
         """Return the state of each device by address."""
-        return {d.address: d.state for d in devices.get_all(self.db, host)}
+        return {d.address: d.state for d in lookup.get_all(self.db, host)}
 
 
 def empty_url(server: type[servers.Database]) -> str:
@@ -132,7 +132,7 @@ class ClaimTest(StoreTest):
 
     def free(self, *arguments: Any) -> list[objects.PciDevice]:
         """Free what the owner holds."""
-        return claims.free(self.db, self.owner, 'test', *arguments)
+        return transitions.free(self.db, self.owner, 'test', *arguments)
 
 
 FLAVORS = {

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import store
-from pci_passthrough.store import adoption
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
+from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.functional.store import base
 
 #: Each of these alternatives, for so many devices.
@@ -89,18 +89,20 @@ def take_everything(
         owner = base.new_id()
         wanted = [base.request(*names, count=count)]
         try:
-            claims.claim(
+            transitions.claim(
                 db, catalog, base.POLICY, host, owner, wanted, 'claimer'
             )
         except exception.ClaimRefused:
             left.remove(chosen)
             continue
         if rnd.random() < 0.5:
-            claims.allocate(db, host, owner, 'claimer')
+            transitions.allocate(db, host, owner, 'claimer')
         owners.append(owner)
         if frees and rnd.random() < 0.3:
             frees -= 1
-            claims.free(db, owners.pop(rnd.randrange(len(owners))), 'claimer')
+            transitions.free(
+                db, owners.pop(rnd.randrange(len(owners))), 'claimer'
+            )
             # What was freed has to be found again, by somebody.
             left = [(h, *r) for h in hosts for r in REQUESTS]
 
@@ -117,7 +119,7 @@ def take_and_adopt(
             if rnd.random() < 0.4:
                 names, count = rnd.choice(REQUESTS)
                 wanted = [base.request(*names, count=count)]
-                claims.claim(
+                transitions.claim(
                     db, catalog, base.POLICY, 'h', owner, wanted, 'claimer'
                 )
             else:
@@ -125,7 +127,7 @@ def take_and_adopt(
                 adoption.adopt(db, 'h', owner, 'r', some, 'claimer')
         except (exception.ClaimRefused, exception.DeviceStateConflict):
             if owners:
-                claims.free(db, owners.pop(0), 'claimer', 'h')
+                transitions.free(db, owners.pop(0), 'claimer', 'h')
             continue
         owners.append(owner)
 
@@ -138,7 +140,7 @@ def take_unsafely(
     for _ in range(5):
         for host in hosts:
             with db.write() as connection:
-                found = devices.select(
+                found = lookup.select(
                     connection,
                     models.compute_nodes.c.host == host,
                     table.c.free_key.is_not(None),
@@ -174,7 +176,7 @@ def die_before_commit(
         if written['UPDATE'] >= 2 and written['INSERT'] >= 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    claims.claim(
+    transitions.claim(
         db,
         store.Catalog(),
         base.POLICY,

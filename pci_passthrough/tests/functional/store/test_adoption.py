@@ -8,11 +8,11 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store import adoption
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import claimer
@@ -41,7 +41,7 @@ class _AdoptionTest(base.ClaimTest):
         )
 
     def events(self, address: str) -> list[tuple[Any, ...]]:
-        found = ledger.history(self.db, devices.uuid_of('h', address))
+        found = ledger.history(self.db, lookup.uuid_of('h', address))
         return [
             (e.action, e.from_state, e.to_state, e.instance_uuid)
             for e in found
@@ -89,14 +89,14 @@ class AdoptTest(_AdoptionTest):
         self.assertEqual('0000:af:00.0', found.address)
 
     def test_for_which_pci_flavor(self) -> None:
-        gpu = pci_flavors.get(self.db, 'gpu').uuid
+        gpu = editing.get(self.db, 'gpu').uuid
         [adopted] = self.adopt(_ONE, pci_flavor_uuid=gpu)
         self.assertEqual(gpu, adopted.pci_flavor_uuid)
         # What is known is not forgotten.
         [adopted] = self.adopt(_ONE)
         self.assertEqual(gpu, adopted.pci_flavor_uuid)
         self.assertRaises(
-            exception.PciFlavorInUse, pci_flavors.delete, self.db, 'gpu'
+            exception.PciFlavorInUse, editing.delete, self.db, 'gpu'
         )
         self.assertRaises(
             exception.PciFlavorNotFound,
@@ -106,7 +106,7 @@ class AdoptTest(_AdoptionTest):
         )
 
     def test_repeated_claim_finds_an_adopted_device(self) -> None:
-        gpu = pci_flavors.get(self.db, 'gpu').uuid
+        gpu = editing.get(self.db, 'gpu').uuid
         adopted = self.adopt(_ONE, pci_flavor_uuid=gpu)
         claimed = self.claim(
             'h',
@@ -132,7 +132,7 @@ class AdoptTest(_AdoptionTest):
         )
 
     def test_disabled(self) -> None:
-        devices.disable(self.db, f'h/{_ONE}', 'hot', 'op')
+        lookup.disable(self.db, f'h/{_ONE}', 'hot', 'op')
         [adopted] = self.adopt(_ONE)
         self.assertEqual(
             ('allocated', 'hot'), (adopted.state, adopted.disabled_reason)
@@ -153,7 +153,7 @@ class AdoptTest(_AdoptionTest):
         self.assertEqual('available', self.states('h')[_ONE])
 
     def test_what_is_locked_away(self) -> None:
-        devices.move(self.db, f'h/{_ONE}', 'quarantine', 'dirty', 'op')
+        lookup.move(self.db, f'h/{_ONE}', 'quarantine', 'dirty', 'op')
         error = self.assertRaises(
             exception.DeviceStateConflict, self.adopt, _ONE
         )
@@ -240,7 +240,7 @@ class RaceTest(base.StoreTest):
         )
         self.assertEqual([], errors)
         self.assertEqual([], audit.violations(self.db))
-        held = [d for d in devices.get_all(self.db) if d.instance_uuid]
+        held = [d for d in lookup.get_all(self.db) if d.instance_uuid]
         self.assertTrue(held)
         actions = collections.Counter(
             event.action
@@ -249,5 +249,5 @@ class RaceTest(base.StoreTest):
         )
         self.assertTrue(actions['adopt'] and actions['claim'], actions)
         for device in held:
-            claims.free(self.db, str(device.instance_uuid), 'test', 'h')
+            transitions.free(self.db, str(device.instance_uuid), 'test', 'h')
         self.assertEqual({'available'}, set(self.states().values()))

@@ -4,9 +4,9 @@
 import testscenarios
 
 from pci_passthrough import exception
-from pci_passthrough.store import availability
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.views import availability
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -30,7 +30,7 @@ class AvailabilityTest(base.ClaimTest):
             self.db,
             self.catalog,
             limits or live_hosts.Limits(60),
-            [pci_flavors.get(self.db, name)],
+            [editing.get(self.db, name)],
             count,
         )
         self.assertEqual(count, found.count)
@@ -87,7 +87,7 @@ class AvailabilityTest(base.ClaimTest):
 
     def test_several_at_once_as_one_by_one(self) -> None:
         self.claim('h', base.request('pf'))
-        flavors = pci_flavors.get_all(self.db)
+        flavors = editing.get_all(self.db)
         limits = live_hosts.Limits(60)
         together = availability.get(self.db, self.catalog, limits, flavors)
         alone = [

@@ -13,12 +13,12 @@ import testtools
 
 from pci_passthrough import store
 from pci_passthrough.services import metrics_census
-from pci_passthrough.store import census
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import trackers
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.views import census
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.store import base
 
@@ -45,12 +45,12 @@ class CensusTest(base.StoreTest):
         self.report('a', [base.gpu(bus) for bus in range(1, 8)])
         owner = base.new_id()
         self.claim('a', base.request('gpu', count=2), instance_uuid=owner)
-        held = devices.get_all(self.db, instance_uuid=owner)
+        held = lookup.get_all(self.db, instance_uuid=owner)
         gone = held[0].address
         free = [a for a, s in self.states().items() if s == 'available']
-        devices.disable(self.db, f'a/{free[0]}', 'loud', 'test')
-        devices.disable(self.db, f'a/{held[1].address}', 'loud', 'test')
-        devices.move(self.db, f'a/{free[1]}', 'quarantine', 'dirty', 'test')
+        lookup.disable(self.db, f'a/{free[0]}', 'loud', 'test')
+        lookup.disable(self.db, f'a/{held[1].address}', 'loud', 'test')
+        lookup.move(self.db, f'a/{free[1]}', 'quarantine', 'dirty', 'test')
         with self.db.write() as connection:
             connection.execute(
                 models.pci_devices.update()
@@ -173,7 +173,7 @@ class ScrapeTest(base.StoreTest):
         self.flavors()
         odd = 'a "name"\\'
         self.report('compute-1', [base.gpu(1, numa_node=None)])
-        devices.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
+        lookup.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
         self.report(odd, [base.gpu(1, vendor_id='1002')])
         self.collector.use(self.db, _LIMITS)
         found = self.scrape()

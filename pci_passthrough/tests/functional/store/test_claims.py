@@ -6,13 +6,13 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import taking
+from pci_passthrough.store.claims import taking
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -37,14 +37,13 @@ class LifeTest(base.ClaimTest):
         )
         self.assertEqual({'claimed'}, {d.state for d in claimed})
         names = {
-            pci_flavors.get(self.db, str(d.pci_flavor_uuid)).name
-            for d in claimed
+            editing.get(self.db, str(d.pci_flavor_uuid)).name for d in claimed
         }
         self.assertEqual({'gpu', 'vf'}, names)
-        allocated = claims.allocate(self.db, 'h', self.owner, 'test')
+        allocated = transitions.allocate(self.db, 'h', self.owner, 'test')
         self.assertEqual(base.addresses(claimed), base.addresses(allocated))
         self.assertEqual(
-            allocated, claims.allocate(self.db, 'h', self.owner, 'test')
+            allocated, transitions.allocate(self.db, 'h', self.owner, 'test')
         )
         freed = self.free('h')
         self.assertEqual(base.addresses(claimed), base.addresses(freed))
@@ -65,7 +64,7 @@ class LifeTest(base.ClaimTest):
     def test_repeated_claim(self) -> None:
         first = self._claim()
         self.assertEqual(first, self._claim())
-        claims.allocate(self.db, 'h', self.owner, 'test')
+        transitions.allocate(self.db, 'h', self.owner, 'test')
         self.assertEqual(base.addresses(first), base.addresses(self._claim()))
 
     def test_repeated_claim_for_something_else(self) -> None:
@@ -87,11 +86,15 @@ class LifeTest(base.ClaimTest):
     def test_abort(self) -> None:
         self._claim()
         gpu, _ = self.requests
-        claims.allocate(self.db, 'h', self.owner, 'test', [gpu.request_id])
-        aborted = claims.abort(self.db, 'h', self.owner, 'test')
+        transitions.allocate(
+            self.db, 'h', self.owner, 'test', [gpu.request_id]
+        )
+        aborted = transitions.abort(self.db, 'h', self.owner, 'test')
         self.assertEqual({'type-VF'}, {d.dev_type for d in aborted})
-        self.assertEqual([], claims.abort(self.db, 'h', self.owner, 'test'))
-        (held,) = devices.get_all(self.db, instance_uuid=self.owner)
+        self.assertEqual(
+            [], transitions.abort(self.db, 'h', self.owner, 'test')
+        )
+        (held,) = lookup.get_all(self.db, instance_uuid=self.owner)
         self.assertEqual('allocated', held.state)
 
     def test_free_some(self) -> None:
@@ -110,13 +113,15 @@ class LifeTest(base.ClaimTest):
         self.assertEqual([], self.free())
         self.assertEqual([], self.free('h'))
         self.assertEqual([], self.free('unknown'))
-        self.assertEqual([], claims.abort(self.db, 'h', self.owner, 'test'))
         self.assertEqual(
-            [], claims.abort(self.db, 'unknown', self.owner, 'test')
+            [], transitions.abort(self.db, 'h', self.owner, 'test')
+        )
+        self.assertEqual(
+            [], transitions.abort(self.db, 'unknown', self.owner, 'test')
         )
 
     def test_nothing_to_allocate(self) -> None:
-        allocate = claims.allocate
+        allocate = transitions.allocate
         self.assertRaises(
             exception.ClaimMismatch, allocate, self.db, 'h', self.owner, 'test'
         )
@@ -127,17 +132,17 @@ class LifeTest(base.ClaimTest):
     def test_of_another_instance_nothing_is_touched(self) -> None:
         self._claim()
         stranger = uuidutils.generate_uuid()
-        self.assertEqual([], claims.free(self.db, stranger, 'test', 'h'))
+        self.assertEqual([], transitions.free(self.db, stranger, 'test', 'h'))
         self.assertRaises(
             exception.ClaimMismatch,
-            claims.allocate,
+            transitions.allocate,
             self.db,
             'h',
             stranger,
             'test',
         )
         self.assertEqual(
-            3, len(devices.get_all(self.db, instance_uuid=self.owner))
+            3, len(lookup.get_all(self.db, instance_uuid=self.owner))
         )
 
     def test_request_ids_are_told_apart_to_the_letter(self) -> None:
@@ -178,9 +183,13 @@ class GoneTest(base.ClaimTest):
                 lambda owner=owner: self.claim(
                     'h', base.request('gpu'), instance_uuid=owner
                 ),
-                lambda owner=owner: claims.allocate(self.db, 'h', owner, 't'),
-                lambda owner=owner: claims.abort(self.db, 'h', owner, 't'),
-                lambda owner=owner: claims.free(self.db, owner, 't'),
+                lambda owner=owner: transitions.allocate(
+                    self.db, 'h', owner, 't'
+                ),
+                lambda owner=owner: transitions.abort(
+                    self.db, 'h', owner, 't'
+                ),
+                lambda owner=owner: transitions.free(self.db, owner, 't'),
             ):
                 self.assertRaises(exception.InvalidRequest, call)
         self.assertEqual({'0000:01:00.0': 'available'}, self.states())
@@ -219,9 +228,9 @@ class GoneTest(base.ClaimTest):
     def test_spread_breaks_no_whole_pf(self) -> None:
         """Nobody asks for it here, but the next instance may."""
         self.report('h', [*base.family(1, 2), *base.family(2, 2)])
-        policy = claims.Policy(60, 'spread')
+        policy = transitions.Policy(60, 'spread')
         for _ in range(2):
-            claims.claim(
+            transitions.claim(
                 self.db,
                 self.catalog,
                 policy,
@@ -236,7 +245,7 @@ class GoneTest(base.ClaimTest):
     def test_free_keeps_what_is_disabled(self) -> None:
         self.report('h', [base.gpu(1)])
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
-        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
         self.assertEqual({'0000:01:00.0': 'claimed'}, self.states())
         self.report('h', [])
         self.free()
@@ -246,7 +255,7 @@ class GoneTest(base.ClaimTest):
         self.report('h', [base.gpu(1)])
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         self.report('h', [])
-        (device,) = claims.allocate(self.db, 'h', self.owner, 'test')
+        (device,) = transitions.allocate(self.db, 'h', self.owner, 'test')
         self.assertEqual(
             ('allocated', 'missing'), (device.status, device.state)
         )
@@ -285,7 +294,7 @@ class ExclusionTest(base.ClaimTest):
 
     def test_quarantined_vf_excludes_its_pf(self) -> None:
         self.report('h', base.family(3, 2))
-        devices.move(self.db, 'h/0000:03:01.0', 'quarantine', 'dirty', 'op')
+        lookup.move(self.db, 'h/0000:03:01.0', 'quarantine', 'dirty', 'op')
         self.refused('h', base.request('pf'))
 
     def test_missing_vf_excludes_what_was_its_pf(self) -> None:
@@ -307,8 +316,8 @@ class ExclusionTest(base.ClaimTest):
 
     def test_update_checks_by_itself(self) -> None:
         self.report('h', base.family(3, 1))
-        pf = devices.get(self.db, 'h/0000:03:00.0')
-        vf = devices.get(self.db, 'h/0000:03:01.0')
+        pf = lookup.get(self.db, 'h/0000:03:00.0')
+        vf = lookup.get(self.db, 'h/0000:03:01.0')
         self.claim('h', base.request('vf'))
         for device in (pf, vf):
             self.assertRaises(taking.LostRace, self._take, device)
@@ -326,7 +335,7 @@ class ExclusionTest(base.ClaimTest):
             row = connection.execute(
                 table.select().where(table.c.uuid == device.uuid)
             ).one()
-            flavor = pci_flavors.get(self.db, 'pf').uuid
+            flavor = editing.get(self.db, 'pf').uuid
             taking.take(
                 connection,
                 row.compute_node_id,

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import exception
-from pci_passthrough.store import devices
 from pci_passthrough.store import ledger
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import claimer
@@ -56,7 +56,7 @@ class TogetherTest(_FleetTest):
                     host,
                     base.request(*names, count=count),
                 )
-        held = [d for d in devices.get_all(self.db) if d.instance_uuid]
+        held = [d for d in lookup.get_all(self.db) if d.instance_uuid]
         # All GPUs, and of each NIC the physical or the virtual functions.
         gpus = [d for d in held if d.dev_type == 'type-PCI']
         self.assertEqual(7 * len(self.hosts), len(gpus))
@@ -71,13 +71,13 @@ class TogetherTest(_FleetTest):
 
 class KilledTest(_FleetTest):
     def test_killed_before_commit(self) -> None:
-        before = devices.get_all(self.db)
+        before = lookup.get_all(self.db)
         errors = claimer.run(
             claimer.die_before_commit, self.url, 1, self.hosts
         )
         self.assertEqual(['exit status -9'], errors)
-        self.assertEqual(before, devices.get_all(self.db))
-        for device in devices.get_all(self.db, 'h0'):
+        self.assertEqual(before, lookup.get_all(self.db))
+        for device in lookup.get_all(self.db, 'h0'):
             (event,) = ledger.history(self.db, device.uuid)
             self.assertEqual('appear', event.action)
         self.assertEqual(

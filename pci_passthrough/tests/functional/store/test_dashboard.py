@@ -14,9 +14,9 @@ from prometheus_client import registry
 
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
-from pci_passthrough.store import census
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import trackers
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.views import census
 from pci_passthrough.tests.functional.store import base
 
 _DASHBOARD = (

@@ -7,10 +7,10 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store import effects
-from pci_passthrough.store import pci_flavor_use
-from pci_passthrough.store import pci_flavor_values
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.pci_flavors import validation
+from pci_passthrough.store.views import effects
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -23,7 +23,7 @@ class EffectTest(base.ClaimTest):
         super().setUp()
         self.report('g', [base.gpu(1), base.gpu(2, extra_info=_BIG)])
         self.report('h', [base.gpu(1), base.gpu(2), *base.family(3, 2)])
-        self.gpu = pci_flavors.get(self.db, 'gpu')
+        self.gpu = editing.get(self.db, 'gpu')
 
     def effect(
         self, before: objects.PciFlavor | None, after: objects.PciFlavor | None
@@ -31,7 +31,7 @@ class EffectTest(base.ClaimTest):
         return effects.effect(self.db, self.catalog, 60, before, after)
 
     def changed(self, **changes: Any) -> effects.Effect:
-        after = pci_flavor_values.changed(self.gpu, changes)
+        after = validation.changed(self.gpu, changes)
         return self.effect(self.gpu, after)
 
     def numbers(self, effect: effects.Effect) -> tuple[int, int, int, int]:
@@ -43,7 +43,7 @@ class EffectTest(base.ClaimTest):
         )
 
     def test_create(self) -> None:
-        flavor = pci_flavor_values.new(
+        flavor = validation.new(
             'new', None, {'match': [{'dev_type': 'type-VF'}]}
         )
         effect = self.effect(None, flavor)
@@ -54,16 +54,16 @@ class EffectTest(base.ClaimTest):
             (pool.host, pool.dev_type, pool.count, pool.total),
         )
         self.assertEqual(
-            ((), pci_flavor_use.Holders(), None),
+            ((), use.Holders(), None),
             (effect.pools_lost, effect.stranded, effect.refusal),
         )
         # Nothing was written.
         self.assertRaises(
-            exception.PciFlavorNotFound, pci_flavors.get, self.db, 'new'
+            exception.PciFlavorNotFound, editing.get, self.db, 'new'
         )
 
     def test_name_is_taken(self) -> None:
-        flavor = pci_flavor_values.new('gpu', None, {'match': [{'e.a': 'b'}]})
+        flavor = validation.new('gpu', None, {'match': [{'e.a': 'b'}]})
         self.assertIn('exists', str(self.effect(None, flavor).refusal))
         self.assertIn('exists', str(self.changed(name='nic').refusal))
 
@@ -88,13 +88,13 @@ class EffectTest(base.ClaimTest):
         )
         error = self.assertRaises(
             exception.PciFlavorInUse,
-            pci_flavors.update,
+            editing.update,
             self.db,
             'gpu',
             {'match': match},
         )
         self.assertEqual(error.text, effect.refusal)
-        pci_flavors.update(self.db, 'gpu', {'match': match}, force=True)
+        editing.update(self.db, 'gpu', {'match': match}, force=True)
 
     def test_change_that_strands_nothing(self) -> None:
         self.claim('g', base.request('big'))
@@ -117,12 +117,10 @@ class EffectTest(base.ClaimTest):
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         effect = self.effect(self.gpu, None)
         self.assertEqual((4, 0, 0, 4), self.numbers(effect))
-        self.assertEqual(
-            pci_flavor_use.Holders(1, 1, (self.owner,)), effect.stranded
-        )
+        self.assertEqual(use.Holders(1, 1, (self.owner,)), effect.stranded)
         self.assertIn('force', str(effect.refusal))
-        pci_flavors.delete(self.db, 'gpu', force=True)
-        again = pci_flavor_values.new('gpu', None, {'match': self.gpu.match})
+        editing.delete(self.db, 'gpu', force=True)
+        again = validation.new('gpu', None, {'match': self.gpu.match})
         self.assertIn('deleted', str(self.effect(None, again).refusal))
         self.free()
         self.assertIsNone(self.effect(None, again).refusal)

@@ -10,12 +10,12 @@ import testscenarios
 
 from pci_passthrough import claims
 from pci_passthrough.store import database
-from pci_passthrough.store import explain
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import resolving
-from pci_passthrough.store import trackers
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.views import explain
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -43,7 +43,7 @@ class ExplainTest(base.ClaimTest):
             self.db,
             self.catalog,
             live_hosts.Limits(60, tracker_timeout),
-            pci_flavors.get(self.db, name),
+            editing.get(self.db, name),
             count,
             hosts,
             near_misses,

@@ -16,12 +16,12 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import store
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import reports
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import test_pools
 
@@ -164,13 +164,13 @@ class Machine(stateful.RuleBasedStateMachine):
         """A claim gets free devices that fit, each once, or nothing."""
         free = {
             (d.host, d.address)
-            for d in test_pools.free_devices(devices.get_all(self.db))
+            for d in test_pools.free_devices(lookup.get_all(self.db))
         }
         # The same request objects may be drawn twice.
         requests = [r.replace(request_id=base.new_id()) for r in requests]
         arguments = (self.db, self.catalog, base.POLICY, host, instance)
         try:
-            claimed = claims.claim(*arguments, requests, 'nova')
+            claimed = transitions.claim(*arguments, requests, 'nova')
         except (exception.ClaimRefused, exception.HostNotFound):
             return
         taken = {(d.host, d.address) for d in claimed}
@@ -180,13 +180,13 @@ class Machine(stateful.RuleBasedStateMachine):
         for device in claimed:
             key = (str(device.host), str(device.address))
             self.held[key] = (instance, str(device.request_id), 'claimed')
-        assert claims.claim(*arguments, requests, 'nova') == claimed
+        assert transitions.claim(*arguments, requests, 'nova') == claimed
 
     @stateful.rule(host=_HOSTS, instance=_INSTANCES)
     def allocate(self, host: str, instance: str) -> None:
         """What is claimed is given for good."""
         try:
-            claims.allocate(self.db, host, instance, 'nova')
+            transitions.allocate(self.db, host, instance, 'nova')
         except (exception.ClaimMismatch, exception.HostNotFound):
             assert not self._keys_of(host, instance)
         for key in self._keys_of(host, instance):
@@ -195,7 +195,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.rule(host=_HOSTS, instance=_INSTANCES)
     def abort(self, host: str, instance: str) -> None:
         """What is claimed only is given back."""
-        claims.abort(self.db, host, instance, 'nova')
+        transitions.abort(self.db, host, instance, 'nova')
         for key in self._keys_of(host, instance):
             if self.held[key][2] == 'claimed':
                 del self.held[key]
@@ -203,7 +203,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.rule(host=st.one_of(st.none(), _HOSTS), instance=_INSTANCES)
     def free(self, host: str | None, instance: str) -> None:
         """All is given back."""
-        claims.free(self.db, instance, 'nova', host)
+        transitions.free(self.db, instance, 'nova', host)
         for key in self._keys_of(host, instance):
             del self.held[key]
 
@@ -221,10 +221,10 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.rule(number=_NUMBERS, out=st.booleans())
     def disable_or_enable(self, number: int, out: bool) -> None:
         """A device goes out of service, or comes back."""
-        found = devices.get_all(self.db)
+        found = lookup.get_all(self.db)
         if found:
             device = found[number % len(found)]
-            change = devices.disable if out else devices.enable
+            change = lookup.disable if out else lookup.enable
             change(self.db, device.uuid, 'hot', 'op')
 
     @stateful.rule(
@@ -232,11 +232,11 @@ class Machine(stateful.RuleBasedStateMachine):
     )
     def move(self, number: int, action: str) -> None:
         """A device is put into quarantine, or released."""
-        found = devices.get_all(self.db)
+        found = lookup.get_all(self.db)
         if found:
             device = found[number % len(found)]
             try:
-                devices.move(self.db, device.uuid, action, 'why', 'op')
+                lookup.move(self.db, device.uuid, action, 'why', 'op')
             except exception.DeviceStateConflict:
                 assert (device.host, device.address) in self.held
 
@@ -252,7 +252,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def holders_are_as_they_should(self) -> None:
         """Nothing held is lost, and nobody else holds anything."""
-        found = devices.get_all(self.db)
+        found = lookup.get_all(self.db)
         for device in found:
             owned = device.status in ('claimed', 'allocated')
             assert owned == (device.instance_uuid is not None)
@@ -265,7 +265,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def pf_or_vfs(self) -> None:
         """Never both are somebody's."""
-        found = devices.get_all(self.db)
+        found = lookup.get_all(self.db)
         held = {(d.host, d.address) for d in found if d.instance_uuid}
         for device in found:
             if device.instance_uuid:
@@ -274,7 +274,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def pools_equal_rows(self) -> None:
         """Pools say what a count of the rows says."""
-        found = devices.get_all(self.db)
+        found = lookup.get_all(self.db)
         pools = store.PciDevicePoolList.get_all(self.db, self.catalog, 60)
         for rows, field in (
             (found, 'total'),
@@ -303,7 +303,7 @@ class Machine(stateful.RuleBasedStateMachine):
                     owners[uuid] = line.instance_uuid
                 elif line.action in ('abort', 'free'):
                     assert owners.pop(uuid) == line.instance_uuid, line
-        found = devices.get_all(self.db)
+        found = lookup.get_all(self.db)
         assert {d.uuid: d.state for d in found} == {
             uuid: state for uuid, state in states.items() if state
         }
@@ -323,7 +323,7 @@ class LifecycleTest(testtools.TestCase):
             'none': {'vendor_id': 'ffff'}
         }
         for name, term in flavors.items():
-            pci_flavors.create(db, name, None, match=[term])
+            editing.create(db, name, None, match=[term])
         with db.read() as connection:
             connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
         db.close()

@@ -7,11 +7,11 @@ from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
-from pci_passthrough.store import explain
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import offers
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import resolving
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.views import explain
+from pci_passthrough.store.views import supply_snapshots
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -39,10 +39,10 @@ class _NicTest(base.ClaimTest):
         )
         # By class, too, a PCI flavor can match more than network devices.
         match = [{'vendor_id': '8086'}, {'vendor_id': '10de'}]
-        pci_flavors.create(self.db, 'any', None, match=match)
+        editing.create(self.db, 'any', None, match=match)
 
     def offer(self, *requests: objects.PciRequest) -> claims.Offer:
-        return offers.get(
+        return supply_snapshots.get(
             self.db, self.catalog, live_hosts.Limits(60), requests, ['h']
         )
 
@@ -143,7 +143,7 @@ class ExplainTest(_NicTest):
             self.db,
             self.catalog,
             live_hosts.Limits(60),
-            pci_flavors.get(self.db, name),
+            editing.get(self.db, name),
             count,
             nic=objects.RequestedNic(
                 vnic_type=vnic_type, physical_networks=list(networks)
@@ -230,7 +230,7 @@ class ExplainTest(_NicTest):
     def test_near_misses_of_both(self) -> None:
         """A pool fails by the match expression, by the NIC, or by both."""
         match = [{'dev_type': 'type-VF', 'e.group': '10g'}]
-        pci_flavors.create(self.db, '10g', None, match=match)
+        editing.create(self.db, '10g', None, match=match)
         tags = {'group': '10g', **_ON_1}
         self.report('h', [base.pf(1, extra_info=tags)])
         # Both want it.

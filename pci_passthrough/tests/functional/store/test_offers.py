@@ -13,9 +13,9 @@ from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import offers
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import trackers
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.views import supply_snapshots
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -31,7 +31,7 @@ class OfferTest(base.ClaimTest):
         tracker_timeout: float | None = None,
         **arguments: Any,
     ) -> claims.Offer:
-        found = offers.get(
+        found = supply_snapshots.get(
             self.db,
             self.catalog,
             live_hosts.Limits(60, tracker_timeout),
@@ -149,16 +149,14 @@ class OfferTest(base.ClaimTest):
 
     def test_whose_request_it_is(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        pci_flavors.update(
-            self.db, 'gpu', {'is_public': False, 'access': ['p1']}
-        )
+        editing.update(self.db, 'gpu', {'is_public': False, 'access': ['p1']})
         gpu = base.request('gpu')
         self.assertTrue(self.offer(gpu, project_id='p1').supplies)
         self.assertRaises(
             exception.PciFlavorNotFound, self.offer, gpu, project_id='p2'
         )
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
-        pci_flavors.update(self.db, 'gpu', {'state': 'disabled'})
+        editing.update(self.db, 'gpu', {'state': 'disabled'})
         self.assertTrue(
             self.offer(gpu, project_id='p2', instance_uuid=self.owner).supplies
         )

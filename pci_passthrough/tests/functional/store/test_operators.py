@@ -4,9 +4,9 @@
 import testscenarios
 
 from pci_passthrough import exception
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -26,21 +26,21 @@ class ActTest(base.StoreTest):
             ('quarantine', 'odd', 'quarantined'),
             ('release', 'fine', 'available'),
         ):
-            after = devices.act(self.db, _GPU, action, reason, 'op')
+            after = lookup.act(self.db, _GPU, action, reason, 'op')
             self.assertEqual(state, after.state)
         events = ledger.history(self.db, after.uuid)[1:]
-        self.assertEqual(list(devices.ACTIONS), [e.action for e in events])
+        self.assertEqual(list(lookup.ACTIONS), [e.action for e in events])
         self.assertEqual(
             ['hot', None, 'odd', 'fine'], [e.reason for e in events]
         )
 
     def test_words_of_others_stay(self) -> None:
-        devices.act(self.db, _GPU, 'disable', 'ECC errors', 'op')
-        same = devices.act(self.db, _GPU, 'disable', 'ECC errors', 'other')
+        lookup.act(self.db, _GPU, 'disable', 'ECC errors', 'op')
+        same = lookup.act(self.db, _GPU, 'disable', 'ECC errors', 'other')
         self.assertEqual('ECC errors', same.disabled_reason)
         error = self.assertRaises(
             exception.DeviceStateConflict,
-            devices.act,
+            lookup.act,
             self.db,
             _GPU,
             'disable',
@@ -52,12 +52,12 @@ class ActTest(base.StoreTest):
             'enabled',
             error.text,
         )
-        after = devices.get(self.db, _GPU)
+        after = lookup.get(self.db, _GPU)
         self.assertEqual('ECC errors', after.disabled_reason)
         actions = [e.action for e in ledger.history(self.db, after.uuid)]
         self.assertEqual(['appear', 'disable'], actions)
-        devices.act(self.db, _GPU, 'enable', '', 'other')
-        devices.act(self.db, _GPU, 'disable', 'loud', 'other')
+        lookup.act(self.db, _GPU, 'enable', '', 'other')
+        lookup.act(self.db, _GPU, 'disable', 'loud', 'other')
 
     def test_what_is_wrong(self) -> None:
         for action, reason, actor in (
@@ -72,7 +72,7 @@ class ActTest(base.StoreTest):
         ):
             self.assertRaises(
                 exception.Invalid,
-                devices.act,
+                lookup.act,
                 self.db,
                 _GPU,
                 action,
@@ -85,7 +85,7 @@ class ActTest(base.StoreTest):
         for device in ('', 'x', 'h/x', 'a\0/b', '\ud800/x', base.new_id()):
             self.assertRaises(
                 exception.PciDeviceNotFound,
-                devices.act,
+                lookup.act,
                 self.db,
                 device,
                 'enable',

@@ -10,13 +10,13 @@ import testtools
 
 from pci_passthrough import exception
 from pci_passthrough import store
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
-from pci_passthrough.store import reports
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
@@ -34,7 +34,7 @@ class OutageTest(testtools.TestCase):
         self.db = store.Database(self.running.create_database())
         self.addCleanup(self.db.close)
         schema.sync(self.db)
-        pci_flavors.create(self.db, 'gpu', None, match=[{'class': 'display'}])
+        editing.create(self.db, 'gpu', None, match=[{'class': 'display'}])
         for host in 'abcd':
             fleet = [base.gpu(n) for n in range(1, 9)]
             reports.apply(self.db, base.full_report(host, fleet))
@@ -57,7 +57,7 @@ class OutageTest(testtools.TestCase):
         for one in running:
             expected |= one.result()
         found: dict[str, set[str]] = {}
-        for device in devices.get_all(self.db):
+        for device in lookup.get_all(self.db):
             if device.instance_uuid:
                 owner = str(device.instance_uuid)
                 found.setdefault(owner, set()).add(device.uuid)
@@ -69,7 +69,7 @@ class OutageTest(testtools.TestCase):
         calls = [
             lambda: hosts.get_all(self.db, 60),
             lambda: self._claim('a', base.new_id(), base.new_id()),
-            lambda: claims.free(self.db, base.new_id(), 'test', 'a'),
+            lambda: transitions.free(self.db, base.new_id(), 'test', 'a'),
         ]
         with futures.ThreadPoolExecutor(len(calls)) as pool:
             for one in [pool.submit(call) for call in calls]:
@@ -79,7 +79,7 @@ class OutageTest(testtools.TestCase):
 
     def _claim(self, host: str, owner: str, request_id: str) -> set[str]:
         request = base.request('gpu', count=2, request_id=request_id)
-        claimed = claims.claim(
+        claimed = transitions.claim(
             self.db, self.catalog, base.POLICY, host, owner, [request], 'test'
         )
         return {device.uuid for device in claimed}
@@ -95,7 +95,7 @@ class OutageTest(testtools.TestCase):
             assert held[owner] == again, (held[owner], again)
             if len(held) == 4:
                 for oldest in list(held)[:2]:
-                    freed = claims.free(self.db, oldest, 'test', host)
+                    freed = transitions.free(self.db, oldest, 'test', host)
                     # Nothing, if the first try's answer was lost.
                     assert {d.uuid for d in freed} in (held[oldest], set())
                     del held[oldest]

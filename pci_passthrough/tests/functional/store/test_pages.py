@@ -8,13 +8,13 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough.store import database
-from pci_passthrough.store import device_pages
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import pool_pages
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.views import device_pages
+from pci_passthrough.store.views import pool_pages
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -46,7 +46,7 @@ class DevicePageTest(_PagesTest):
         self, marker: str | None = None, limit: int = 1000, **filters: Any
     ) -> list[str]:
         """Return ``host/address`` of devices."""
-        return devices.addresses(
+        return lookup.addresses(
             device_pages.page(
                 self.db,
                 self.catalog,
@@ -57,7 +57,7 @@ class DevicePageTest(_PagesTest):
         )
 
     def test_all_pages_together_are_everything(self) -> None:
-        everything = devices.addresses(devices.get_all(self.db))
+        everything = lookup.addresses(lookup.get_all(self.db))
         self.assertEqual(7, len(everything))
         for limit in (1, 2, 6, 7, 8):
             found: list[str] = []
@@ -65,15 +65,15 @@ class DevicePageTest(_PagesTest):
             while some := self.page(marker, limit):
                 self.assertTrue(len(some) <= limit)
                 found += some
-                marker = devices.get(self.db, some[-1]).uuid
+                marker = lookup.get(self.db, some[-1]).uuid
             self.assertEqual(everything, found)
 
     def test_marker_need_not_fit_the_filters(self) -> None:
-        marker = devices.get(self.db, 'B/0000:02:00.0').uuid
-        everything = devices.get_all(self.db)
+        marker = lookup.get(self.db, 'B/0000:02:00.0').uuid
+        everything = lookup.get_all(self.db)
         place = [device.uuid for device in everything].index(marker)
         self.assertEqual(
-            devices.addresses(
+            lookup.addresses(
                 [d for d in everything[place:] if d.vendor_id == '10de']
             ),
             self.page(marker, vendor_id='10de'),
@@ -106,8 +106,8 @@ class DevicePageTest(_PagesTest):
 
     def test_owner(self) -> None:
         held = self.claim('a', base.request('gpu'), instance_uuid=self.owner)
-        flavor = pci_flavors.get(self.db, 'gpu')
-        expected = devices.addresses(held)
+        flavor = editing.get(self.db, 'gpu')
+        expected = lookup.addresses(held)
         for filters in (
             {'instance_uuid': self.owner},
             {'held_by': 'gpu'},
@@ -117,7 +117,7 @@ class DevicePageTest(_PagesTest):
             self.assertEqual(expected, self.page(**filters))
         self.assertEqual([], self.page(held_by='big'))
         self.assertEqual([], self.page(instance_uuid='\ud800'))
-        pci_flavors.delete(self.db, 'gpu', force=True)
+        editing.delete(self.db, 'gpu', force=True)
         self.assertEqual(expected, self.page(held_by=flavor.uuid))
 
     def test_states_are_those_of_the_devices(self) -> None:
@@ -126,7 +126,7 @@ class DevicePageTest(_PagesTest):
         presences = ('offered', 'withdrawn', 'missing')
         combinations = list(itertools.product(statuses, presences, (0, 1)))
         self.report('many', [base.gpu(n) for n in range(len(combinations))])
-        found = devices.get_all(self.db, 'many')
+        found = lookup.get_all(self.db, 'many')
         table = models.pci_devices
         with self.db.write() as connection:
             for device, (status, presence, disabled) in zip(
@@ -143,13 +143,13 @@ class DevicePageTest(_PagesTest):
                         instance_uuid=self.owner if owned else None,
                     )
                 )
-        after = devices.get_all(self.db, 'many')
+        after = lookup.get_all(self.db, 'many')
         for states in [
             *((state,) for state in device_pages.STATES),
             ('missing', 'disabled'),
         ]:
             self.assertEqual(
-                devices.addresses([d for d in after if d.state in states]),
+                lookup.addresses([d for d in after if d.state in states]),
                 self.page(host='many', states=states),
             )
 

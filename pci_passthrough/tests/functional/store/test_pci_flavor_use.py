@@ -12,12 +12,12 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store import adoption
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import resolving
+from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -37,7 +37,7 @@ class _UseTest(base.ClaimTest):
                 base.gpu(3, extra_info=_BIG),
             ],
         )
-        self.flavor = pci_flavors.get(self.db, 'gpu')
+        self.flavor = editing.get(self.db, 'gpu')
 
     def hold(self, count: int = 1, name: str = 'gpu') -> None:
         """Claim for the owner."""
@@ -46,7 +46,7 @@ class _UseTest(base.ClaimTest):
         )
 
     def names(self) -> list[str]:
-        return [flavor.name for flavor in pci_flavors.get_all(self.db)]
+        return [flavor.name for flavor in editing.get_all(self.db)]
 
     def rows(self) -> list[str]:
         """Return the names in the table, those of deleted ones too."""
@@ -57,14 +57,14 @@ class _UseTest(base.ClaimTest):
 
 class DeletedTest(_UseTest):
     def delete(self) -> int:
-        return pci_flavors.delete(self.db, 'gpu', force=True)
+        return editing.delete(self.db, 'gpu', force=True)
 
     def test_in_use(self) -> None:
         self.hold(2)
         other = base.new_id()
         self.claim('h', base.request('gpu'), instance_uuid=other)
         error = self.assertRaises(
-            exception.PciFlavorInUse, pci_flavors.delete, self.db, 'gpu'
+            exception.PciFlavorInUse, editing.delete, self.db, 'gpu'
         )
         self.assertEqual(
             (3, sorted([self.owner, other])), (error.holders, error.instances)
@@ -75,7 +75,7 @@ class DeletedTest(_UseTest):
         for _ in range(22):
             self.claim('many', base.request('gpu'))
         error = self.assertRaises(
-            exception.PciFlavorInUse, pci_flavors.delete, self.db, 'gpu'
+            exception.PciFlavorInUse, editing.delete, self.db, 'gpu'
         )
         self.assertEqual((22, 20), (error.holders, len(error.instances)))
 
@@ -84,10 +84,10 @@ class DeletedTest(_UseTest):
         self.assertEqual(2, self.delete())
         self.assertNotIn('gpu', self.names())
         calls: list[Callable[[str], Any]] = [
-            lambda name: pci_flavors.get(self.db, name),
-            lambda name: pci_flavors.delete(self.db, name, force=True),
-            lambda name: pci_flavors.update(self.db, name, {'state': 'x'}),
-            lambda name: pci_flavors.share(self.db, name, 'p', True),
+            lambda name: editing.get(self.db, name),
+            lambda name: editing.delete(self.db, name, force=True),
+            lambda name: editing.update(self.db, name, {'state': 'x'}),
+            lambda name: editing.share(self.db, name, 'p', True),
             lambda name: resolving.resolve(
                 self.db,
                 self.catalog,
@@ -107,8 +107,8 @@ class DeletedTest(_UseTest):
     def test_holders_keep_what_they_have(self) -> None:
         self.hold(2)
         self.delete()
-        claims.allocate(self.db, 'h', self.owner, 'test')
-        held = devices.get_all(self.db, instance_uuid=self.owner)
+        transitions.allocate(self.db, 'h', self.owner, 'test')
+        held = lookup.get_all(self.db, instance_uuid=self.owner)
         self.assertEqual(
             [('allocated', self.flavor.uuid)] * 2,
             [(d.state, d.pci_flavor_uuid) for d in held],
@@ -122,15 +122,15 @@ class DeletedTest(_UseTest):
         self.delete()
         for holders in (2, 1):
             for call in (
-                lambda: pci_flavors.create(self.db, 'gpu', None, match=_ALL),
-                lambda: pci_flavors.update(self.db, 'vf', {'name': 'gpu'}),
+                lambda: editing.create(self.db, 'gpu', None, match=_ALL),
+                lambda: editing.update(self.db, 'vf', {'name': 'gpu'}),
             ):
                 error = self.assertRaises(exception.PciFlavorExists, call)
                 self.assertEqual(holders, error.holders)
                 self.assertIn('deleted', error.text)
             self.free()
-        claims.free(self.db, other, 'test')
-        again = pci_flavors.create(self.db, 'gpu', None, match=_ALL)
+        transitions.free(self.db, other, 'test')
+        again = editing.create(self.db, 'gpu', None, match=_ALL)
         self.assertNotEqual(self.flavor.uuid, again.uuid)
         self.hold()
         self.assertEqual(5, len(self.rows()))
@@ -140,9 +140,9 @@ class DeletedTest(_UseTest):
         self.delete()
         self.free()
         self.assertIn('gpu', self.rows())
-        pci_flavors.update(self.db, 'vf', {'name': 'gpu'})
-        self.assertEqual('gpu', pci_flavors.get(self.db, 'gpu').name)
-        pci_flavors.delete(self.db, 'gpu')
+        editing.update(self.db, 'vf', {'name': 'gpu'})
+        self.assertEqual('gpu', editing.get(self.db, 'gpu').name)
+        editing.delete(self.db, 'gpu')
         self.assertEqual(['big', 'nic', 'pf'], self.rows())
 
     def test_what_nothing_holds_goes_at_once(self) -> None:
@@ -152,10 +152,8 @@ class DeletedTest(_UseTest):
     def test_adoption_by_it_goes_on(self) -> None:
         self.hold()
         self.delete()
-        [held] = devices.get_all(self.db, instance_uuid=self.owner)
-        free = next(
-            d for d in devices.get_all(self.db) if d.state != 'claimed'
-        )
+        [held] = lookup.get_all(self.db, instance_uuid=self.owner)
+        free = next(d for d in lookup.get_all(self.db) if d.state != 'claimed')
         for device in (held, free):
             [adopted] = adoption.adopt(
                 self.db,
@@ -173,32 +171,28 @@ class DeletedTest(_UseTest):
 
     def test_generation(self) -> None:
         self.assertRaises(
-            exception.PciFlavorChanged, pci_flavors.delete, self.db, 'gpu', 2
+            exception.PciFlavorChanged, editing.delete, self.db, 'gpu', 2
         )
-        self.assertEqual(0, pci_flavors.delete(self.db, 'gpu', 1))
+        self.assertEqual(0, editing.delete(self.db, 'gpu', 1))
 
     def test_repeated_by_its_row(self) -> None:
         """As after a commit whose answer was lost."""
         self.hold()
         for _ in range(2):
-            self.assertEqual(
-                1, pci_flavors._delete(self.db, self.flavor, 1, True)
-            )
+            self.assertEqual(1, editing._delete(self.db, self.flavor, 1, True))
 
 
 class MatchTest(_UseTest):
     def change(self, size: str, force: bool = False) -> objects.PciFlavor:
         match = [{'vendor_id': '10de', 'e.size': size}]
-        return pci_flavors.update(
-            self.db, 'gpu', {'match': match}, force=force
-        )
+        return editing.update(self.db, 'gpu', {'match': match}, force=force)
 
     def test_what_is_held_is_not_left_out(self) -> None:
         self.change('small')
         self.hold(2)
         error = self.assertRaises(exception.PciFlavorInUse, self.change, 'big')
         self.assertEqual((2, [self.owner]), (error.holders, error.instances))
-        self.assertEqual(2, pci_flavors.get(self.db, 'gpu').generation)
+        self.assertEqual(2, editing.get(self.db, 'gpu').generation)
         self.change('<or> small <or> big')
         self.free()
         self.change('big')
@@ -227,7 +221,7 @@ class MatchTest(_UseTest):
         self.hold()
         self.assertRaises(
             exception.PciFlavorInUse,
-            pci_flavors.update,
+            editing.update,
             self.db,
             'gpu',
             {'name': 'other'},
@@ -264,7 +258,7 @@ class RaceTest(_UseTest):
 
     def elsewhere(self) -> list[objects.PciDevice]:
         """Claim a device of the PCI flavor as another process."""
-        return claims.claim(
+        return transitions.claim(
             self.other,
             store.Catalog(),
             base.POLICY,
@@ -279,23 +273,23 @@ class RaceTest(_UseTest):
         self.report('h', [base.gpu(1, extra_info=_SMALL)])
         changing = self.at(
             'UPDATE pci_devices',
-            lambda: pci_flavors.update(self.other, 'gpu', change),
+            lambda: editing.update(self.other, 'gpu', change),
         )
         self.hold()
         error = changing[0].exception()
         self.assertIsInstance(error, exception.PciFlavorInUse)
-        self.assertEqual(_ALL, pci_flavors.get(self.db, 'gpu').match)
+        self.assertEqual(_ALL, editing.get(self.db, 'gpu').match)
 
     def test_claimed_while_a_change_is_committed(self) -> None:
         claiming = self.at('UPDATE pci_flavors', self.elsewhere)
-        pci_flavors.update(self.db, 'gpu', {'match': [{'e.size': 'big'}]})
+        editing.update(self.db, 'gpu', {'match': [{'e.size': 'big'}]})
         [claimed] = claiming[0].result()
         self.assertEqual(_BIG, claimed.extra_info)
 
     def test_nothing_is_left_when_a_change_is_committed(self) -> None:
         self.report('h', [base.gpu(1, extra_info=_SMALL)])
         claiming = self.at('UPDATE pci_flavors', self.elsewhere)
-        pci_flavors.update(self.db, 'gpu', {'match': [{'e.size': 'big'}]})
+        editing.update(self.db, 'gpu', {'match': [{'e.size': 'big'}]})
         error = claiming[0].exception()
         self.assertIsInstance(error, exception.ClaimRefused)
         self.assertEqual({'0000:01:00.0': 'available'}, self.states())
@@ -303,7 +297,7 @@ class RaceTest(_UseTest):
     def test_deleted_while_a_claim_is_committed(self) -> None:
         deleting = self.at(
             'UPDATE pci_devices',
-            lambda: pci_flavors.delete(self.other, 'gpu', force=True),
+            lambda: editing.delete(self.other, 'gpu', force=True),
         )
         self.hold()
         self.assertEqual(1, deleting[0].result())
@@ -318,21 +312,21 @@ class RaceTest(_UseTest):
             ('DELETE FROM pci_flavors', False),
         ):
             claiming = self.at(statement, self.elsewhere)
-            pci_flavors.delete(self.db, 'gpu', force=force)
+            editing.delete(self.db, 'gpu', force=force)
             error = claiming[0].exception()
             self.assertIsInstance(error, exception.PciFlavorNotFound)
             self.assertEqual('gpu', error.name)
             self.free()
-            pci_flavors.create(self.db, 'gpu', None, match=_ALL)
+            editing.create(self.db, 'gpu', None, match=_ALL)
 
     def test_forced_deletions_and_claims(self) -> None:
         for turn in range(6):
             name = f'turn{turn}'
-            pci_flavors.create(self.db, name, None, match=_ALL)
+            editing.create(self.db, name, None, match=_ALL)
             with futures.ThreadPoolExecutor(2) as pool:
                 claiming = pool.submit(self.hold, 1, name)
                 deleting = pool.submit(
-                    pci_flavors.delete, self.other, name, None, True
+                    editing.delete, self.other, name, None, True
                 )
             error = claiming.exception()
             if error is not None:
@@ -344,16 +338,14 @@ class RaceTest(_UseTest):
     def test_twenty_changes_of_one_generation(self) -> None:
         def change(number: int) -> bool:
             try:
-                pci_flavors.update(
-                    self.db, 'gpu', {'description': str(number)}, 1
-                )
+                editing.update(self.db, 'gpu', {'description': str(number)}, 1)
             except exception.PciFlavorChanged:
                 return False
             return True
 
         with futures.ThreadPoolExecutor(20) as pool:
             self.assertEqual(1, sum(pool.map(change, range(20))))
-        self.assertEqual(2, pci_flavors.get(self.db, 'gpu').generation)
+        self.assertEqual(2, editing.get(self.db, 'gpu').generation)
 
     def test_shared_with_many_at_once(self) -> None:
         projects = [f'p{number:02}' for number in range(10)]
@@ -361,12 +353,12 @@ class RaceTest(_UseTest):
             for shared in (True, False):
                 list(
                     pool.map(
-                        lambda project, shared=shared: pci_flavors.share(
+                        lambda project, shared=shared: editing.share(
                             self.db, 'gpu', project, shared
                         ),
                         projects,
                     )
                 )
-                after = pci_flavors.get(self.db, 'gpu')
+                after = editing.get(self.db, 'gpu')
                 self.assertEqual(projects if shared else [], after.access)
         self.assertEqual(21, after.generation)

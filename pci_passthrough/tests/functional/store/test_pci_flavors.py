@@ -8,7 +8,7 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store import pci_flavors
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -19,18 +19,18 @@ _MATCH = [{'vendor_id': '10de'}]
 class PciFlavorTest(base.StoreTest):
     def create(self, name: str = 'gpu', **values: Any) -> objects.PciFlavor:
         """Create a PCI flavor of the operator."""
-        return pci_flavors.create(
+        return editing.create(
             self.db, name, None, **{'match': _MATCH} | values
         )
 
     def names(self, project_id: str | None = None) -> list[str]:
         """Return the names that a project sees."""
-        return [f.name for f in pci_flavors.get_all(self.db, project_id)]
+        return [f.name for f in editing.get_all(self.db, project_id)]
 
 
 class LifeTest(PciFlavorTest):
     def test_create_get_update_delete(self) -> None:
-        created = pci_flavors.create(
+        created = editing.create(
             self.db,
             'gpu',
             'owner',
@@ -41,12 +41,12 @@ class LifeTest(PciFlavorTest):
             is_public=False,
             access=['p2', 'p1', 'p1'],
         )
-        self.assertEqual(created, pci_flavors.get(self.db, 'gpu'))
-        self.assertEqual(created, pci_flavors.get(self.db, created.uuid))
+        self.assertEqual(created, editing.get(self.db, 'gpu'))
+        self.assertEqual(created, editing.get(self.db, created.uuid))
         self.assertEqual(['p1', 'p2'], created.access)
         self.assertEqual(1, created.generation)
         self.assertIsNotNone(created.created_at)
-        changed = pci_flavors.update(
+        changed = editing.update(
             self.db, 'gpu', {'name': 'big', 'access': [], 'state': 'disabled'}
         )
         self.assertEqual(
@@ -60,15 +60,15 @@ class LifeTest(PciFlavorTest):
             ),
         )
         self.assertEqual(created.match, changed.match)
-        pci_flavors.delete(self.db, 'big')
+        editing.delete(self.db, 'big')
         self.assertEqual([], self.names())
 
     def test_unknown(self) -> None:
         for name in ('nope', '', "'; DROP TABLE pci_flavors; --", 'a\0b', '%'):
             for call in (
-                lambda n=name: pci_flavors.get(self.db, n),
-                lambda n=name: pci_flavors.delete(self.db, n),
-                lambda n=name: pci_flavors.update(self.db, n, {'name': 'a'}),
+                lambda n=name: editing.get(self.db, n),
+                lambda n=name: editing.delete(self.db, n),
+                lambda n=name: editing.update(self.db, n, {'name': 'a'}),
             ):
                 self.assertRaises(exception.PciFlavorNotFound, call)
 
@@ -119,7 +119,7 @@ class LifeTest(PciFlavorTest):
         for changes in wrong:
             self.assertRaises(
                 exception.InvalidPciFlavor,
-                pci_flavors.update,
+                editing.update,
                 self.db,
                 'gpu',
                 changes,
@@ -131,23 +131,23 @@ class LifeTest(PciFlavorTest):
                     'new',
                     **changes,
                 )
-        self.assertEqual(1, pci_flavors.get(self.db, 'gpu').generation)
+        self.assertEqual(1, editing.get(self.db, 'gpu').generation)
         self.assertEqual(['gpu'], self.names())
 
     def test_generations_that_cannot_be(self) -> None:
         self.create()
         for generation in (10**30, 2**31, 0, -1, True, '1', 1.0, '\ud800'):
             for call in (
-                lambda g=generation: pci_flavors.update(
+                lambda g=generation: editing.update(
                     self.db, 'gpu', {'description': 'a'}, g
                 ),
-                lambda g=generation: pci_flavors.delete(self.db, 'gpu', g),
+                lambda g=generation: editing.delete(self.db, 'gpu', g),
             ):
                 error = self.assertRaises(exception.InvalidPciFlavor, call)
                 self.assertEqual('generation', error.key)
         self.assertRaises(
             exception.PciFlavorChanged,
-            pci_flavors.delete,
+            editing.delete,
             self.db,
             'gpu',
             2**31 - 1,
@@ -155,31 +155,31 @@ class LifeTest(PciFlavorTest):
 
     def test_generation(self) -> None:
         self.create()
-        pci_flavors.update(self.db, 'gpu', {'description': 'a'}, 1)
+        editing.update(self.db, 'gpu', {'description': 'a'}, 1)
         self.assertRaises(
             exception.PciFlavorChanged,
-            pci_flavors.update,
+            editing.update,
             self.db,
             'gpu',
             {'description': 'b'},
             1,
         )
-        after = pci_flavors.update(self.db, 'gpu', {'description': 'b'}, 2)
+        after = editing.update(self.db, 'gpu', {'description': 'b'}, 2)
         self.assertEqual(('b', 3), (after.description, after.generation))
 
     def test_repeated_update_changes_nothing(self) -> None:
         # As after a commit whose answer was lost.
         self.create()
         change = {'description': 'a', 'access': ['p']}
-        first = pci_flavors.update(self.db, 'gpu', change, 1)
-        self.assertEqual(first, pci_flavors.update(self.db, 'gpu', change, 1))
+        first = editing.update(self.db, 'gpu', change, 1)
+        self.assertEqual(first, editing.update(self.db, 'gpu', change, 1))
 
     def test_one_of_several_updates_wins(self) -> None:
         self.create()
 
         def update(text: str) -> bool:
             try:
-                pci_flavors.update(self.db, 'gpu', {'description': text}, 1)
+                editing.update(self.db, 'gpu', {'description': text}, 1)
             except exception.PciFlavorChanged:
                 return False
             return True
@@ -187,7 +187,7 @@ class LifeTest(PciFlavorTest):
         with futures.ThreadPoolExecutor(4) as pool:
             winners = sum(pool.map(update, 'abcd'))
         self.assertEqual(1, winners)
-        self.assertEqual(2, pci_flavors.get(self.db, 'gpu').generation)
+        self.assertEqual(2, editing.get(self.db, 'gpu').generation)
 
 
 class NameTest(PciFlavorTest):
@@ -197,7 +197,7 @@ class NameTest(PciFlavorTest):
         self.assertRaises(exception.PciFlavorExists, self.create, 'gpu')
         self.assertRaises(
             exception.PciFlavorExists,
-            pci_flavors.update,
+            editing.update,
             self.db,
             'nic',
             {'name': 'gpu'},
@@ -209,9 +209,9 @@ class NameTest(PciFlavorTest):
             self.create(name)
         self.assertEqual(sorted(names), sorted(self.names()))
         for name in names:
-            self.assertEqual(name, pci_flavors.get(self.db, name).name)
+            self.assertEqual(name, editing.get(self.db, name).name)
         self.assertRaises(
-            exception.PciFlavorNotFound, pci_flavors.get, self.db, 'GpU'
+            exception.PciFlavorNotFound, editing.get, self.db, 'GpU'
         )
 
     def test_any_text(self) -> None:
@@ -224,7 +224,7 @@ class NameTest(PciFlavorTest):
         ]
         for name in names:
             created = self.create(name, description=name)
-            self.assertEqual(created, pci_flavors.get(self.db, name))
+            self.assertEqual(created, editing.get(self.db, name))
         self.assertEqual(set(names), set(self.names()))
 
     def test_anothers_uuid_is_no_name(self) -> None:
@@ -245,7 +245,7 @@ class NameTest(PciFlavorTest):
 
     def test_name_is_free_again(self) -> None:
         first = self.create()
-        pci_flavors.delete(self.db, 'gpu')
+        editing.delete(self.db, 'gpu')
         self.assertNotEqual(first.uuid, self.create().uuid)
 
 
@@ -255,7 +255,7 @@ class AccessTest(PciFlavorTest):
             for owner, access in ((None, [project_id]), (project_id, [])):
                 self.assertRaises(
                     exception.InvalidPciFlavor,
-                    pci_flavors.create,
+                    editing.create,
                     self.db,
                     'gpu',
                     owner,
@@ -268,9 +268,7 @@ class AccessTest(PciFlavorTest):
         self.create('public')
         self.create('hidden', is_public=False)
         self.create('shared', is_public=False, access=['friend', 'Friend'])
-        pci_flavors.create(
-            self.db, 'own', 'owner', match=_MATCH, is_public=False
-        )
+        editing.create(self.db, 'own', 'owner', match=_MATCH, is_public=False)
         everything = ['hidden', 'own', 'public', 'shared']
         for project_id, expected in (
             (None, everything),
@@ -293,23 +291,23 @@ class AccessTest(PciFlavorTest):
             ('b', False, ['a'], 4),
             ('b', False, ['a'], 4),
         ):
-            after = pci_flavors.share(self.db, 'gpu', project, shared)
+            after = editing.share(self.db, 'gpu', project, shared)
             self.assertEqual(
                 (access, generation), (after.access, after.generation)
             )
-            self.assertEqual(after, pci_flavors.get(self.db, after.uuid))
+            self.assertEqual(after, editing.get(self.db, after.uuid))
         self._get('gpu', 'a', True)
         self._get('gpu', 'b', False)
 
     def test_shared_as_it_was_seen(self) -> None:
         self.create(is_public=False)
-        pci_flavors.share(self.db, 'gpu', 'p', True, 1)
+        editing.share(self.db, 'gpu', 'p', True, 1)
         # Nothing to change.
-        pci_flavors.share(self.db, 'gpu', 'p', True, 1)
+        editing.share(self.db, 'gpu', 'p', True, 1)
         for project, shared in (('q', True), ('p', False)):
             self.assertRaises(
                 exception.PciFlavorChanged,
-                pci_flavors.share,
+                editing.share,
                 self.db,
                 'gpu',
                 project,
@@ -318,14 +316,14 @@ class AccessTest(PciFlavorTest):
             )
         self.assertRaises(
             exception.InvalidPciFlavor,
-            pci_flavors.share,
+            editing.share,
             self.db,
             'gpu',
             'q',
             True,
             0,
         )
-        after = pci_flavors.share(self.db, 'gpu', 'p', False, 2)
+        after = editing.share(self.db, 'gpu', 'p', False, 2)
         self.assertEqual(([], 3), (after.access, after.generation))
 
     def test_shared_with_what_is_no_project(self) -> None:
@@ -334,7 +332,7 @@ class AccessTest(PciFlavorTest):
             for shared in (True, False):
                 self.assertRaises(
                     exception.InvalidPciFlavor,
-                    pci_flavors.share,
+                    editing.share,
                     self.db,
                     'gpu',
                     project_id,
@@ -342,7 +340,7 @@ class AccessTest(PciFlavorTest):
                 )
         self.assertRaises(
             exception.PciFlavorNotFound,
-            pci_flavors.share,
+            editing.share,
             self.db,
             'nope',
             'p',
@@ -351,17 +349,17 @@ class AccessTest(PciFlavorTest):
 
     def test_deleted_with_its_access(self) -> None:
         self.create(is_public=False, access=['p'])
-        pci_flavors.delete(self.db, 'gpu')
+        editing.delete(self.db, 'gpu')
         self.create(is_public=False)
         self._get('gpu', 'p', False)
 
     def _get(self, name: str, project_id: str | None, works: bool) -> None:
         if works:
-            pci_flavors.get(self.db, name, project_id)
+            editing.get(self.db, name, project_id)
         else:
             self.assertRaises(
                 exception.PciFlavorNotFound,
-                pci_flavors.get,
+                editing.get,
                 self.db,
                 name,
                 project_id,

@@ -14,13 +14,13 @@ from pci_passthrough import claims as claims_rules
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
-from pci_passthrough.store import pools
-from pci_passthrough.store import reports
-from pci_passthrough.store import resolving
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.pools import query
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -71,7 +71,7 @@ class CountTest(base.StoreTest):
     def test_random_fleets(self) -> None:
         for seed in range(4):
             self._grow(random.Random(seed))
-            found = devices.get_all(self.db)
+            found = lookup.get_all(self.db)
             self._compare(found, None)
             names = sorted({d.host for d in found})
             self._compare(found, names[::2])
@@ -96,7 +96,7 @@ class CountTest(base.StoreTest):
         for wanted in (names[:400], names[:300], names[:900], names):
             with self.db.read() as connection:
                 self.catalog.refresh(connection)
-                found = pools.supply(
+                found = query.supply(
                     connection,
                     self.catalog,
                     self.catalog.ids(),
@@ -112,7 +112,7 @@ class CountTest(base.StoreTest):
         with self.db.read() as connection:
             self.catalog.refresh(connection)
             self.assertEqual(
-                {}, pools.supply(connection, self.catalog, (), 60)
+                {}, query.supply(connection, self.catalog, (), 60)
             )
 
     def _pools(self, **changes: Any) -> store.PciDevicePoolList:
@@ -148,7 +148,7 @@ class CountTest(base.StoreTest):
             (demand,) = self._demands(name)
             key_ids = demand.alternatives[0].key_ids
             with self.db.read() as connection:
-                supplies = pools.supply(connection, self.catalog, key_ids, 60)
+                supplies = query.supply(connection, self.catalog, key_ids, 60)
             self.assertEqual(
                 {k: n for k, n in free.items() if self._id(k[1]) in key_ids},
                 {
@@ -173,7 +173,7 @@ class CountTest(base.StoreTest):
             self.claim(host, *map(base.request, wanted), instance_uuid=owner)
         except exception.ClaimRefused:
             return False
-        claims.free(self.db, owner, 'test', host)
+        transitions.free(self.db, owner, 'test', host)
         return True
 
     def _id(self, key: objects.PoolKey) -> int:
@@ -209,11 +209,11 @@ class CountTest(base.StoreTest):
                 self.claim(host, base.request(name))
             except exception.ClaimRefused:
                 continue
-        for device in devices.get_all(self.db, host, state='available'):
+        for device in lookup.get_all(self.db, host, state='available'):
             if rnd.random() < 0.1:
-                devices.disable(self.db, device.uuid, 'hot', 'op')
+                lookup.disable(self.db, device.uuid, 'hot', 'op')
             elif rnd.random() < 0.1:
-                devices.move(self.db, device.uuid, 'quarantine', 'x', 'op')
+                lookup.move(self.db, device.uuid, 'quarantine', 'x', 'op')
 
     def _copy_host(self, names: Collection[str]) -> None:
         """Add hosts like the first by SQL, which is faster than reports."""
@@ -267,7 +267,7 @@ class PlanTest(base.StoreTest):
                     for i in self.catalog.ids()
                     if self.catalog[i].dev_type == dev_type
                 ]
-                pools.supply(connection, self.catalog, key_ids, 60)
+                query.supply(connection, self.catalog, key_ids, 60)
                 plan = self._plan(connection, *statements[-1])
                 self.assertIn('ix_pci_devices_free', plan)
                 self.assertNotIn('SCAN pci_devices', plan)

@@ -9,11 +9,11 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
-from pci_passthrough.store import explain
-from pci_passthrough.store import pci_flavors
-from pci_passthrough.store import resolving
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.views import explain
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -50,8 +50,8 @@ class RefusalTest(base.ClaimTest):
 
     def test_states_are_named(self) -> None:
         self.report('h', [*map(base.gpu, range(1, 5)), *base.family(9, 1)])
-        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
-        devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        lookup.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.claim('h', base.request('gpu'))
         self.claim('h', base.request('vf'))
         error = self.assertRaises(
@@ -138,16 +138,16 @@ class PciFlavorUseTest(base.ClaimTest):
         self.report('h', [base.gpu(1)])
 
     def test_disabled(self) -> None:
-        pci_flavors.update(self.db, 'gpu', {'state': 'disabled'})
+        editing.update(self.db, 'gpu', {'state': 'disabled'})
         self.assertRaises(
             exception.InvalidRequest, self.claim, 'h', base.request('gpu')
         )
-        pci_flavors.update(self.db, 'gpu', {'state': 'deprecated'})
+        editing.update(self.db, 'gpu', {'state': 'deprecated'})
         self.claim('h', base.request('gpu'))
 
     def test_disabled_alternative_is_passed_over(self) -> None:
         self.report('h', [base.gpu(1), *base.family(2, 1)])
-        pci_flavors.update(self.db, 'vf', {'state': 'disabled'})
+        editing.update(self.db, 'vf', {'state': 'disabled'})
         (device,) = self.claim('h', base.request('vf', 'gpu'))
         self.assertEqual('10de', device.vendor_id)
 
@@ -156,7 +156,7 @@ class PciFlavorUseTest(base.ClaimTest):
         self.report('other', [base.gpu(1), base.gpu(2)])
         asked = base.request('gpu')
         first = self.claim('h', asked, instance_uuid=self.owner)
-        pci_flavors.update(
+        editing.update(
             self.db, 'gpu', {'state': 'disabled', 'is_public': False}
         )
         arguments = {'instance_uuid': self.owner, 'project_id': 'p'}
@@ -177,18 +177,18 @@ class PciFlavorUseTest(base.ClaimTest):
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         error = self.assertRaises(
             exception.PciFlavorInUse,
-            pci_flavors.update,
+            editing.update,
             self.db,
             'gpu',
             {'name': 'other'},
         )
         self.assertEqual(1, error.holders)
-        self.assertEqual('gpu', pci_flavors.get(self.db, 'gpu').name)
+        self.assertEqual('gpu', editing.get(self.db, 'gpu').name)
         self.free()
-        pci_flavors.update(self.db, 'gpu', {'name': 'other'})
+        editing.update(self.db, 'gpu', {'name': 'other'})
 
     def test_not_visible(self) -> None:
-        pci_flavors.update(self.db, 'gpu', {'is_public': False})
+        editing.update(self.db, 'gpu', {'is_public': False})
         self.assertRaises(
             exception.PciFlavorNotFound,
             self.claim,
@@ -196,22 +196,22 @@ class PciFlavorUseTest(base.ClaimTest):
             base.request('gpu'),
             project_id='p',
         )
-        pci_flavors.update(self.db, 'gpu', {'access': ['p']})
+        editing.update(self.db, 'gpu', {'access': ['p']})
         self.claim('h', base.request('gpu'), project_id='p')
 
     def test_by_uuid(self) -> None:
-        flavor = pci_flavors.get(self.db, 'gpu')
+        flavor = editing.get(self.db, 'gpu')
         (device,) = self.claim('h', base.request(flavor.uuid))
         self.assertEqual(flavor.uuid, device.pci_flavor_uuid)
 
     def test_in_use(self) -> None:
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         error = self.assertRaises(
-            exception.PciFlavorInUse, pci_flavors.delete, self.db, 'gpu'
+            exception.PciFlavorInUse, editing.delete, self.db, 'gpu'
         )
         self.assertEqual(1, error.holders)
         self.free()
-        pci_flavors.delete(self.db, 'gpu')
+        editing.delete(self.db, 'gpu')
         self.assertRaises(
             exception.PciFlavorNotFound, self.claim, 'h', base.request('gpu')
         )
@@ -219,9 +219,7 @@ class PciFlavorUseTest(base.ClaimTest):
     def test_deleted_while_it_is_claimed(self) -> None:
         for turn in range(8):
             name = f'turn{turn}'
-            pci_flavors.create(
-                self.db, name, None, match=[{'class': 'display'}]
-            )
+            editing.create(self.db, name, None, match=[{'class': 'display'}])
             with futures.ThreadPoolExecutor(2) as pool:
                 claiming = pool.submit(
                     self.claim,
@@ -229,7 +227,7 @@ class PciFlavorUseTest(base.ClaimTest):
                     base.request(name),
                     instance_uuid=self.owner,
                 )
-                deleting = pool.submit(pci_flavors.delete, self.db, name)
+                deleting = pool.submit(editing.delete, self.db, name)
             errors = {type(claiming.exception()), type(deleting.exception())}
             self.assertIn(
                 errors - {type(None)},
@@ -246,7 +244,7 @@ class _Policy(fixtures.Fixture):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self._policy = claims.Policy(**options)
+        self._policy = transitions.Policy(**options)
 
     def _setUp(self) -> None:
         self.addCleanup(setattr, base, 'POLICY', base.POLICY)

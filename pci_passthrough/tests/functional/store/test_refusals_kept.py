@@ -9,7 +9,7 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import models
-from pci_passthrough.store import refusals
+from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios

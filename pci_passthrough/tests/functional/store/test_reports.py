@@ -11,12 +11,12 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store import claims
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import pool_keys
-from pci_passthrough.store import reports
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -28,7 +28,7 @@ _NOTHING = objects.report.Wanted.NOTHING
 class ReportTest(base.StoreTest):
     def history(self, address: str, host: str = 'h') -> list[Any]:
         """Return (action, from, to) of a device's events."""
-        events = ledger.history(self.db, devices.uuid_of(host, address))
+        events = ledger.history(self.db, lookup.uuid_of(host, address))
         return [(e.action, e.from_state, e.to_state) for e in events]
 
 
@@ -62,16 +62,16 @@ class ApplyTest(ReportTest):
             offered_by='{"address": "0000:03:01.1"}',
         )
         self.report('h', [device])
-        (found,) = devices.get_all(self.db, 'h')
+        (found,) = lookup.get_all(self.db, 'h')
         for name in objects.device.REPORTED_FIELDS:
             self.assertEqual(getattr(device, name), getattr(found, name), name)
-        self.assertEqual(found, devices.get(self.db, 'h/0000:03:01.1'))
-        self.assertEqual(found, devices.get(self.db, found.uuid))
+        self.assertEqual(found, lookup.get(self.db, 'h/0000:03:01.1'))
+        self.assertEqual(found, lookup.get(self.db, found.uuid))
 
     def test_appear_change_remove_and_come_back(self) -> None:
         self.report('h', [base.gpu(1)])
         self.report('h', [base.gpu(1, driver=None, extra_info={'a': 'b'})])
-        (device,) = devices.get_all(self.db)
+        (device,) = lookup.get_all(self.db)
         self.assertEqual(
             (None, {'a': 'b'}), (device.driver, device.extra_info)
         )
@@ -92,7 +92,7 @@ class ApplyTest(ReportTest):
         self.report('h', [base.gpu(1)])
         self.report('h', [base.gpu(1, numa_node=1)])
         *_, event = ledger.history(
-            self.db, devices.uuid_of('h', '0000:01:00.0')
+            self.db, lookup.uuid_of('h', '0000:01:00.0')
         )
         self.assertEqual('numa_node: 0 -> 1', event.reason)
         self.assertEqual('agent@h', event.actor)
@@ -100,7 +100,7 @@ class ApplyTest(ReportTest):
     def test_what_offers_a_device(self) -> None:
         entry = '{"match": {"vendor_id": "10de"}}'
         self.report('h', [base.gpu(1, offered_by=entry)])
-        [device] = devices.get_all(self.db)
+        [device] = lookup.get_all(self.db)
         self.assertEqual(entry, device.offered_by)
         self.report('h', [base.gpu(1, offered_by='{}')])
         *_, event = ledger.history(self.db, device.uuid)
@@ -116,22 +116,22 @@ class ApplyTest(ReportTest):
         self.flavors()
         self.report('h', [of_1_0(1), of_1_0(2)])
         self.claim('h', base.request('gpu'))
-        for device in devices.get_all(self.db):
+        for device in lookup.get_all(self.db):
             self.assertIsNone(device.offered_by)
         events = self.history('0000:02:00.0')
         new = [base.gpu(n, offered_by='{}') for n in (1, 2)]
         self.report('h', new)
-        for device in devices.get_all(self.db):
+        for device in lookup.get_all(self.db):
             self.assertEqual('{}', device.offered_by)
         # That more is known now is nothing that happened to a device.
         self.assertEqual(events, self.history('0000:02:00.0'))
         self.report('h', [of_1_0(1), base.gpu(2, numa_node=1)])
         self.assertEqual(
-            [None, None], [d.offered_by for d in devices.get_all(self.db)]
+            [None, None], [d.offered_by for d in lookup.get_all(self.db)]
         )
         self.report('h', [new[0], base.gpu(2, offered_by='{}')])
         [*_, event] = ledger.history(
-            self.db, devices.uuid_of('h', '0000:02:00.0')
+            self.db, lookup.uuid_of('h', '0000:02:00.0')
         )
         # Together with something that did happen it is told.
         self.assertEqual(
@@ -148,12 +148,12 @@ class ApplyTest(ReportTest):
         self.report('h', [base.gpu(1)])
         owner = uuidutils.generate_uuid()
         self.claim('h', base.request('gpu'), instance_uuid=owner)
-        claims.allocate(self.db, 'h', owner, 'test')
+        transitions.allocate(self.db, 'h', owner, 'test')
         self.report('h', [], withdrawn=['0000:01:00.0'])
-        (device,) = devices.get_all(self.db, instance_uuid=owner)
+        (device,) = lookup.get_all(self.db, instance_uuid=owner)
         self.assertEqual('withdrawn', device.presence)
         self.report('h', [])
-        (device,) = devices.get_all(self.db, instance_uuid=owner)
+        (device,) = lookup.get_all(self.db, instance_uuid=owner)
         self.assertEqual(
             ('missing', 'missing'), (device.presence, device.state)
         )
@@ -170,8 +170,8 @@ class ApplyTest(ReportTest):
 
     def test_operators_decisions_survive(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
-        devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        lookup.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.report('h', [])
         self.assertEqual({'missing'}, set(self.states().values()))
         self.report('h', [base.gpu(1), base.gpu(2)])
@@ -182,11 +182,11 @@ class ApplyTest(ReportTest):
 
     def test_decision_taken_back_while_gone(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        devices.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
-        devices.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        lookup.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.report('h', [])
-        devices.enable(self.db, 'h/0000:01:00.0', '', 'op')
-        devices.move(self.db, 'h/0000:02:00.0', 'release', 'clean', 'op')
+        lookup.enable(self.db, 'h/0000:01:00.0', '', 'op')
+        lookup.move(self.db, 'h/0000:02:00.0', 'release', 'clean', 'op')
         self.assertEqual({}, self.states())
         self.assertEqual(
             ('remove', 'missing', None), self.history('0000:02:00.0')[-1]
@@ -269,10 +269,10 @@ class ProtocolTest(ReportTest):
         self.assertEqual(1, after.devices)
 
     def _refused(self, **changes: Any) -> None:
-        before = devices.get_all(self.db), hosts.get_all(self.db, 60)
+        before = lookup.get_all(self.db), hosts.get_all(self.db, 60)
         ack = self.report('h', [base.gpu(7)], **changes)
         self.assertEqual(_FULL, ack.wanted)
-        after = devices.get_all(self.db), hosts.get_all(self.db, 60)
+        after = lookup.get_all(self.db), hosts.get_all(self.db, 60)
         self.assertEqual(before, after)
 
 
@@ -319,7 +319,7 @@ class TogetherTest(ReportTest):
         with self.db.read() as connection:
             self.catalog.refresh(connection)
         self.assertEqual(1, len(self.catalog.ids()))
-        self.assertEqual(2, len(devices.get_all(self.db)))
+        self.assertEqual(2, len(lookup.get_all(self.db)))
 
     def _at_once(self, calls: list[tuple[Any, Any]]) -> list[Any]:
         """Call functions with a database of their own and an argument."""

@@ -7,9 +7,9 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store import pci_flavors
 from pci_passthrough.store import pool_keys
-from pci_passthrough.store import resolving
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -19,7 +19,7 @@ class ResolveTest(base.StoreTest):
     def setUp(self) -> None:
         super().setUp()
         self.flavors()
-        self.nic = pci_flavors.create(
+        self.nic = editing.create(
             self.db,
             'moving',
             'p1',
@@ -86,8 +86,8 @@ class ResolveTest(base.StoreTest):
         )
 
     def test_states(self) -> None:
-        pci_flavors.update(self.db, 'big', {'state': 'disabled'})
-        pci_flavors.update(self.db, 'gpu', {'state': 'deprecated'})
+        editing.update(self.db, 'big', {'state': 'disabled'})
+        editing.update(self.db, 'gpu', {'state': 'deprecated'})
         [request] = self.resolve(base.request('big', 'gpu'))
         self.assertEqual(['gpu'], [a.name for a in request.alternatives])
         error = self.assertRaises(
@@ -113,7 +113,7 @@ class NicTest(base.StoreTest):
         super().setUp()
         self.flavors()
         for name, vnic_type in (('macvtap', 'macvtap'), ('direct', 'direct')):
-            pci_flavors.create(
+            editing.create(
                 self.db,
                 name,
                 None,
@@ -161,14 +161,12 @@ class NicTest(base.StoreTest):
         self.assertIn('matches no network', self.refused('gpu', 'direct'))
         # A mixture has a network device.
         match = [{'vendor_id': '10de'}, {'vendor_id': '8086'}]
-        pci_flavors.create(self.db, 'both', None, match=match)
+        editing.create(self.db, 'both', None, match=match)
         self.assertEqual('direct', self.vnic_type('both'))
 
     def test_the_pci_flavor_is_for_nics_and_of_gpus(self) -> None:
         match = [{'vendor_id': '10de'}]
-        pci_flavors.create(
-            self.db, 'odd', None, match=match, vnic_type='direct'
-        )
+        editing.create(self.db, 'odd', None, match=match, vnic_type='direct')
         self.assertEqual('direct', self.vnic_type('odd'))
         self.report('h', [base.gpu(1)])
         self.assertIn('odd matches no network', self.refused('odd'))
@@ -200,7 +198,7 @@ class NicTest(base.StoreTest):
         )
 
     def test_who_may_use_it(self) -> None:
-        pci_flavors.update(
+        editing.update(
             self.db, 'direct', {'is_public': False, 'access': ['p1']}
         )
         self.assertEqual('direct', self.vnic_type('direct', project_id='p1'))
@@ -214,7 +212,7 @@ class NicTest(base.StoreTest):
             )
 
     def test_disabled(self) -> None:
-        pci_flavors.update(self.db, 'direct', {'state': 'disabled'})
+        editing.update(self.db, 'direct', {'state': 'disabled'})
         self.assertIn('disabled', self.refused('direct'))
         self.assertEqual(
             'direct', self.vnic_type('direct', take_disabled=True)

@@ -13,10 +13,10 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import database
-from pci_passthrough.store import devices
 from pci_passthrough.store import hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.store import base
 
@@ -109,7 +109,7 @@ class UpgradeTest(base.StoreTest):
                     'pci_devices',
                     {
                         'id': number,
-                        'uuid': devices.uuid_of('h', f'0000:0{number}:00.0'),
+                        'uuid': lookup.uuid_of('h', f'0000:0{number}:00.0'),
                         'compute_node_id': 1,
                         'address': f'0000:0{number}:00.0',
                         'dev_type': 'type-PCI',
@@ -138,7 +138,7 @@ class UpgradeTest(base.StoreTest):
         self._fill()
         self.assertEqual(schema.latest(), schema.sync(self.db))
         schema.check(self.db)
-        [free, held] = devices.get_all(self.db)
+        [free, held] = lookup.get_all(self.db)
         self.assertEqual(
             [('available', None), ('allocated', None)],
             [(d.state, d.offered_by) for d in (free, held)],
@@ -188,13 +188,13 @@ class UpgradeTest(base.StoreTest):
                     sa.text("UPDATE alembic_version SET version_num = '001'")
                 )
             self.assertEqual(schema.latest(), schema.sync(self.db))
-            self.assertEqual(2, len(devices.get_all(self.db)))
+            self.assertEqual(2, len(lookup.get_all(self.db)))
 
     def test_conductor_of_the_release_before_goes_on(self) -> None:
         schema.sync(self.db)
         # It knows neither the new columns nor the new table.
         self._fill()
-        self.assertEqual(2, len(devices.get_all(self.db)))
+        self.assertEqual(2, len(lookup.get_all(self.db)))
 
 
 class SchemaTest(base.StoreTest):

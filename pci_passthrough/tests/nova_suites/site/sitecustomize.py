@@ -48,7 +48,9 @@ class _Finder(abc.MetaPathFinder):
 
 def _write_evidence(folder: str) -> None:
     """Write what this process has done with the door, if it has any."""
-    bootstrap = sys.modules.get('pci_passthrough.nova_plugin.bootstrap')
+    bootstrap = sys.modules.get(
+        'pci_passthrough.nova_plugin.install.bootstrap'
+    )
     client = sys.modules.get(_CLIENT)
     path = pathlib.Path(folder, f'{os.getpid()}.json')
     path.write_text(

@@ -7,7 +7,7 @@ import sys
 
 import fixtures
 
-from pci_passthrough.nova_plugin import verify
+from pci_passthrough.nova_plugin.install import verify
 
 
 class MadeUpNova(fixtures.Fixture):

@@ -6,7 +6,7 @@ from oslo_config import cfg
 import testtools
 
 from pci_passthrough import exception
-from pci_passthrough.nova_plugin import bootstrap
+from pci_passthrough.nova_plugin.install import bootstrap
 
 _CONF = """
 [DEFAULT]

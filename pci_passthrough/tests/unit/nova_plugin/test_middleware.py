@@ -9,8 +9,8 @@ import testtools
 from werkzeug import test
 from werkzeug import wrappers
 
-from pci_passthrough.nova_plugin import asked_nics
 from pci_passthrough.nova_plugin import middleware
+from pci_passthrough.nova_plugin.network import asked_nics
 
 NET = '5c0de7c2-3d71-4a2b-9f0a-0d6b3ad1d5c1'
 PORT = '0a6a05a1-0c2b-4c5c-8d8f-0f4cf4f0f3b7'
@@ -47,7 +47,9 @@ class NicFilterTest(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(
-            fixtures.MockPatch('pci_passthrough.nova_plugin.bootstrap.install')
+            fixtures.MockPatch(
+                'pci_passthrough.nova_plugin.install.bootstrap.install'
+            )
         )
         self.nova = Nova()
         made = middleware.factory({})

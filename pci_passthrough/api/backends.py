@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What handlers work with."""
+
+import dataclasses
+from typing import Self
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from pci_passthrough import rpc
+from pci_passthrough import store
+from pci_passthrough.api import policies
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store.claims import transitions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From when on a PCI flavor's availability is low.
+
+    :ivar requests: up to so many requests that could still be served.
+    :ivar percent: up to such a share of free devices.
+    """
+
+    requests: int
+    percent: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Services:
+    """The database to read from, and a conductor for all changes.
+
+    :ivar policy: what the operator configured about hosts and claims.
+    :ivar thresholds: of the availability that projects see.
+    """
+
+    database: store.Database
+    catalog: store.Catalog
+    conductor: rpc.ConductorClient
+    enforcer: policy.Enforcer
+    policy: transitions.Policy
+    thresholds: Thresholds
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """Make them; no connection is made yet.
+
+        A WSGI server may fork after it has loaded the application.
+
+        :raises InvalidConfiguration: ``transport_url`` or the database's URL
+            cannot be used.
+        """
+        return cls(
+            store.Database.from_conf(conf),
+            store.Catalog(),
+            rpc.ConductorClient(rpc.get_transport(conf), conf.api.rpc_timeout),
+            policies.enforcer(conf),
+            transitions.Policy.from_conf(conf),
+            Thresholds(
+                conf.api.availability_low_requests,
+                conf.api.availability_low_percent,
+            ),
+        )
+
+    @property
+    def limits(self) -> live_hosts.Limits:
+        """Which hosts are up, for the scheduler and so for everybody."""
+        return live_hosts.Limits(
+            self.policy.host_timeout, self.policy.tracker_timeout
+        )
+
+    def close(self) -> None:
+        """Close connections."""
+        self.conductor.close()
+        self.database.close()

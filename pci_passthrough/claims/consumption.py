@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries a decision out on a supply: the supply that is left afterwards.
+
+The scheduler needs it to place several instances of one request, and to
+compare what different hosts would lose.
+"""
+
+import collections
+import dataclasses
+
+from pci_passthrough.claims import decision as decision_mod
+from pci_passthrough.claims import supply as supply_mod
+
+
+def consume(
+    supply: supply_mod.Supply, decision: decision_mod.Decision
+) -> supply_mod.Supply:
+    """Return the supply that a decision on another one leaves.
+
+    Virtual functions are taken as ``choice.choose`` takes them: those of a
+    physical function that is whole go last, and all of one before the next is
+    broken. Which of several kinds is broken first depends on addresses, which
+    a supply does not have; here the first kind is.
+
+    :param supply: the supply that the decision was made on.
+    :param decision: an answer of ``decide``.
+    """
+    free = collections.Counter(supply.free)
+    whole = []
+    for family, as_pf in zip(supply.families, decision.opened, strict=True):
+        free[family.pf] += as_pf
+        whole.append(family.members - as_pf)
+    for pick in decision.picks:
+        for key_id, count in sorted(pick.pools.items()):
+            while free[key_id] < count:
+                _break_family(supply.families, key_id, free, whole)
+            free[key_id] -= count
+    return supply_mod.Supply(
+        {key_id: count for key_id, count in free.items() if count},
+        tuple(
+            dataclasses.replace(family, members=members)
+            for family, members in zip(supply.families, whole, strict=True)
+            if members
+        ),
+    )
+
+
+def _break_family(
+    families: tuple[supply_mod.Family, ...],
+    key_id: int,
+    free: collections.Counter[int],
+    whole: list[int],
+) -> None:
+    """Give up a whole physical function for its virtual functions.
+
+    :param key_id: the pool key that lacks a virtual function.
+    :param whole: for each family, how many physical functions are whole.
+    """
+    index = next(
+        index
+        for index, family in enumerate(families)
+        if whole[index] and family.vfs_of({key_id})
+    )
+    whole[index] -= 1
+    free.update(dict(families[index].vfs))

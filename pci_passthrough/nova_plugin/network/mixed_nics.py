@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NICs that are pointless together: macvtap beside direct.
+
+A macvtap NIC is slower than a direct one, and chosen so that the instance
+can be migrated live without losing its network. A direct NIC in the same
+instance takes that away again: it has to be unplugged for the move.
+"""
+
+from collections.abc import Iterable
+
+from oslo_log import log as logging
+
+from pci_passthrough import exception
+from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.nova_plugin.network import asked_nics
+from pci_passthrough.objects import fields
+
+LOG = logging.getLogger(__name__)
+
+REFUSE = 'refuse'
+ALLOW = 'allow'
+
+_UNPLUGGED_TO_MOVE = {
+    fields.VnicType.DIRECT,
+    fields.VnicType.DIRECT_PHYSICAL,
+}
+_MIXED = _UNPLUGGED_TO_MOVE | {fields.VnicType.MACVTAP}
+
+
+def check(new: Iterable[str], beside: Iterable[str] = ()) -> None:
+    """Refuse or warn as ``[pci_passthrough] mixed_nics`` says.
+
+    Only for requests that this process got from a user: no other has anybody
+    to warn, and whatever moves or comes back was let in before.
+
+    :param new: vNIC types of the NICs that are asked for.
+    :param beside: of those that the instance has already.
+    :raises InvalidNic: they are not to be in one instance.
+    """
+    asked = asked_nics.current()
+    if asked is None:
+        return
+    added = _MIXED & set(new)
+    types = added | _MIXED & set(beside)
+    direct = sorted(types & _UNPLUGGED_TO_MOVE)
+    policy = bootstrap.nova_conf().pci_passthrough.mixed_nics
+    if policy == ALLOW or not added or not direct or types == set(direct):
+        return
+    text = (
+        f'NICs of vnic_type {" and ".join(direct)} and macvtap in one '
+        'instance: a macvtap NIC is slower, and of no use for live migration '
+        f'while a {direct[0]} NIC has to be unplugged for it; ask for one '
+        'kind only'
+    )
+    if policy == REFUSE:
+        raise exception.InvalidNic(text)
+    LOG.warning('%s', text)
+    asked.warn(text)

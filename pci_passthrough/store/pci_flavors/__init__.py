@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PCI flavors: their values, changes and use."""

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the names in requests stand for: PCI flavors, and their pool keys.
+
+Two answers to one question: ``resolve`` gives back names and rules, for Nova's
+requests, and ``demands`` the pool keys, for a decision.
+"""
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from pci_passthrough import claims
+from pci_passthrough import exception
+from pci_passthrough import matching
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.specs import pci_flavor as pci_flavor_spec
+from pci_passthrough.specs import request as request_spec
+from pci_passthrough.store import database
+from pci_passthrough.store import models
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store.pci_flavors import editing
+
+
+@database.retried
+def resolve(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    requests: Sequence[objects.PciRequest],
+    project_id: str | None = None,
+    take_disabled: bool = False,
+) -> list[objects.ResolvedRequest]:
+    """Look up the PCI flavors of requests, in order.
+
+    A disabled PCI flavor is left out, and one that the project may not use
+    does not exist. A request for a NIC has its vnic_type settled.
+
+    :param project_id: on whose behalf; None: the operator's.
+    :param take_disabled: a disabled one counts, too: the requests are those
+        of an instance that was admitted long ago.
+    :raises: PciFlavorNotFound; InvalidRequest if a request is malformed,
+        none of its alternatives takes new requests, or it is for a NIC and
+        its PCI flavor is not.
+    """
+    request_spec.check(requests)
+    names = {name for r in requests for name in r.pci_flavors}
+    with db.read() as connection:
+        flavors = editing.find(connection, names, project_id)
+        if any(request.get('nic') is not None for request in requests):
+            catalog.refresh(connection)
+    everything = {f.uuid for f in flavors.values()} if take_disabled else ()
+    return [
+        objects.ResolvedRequest(
+            request_id=request.request_id,
+            count=request.count,
+            alternatives=[
+                _alternative(flavor, _vnic_type(catalog, flavor, request))
+                for flavor in _usable(flavors, request, everything)
+            ],
+        )
+        for request in requests
+    ]
+
+
+def _vnic_type(
+    catalog: pool_keys.Catalog,
+    flavor: objects.PciFlavor,
+    request: objects.PciRequest,
+) -> str | None:
+    """Return the vnic_type that a request gets by a PCI flavor.
+
+    :raises: InvalidRequest if the PCI flavor is not for the request's NIC.
+    """
+    own: str | None = flavor.vnic_type
+    nic = request.get('nic')
+    if nic is None:
+        return own
+    known = [
+        catalog[key_id] for key_id in catalog.of_flavor(flavor) & catalog.ids()
+    ]
+    # Before the first host has reported, the operator's word is enough.
+    if (known or own is None) and not any(
+        matching.is_network_class(key.pci_class) for key in known
+    ):
+        raise exception.InvalidRequest(
+            str(request),
+            f'PCI flavor {flavor.name} matches no network device',
+        )
+    vnic_type: str = nic.vnic_type or own or fields.VnicType.DIRECT
+    if own not in (None, vnic_type):
+        raise exception.InvalidRequest(
+            str(request),
+            f'PCI flavor {flavor.name} is for NICs of vnic_type {own}, '
+            f'not {vnic_type}',
+        )
+    return vnic_type
+
+
+def _alternative(
+    flavor: objects.PciFlavor, vnic_type: str | None
+) -> objects.PciAlternative:
+    return objects.PciAlternative(
+        uuid=flavor.uuid,
+        name=flavor.name,
+        numa_policy=flavor.numa_policy,
+        vnic_type=vnic_type,
+        live_migratable=pci_flavor_spec.MatchExpression.parse(
+            flavor.match
+        ).live_migratable,
+    )
+
+
+@database.retried
+def demands(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    requests: Iterable[objects.PciRequest],
+    project_id: str | None = None,
+    instance_uuid: str | None = None,
+) -> list[claims.Demand]:
+    """Resolve the PCI flavors of requests to the pool keys they match.
+
+    Of these, a request for a NIC gets those which can serve the NIC.
+
+    A disabled PCI flavor is no alternative, and one that the project may not
+    use does not exist, but for an instance that holds devices by it: it must
+    get them again when it is moved to another host.
+
+    :param project_id: on whose behalf; None: the operator's.
+    :param instance_uuid: whose requests they are, if that is known.
+    :raises: PciFlavorNotFound; InvalidRequest if no alternative of a
+        request takes new requests, or a NIC's vnic_type is not settled.
+    """
+    requests = list(requests)
+    request_spec.check_settled(requests)
+    names = {name for r in requests for name in r.pci_flavors}
+    with db.read() as connection:
+        catalog.refresh(connection)
+        flavors = editing.find(connection, names, None)
+        held = _held_by(connection, instance_uuid)
+    for name in sorted(names):
+        flavor = flavors[name]
+        if flavor.uuid not in held and not flavor.visible_to(project_id):
+            raise exception.PciFlavorNotFound(name)
+    return [_demand(catalog, flavors, request, held) for request in requests]
+
+
+def _held_by(
+    connection: sa.Connection, instance_uuid: str | None
+) -> frozenset[str]:
+    """Return the PCI flavors by which an instance holds devices."""
+    if instance_uuid is None:
+        return frozenset()
+    devices = models.pci_devices
+    return frozenset(
+        connection.execute(
+            sa.select(devices.c.pci_flavor_uuid)
+            .where(devices.c.instance_uuid == instance_uuid)
+            .distinct()
+        ).scalars()
+    )
+
+
+def _usable(
+    flavors: Mapping[str, objects.PciFlavor],
+    request: objects.PciRequest,
+    in_any_case: Collection[str],
+) -> list[objects.PciFlavor]:
+    """Return the alternatives of a request that can serve it.
+
+    :param in_any_case: UUIDs of those that count even if disabled.
+    :raises: InvalidRequest if there is none.
+    """
+    usable = [
+        flavor
+        for flavor in (flavors[name] for name in request.pci_flavors)
+        if flavor.state != fields.PciFlavorState.DISABLED
+        or flavor.uuid in in_any_case
+    ]
+    if not usable:
+        disabled = ', '.join(request.pci_flavors)
+        raise exception.InvalidRequest(
+            str(request),
+            f'disabled, so taking no requests: PCI flavor {disabled}',
+        )
+    return usable
+
+
+def _demand(
+    catalog: pool_keys.Catalog,
+    flavors: Mapping[str, objects.PciFlavor],
+    request: objects.PciRequest,
+    held: Collection[str],
+) -> claims.Demand:
+    return claims.Demand(
+        request.request_id,
+        request.count,
+        tuple(
+            alternative_of(
+                catalog, flavor, request.get('nic'), request.numa_policy
+            )
+            for flavor in _usable(flavors, request, held)
+        ),
+    )
+
+
+def alternative_of(
+    catalog: pool_keys.Catalog,
+    flavor: objects.PciFlavor,
+    nic: objects.RequestedNic | None,
+    numa_policy: str | None = None,
+) -> claims.Alternative:
+    """Return what a request for a PCI flavor can be served with.
+
+    Refusals never name it by physical networks: projects may read them.
+
+    :param nic: that the devices have to be for, its vnic_type settled; None:
+        for none.
+    :param numa_policy: of the request; None: the PCI flavor's.
+    """
+    name, key_ids = str(flavor.name), catalog.of_flavor(flavor)
+    if nic is not None:
+        name = f"{name} on the NIC's network"
+        key_ids = frozenset(
+            key_id for key_id in key_ids if matching.fits(catalog[key_id], nic)
+        )
+    policy = numa_policy or flavor.numa_policy or fields.NumaPolicy.LEGACY
+    return claims.Alternative(flavor.uuid, name, key_ids, policy)

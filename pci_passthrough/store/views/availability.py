@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of PCI flavors is left, by host."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+from pci_passthrough import claims
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.store import database
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store.pools import query
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostAvailability:
+    """What one host has of a PCI flavor.
+
+    :ivar free: devices that can be given away now, at most: of a physical
+        function and its virtual functions, either counts.
+    :ivar total: devices that it matches, whatever their state.
+    :ivar requests: how many requests can be served one after the other.
+    """
+
+    host: str
+    free: int
+    total: int
+    requests: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Availability:
+    """What the cloud has of a PCI flavor.
+
+    :ivar count: devices of each request.
+    :ivar hosts: those that have a matching device, by name.
+    """
+
+    pci_flavor_uuid: str
+    count: int
+    hosts: tuple[HostAvailability, ...]
+
+    @property
+    def free(self) -> int:
+        """Devices that can be given away now, on all hosts."""
+        return sum(one.free for one in self.hosts)
+
+    @property
+    def total(self) -> int:
+        """Devices that it matches, on all hosts."""
+        return sum(one.total for one in self.hosts)
+
+    @property
+    def requests(self) -> int:
+        """How many requests can be served, each by one host."""
+        return sum(one.requests for one in self.hosts)
+
+
+@database.retried
+def get(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    limits: live_hosts.Limits,
+    flavors: Sequence[objects.PciFlavor],
+    count: int = 1,
+) -> list[Availability]:
+    """Count what is left of PCI flavors, by a few queries for all of them.
+
+    Whether a PCI flavor is disabled does not matter here, nor its NUMA
+    policy: that excludes nothing while it is not known where an instance is.
+
+    :param limits: which hosts are up; others have nothing.
+    :param count: devices of each request, at least one.
+    """
+    with db.snapshot() as connection:
+        catalog.refresh(connection)
+        keys = [catalog.of_flavor(flavor) for flavor in flavors]
+        wanted = frozenset().union(*keys)
+        live = live_hosts.find(connection, limits, None)
+        supplies = {
+            part: query.supply_of(connection, catalog, key_ids, live)
+            for part, key_ids in _parts(catalog, keys).items()
+        }
+        totals: dict[str, dict[int, int]] = {}
+        if wanted:
+            rows = live.rows(connection, query.totals(wanted))
+            for node_id, key_id, total in rows:
+                totals.setdefault(live.names[node_id], {})[key_id] = total
+    return [
+        Availability(
+            flavor.uuid,
+            count,
+            _of_hosts(
+                supplies[_part(catalog, key_ids)], totals, key_ids, count
+            ),
+        )
+        for flavor, key_ids in zip(flavors, keys, strict=True)
+    ]
+
+
+def _parts(
+    catalog: pool_keys.Catalog, keys: Iterable[frozenset[int]]
+) -> dict[frozenset[str], frozenset[int]]:
+    """Put together pool keys that are counted by one query.
+
+    Those of PCI flavors for physical functions and of others for virtual
+    functions are not: which of them go together would have to be found out,
+    device by device, and matters only to a PCI flavor that matches both.
+    """
+    parts: dict[frozenset[str], frozenset[int]] = {}
+    for key_ids in keys:
+        part = _part(catalog, key_ids)
+        parts[part] = parts.get(part, frozenset()) | key_ids
+    return parts
+
+
+def _part(
+    catalog: pool_keys.Catalog, key_ids: frozenset[int]
+) -> frozenset[str]:
+    types = {catalog[key_id].dev_type for key_id in key_ids}
+    return frozenset(types - {fields.DevType.STANDARD})
+
+
+def _of_hosts(
+    supplies: Mapping[str, claims.Supply],
+    totals: Mapping[str, Mapping[int, int]],
+    key_ids: frozenset[int],
+    count: int,
+) -> tuple[HostAvailability, ...]:
+    found = []
+    for host, by_key in sorted(totals.items()):
+        total = sum(n for key_id, n in by_key.items() if key_id in key_ids)
+        if total:
+            supply = supplies.get(host, claims.NO_SUPPLY)
+            found.append(
+                HostAvailability(
+                    host,
+                    supply.total(key_ids),
+                    total,
+                    supply.requests(key_ids, count),
+                )
+            )
+    return tuple(found)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many devices there are, where, and in which state: for metrics.
+
+Counted when asked, as pools are. Two statements bring it all, however many
+hosts and PCI flavors there are: the hosts, and the devices by host, pool key
+and state. Which PCI flavors a pool key belongs to is decided here.
+"""
+
+import collections
+from collections.abc import Mapping
+import dataclasses
+import datetime
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+
+from pci_passthrough import objects
+from pci_passthrough.objects import lifecycle
+from pci_passthrough.store import database
+from pci_passthrough.store import device_states
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import models
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store.pci_flavors import editing
+
+_nodes = models.compute_nodes
+_devices = models.pci_devices
+
+#: What a device can be; it is exactly one of these.
+STATES: Final = (
+    'free',
+    'held',
+    'cleaning',
+    'quarantined',
+    'disabled',
+    'excluded',
+    'withdrawn',
+    'missing',
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostSigns:
+    """A host's signs of life.
+
+    :ivar report_age: seconds since its agent reported.
+    :ivar tracker_age: seconds since its resource tracker registered; None:
+        it never has.
+    :ivar is_up: whether the agent reported recently enough.
+    :ivar tracker_is_up: whether the tracker registered recently enough.
+    """
+
+    host: str
+    report_age: float
+    tracker_age: float | None
+    is_up: bool
+    tracker_is_up: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
+    """Devices that count together.
+
+    :ivar pci_flavor: a name; empty: no PCI flavor matches them.
+    :ivar numa_node: None: the host does not tell.
+    """
+
+    pci_flavor: str
+    host: str
+    numa_node: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Census:
+    """All of it at one moment.
+
+    :ivar devices: group to state to number of devices. A device that two PCI
+        flavors match is in two groups.
+    """
+
+    hosts: list[HostSigns]
+    devices: Mapping[Group, Mapping[str, int]]
+
+
+def take(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    limits: live_hosts.Limits,
+) -> Census:
+    """Count everything.
+
+    It is not repeated when the database is away: who asks wants to know.
+
+    :param limits: after which silence hosts are down.
+    :raises: database.ERRORS, Unavailable
+    """
+    with db.snapshot() as connection:
+        catalog.refresh(connection)
+        nodes = connection.execute(_hosts()).tuples().all()
+        # Not before: the database may have taken its time.
+        now = database.now()
+        rows = connection.execute(_counts()).tuples().all()
+    flavors = _flavors_by_key(catalog, editing.get_all(db))
+    names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
+    devices: dict[Group, dict[str, int]] = {}
+    for node_id, key_id, state, count in rows:
+        numa_node = catalog[key_id].numa_node
+        state = 'held' if state in lifecycle.OWNED else state
+        for flavor in flavors.get(key_id, ('',)):
+            group = Group(flavor, names[node_id], numa_node)
+            states = devices.setdefault(group, {})
+            states[state] = states.get(state, 0) + count
+    signs = [_signs(host, now, limits, *seen) for _, host, *seen in nodes]
+    return Census(signs, devices)
+
+
+def _flavors_by_key(
+    catalog: pool_keys.Catalog, flavors: list[objects.PciFlavor]
+) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = collections.defaultdict(list)
+    for flavor in flavors:
+        for key_id in catalog.of_flavor(flavor):
+            found[key_id].append(str(flavor.name))
+    return found
+
+
+def _signs(
+    host: str,
+    now: datetime.datetime,
+    limits: live_hosts.Limits,
+    last_report_at: datetime.datetime,
+    tracker_seen_at: datetime.datetime | None,
+) -> HostSigns:
+    report_age = (now - last_report_at).total_seconds()
+    tracker_age = None
+    if tracker_seen_at is not None:
+        tracker_age = (now - tracker_seen_at).total_seconds()
+    return HostSigns(
+        host,
+        report_age,
+        tracker_age,
+        report_age <= limits.host_timeout,
+        tracker_age is not None
+        and tracker_age <= (limits.tracker_timeout or 0),
+    )
+
+
+def _hosts() -> sa.Select[Any]:
+    return sa.select(
+        _nodes.c.id,
+        _nodes.c.host,
+        _nodes.c.last_report_at,
+        _nodes.c.tracker_seen_at,
+    ).order_by(_nodes.c.host)
+
+
+def _counts() -> sa.Select[Any]:
+    """Count by host, pool key and state."""
+    found = sa.select(
+        _devices.c.compute_node_id,
+        _devices.c.pool_key_id,
+        device_states.state_in_full().label('state'),
+    ).subquery()
+    columns = list(found.c)
+    return sa.select(*columns, sa.func.count()).group_by(*columns)

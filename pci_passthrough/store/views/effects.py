@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What would come of creating, changing or deleting a PCI flavor."""
+
+from collections.abc import Collection
+import dataclasses
+
+import sqlalchemy as sa
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.store import database
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import models
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.views import pool_pages
+
+_devices = models.pci_devices
+
+#: Most pools that are named as gained, and as lost.
+MOST_POOLS = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change would bring; nothing is changed.
+
+    Devices are counted on all hosts and in whatever state.
+
+    :ivar devices_before: how many it matches.
+    :ivar devices_after: how many it would match.
+    :ivar gained: how many of those it does not match now.
+    :ivar lost: how many it would not match any more.
+    :ivar pools_gained: where those are, by host; ``MOST_POOLS`` at most.
+    :ivar pools_lost: the same of those that are lost.
+    :ivar stranded: what is held by it and would not be matched any more;
+        all that is held by it if it is deleted.
+    :ivar refusal: why it is refused, or takes force; None: it is not.
+    """
+
+    devices_before: int
+    devices_after: int
+    gained: int
+    lost: int
+    pools_gained: tuple[objects.PciDevicePool, ...]
+    pools_lost: tuple[objects.PciDevicePool, ...]
+    stranded: use.Holders
+    refusal: str | None
+
+
+@database.retried
+def effect(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    host_timeout: float,
+    before: objects.PciFlavor | None,
+    after: objects.PciFlavor | None,
+) -> Effect:
+    """Return what would come of a change, as things are now.
+
+    :param host_timeout: seconds without a report after which nothing of a
+        host counts as free.
+    :param before: as it is; None: it would be created.
+    :param after: as ``pci_flavor_values`` makes it; None: it would be
+        deleted.
+    """
+    with db.snapshot() as connection:
+        catalog.refresh(connection)
+        old, new = _keys(catalog, before), _keys(catalog, after)
+        counts = _counts(connection)
+        return Effect(
+            sum(counts.get(key_id, 0) for key_id in old),
+            sum(counts.get(key_id, 0) for key_id in new),
+            sum(counts.get(key_id, 0) for key_id in new - old),
+            sum(counts.get(key_id, 0) for key_id in old - new),
+            _pools(connection, catalog, host_timeout, new - old),
+            _pools(connection, catalog, host_timeout, old - new),
+            _stranded(connection, before, after),
+            _refusal(connection, before, after),
+        )
+
+
+def _keys(
+    catalog: pool_keys.Catalog, flavor: objects.PciFlavor | None
+) -> frozenset[int]:
+    return frozenset() if flavor is None else catalog.of_flavor(flavor)
+
+
+def _counts(connection: sa.Connection) -> dict[int, int]:
+    statement = sa.select(_devices.c.pool_key_id, sa.func.count())
+    rows = connection.execute(statement.group_by(_devices.c.pool_key_id))
+    return dict(rows.tuples().all())
+
+
+def _pools(
+    connection: sa.Connection,
+    catalog: pool_keys.Catalog,
+    host_timeout: float,
+    key_ids: Collection[int],
+) -> tuple[objects.PciDevicePool, ...]:
+    if not key_ids:
+        return ()
+    limits = live_hosts.Limits(host_timeout)
+    found = pool_pages.of_keys(
+        connection,
+        catalog,
+        key_ids,
+        live_hosts.known(connection),
+        live_hosts.find(connection, limits, None),
+        most=MOST_POOLS,
+    )
+    return tuple(one.pool for one in found)
+
+
+def _stranded(
+    connection: sa.Connection,
+    before: objects.PciFlavor | None,
+    after: objects.PciFlavor | None,
+) -> use.Holders:
+    if before is None:
+        return use.Holders()
+    if after is None:
+        return use.holders(connection, before.uuid)
+    return use.stranded(connection, before.uuid, before.match, after.match)
+
+
+def _refusal(
+    connection: sa.Connection,
+    before: objects.PciFlavor | None,
+    after: objects.PciFlavor | None,
+) -> str | None:
+    try:
+        editing.check_change(connection, before, after)
+    except exception.Conflict as error:
+        return error.text
+    return None

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools by host and pool key, filtered."""
+
+import bisect
+from collections.abc import Collection
+import dataclasses
+
+import sqlalchemy as sa
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.store import database
+from pci_passthrough.store import live_hosts
+from pci_passthrough.store import pool_keys
+from pci_passthrough.store.pools import query
+from pci_passthrough.store.views import device_pages
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PoolFilter:
+    """Which pools are wanted; what is None excludes none.
+
+    :ivar hosts: names.
+    :ivar pci_flavor: name or UUID of one that matches the pool.
+    """
+
+    hosts: tuple[str, ...] | None = None
+    pci_flavor: str | None = None
+    vendor_id: str | None = None
+    product_id: str | None = None
+    dev_type: str | None = None
+    numa_node: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool that can be named.
+
+    :ivar key_id: of its pool key.
+    """
+
+    key_id: int
+    pool: objects.PciDevicePool
+
+    @property
+    def id(self) -> str:
+        """What names it: ``<host>/<pool key id>``."""
+        return f'{self.pool.host}/{self.key_id}'
+
+
+@database.retried
+def find(
+    db: database.Database,
+    catalog: pool_keys.Catalog,
+    limits: live_hosts.Limits,
+    filters: PoolFilter,
+    marker: str | None = None,
+    limit: int | None = None,
+) -> list[Pool]:
+    """Return the pools of hosts that are up, by host and pool key.
+
+    :param marker: id of the pool after which to begin, which need not be
+        there any more; None: with the first.
+    :param limit: how many at most; None: all.
+    :raises: PciFlavorNotFound; Invalid if the marker is no id of a pool.
+    """
+    after = None if marker is None else _place(marker)
+    wanted = {
+        name: value
+        for name in ('vendor_id', 'product_id', 'dev_type', 'numa_node')
+        if (value := getattr(filters, name)) is not None
+    }
+    with db.snapshot() as connection:
+        key_ids = device_pages.fitting_keys(
+            connection, catalog, filters.pci_flavor, wanted
+        )
+        live = live_hosts.find(connection, limits, filters.hosts)
+        return of_keys(connection, catalog, key_ids, live, live, after, limit)
+
+
+def _place(marker: str) -> tuple[str, int]:
+    """Return where a pool stands.
+
+    :raises: Invalid
+    """
+    host, _, key_id = marker.rpartition('/')
+    if not host or not (key_id.isascii() and key_id.isdigit()):
+        raise exception.Invalid(
+            f'{marker!r} is not the id of a pool, such as compute-1/7'
+        )
+    return host, int(key_id[:_LONGEST_ID])
+
+
+#: More digits than the id of a pool key has.
+_LONGEST_ID = 20
+
+
+def of_keys(
+    connection: sa.Connection,
+    catalog: pool_keys.Catalog,
+    key_ids: Collection[int],
+    wanted: live_hosts.LiveHosts,
+    live: live_hosts.LiveHosts,
+    after: tuple[str, int] | None = None,
+    most: int | None = None,
+) -> list[Pool]:
+    """Return the pools of some keys by host and pool key.
+
+    :param wanted: of which hosts.
+    :param live: those of them that give anything away; of others, nothing
+        is free.
+    :param after: only those that come after this host and pool key.
+    :param most: only so many.
+    """
+    if not key_ids:
+        return []
+    rows = sorted(
+        (wanted.names[node_id], key_id, node_id, total)
+        for node_id, key_id, total in wanted.rows(
+            connection, query.totals(key_ids)
+        )
+    )
+    if after is not None:
+        rows = rows[bisect.bisect(rows, after, key=lambda row: row[:2]) :]
+    rows = rows[:most]
+    # To count what is free takes longest: only of hosts that are shown.
+    free = query.supply_of(
+        connection,
+        catalog,
+        key_ids,
+        live.only({host for host, *_ in rows}),
+        exactly=True,
+    )
+    found = []
+    for host, key_id, node_id, total in rows:
+        pool = query.make(host, node_id, catalog, key_id, total)
+        if host in free:
+            pool.count = free[host].total({key_id})
+        found.append(Pool(key_id, pool))
+    return found

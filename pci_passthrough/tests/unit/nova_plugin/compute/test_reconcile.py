@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of what is mended when Nova's rows and our devices differ."""
+
+from collections.abc import Sequence
+import dataclasses
+
+import hypothesis
+from hypothesis import strategies
+import testtools
+
+from pci_passthrough import objects
+from pci_passthrough.nova_plugin.compute import reconcile
+
+A = '0a5e9a38-8f0f-4b6b-a7e0-2a3d4b5c6d7e'
+B = '1b6f0b49-9a1a-4c7c-b8f1-3b4e5c6d7e8f'
+
+FIRST = '0000:81:01.0'
+SECOND = '0000:81:02.0'
+
+
+def held(
+    address: str, instance: str = A, claim: str = 'r1', status: str = 'claimed'
+) -> objects.PciDevice:
+    """Return a device that an instance holds."""
+    return objects.PciDevice(
+        address=address,
+        instance_uuid=instance,
+        request_id=claim,
+        status=status,
+    )
+
+
+def row(
+    address: str,
+    instance: str = A,
+    claim: str = 'r1',
+    *,
+    allocated: bool = True,
+    ours: bool = True,
+    in_spec: bool = False,
+) -> reconcile.Row:
+    """Return Nova's row of a device that an instance has."""
+    return reconcile.Row(
+        address=address,
+        instance_uuid=instance,
+        claim_id=claim,
+        request_id=claim,
+        is_allocated=allocated,
+        is_ours=ours,
+        in_device_spec=in_spec,
+    )
+
+
+NOTHING = reconcile.Plan({}, {}, [], [], [], [])
+
+
+class DecideTest(testtools.TestCase):
+    def decide(
+        self,
+        devices: Sequence[objects.PciDevice],
+        rows: Sequence[reconcile.Row],
+        offered: Sequence[str] | None = (FIRST, SECOND),
+    ) -> reconcile.Plan:
+        return reconcile.decide(devices, rows, offered)
+
+    def test_agreement(self) -> None:
+        allocated = held(FIRST, status='allocated')
+        for devices, rows in (
+            ([], []),
+            ([allocated], [row(FIRST)]),
+            ([held(FIRST)], [row(FIRST, allocated=False)]),
+            # Gone from pci_information while an instance has it.
+            ([allocated], [row(FIRST), row(SECOND, ours=False, in_spec=True)]),
+        ):
+            self.assertEqual(NOTHING, self.decide(devices, rows))
+        self.assertEqual(NOTHING, self.decide([allocated], [row(FIRST)], []))
+
+    def test_claim_without_row(self) -> None:
+        plan = self.decide(
+            [held(FIRST), held(SECOND, claim='r2')], [row(SECOND, claim='r2')]
+        )
+        self.assertEqual({A: {'r1'}}, plan.free)
+        self.assertEqual({A: {'r2'}}, plan.allocate)
+
+    def test_part_of_a_claim_without_row(self) -> None:
+        plan = self.decide([held(FIRST), held(SECOND)], [row(FIRST)])
+        self.assertEqual({}, plan.free)
+        self.assertEqual([SECOND], [d.address for d in plan.restore])
+
+    def test_row_that_is_not_held(self) -> None:
+        plan = self.decide([], [row(FIRST)])
+        self.assertEqual([row(FIRST)], plan.adopt)
+
+    def test_row_that_is_held_by_another(self) -> None:
+        plan = self.decide([held(FIRST, B)], [row(FIRST)])
+        self.assertEqual({B: {'r1'}}, plan.free)
+        self.assertEqual([row(FIRST)], plan.adopt)
+        self.assertEqual([], plan.restore)
+
+    def test_device_that_is_ours_now(self) -> None:
+        native = row(FIRST, ours=False)
+        self.assertEqual([native], self.decide([], [native]).take_over)
+        self.assertEqual(NOTHING, self.decide([], [native], []))
+        self.assertEqual(NOTHING, self.decide([], [native], None))
+        matched = row(FIRST, ours=False, in_spec=True)
+        self.assertEqual(NOTHING, self.decide([], [matched]))
+
+    def test_device_that_was_adopted_and_not_marked(self) -> None:
+        native = row(FIRST, ours=False)
+        choices: list[list[str] | None] = [[FIRST], [], None]
+        for offered in choices:
+            plan = self.decide(
+                [held(FIRST, status='allocated')], [native], offered
+            )
+            self.assertEqual(
+                dataclasses.replace(NOTHING, take_over=[native]), plan
+            )
+
+    def test_device_that_is_novas_again(self) -> None:
+        matched = row(FIRST, in_spec=True)
+        for devices in ([held(FIRST)], [held(FIRST, status='allocated')], []):
+            plan = self.decide(devices, [matched], [SECOND])
+            self.assertEqual(
+                dataclasses.replace(NOTHING, hand_back=[matched]), plan
+            )
+            plan = self.decide(devices, [matched], None)
+            self.assertEqual([], plan.hand_back)
+
+    def test_claim_goes_back_as_a_whole(self) -> None:
+        plan = self.decide(
+            [
+                held(FIRST, status='allocated'),
+                held(SECOND, status='allocated'),
+            ],
+            [row(FIRST, in_spec=True), row(SECOND)],
+            [],
+        )
+        self.assertEqual(NOTHING, plan)
+
+    def test_device_that_was_handed_back_and_not_freed(self) -> None:
+        native = row(FIRST, ours=False, in_spec=True)
+        device = held(FIRST, status='allocated')
+        self.assertEqual(
+            dataclasses.replace(NOTHING, free={A: {'r1'}}),
+            self.decide([device], [native], []),
+        )
+        # Matched by both: somebody has to decide.
+        self.assertEqual(NOTHING, self.decide([device], [native], [FIRST]))
+        self.assertEqual(NOTHING, self.decide([device], [native], None))
+
+
+class EndedTest(testtools.TestCase):
+    def test_instance_is_gone(self) -> None:
+        rows = [row(FIRST), row(SECOND, B)]
+        self.assertEqual([row(SECOND, B)], reconcile.ended(rows, {A}, {}))
+
+    def test_request_is_gone(self) -> None:
+        rows = [row(FIRST), row(SECOND, claim='r2')]
+        for wanted, expected in (
+            ({}, []),
+            ({A: {'r1', 'r2'}}, []),
+            ({A: {'r2'}}, [rows[0]]),
+            ({A: set()}, rows),
+        ):
+            self.assertEqual(expected, reconcile.ended(rows, {A}, wanted))
+
+    def test_of_what_nothing_can_be_said(self) -> None:
+        rows = [
+            row(FIRST, allocated=False),
+            dataclasses.replace(row(SECOND), request_id=None),
+        ]
+        self.assertEqual([], reconcile.ended(rows, {A}, {A: set()}))
+
+    def test_novas_own_rows_are_novas(self) -> None:
+        self.assertEqual(
+            [], reconcile.ended([row(FIRST, ours=False)], set(), {})
+        )
+
+
+@dataclasses.dataclass
+class Host:
+    """Both sides of a host, on which plans are carried out."""
+
+    devices: dict[str, objects.PciDevice]
+    rows: dict[str, reconcile.Row]
+    offered: list[str]
+
+    def plan(self) -> reconcile.Plan:
+        return reconcile.decide(
+            list(self.devices.values()),
+            list(self.rows.values()),
+            self.offered,
+        )
+
+    def mend(self) -> None:
+        """Carry a plan out as the tracker and the conductor do."""
+        plan = self.plan()
+        for instance, claims in plan.free.items():
+            self._free(instance, claims)
+        for instance, claims in plan.allocate.items():
+            for device in self.devices.values():
+                if device.instance_uuid == instance:
+                    if device.request_id in claims:
+                        device.status = 'allocated'
+        for one in [*plan.adopt, *plan.take_over]:
+            self._adopt(one)
+        for device in plan.restore:
+            self.rows[device.address] = row(
+                device.address,
+                str(device.instance_uuid),
+                str(device.request_id),
+                allocated=device.status == 'allocated',
+            )
+        for one in plan.take_over:
+            self.rows[one.address] = dataclasses.replace(one, is_ours=True)
+        for one in plan.hand_back:
+            self.rows[one.address] = dataclasses.replace(one, is_ours=False)
+            self._free(one.instance_uuid, {one.claim_id})
+
+    def _free(self, instance: str, claims: set[str]) -> None:
+        for address, device in list(self.devices.items()):
+            if device.instance_uuid == instance:
+                if device.request_id in claims:
+                    del self.devices[address]
+
+    def _adopt(self, one: reconcile.Row) -> None:
+        holder = self.devices.get(one.address)
+        if holder is None or holder.instance_uuid == one.instance_uuid:
+            self.devices[one.address] = held(
+                one.address, one.instance_uuid, one.claim_id, 'allocated'
+            )
+
+
+_ADDRESSES = [f'0000:81:0{slot}.0' for slot in range(1, 5)]
+
+
+@strategies.composite
+def hosts(draw: strategies.DrawFn) -> Host:
+    """Return hosts on which anything may have been interrupted."""
+    devices = {}
+    rows = {}
+    for address in _ADDRESSES:
+        owner = strategies.tuples(
+            strategies.sampled_from([A, B]),
+            strategies.sampled_from(['r1', 'r2']),
+        )
+        if draw(strategies.booleans()):
+            status = draw(strategies.sampled_from(['claimed', 'allocated']))
+            devices[address] = held(address, *draw(owner), status)
+        if draw(strategies.booleans()):
+            rows[address] = row(
+                address,
+                *draw(owner),
+                allocated=draw(strategies.booleans()),
+                ours=draw(strategies.booleans()),
+                in_spec=draw(strategies.booleans()),
+            )
+    offered = draw(strategies.lists(strategies.sampled_from(_ADDRESSES)))
+    return Host(devices, rows, offered)
+
+
+class MendTest(testtools.TestCase):
+    @hypothesis.given(hosts())
+    def test_ends_in_agreement(self, host: Host) -> None:
+        """Nobody loses a device, and nobody gets another's."""
+        before = {
+            address: (one.instance_uuid, one.claim_id)
+            for address, one in host.rows.items()
+        }
+        for _ in range(4):
+            host.mend()
+        self.assertEqual(NOTHING, host.plan())
+        for address, owner in before.items():
+            now = host.rows[address]
+            self.assertEqual(owner, (now.instance_uuid, now.claim_id))
+        ours = {
+            address: one.instance_uuid
+            for address, one in host.rows.items()
+            if one.is_ours
+        }
+        holders = {
+            address: device.instance_uuid
+            for address, device in host.devices.items()
+            if not self.is_matched_twice(host, address)
+        }
+        self.assertEqual(
+            ours,
+            ours | holders,
+        )
+        self.assertEqual(set(), ours.keys() - host.devices.keys())
+
+    def is_matched_twice(self, host: Host, address: str) -> bool:
+        """Whether only an operator can mend it: Nova's and offered here."""
+        one = host.rows.get(address)
+        return (
+            one is not None
+            and not one.is_ours
+            and one.in_device_spec
+            and address in host.offered
+        )
