@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's tour prints what it says."""
+"""The commands of the tour print what doc/source/tour.rst says."""
 
 import pathlib
 import re
@@ -18,43 +18,39 @@ from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.functional.osc import base
 from pci_passthrough.tests.functional.osc import cloud
 
-_README = pathlib.Path(__file__).parents[4] / 'README.rst'
-_CHAPTER = "An operator's five-minute tour"
+_TOUR = pathlib.Path(__file__).parents[4] / 'doc' / 'source' / 'tour.rst'
 
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ')
 
 
 def read_tour() -> list[tuple[str, str]]:
-    """Return the commands of the README's tour, each with what it prints."""
-    chapter = _README.read_text().partition(f'{_CHAPTER}\n')[2]
-    chapter = re.split(r'^=+$', chapter, flags=re.MULTILINE)[1]
-    # Up to the line that is the title of the next chapter.
+    """Return the commands of the tour, each with its expected output."""
     blocks = re.findall(
         r'^\.\. code-block:: console\n\n((?: {3}.*\n|\n)+)',
-        chapter,
+        _TOUR.read_text(),
         flags=re.MULTILINE,
     )
     steps = []
     for block in blocks:
         for step in re.split(r'^ {3}\$ ', block, flags=re.MULTILINE)[1:]:
-            command, _, told = step.partition('\n')
-            lines = [line.removeprefix('   ') for line in told.splitlines()]
+            command, _, output = step.partition('\n')
+            lines = [line.removeprefix('   ') for line in output.splitlines()]
             steps.append((command, '\n'.join(lines).strip()))
     return steps
 
 
 class TourTestCase(base.OscTestCase):
-    """Each command runs, in order, and prints what stands below it.
+    """Each command of the tour prints the output that the page has below it.
 
-    The same up to what is made anew each time, which only has to look alike:
-    times, and UUIDs that no command of the tour names.
+    Times, and UUIDs that no command of the tour names, differ in each run;
+    the test only compares their form.
     """
 
     def setUp(self) -> None:
         super().setUp()
-        if not _README.exists():
-            self.fail('run this from a checkout: there is no README.rst')
+        if not _TOUR.exists():
+            self.fail(f'run this from a checkout: there is no {_TOUR}')
         self.manage = self.useFixture(running.Manage())
         self.cloud = self.useFixture(
             cloud.CloudFixture(
@@ -89,7 +85,7 @@ class TourTestCase(base.OscTestCase):
             )
 
     def run_command(self, command: str) -> str:
-        """Run what a shell would; return all that it prints."""
+        """Run a line of the tour as a shell would; return its output."""
         words = shlex.split(command)
         if words[0].startswith('OS_TOKEN='):
             name, _, value = words.pop(0).partition('=')
@@ -135,5 +131,5 @@ class TourTestCase(base.OscTestCase):
             self.assertEqual(
                 stable(expected),
                 stable(self.run_command(command)),
-                f'$ {command}: the README says something else',
+                f'$ {command}: the tour has another output',
             )
