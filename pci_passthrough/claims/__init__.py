@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets which device. Pure: numbers and candidates in, a decision out.
+"""Decides which devices serve an instance's requests. Pure: no I/O.
 
 ``decide`` is the one function that says whether a host can serve a set of
 requests, and from which pools; the claim, a simulation and the scheduler all
-call it. ``choose`` turns its answer into concrete devices. ``explain`` says
-why there is none, and an ``Explanation`` what all hosts have to say.
-An ``Offer`` is what the scheduler decides on, and a ``Loss`` by what it
-prefers one host to another.
+call it. ``choose`` turns a ``Decision`` into concrete devices. ``explain``
+gives the reasons why a host cannot serve, and an ``Explanation`` collects the
+answers of all hosts. The scheduler decides on a ``SupplySnapshot`` of the
+candidate hosts, and compares the hosts that can serve by their ``Loss``.
 """
 
 from pci_passthrough.claims.choice import Candidate
@@ -23,7 +23,6 @@ from pci_passthrough.claims.explanation import HostAnswer
 from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
-from pci_passthrough.claims.offer import Offer
 from pci_passthrough.claims.refusal import explain
 from pci_passthrough.claims.refusal import in_words
 from pci_passthrough.claims.refusal import pool_in_words
@@ -33,6 +32,7 @@ from pci_passthrough.claims.refusal import summarize_hosts
 from pci_passthrough.claims.supply import Family
 from pci_passthrough.claims.supply import NO_SUPPLY
 from pci_passthrough.claims.supply import Supply
+from pci_passthrough.claims.supply_snapshot import SupplySnapshot
 
 __all__ = [
     'NO_SUPPLY',
@@ -46,10 +46,10 @@ __all__ = [
     'HostAnswer',
     'Loss',
     'NearMiss',
-    'Offer',
     'PoolTotal',
     'Reason',
     'Supply',
+    'SupplySnapshot',
     'choose',
     'consume',
     'decide',

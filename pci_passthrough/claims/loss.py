@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host would lose by a decision: of several hosts, which goes first."""
+"""The cost of a decision to its host, by which the weigher orders hosts."""
 
 import dataclasses
 from typing import Self
@@ -11,20 +11,21 @@ from pci_passthrough.claims import supply as supply_mod
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
 class Loss:
-    """Less is better; earlier fields count for more.
+    """The cost of one decision; less is better, earlier fields count more.
 
-    :ivar preferences: for each demand, which of its alternatives serves it;
-        0 is the one that is wanted most.
-    :ivar whole: physical functions that are whole and would not be any more.
-    :ivar kinds: how dear the devices are by their type: virtual functions
-        are the cheapest, physical functions the dearest.
-    :ivar tags: how much extra info they have. A request that asks for none
-        of it would waste it.
+    :ivar preferences: for each demand, the index of the alternative that
+        serves it; 0 is the most preferred.
+    :ivar whole: number of physical functions, now free with all of their
+        virtual functions, that would no longer be so.
+    :ivar type_cost: sum of ``DEV_TYPE_RANK`` over the devices: virtual
+        functions are the cheapest, physical functions the most expensive.
+    :ivar tags: number of extra info tags of the devices. A request that asks
+        for none of them would waste them.
     """
 
     preferences: tuple[int, ...]
     whole: int
-    kinds: int
+    type_cost: int
     tags: int
 
     @classmethod
@@ -34,17 +35,17 @@ class Loss:
         decision: decision_mod.Decision,
         get_key: decision_mod.GetKey,
     ) -> Self:
-        """Return what a decision costs the host.
+        """Return the loss of a host by a decision.
 
-        :param supply: what was decided on.
-        :param decision: of ``decide``.
+        :param supply: the supply that the decision was made on.
+        :param decision: an answer of ``decide``.
         :param get_key: pool key id to pool key.
         """
-        kinds = tags = 0
+        type_cost = tags = 0
         for pick in decision.picks:
             for key_id, count in pick.pools.items():
                 key = get_key(key_id)
-                kinds += count * decision_mod.DEV_TYPE_RANK[key.dev_type]
+                type_cost += count * decision_mod.DEV_TYPE_RANK[key.dev_type]
                 tags += count * len(key.extra_info)
         return cls(
             tuple(
@@ -52,7 +53,7 @@ class Loss:
                 for pick in decision.picks
             ),
             _whole(supply) - _whole(consumption.consume(supply, decision)),
-            kinds,
+            type_cost,
             tags,
         )
 

@@ -32,7 +32,7 @@ class HostOffer:
     :param offer: with the requests, and the host's supply.
     """
 
-    def __init__(self, host: str, offer: claims.Offer) -> None:
+    def __init__(self, host: str, offer: claims.SupplySnapshot) -> None:
         self.host = host
         self.offer = offer
 

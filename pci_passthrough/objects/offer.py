@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hosts could give an instance, as it travels."""
+"""The free devices of candidate hosts, as sent over RPC."""
 
 from oslo_versionedobjects import base as ovo_base
 
@@ -9,10 +9,10 @@ from pci_passthrough.objects import fields
 
 @ovo_base.VersionedObjectRegistry.register
 class SchedulingOffer(base.PciPassthroughObject):
-    """The wire form of ``claims.Offer``, which writes and reads it.
+    """The wire form of ``claims.SupplySnapshot``, which writes and reads it.
 
-    Ten thousand hosts must be cheap: no object for each of them, and hosts
-    that could give the same share one supply.
+    Ten thousand hosts must be cheap: there is no object for each host, and
+    hosts with equal free devices share one supply.
     """
 
     # Version 1.0: Initial version
@@ -25,10 +25,10 @@ class SchedulingOffer(base.PciPassthroughObject):
         #: [pool key id, {property: value, …, 'extra_info': {…}}]
         'keys': fields.PlainField(),
         #: [[pool key id, count, …], [[PF's key, [[VFs' key, count], …],
-        #: members], …]] for each supply that differs from the others
+        #: members], …]] for each distinct supply
         'supplies': fields.PlainField(),
-        #: host to the number of its supply in that list
+        #: host to the index of its supply in ``supplies``
         'hosts': fields.PlainField(),
-        #: host that was asked for to why it offers nothing at all
+        #: requested host that cannot be used at all, to the condition
         'absent': fields.PlainField(),
     }

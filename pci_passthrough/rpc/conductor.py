@@ -157,7 +157,7 @@ class ConductorClient(caller.Caller):
         project_id: str | None = None,
         instance_uuid: str | None = None,
         tracked_only: bool = True,
-    ) -> claims.Offer:
+    ) -> claims.SupplySnapshot:
         """Ask once what all candidate hosts could give an instance.
 
         :param requests: without any, everything that is free is offered.
@@ -169,7 +169,7 @@ class ConductorClient(caller.Caller):
             recently. False for a tracker that asks about its own host.
         :raises: PciFlavorNotFound, InvalidRequest
         """
-        return claims.Offer.from_wire(
+        return claims.SupplySnapshot.from_wire(
             self._call(
                 'offer',
                 since=_since('1.1', requests),
@@ -239,7 +239,7 @@ class ConductorClient(caller.Caller):
         Nobody waits for it: that it could not be sent is logged, later.
 
         :param summary: one line, as of ``claims.summarize_hosts``.
-        :param reasons: what is wrong to hosts, as of ``Offer.refused``. Some
+        :param reasons: reason to hosts, from ``SupplySnapshot.refused``. Some
             hosts are named for each, all are counted.
         :param requests: the requests, as people write them.
         """

@@ -61,7 +61,7 @@ class HostDevices:
         self,
         requests: Sequence[objects.PciRequest],
         instance_uuid: str | None,
-    ) -> claims.Offer:
+    ) -> claims.SupplySnapshot:
         """Ask what the host could give; see ``ConductorClient.offer``.
 
         :raises: PciPassthroughError

@@ -52,7 +52,7 @@ class OwnOffer:
                 offer = self._devices.offer(asked, requests.mover())
                 self._failure = None
             except exception.PciPassthroughError as error:
-                offer = claims.Offer((), {}, {}, {host: error.code})
+                offer = claims.SupplySnapshot((), {}, {}, {host: error.code})
                 LOG.error(
                     'What the host can give is not known: %s', error.text
                 )

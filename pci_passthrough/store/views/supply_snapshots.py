@@ -24,7 +24,7 @@ def get(
     hosts: Collection[str] | None,
     project_id: str | None = None,
     instance_uuid: str | None = None,
-) -> claims.Offer:
+) -> claims.SupplySnapshot:
     """Count what serves the requests on all hosts, by one query.
 
     :param limits: which hosts are up.
@@ -47,7 +47,7 @@ def get(
             connection, catalog, key_ids if demands else None, live
         )
     there = _keys_of(supplies.values())
-    return claims.Offer(
+    return claims.SupplySnapshot(
         tuple(_narrowed(demand, there) for demand in demands),
         {key_id: catalog[key_id] for key_id in there},
         supplies,

@@ -41,7 +41,7 @@ class _NicTest(base.ClaimTest):
         match = [{'vendor_id': '8086'}, {'vendor_id': '10de'}]
         editing.create(self.db, 'any', None, match=match)
 
-    def offer(self, *requests: objects.PciRequest) -> claims.Offer:
+    def offer(self, *requests: objects.PciRequest) -> claims.SupplySnapshot:
         return supply_snapshots.get(
             self.db, self.catalog, live_hosts.Limits(60), requests, ['h']
         )
@@ -258,7 +258,9 @@ class OfferTest(_NicTest):
             [(k.dev_type, k.extra_info) for k in offer.keys.values()],
         )
         self.assertEqual({'h'}, set(offer.supplies))
-        self.assertEqual(offer, claims.Offer.from_wire(offer.to_wire()))
+        self.assertEqual(
+            offer, claims.SupplySnapshot.from_wire(offer.to_wire())
+        )
 
     def test_refused(self) -> None:
         offer = self.offer(base.nic_request('nic', 'direct', ['physnet3']))

@@ -30,7 +30,7 @@ class OfferTest(base.ClaimTest):
         names: Any = None,
         tracker_timeout: float | None = None,
         **arguments: Any,
-    ) -> claims.Offer:
+    ) -> claims.SupplySnapshot:
         found = supply_snapshots.get(
             self.db,
             self.catalog,
@@ -39,7 +39,9 @@ class OfferTest(base.ClaimTest):
             names,
             **arguments,
         )
-        self.assertEqual(found, claims.Offer.from_wire(found.to_wire()))
+        self.assertEqual(
+            found, claims.SupplySnapshot.from_wire(found.to_wire())
+        )
         return found
 
     def silence(self, host: str, column: str) -> None:

@@ -135,7 +135,9 @@ class VersionTest(testtools.TestCase):
             'register_tracker': objects.TrackerAck(
                 generation=None, held=[]
             ).obj_to_primitive(),
-            'offer': claims.Offer((), {}, {}).to_wire().obj_to_primitive(),
+            'offer': claims.SupplySnapshot((), {}, {})
+            .to_wire()
+            .obj_to_primitive(),
         }
         client, _ = driver.client(answer)
         client.heartbeat('h', 1, 'd')
@@ -178,7 +180,9 @@ class VersionTest(testtools.TestCase):
             'claim': objects.ClaimResult(
                 devices=[], refusal=None, reasons=[]
             ).obj_to_primitive(),
-            'offer': claims.Offer((), {}, {}).to_wire().obj_to_primitive(),
+            'offer': claims.SupplySnapshot((), {}, {})
+            .to_wire()
+            .obj_to_primitive(),
         }
         unset = objects.PciRequest(
             request_id='r', count=1, pci_flavors=['10g'], numa_policy=None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hosts could give an instance at one moment: for the scheduler.
+"""The free devices of candidate hosts at one moment, for the scheduler.
 
-One question to the conductor brings an offer for all candidate hosts; what
-follows is decided in the asking process, without another one.
+One call to a conductor brings a snapshot of all candidate hosts. The calling
+process, nova-scheduler or nova-compute, decides on it without further calls.
 """
 
 from collections.abc import Callable
@@ -24,48 +24,48 @@ _R = TypeVar('_R')
 #: (NUMA nodes, nodes of their sockets); None: no NUMA topology
 _Place = tuple[tuple[int, ...], tuple[int, ...]] | None
 
-#: By a supply's identity and the place
-_Known = dict[tuple[int, _Place], _R]
+#: Keyed by the supply's identity and the place
+_Cache = dict[tuple[int, _Place], _R]
 
 
 @dataclasses.dataclass(frozen=True)
-class Offer:
+class SupplySnapshot:
     """The free devices of hosts, for the requests of one instance.
 
-    What is found out about a supply is kept: hosts alike share one, and the
-    scheduler asks again and again.
+    Decisions are cached by supply: hosts with equal free devices share one
+    supply, and the scheduler repeats its questions.
 
-    :ivar demands: the requests, resolved; empty if everything that is free
-        was asked for.
-    :ivar keys: the pool keys of the supplies.
-    :ivar supplies: host to what it could give; hosts without are left out.
-    :ivar absent: host that was asked for by name and offers nothing at all,
-        to one of ``host_unknown``, ``host_down``, ``tracker_down``.
+    :ivar demands: the resolved requests; empty if the snapshot is of
+        everything that is free.
+    :ivar keys: pool key id to pool key, for all supplies.
+    :ivar supplies: host to its supply; hosts with nothing free are left out.
+    :ivar absent: requested host that cannot be used at all, to the reason:
+        ``host_unknown``, ``host_down`` or ``tracker_down``.
     """
 
     demands: tuple[decision_mod.Demand, ...]
     keys: Mapping[int, objects.PoolKey]
     supplies: Mapping[str, supply_mod.Supply]
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    _decisions: _Known[decision_mod.Decision | None] = dataclasses.field(
+    _decisions: _Cache[decision_mod.Decision | None] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _failures: _Known[list[objects.RefusalReason]] = dataclasses.field(
+    _failures: _Cache[list[objects.RefusalReason]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def decide(
         self, host: str, numa: objects.NumaAffinity | None = None
     ) -> decision_mod.Decision | None:
-        """Say how a host can serve all requests; None if it cannot.
+        """Decide how a host serves all requests; None if it cannot.
 
-        :param numa: where the instance is on the host; see
+        :param numa: the instance's NUMA nodes on the host; see
             ``claims.decide``.
         """
         if host in self.absent:
             return None
         supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
-        return self._once(
+        return self._cached(
             self._decisions,
             supply,
             numa,
@@ -91,9 +91,9 @@ class Offer:
     def reasons(
         self, host: str, numa: objects.NumaAffinity | None = None
     ) -> list[objects.RefusalReason]:
-        """Return what keeps a host from serving; nothing if it can.
+        """Return the reasons why a host cannot serve; empty if it can.
 
-        What is held is not part of an offer, so a condition ``none_free``
+        Held devices are not part of a snapshot, so a condition ``none_free``
         may mean that no device matches.
         """
         if host in self.absent:
@@ -114,13 +114,13 @@ class Offer:
         hosts: Iterable[str],
         numa: objects.NumaAffinity | None = None,
     ) -> dict[str, list[str]]:
-        """Return those of some hosts that cannot serve, by what is wrong.
+        """Return the hosts that cannot serve, by reason.
 
-        :returns: words such as ``no free bigGPU`` to hosts; a host may be
-            there more than once. ``claims.summarize_hosts`` makes a line of
-            it.
+        :returns: reason in words, such as ``no free bigGPU``, to host names;
+            a host may have several reasons. ``claims.summarize_hosts`` makes
+            one line of the result.
         """
-        found: dict[str, list[str]] = {}
+        refused: dict[str, list[str]] = {}
         for host in hosts:
             if host in self.absent:
                 phrases = {
@@ -133,8 +133,8 @@ class Offer:
             else:
                 continue
             for phrase in phrases:
-                found.setdefault(phrase, []).append(host)
-        return found
+                refused.setdefault(phrase, []).append(host)
+        return refused
 
     def _phrases(
         self,
@@ -152,7 +152,7 @@ class Offer:
         numa: objects.NumaAffinity | None,
     ) -> list[objects.RefusalReason]:
         """Return the reasons of any host with a supply."""
-        return self._once(
+        return self._cached(
             self._failures, supply, numa, lambda: self._explain(supply, numa)
         )
 
@@ -173,21 +173,21 @@ class Offer:
                 reason.condition = fields.RefusalCondition.NONE_FREE
         return reasons
 
-    def _once(
+    def _cached(
         self,
-        known: _Known[_R],
+        cache: _Cache[_R],
         supply: supply_mod.Supply,
         numa: objects.NumaAffinity | None,
-        find: Callable[[], _R],
+        compute: Callable[[], _R],
     ) -> _R:
-        # By identity: a supply lives as long as this.
+        # By identity: a supply lives as long as this snapshot.
         index = id(supply), _place(numa)
-        if index not in known:
-            known[index] = find()
-        return known[index]
+        if index not in cache:
+            cache[index] = compute()
+        return cache[index]
 
     def to_wire(self) -> objects.SchedulingOffer:
-        """Return the form in which it travels."""
+        """Return the versioned object that is sent over RPC."""
         numbers: dict[Any, int] = {}
         rows: list[Any] = []
         hosts = {}
@@ -207,7 +207,7 @@ class Offer:
 
     @classmethod
     def from_wire(cls, offer: objects.SchedulingOffer) -> Self:
-        """Return what travelled."""
+        """Return the snapshot that an object received over RPC stands for."""
         supplies = [_supply(*row) for row in offer.supplies]
         return cls(
             tuple(_demand(*row) for row in offer.demands),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offers: what is decided on them, and that nothing is lost on the way."""
+"""SupplySnapshot: its decisions, and that RPC loses nothing of it."""
 
 from collections.abc import Mapping
 import json
@@ -15,14 +15,14 @@ from pci_passthrough.tests.unit import claims as made_up
 _DEMANDS = (made_up.want('a', 2, [1], [2]), made_up.want('b', 1, [3, 4]))
 
 
-def offer(
+def snapshot_of(
     hosts: Mapping[str, made_up.Host],
     *demands: claims.Demand,
     absent: Mapping[str, str] | None = None,
-) -> claims.Offer:
-    """Return the offer of some hosts."""
+) -> claims.SupplySnapshot:
+    """Return the snapshot of some hosts."""
     keys = {i: k for host in hosts.values() for i, k in host.keys.items()}
-    return claims.Offer(
+    return claims.SupplySnapshot(
         demands or _DEMANDS,
         keys,
         {name: host.supply for name, host in hosts.items()},
@@ -30,11 +30,11 @@ def offer(
     )
 
 
-def through_json(thing: claims.Offer) -> claims.Offer:
-    """Send an offer as oslo.messaging does."""
+def through_json(snapshot: claims.SupplySnapshot) -> claims.SupplySnapshot:
+    """Send a snapshot as oslo.messaging does."""
     serializer = objects.PciPassthroughObjectSerializer()
-    sent = json.dumps(serializer.serialize_entity({}, thing.to_wire()))
-    return claims.Offer.from_wire(
+    sent = json.dumps(serializer.serialize_entity({}, snapshot.to_wire()))
+    return claims.SupplySnapshot.from_wire(
         serializer.deserialize_entity({}, json.loads(sent))
     )
 
@@ -50,71 +50,73 @@ def _hosts() -> dict[str, made_up.Host]:
 
 class WireTest(testtools.TestCase):
     def test_nothing_is_lost(self) -> None:
-        sent = offer(_hosts(), absent={'x': 'host_down'})
+        sent = snapshot_of(_hosts(), absent={'x': 'host_down'})
         self.assertEqual(sent, through_json(sent))
-        everything = claims.Offer((), sent.keys, sent.supplies)
+        everything = claims.SupplySnapshot((), sent.keys, sent.supplies)
         self.assertEqual(everything, through_json(everything))
 
     def test_hosts_alike_share_a_supply(self) -> None:
-        got = through_json(offer(_hosts()))
-        self.assertIs(got.supplies['plain'], got.supplies['alike'])
-        self.assertEqual(3, len(offer(_hosts()).to_wire().supplies))
+        snapshot = through_json(snapshot_of(_hosts()))
+        self.assertIs(snapshot.supplies['plain'], snapshot.supplies['alike'])
+        self.assertEqual(3, len(snapshot_of(_hosts()).to_wire().supplies))
 
     def test_more_than_is_known(self) -> None:
-        wire = offer(_hosts()).to_wire()
+        wire = snapshot_of(_hosts()).to_wire()
         for _, row in wire.keys:
             row['colour'] = 'red'
-        self.assertEqual(offer(_hosts()), claims.Offer.from_wire(wire))
+        self.assertEqual(
+            snapshot_of(_hosts()), claims.SupplySnapshot.from_wire(wire)
+        )
 
 
 class DecideTest(testtools.TestCase):
     def test_as_decide(self) -> None:
         hosts = _hosts()
-        got = through_json(offer(hosts))
+        snapshot = through_json(snapshot_of(hosts))
         for numa in (None, made_up.near(0), made_up.near(1)):
             for name, host in hosts.items():
                 expected = host.decide(*_DEMANDS, numa=numa)
-                decided = got.decide(name, numa)
+                decided = snapshot.decide(name, numa)
                 self.assertEqual(expected, decided)
                 self.assertEqual(
-                    expected is None, got.refusal(name, numa) is not None
+                    expected is None, snapshot.refusal(name, numa) is not None
                 )
 
     def test_hosts_without_anything(self) -> None:
-        got = offer(_hosts(), absent={'gone': 'host_unknown'})
+        snapshot = snapshot_of(_hosts(), absent={'gone': 'host_unknown'})
         for name, condition in (
             ('gone', 'host_unknown'),
             ('empty', 'none_free'),
         ):
-            self.assertIsNone(got.decide(name))
-            self.assertEqual(condition, got.refusal(name))
+            self.assertIsNone(snapshot.decide(name))
+            self.assertEqual(condition, snapshot.refusal(name))
             self.assertEqual(
-                [(name, condition)] * len(got.reasons(name)),
-                [(r.host, r.condition) for r in got.reasons(name)],
+                [(name, condition)] * len(snapshot.reasons(name)),
+                [(r.host, r.condition) for r in snapshot.reasons(name)],
             )
 
     def test_no_requests(self) -> None:
-        got = claims.Offer((), {}, {}, {'gone': 'tracker_down'})
-        self.assertIsNotNone(got.decide('any'))
-        self.assertIsNone(got.refusal('any'))
-        self.assertEqual('tracker_down', got.refusal('gone'))
-        self.assertEqual([], got.reasons('gone'))
+        snapshot = claims.SupplySnapshot((), {}, {}, {'gone': 'tracker_down'})
+        self.assertIsNotNone(snapshot.decide('any'))
+        self.assertIsNone(snapshot.refusal('any'))
+        self.assertEqual('tracker_down', snapshot.refusal('gone'))
+        self.assertEqual([], snapshot.reasons('gone'))
 
     def test_each_supply_is_decided_once(self) -> None:
-        got = through_json(offer(_hosts()))
+        snapshot = through_json(snapshot_of(_hosts()))
         with mock.patch.object(
             decision, 'decide', wraps=decision.decide
         ) as decide:
             for _ in range(3):
                 for name in ('plain', 'alike', 'nic'):
-                    got.decide(name)
-                    got.decide(name, made_up.near(0))
+                    snapshot.decide(name)
+                    snapshot.decide(name, made_up.near(0))
         self.assertEqual(4, decide.call_count)
 
 
 class RefusedTest(testtools.TestCase):
     def test_conditions(self) -> None:
-        got = offer(
+        snapshot = snapshot_of(
             {
                 'few': made_up.Host().add(1, 1),
                 'near': made_up.Host().add(1, 2),
@@ -127,8 +129,8 @@ class RefusedTest(testtools.TestCase):
             ('near', None),
             ('none', 'none_free'),
         ):
-            self.assertEqual(condition, got.refusal(name, numa))
-        [few] = got.reasons('few')
+            self.assertEqual(condition, snapshot.refusal(name, numa))
+        [few] = snapshot.reasons('few')
         self.assertEqual(
             ('few', 'a', 'a0', 'too_few', 2, 1),
             (
@@ -140,27 +142,29 @@ class RefusedTest(testtools.TestCase):
                 few.left,
             ),
         )
-        self.assertEqual([], got.reasons('near'))
+        self.assertEqual([], snapshot.reasons('near'))
 
     def test_numa(self) -> None:
-        got = offer(
+        snapshot = snapshot_of(
             {'far': made_up.Host().add(1, 2, numa=1)},
             made_up.want('a', 2, [1]),
         )
-        self.assertEqual('numa', got.refusal('far', made_up.near(0)))
-        self.assertIsNone(got.refusal('far'))
+        self.assertEqual('numa', snapshot.refusal('far', made_up.near(0)))
+        self.assertIsNone(snapshot.refusal('far'))
 
     def test_shared(self) -> None:
-        got = offer(
+        snapshot = snapshot_of(
             {'h': made_up.Host().add(1, 3)},
             made_up.want('a', 2, [1]),
             made_up.want('b', 2, [1]),
         )
-        self.assertEqual('shared', got.refusal('h'))
+        self.assertEqual('shared', snapshot.refusal('h'))
 
     def test_summed_up(self) -> None:
-        got = offer(_hosts(), absent={'x': 'host_down', 'y': 'tracker_down'})
-        refused = got.refused(['plain', 'little', 'e1', 'e2', 'x', 'y'])
+        snapshot = snapshot_of(
+            _hosts(), absent={'x': 'host_down', 'y': 'tracker_down'}
+        )
+        refused = snapshot.refused(['plain', 'little', 'e1', 'e2', 'x', 'y'])
         self.assertEqual(
             {
                 '1 free a0, 2 needed': ['little'],
@@ -176,7 +180,7 @@ class RefusedTest(testtools.TestCase):
             claims.summarize(
                 reason
                 for name in ('little', 'e1', 'e2', 'x', 'y')
-                for reason in got.reasons(name)
+                for reason in snapshot.reasons(name)
             ),
             claims.summarize_hosts(refused),
         )
