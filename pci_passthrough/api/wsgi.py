@@ -10,8 +10,8 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
-# A program, too: it chooses how oslo.service works, before all others.
-import pci_passthrough.cmd  # noqa: F401
+# Before anything else imports oslo.service.
+from pci_passthrough import threading_backend  # noqa: F401
 
 # isort: split
 from oslo_log import log as logging

@@ -17,8 +17,8 @@ from docutils import statemachine
 from docutils.parsers import rst
 from sphinx.util import nodes as sphinx_nodes
 
-# Chooses how oslo.service works, before all others.
-import pci_passthrough.cmd  # noqa: F401
+# Before anything else imports oslo.service.
+from pci_passthrough import threading_backend  # noqa: F401
 
 # isort: split
 from pci_passthrough.api import openapi

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The services, without servers."""
 
-# Chooses oslo.service's backend, before anything else imports it.
-import pci_passthrough.cmd  # noqa: F401
+# Before anything else imports oslo.service.
+from pci_passthrough import threading_backend  # noqa: F401

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses oslo.service's threading backend, when it is imported.
+
+Every program imports this module before anything that imports oslo.service,
+as oslo.messaging does. Without a choice oslo.service takes its eventlet
+backend, which patches Python's threads.
+"""
+
+import contextlib
+import warnings
+
+# oslo.service imports futurist, which imports eventlet if it is installed.
+# eventlet then warns of its deprecation at each start of each program,
+# although no program uses it.
+warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
+
+from oslo_service import backend  # noqa: E402 - after the filter
+from oslo_service.backend import exceptions  # noqa: E402
+
+# A process that imports this module without being one of the programs, for
+# example a test, may have chosen a backend before.
+with contextlib.suppress(exceptions.BackendAlreadySelected):
+    backend.init_backend(backend.BackendType.THREADING)
