@@ -13,11 +13,11 @@ from werkzeug import routing as werkzeug_routing
 from werkzeug import wrappers
 
 from pci_passthrough.api import authentication
-from pci_passthrough.api import backends
 from pci_passthrough.api import errors
 from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import route as route_mod
+from pci_passthrough.api.backends import Backends
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -31,16 +31,16 @@ _CHALLENGE = datastructures.WWWAuthenticate('keystone')
 class Application:
     """A WSGI application for a table of routes.
 
-    :param provided: what handlers work with.
+    :param backends: what handlers work with.
     :param routes: all that can be asked.
     """
 
     def __init__(
         self,
-        provided: backends.Services,
+        backends: Backends,
         routes: Sequence[route_mod.Route],
     ) -> None:
-        self._services = provided
+        self._backends = backends
         self._map = werkzeug_routing.Map(
             [
                 werkzeug_routing.Rule(
@@ -84,7 +84,7 @@ class Application:
         version = microversion.MIN
         if route.path != '/':
             version = str(microversion.of(_headers(request)))
-        request.services = self._services
+        request.backends = self._backends
         request.context = oslo_context.RequestContext.from_environ(
             request.environ
         )

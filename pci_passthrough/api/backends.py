@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What handlers work with."""
+"""The database, the conductor and the policies that handlers use."""
 
 import dataclasses
 from typing import Self
@@ -27,7 +27,7 @@ class Thresholds:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Services:
+class Backends:
     """The database to read from, and a conductor for all changes.
 
     :ivar policy: what the operator configured about hosts and claims.
@@ -43,7 +43,7 @@ class Services:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Make them; no connection is made yet.
+        """Create the backends; no connection is opened yet.
 
         A WSGI server may fork after it has loaded the application.
 

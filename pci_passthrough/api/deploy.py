@@ -9,10 +9,10 @@ from werkzeug.middleware import dispatcher
 
 from pci_passthrough.api import application
 from pci_passthrough.api import authentication
-from pci_passthrough.api import backends
 from pci_passthrough.api import errors
 from pci_passthrough.api import microversion
 from pci_passthrough.api import routing
+from pci_passthrough.api.backends import Backends
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -36,16 +36,16 @@ _READ_BY_BROWSERS = [
 
 def load(
     conf: cfg.ConfigOpts,
-    provided: backends.Services,
+    backends: Backends,
     authenticate: authentication.Authentication = authentication.keystone,
 ) -> 'WSGIApplication':
     """Return the WSGI application of the service.
 
     :param conf: the configuration.
-    :param provided: what handlers work with; made of the same configuration.
+    :param backends: what handlers work with; made of the same configuration.
     :param authenticate: finds out who asks.
     """
-    app: WSGIApplication = application.Application(provided, routing.ROUTES)
+    app: WSGIApplication = application.Application(backends, routing.ROUTES)
     app = authenticate(conf, app, _PUBLIC)
     app = errors.ErrorsOfMiddleware(app)
     app = oslo_middleware.RequestId(app)

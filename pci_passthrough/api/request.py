@@ -12,8 +12,8 @@ from oslo_policy import policy
 from werkzeug import datastructures
 from werkzeug import wrappers
 
-from pci_passthrough.api import backends
 from pci_passthrough.api import errors
+from pci_passthrough.api.backends import Backends
 
 #: The largest body, in bytes; a PCI flavor of the largest match fits.
 _MAX_BODY = 256 * 1024
@@ -31,7 +31,7 @@ _MAX_QUOTED = 200
 class ApiRequest(wrappers.Request):
     """One request.
 
-    :ivar services: database, conductor and so on.
+    :ivar backends: database, conductor and policies.
     :ivar context: who asks.
     :ivar query: the query's parameters, validated; what is not given and has
         a default has that.
@@ -40,7 +40,7 @@ class ApiRequest(wrappers.Request):
 
     max_content_length = _MAX_BODY
 
-    services: backends.Services
+    backends: Backends
     context: oslo_context.RequestContext
     query: dict[str, Any]
     body: dict[str, Any]
@@ -78,7 +78,7 @@ class ApiRequest(wrappers.Request):
             # Without it, no rule finds a project that fits.
             target['project_id'] = owner or self.context.project_id
         try:
-            return self.services.enforcer.authorize(rule, target, self.context)
+            return self.backends.enforcer.authorize(rule, target, self.context)
         except policy.InvalidScope:
             return False
 

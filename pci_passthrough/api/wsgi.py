@@ -17,8 +17,8 @@ from pci_passthrough import threading_backend  # noqa: F401
 from oslo_log import log as logging
 
 from pci_passthrough import conf as conf_module
-from pci_passthrough.api import backends
 from pci_passthrough.api import deploy
+from pci_passthrough.api.backends import Backends
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -40,7 +40,7 @@ def load(environ: Mapping[str, str]) -> 'WSGIApplication':
     """
     conf = conf_module.load([], PROG, config_files(environ))
     logging.setup(conf, 'pci_passthrough')
-    return deploy.load(conf, backends.Services.from_conf(conf))
+    return deploy.load(conf, Backends.from_conf(conf))
 
 
 def config_files(environ: Mapping[str, str]) -> list[str] | None:

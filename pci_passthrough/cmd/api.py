@@ -13,8 +13,8 @@ from werkzeug import serving
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough.api import authentication
-from pci_passthrough.api import backends
 from pci_passthrough.api import deploy
+from pci_passthrough.api.backends import Backends
 from pci_passthrough.cmd import errors
 
 PROG = 'pci-passthrough-api'
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         conf = conf_module.load(args, PROG, cli_opts=_CLI_OPTS)
         logging.setup(conf, 'pci_passthrough')
-        provided = backends.Services.from_conf(conf)
+        provided = Backends.from_conf(conf)
         server = serving.make_server(
             '127.0.0.1',
             conf.port,

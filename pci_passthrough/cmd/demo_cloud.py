@@ -18,8 +18,8 @@ from werkzeug import serving
 import pci_passthrough
 from pci_passthrough import conf as conf_module
 from pci_passthrough.api import authentication
-from pci_passthrough.api import backends
 from pci_passthrough.api import deploy
+from pci_passthrough.api.backends import Backends
 from pci_passthrough.cmd import agent as agent_cmd
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
@@ -134,7 +134,7 @@ class Cloud:
 
     def start_api(self) -> str:
         """Start the REST service without Keystone; return its URL."""
-        provided = backends.Services.from_conf(self._conf)
+        provided = Backends.from_conf(self._conf)
         server = serving.make_server(
             '127.0.0.1',
             0,

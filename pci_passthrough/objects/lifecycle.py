@@ -40,6 +40,15 @@ TRANSITIONS: Final = {
     'release': Transition((_S.QUARANTINED,), _S.AVAILABLE),
 }
 
+#: All values of ``PciDevice.state``.
+STATES: Final = (*_S.ALL, 'disabled', 'missing')
+
+#: The actions by which operators change a device.
+OPERATOR_ACTIONS: Final = ('disable', 'enable', 'quarantine', 'release')
+
+#: The operators' actions that need a reason.
+ACTIONS_WITH_REASON: Final = ('disable', 'quarantine')
+
 #: Statuses in which a device has an owner.
 OWNED: Final = (_S.CLAIMED, _S.ALLOCATED)
 

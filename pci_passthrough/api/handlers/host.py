@@ -14,9 +14,9 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     """List hosts by name."""
     query = request.query
     found = hosts.page(
-        request.services.database,
-        request.services.policy.host_timeout,
-        request.services.policy.tracker_timeout,
+        request.backends.database,
+        request.backends.policy.host_timeout,
+        request.backends.policy.tracker_timeout,
         query.get('host'),
         {'up': True, 'down': False}.get(query.get('state', '')),
         query.get('marker'),

@@ -41,8 +41,8 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     """List devices by host and address."""
     query = request.query
     found = device_pages.page(
-        request.services.database,
-        request.services.catalog,
+        request.backends.database,
+        request.backends.catalog,
         device_pages.DeviceFilter(
             states=tuple(query.get('state', ())),
             **request.given(
@@ -69,7 +69,7 @@ def show(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
     """Show a device."""
-    device = lookup.get(request.services.database, pci_device)
+    device = lookup.get(request.backends.database, pci_device)
     return preconditions.unless_known(
         request, responses.of(_view(device)), _tag(device)
     )
@@ -80,9 +80,9 @@ def update(
 ) -> wrappers.Response:
     """Take a device out of service, or into it again."""
     if request.if_match:
-        before = lookup.get(request.services.database, pci_device)
+        before = lookup.get(request.backends.database, pci_device)
         preconditions.names(request, _tag(before), _CHANGED)
-    after = request.services.conductor.set_device(
+    after = request.backends.conductor.set_device(
         pci_device,
         request.body['action'],
         request.body.get('reason', ''),
@@ -97,7 +97,7 @@ def history(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
     """Show a device's history; it need not exist any more."""
-    db = request.services.database
+    db = request.backends.database
     events = ledger.history(db, pci_device, request.query['limit'])
     if not events:
         # Purged, or never heard of.

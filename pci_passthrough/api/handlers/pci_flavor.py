@@ -33,7 +33,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     found = [
         flavor
         for flavor in editing.get_all(
-            request.services.database,
+            request.backends.database,
             None if sees_all else request.context.project_id,
         )
         if _is_wanted(flavor, query)
@@ -68,7 +68,7 @@ def create(request: request_mod.ApiRequest) -> wrappers.Response:
         after = validation.new(name, project_id, body)
         return pci_flavor_effect.answer(request, None, after)
     with _conflicts_told(request):
-        flavor = request.services.conductor.create_pci_flavor(
+        flavor = request.backends.conductor.create_pci_flavor(
             name, project_id, body, request.actor
         )
     response = pci_flavor_view.one(request, flavor, 201)
@@ -116,7 +116,7 @@ def update(
             'pci_flavor.precondition_required',
         )
     with _conflicts_told(request):
-        after = request.services.conductor.update_pci_flavor(
+        after = request.backends.conductor.update_pci_flavor(
             before.uuid,
             changes,
             before.generation if decides_visibility else base,
@@ -137,7 +137,7 @@ def delete(
     if request.query.get('dry_run'):
         return pci_flavor_effect.answer(request, before, None)
     with _conflicts_told(request):
-        request.services.conductor.delete_pci_flavor(
+        request.backends.conductor.delete_pci_flavor(
             before.uuid,
             base,
             request.query.get('force', False),

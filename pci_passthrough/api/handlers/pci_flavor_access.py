@@ -48,7 +48,7 @@ def _share(
     tag = pci_flavor_view.tag(flavor)
     is_based = preconditions.names(request, tag, changed)
     try:
-        request.services.conductor.share_pci_flavor(
+        request.backends.conductor.share_pci_flavor(
             flavor.uuid,
             project_id,
             shared,

@@ -34,7 +34,7 @@ def show(
         'pci_flavor': flavor.uuid,
         'name': flavor.name,
         'count': count,
-        'availability': _level(flavor, found, request.services.thresholds),
+        'availability': _level(flavor, found, request.backends.thresholds),
     }
     if sees_counts:
         body |= {
@@ -72,7 +72,7 @@ def levels(
     request: request_mod.ApiRequest, flavors: Sequence[objects.PciFlavor]
 ) -> dict[str, str]:
     """Return the availability of PCI flavors, in a word, by UUID."""
-    thresholds = request.services.thresholds
+    thresholds = request.backends.thresholds
     found = _find(request, flavors, 1)
     return {
         flavor.uuid: _level(flavor, one, thresholds)
@@ -86,9 +86,9 @@ def _find(
     count: int,
 ) -> list[availability.Availability]:
     return availability.get(
-        request.services.database,
-        request.services.catalog,
-        request.services.limits,
+        request.backends.database,
+        request.backends.catalog,
+        request.backends.limits,
         flavors,
         count,
     )

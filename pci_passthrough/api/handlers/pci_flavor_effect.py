@@ -30,9 +30,9 @@ def answer(
     :param after: None: it would be deleted.
     """
     effect = effects.effect(
-        request.services.database,
-        request.services.catalog,
-        request.services.limits.host_timeout,
+        request.backends.database,
+        request.backends.catalog,
+        request.backends.limits.host_timeout,
         before,
         after,
     )

@@ -52,9 +52,9 @@ def show(
     if request.given('host', 'physical_network'):
         request.authorize(policy.EXPLAIN_HOSTS, flavor.project_id)
     found = explain.explain(
-        request.services.database,
-        request.services.catalog,
-        request.services.limits,
+        request.backends.database,
+        request.backends.catalog,
+        request.backends.limits,
         flavor,
         request.query['count'],
         request.query.get('host'),

@@ -22,7 +22,7 @@ def visible(
     """
     sees_all = request.may(policy.ALL_PROJECTS)
     return editing.get(
-        request.services.database,
+        request.backends.database,
         pci_flavor,
         None if sees_all else request.context.project_id,
     )

@@ -18,9 +18,9 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     query = request.query
     hosts = query.get('host')
     found = pool_pages.find(
-        request.services.database,
-        request.services.catalog,
-        request.services.limits,
+        request.backends.database,
+        request.backends.catalog,
+        request.backends.limits,
         pool_pages.PoolFilter(
             hosts=None if hosts is None else tuple(hosts),
             **request.given(

@@ -4,8 +4,7 @@
 from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
-from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.views import device_pages
+from pci_passthrough.objects import lifecycle
 
 _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
@@ -24,7 +23,7 @@ SHOWN = base.closed(
         'total_vfs': _OPTIONAL_NUMBER,
         'capabilities': {'type': 'array', 'items': base.STRING},
         'offered_by': _OPTIONAL_STRING,
-        'state': base.choice(device_pages.STATES),
+        'state': base.choice(lifecycle.STATES),
         'status': base.choice(fields.DeviceStatus.ALL),
         'presence': base.choice(fields.Presence.ALL),
         'disabled_reason': _OPTIONAL_STRING,
@@ -41,7 +40,7 @@ LISTED = base.page('pci_devices', SHOWN)
 LIST_QUERY = {
     'host': base.WORD,
     'address': base.WORD,
-    'state': {'type': 'array', 'items': base.choice(device_pages.STATES)},
+    'state': {'type': 'array', 'items': base.choice(lifecycle.STATES)},
     'instance_uuid': base.WORD,
     'held_by': {
         **base.WORD,
@@ -75,7 +74,7 @@ HISTORY_QUERY = {'limit': base.LIMIT}
 UPDATE: base.Schema = {
     **base.closed(
         {
-            'action': base.choice(lookup.ACTIONS),
+            'action': base.choice(lifecycle.OPERATOR_ACTIONS),
             'reason': {
                 'description': 'One line, for the next operator.',
                 'type': 'string',
@@ -85,6 +84,8 @@ UPDATE: base.Schema = {
         }
     ),
     'required': ['action'],
-    'if': {'properties': {'action': {'enum': ['disable', 'quarantine']}}},
+    'if': {
+        'properties': {'action': {'enum': list(lifecycle.ACTIONS_WITH_REASON)}}
+    },
     'then': {'required': ['reason']},
 }

@@ -11,9 +11,9 @@ from pci_passthrough import objects
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.cmd.manage import words
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.views import device_pages
 
 _WHICH = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
@@ -65,7 +65,7 @@ class List(lister.Lister):
         )
         parser.add_argument(
             '--state',
-            choices=device_pages.STATES,
+            choices=lifecycle.STATES,
             help='only those in this state',
         )
         parser.add_argument(

@@ -110,29 +110,24 @@ def enable(
     return _set_disabled(db, device, 'enable', None, reason, actor)
 
 
-#: What operators may do, and for which of it they have to say why.
-ACTIONS = ('disable', 'enable', 'quarantine', 'release')
-_WITH_REASON = ('disable', 'quarantine')
-
-
 def act(
     db: database.Database, device: str, action: str, reason: str, actor: str
 ) -> objects.PciDevice:
     """Do what an operator wants done to a device.
 
     :param device: UUID or ``host/address``.
-    :param action: one of ``ACTIONS``.
+    :param action: one of ``lifecycle.OPERATOR_ACTIONS``.
     :param reason: why, one line; may be empty for some actions.
     :param actor: for the ledger.
     :raises: PciDeviceNotFound; DeviceStateConflict; Invalid if there is no
         such action, or the reason is missing or cannot be kept.
     """
-    if action not in ACTIONS:
+    if action not in lifecycle.OPERATOR_ACTIONS:
         raise exception.Invalid(
             f'{action!r} is nothing that can be done to a PCI device; '
-            f'possible: {", ".join(ACTIONS)}'
+            f'possible: {", ".join(lifecycle.OPERATOR_ACTIONS)}'
         )
-    if action in _WITH_REASON and not reason.strip():
+    if action in lifecycle.ACTIONS_WITH_REASON and not reason.strip():
         raise exception.Invalid(
             f'to {action} a PCI device takes a reason, for the next operator; '
             'for example: ECC errors, replacement is ordered'

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import device_states
 from pci_passthrough.store import models
@@ -19,9 +19,6 @@ from pci_passthrough.store.pci_flavors import editing
 _devices = models.pci_devices
 _nodes = models.compute_nodes
 _OF_HOST = _nodes.c.id == _devices.c.compute_node_id
-
-#: All states of ``objects.PciDevice.state``.
-STATES = (*fields.DeviceStatus.ALL, 'disabled', 'missing')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,10 +107,10 @@ def _equals(column: sa.Column[str], value: str) -> sa.ColumnElement[bool]:
 def _has_state(states: tuple[str, ...]) -> sa.ColumnElement[bool]:
     """Return the condition for ``objects.PciDevice.state``."""
     for wanted in states:
-        if wanted not in STATES:
+        if wanted not in lifecycle.STATES:
             raise exception.Invalid(
                 f'{wanted!r} is no state of a PCI device; possible: '
-                f'{", ".join(STATES)}'
+                f'{", ".join(lifecycle.STATES)}'
             )
     return device_states.state().in_(states)
 

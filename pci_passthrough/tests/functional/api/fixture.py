@@ -13,8 +13,8 @@ from pci_passthrough import conf as conf_module
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.api import authentication
-from pci_passthrough.api import backends
 from pci_passthrough.api import deploy
+from pci_passthrough.api.backends import Backends
 from pci_passthrough.services import conductor
 from pci_passthrough.store import schema
 from pci_passthrough.store.claims import transitions
@@ -36,7 +36,7 @@ class ApiFixture(fixtures.Fixture):
     :param served: whether to listen on a port.
     :param settings: more of the configuration, sections and options.
     :param authenticate: finds out who asks.
-    :ivar services: what its handlers work with.
+    :ivar backends: the database and the conductor that handlers use.
     :ivar application: for WSGI.
     :ivar url: where it answers, without a slash at the end.
     """
@@ -70,10 +70,10 @@ class ApiFixture(fixtures.Fixture):
         service = conductor.ConductorService(self.conf)
         service.start()
         self.addCleanup(service.stop)
-        self.services = backends.Services.from_conf(self.conf)
-        self.addCleanup(self.services.close)
+        self.backends = Backends.from_conf(self.conf)
+        self.addCleanup(self.backends.close)
         self.application = deploy.load(
-            self.conf, self.services, self._authenticate
+            self.conf, self.backends, self._authenticate
         )
         if self._served:
             self._serve()

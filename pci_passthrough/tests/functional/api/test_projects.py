@@ -365,7 +365,7 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         created = editing.create(
             self.api.db, 'mine', world.BLUE, match=_MATCH, access=[world.RED]
         )
-        conductor = self.api.services.conductor
+        conductor = self.api.backends.conductor
         update = conductor.update_pci_flavor
 
         def update_later(*arguments: Any) -> Any:

@@ -4,6 +4,7 @@
 import testscenarios
 
 from pci_passthrough import exception
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
@@ -29,7 +30,9 @@ class ActTest(base.StoreTest):
             after = lookup.act(self.db, _GPU, action, reason, 'op')
             self.assertEqual(state, after.state)
         events = ledger.history(self.db, after.uuid)[1:]
-        self.assertEqual(list(lookup.ACTIONS), [e.action for e in events])
+        self.assertEqual(
+            list(lifecycle.OPERATOR_ACTIONS), [e.action for e in events]
+        )
         self.assertEqual(
             ['hot', None, 'odd', 'fine'], [e.reason for e in events]
         )

@@ -7,6 +7,7 @@ from typing import Any
 import testscenarios
 
 from pci_passthrough import exception
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import live_hosts
@@ -145,7 +146,7 @@ class DevicePageTest(_PagesTest):
                 )
         after = lookup.get_all(self.db, 'many')
         for states in [
-            *((state,) for state in device_pages.STATES),
+            *((state,) for state in lifecycle.STATES),
             ('missing', 'disabled'),
         ]:
             self.assertEqual(
