@@ -85,7 +85,7 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     host = libvirt_host.LibvirtHost(uri)
     host.connect()
     try:
-        found = scan.scan(host, host_root, information)
+        found = scan.scan(host.list_node_devices(), host_root, information)
     finally:
         host.close()
     for line in _lines(found, information, uri):

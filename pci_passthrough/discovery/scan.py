@@ -10,7 +10,6 @@ import dataclasses
 
 from pci_passthrough.discovery import host_root as host_root_module
 from pci_passthrough.discovery import host_use
-from pci_passthrough.discovery import libvirt_host as libvirt_host_module
 from pci_passthrough.discovery import node_device
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information as pci_information_module
@@ -181,19 +180,20 @@ def fill_in(
 
 
 def scan(
-    libvirt_host: libvirt_host_module.LibvirtHost,
+    listing: Iterable[str],
     host_root: host_root_module.HostRoot | None,
     pci_information: pci_information_module.PciInformation,
     remembered: Remembered | None = None,
 ) -> Scan:
-    """Look at a host's devices, and decide what becomes of each.
+    """Read the host's own files, and decide what becomes of each device.
 
+    :param listing: the XML of the host's node devices, as
+        ``LibvirtHost.list_node_devices`` returned it just now.
     :param host_root: None for a remote libvirt or the test driver alone:
         the host's own use of its devices is not known then.
     :param remembered: the same object for each scan of a host.
-    :raises LibvirtUnavailable: the devices cannot be listed.
     """
-    devices = node_device.parse_listing(libvirt_host.list_node_devices())
+    devices = node_device.parse_listing(listing)
     uses: dict[str, str] | None = None
     if host_root is not None:
         # After the listing: a device that comes in between is in neither,

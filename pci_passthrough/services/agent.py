@@ -283,7 +283,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
     def _scan(self) -> reporting.Snapshot:
         self._libvirt.connect()
         found = scan.scan(
-            self._libvirt,
+            self._libvirt.list_node_devices(),
             self._host_root,
             self._pci_information,
             self._remembered,

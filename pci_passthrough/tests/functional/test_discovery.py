@@ -110,7 +110,9 @@ class TestDriverTestCase(DiscoveryTestCase):
     def test_scan(self) -> None:
         host = self.connect(self.demo.uri)
         root = host_root.HostRoot(str(self.demo.host_root))
-        result = scan.scan(host, root, _ALL, scan.Remembered())
+        result = scan.scan(
+            host.list_node_devices(), root, _ALL, scan.Remembered()
+        )
         self.check_all(self.model, result)
         refused = {item.reason for item in result.refused}
         self.assertEqual(3, len(refused))
@@ -119,15 +121,15 @@ class TestDriverTestCase(DiscoveryTestCase):
         self.assertFalse(result.use_unknown)
 
     def test_scan_without_the_hosts_root(self) -> None:
-        result = scan.scan(self.connect(self.demo.uri), None, _ALL)
+        listing = self.connect(self.demo.uri).list_node_devices()
+        result = scan.scan(listing, None, _ALL)
         self.assertTrue(result.use_unknown)
         self.assertEqual([], result.refused)
 
     def test_wrong_root_refuses_everything(self) -> None:
         empty = self.useFixture(fixtures.TempDir()).path
-        result = scan.scan(
-            self.connect(self.demo.uri), host_root.HostRoot(empty), _ALL
-        )
+        listing = self.connect(self.demo.uri).list_node_devices()
+        result = scan.scan(listing, host_root.HostRoot(empty), _ALL)
         self.assertEqual([], result.offered)
         for item in result.refused:
             self.assertTrue(item.reason.startswith(host_use.CANNOT_TELL))
@@ -192,8 +194,11 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.root = host_root.HostRoot(str(self.fixture.host_root))
         self.remembered = scan.Remembered()
 
-    def scan(self) -> scan.Scan:
-        return scan.scan(self.host, self.root, _ALL, self.remembered)
+    def scan(
+        self, information: pci_information.PciInformation = _ALL
+    ) -> scan.Scan:
+        listing = self.host.list_node_devices()
+        return scan.scan(listing, self.root, information, self.remembered)
 
     def address_of(self, driver: str) -> str:
         return next(
@@ -233,7 +238,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         entries = pci_information.PciInformation.parse(['{"driver": "iavf"}'])
 
         def offered() -> dict[str, str | None]:
-            result = scan.scan(self.host, self.root, entries, self.remembered)
+            result = self.scan(entries)
             return {
                 item.device.address: item.device.devname
                 for item in result.offered

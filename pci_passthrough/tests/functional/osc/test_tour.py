@@ -76,7 +76,7 @@ class TourTestCase(base.OscTestCase):
             host.connect()
             self.addCleanup(host.close)
             found = scan.scan(
-                host,
+                host.list_node_devices(),
                 host_root.HostRoot(conf.agent.host_root),
                 specs.PciInformation.parse(conf.agent.pci_information),
             )

@@ -252,7 +252,7 @@ class ServicesTestCase(testtools.TestCase):
         libvirt.connect()
         try:
             found = scan.scan(
-                libvirt,
+                libvirt.list_node_devices(),
                 host_root.HostRoot(str(host.host_root)),
                 specs.PciInformation.parse(pci_information),
             )

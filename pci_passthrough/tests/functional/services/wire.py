@@ -60,7 +60,7 @@ def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
     libvirt.connect()
     try:
         found = scan.scan(
-            libvirt,
+            libvirt.list_node_devices(),
             host_root.HostRoot(str(host.host_root)),
             pci_information.PciInformation.parse(
                 [
