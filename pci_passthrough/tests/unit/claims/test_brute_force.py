@@ -20,13 +20,6 @@ PF_KEYS = (11, 12)
 VF_KEYS = (21, 22, 23)
 ALL_KEYS = (*PCI_KEYS, *PF_KEYS, *VF_KEYS)
 
-searching = hypothesis.settings(
-    database=None,
-    deadline=None,
-    max_examples=250,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-
 #: A device without SR-IOV, by its key.
 SINGLES = strategies.sampled_from(PCI_KEYS)
 #: A physical function's key, None if not on offer, and those of its VFs.
@@ -241,7 +234,6 @@ class BruteForceTest(testtools.TestCase):
             self.assertFalse(excludes(one, other), (one, other))
         return penalty
 
-    @searching
     @hypothesis.given(strategies.data(), hosts(), AFFINITIES)
     def test_all_kinds(
         self,
@@ -251,7 +243,6 @@ class BruteForceTest(testtools.TestCase):
     ) -> None:
         self.check(host, data.draw(demand_lists(list(host.keys))), numa)
 
-    @searching
     @hypothesis.given(
         strategies.data(), strategies.lists(FAMILIES, min_size=2, max_size=3)
     )
@@ -265,7 +256,6 @@ class BruteForceTest(testtools.TestCase):
             host.family(pf, vfs)
         self.check(host, data.draw(demand_lists(list(host.keys))), None)
 
-    @searching
     @hypothesis.given(
         strategies.lists(FULL_FAMILIES, min_size=2, max_size=4),
         strategies.lists(FEW_OF_FEW, min_size=2, max_size=4),
@@ -284,7 +274,6 @@ class BruteForceTest(testtools.TestCase):
         ]
         self.check(host, demands, None)
 
-    @searching
     @hypothesis.given(strategies.data(), hosts(families=False), AFFINITIES)
     def test_numa(
         self,

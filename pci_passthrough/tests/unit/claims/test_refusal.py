@@ -99,7 +99,6 @@ class ExplainTest(testtools.TestCase):
             self.conditions(reasons),
         )
 
-    @trials.searching
     @hypothesis.given(strategies.data(), trials.hosts(), trials.AFFINITIES)
     def test_every_refusal_has_true_reasons(
         self,

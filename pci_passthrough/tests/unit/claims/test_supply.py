@@ -100,7 +100,6 @@ class WithoutTest(testtools.TestCase):
             self.left(host, want('a', 2, [1]), want('b', 1, [2])),
         )
 
-    @test_brute_force.searching
     @hypothesis.given(strategies.data())
     def test_against_a_new_count(self, data: strategies.DataObject) -> None:
         """Kinds of families come in the order in which they are broken."""
@@ -126,7 +125,6 @@ class WithoutTest(testtools.TestCase):
             carried_out(host, decision), claims.consume(host.supply, decision)
         )
 
-    @test_brute_force.searching
     @hypothesis.given(strategies.data())
     def test_no_device_is_lost_in_any_order(
         self, data: strategies.DataObject
@@ -149,7 +147,6 @@ class WithoutTest(testtools.TestCase):
 class RequestsTest(testtools.TestCase):
     """How many requests can be served, against serving them."""
 
-    @test_brute_force.searching
     @hypothesis.given(
         test_brute_force.hosts(),
         strategies.frozensets(

@@ -77,7 +77,6 @@ class NearMissesTest(testtools.TestCase):
             ),
         )
 
-    @made_up.trying
     @hypothesis.given(made_up.KEYS, made_up.EXPRESSIONS)
     def test_it_is_that_condition(
         self, key: objects.PoolKey, match: fields.Match

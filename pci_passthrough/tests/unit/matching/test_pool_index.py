@@ -11,13 +11,6 @@ from pci_passthrough import matching
 from pci_passthrough import objects
 from pci_passthrough.specs import pci_flavor
 
-trying = hypothesis.settings(
-    database=None,
-    deadline=None,
-    max_examples=150,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-
 ids = strategies.sampled_from(['8086', '10de', '15b3', '0001'])
 maybe_ids = strategies.none() | ids
 
@@ -80,7 +73,6 @@ def directly(
 
 
 class PoolIndexTest(testtools.TestCase):
-    @trying
     @hypothesis.given(
         strategies.lists(strategies.lists(KEYS, max_size=6), max_size=3),
         strategies.lists(EXPRESSIONS, min_size=1, max_size=4),

@@ -23,7 +23,6 @@ from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.specs import pci_information
-from pci_passthrough.tests.unit import specs
 
 _VENDOR = {'vendor_id': '8086'}
 
@@ -238,7 +237,6 @@ class DeviceSpecTestCase(testtools.TestCase):
                 self.assertIn(part, str(error))
             self.assertIn('right would be, for example: ', str(error))
 
-    @specs.fuzzing
     @hypothesis.given(
         strategies.dictionaries(
             strategies.sampled_from(

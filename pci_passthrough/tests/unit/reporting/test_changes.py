@@ -109,7 +109,6 @@ def kept(device: objects.PciDevice) -> bool:
 
 
 class RoundTripTest(testtools.TestCase):
-    @hypothesis.settings(database=None, deadline=None, max_examples=150)
     @hypothesis.given(
         strategies.lists(
             strategies.tuples(SCANS, EVENTS, strategies.booleans()),

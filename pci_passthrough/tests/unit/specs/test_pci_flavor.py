@@ -10,7 +10,6 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import pci_flavor
-from pci_passthrough.tests.unit import specs
 
 #: key, value as written, pool values that fit, pool values that do not
 ACCEPTED: list[tuple[str, str | list[str], list[str], list[str]]] = [
@@ -214,7 +213,6 @@ KEYS = strategies.one_of(
 
 
 class FuzzTest(testtools.TestCase):
-    @specs.fuzzing
     @hypothesis.given(
         strategies.lists(
             strategies.dictionaries(KEYS, VALUES, max_size=3), max_size=3
@@ -231,7 +229,6 @@ class FuzzTest(testtools.TestCase):
             for one in term:
                 one.accepts(value)
 
-    @specs.fuzzing
     @hypothesis.given(
         OPERATORS,
         EXPRESSIONS,

@@ -12,7 +12,6 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import condition
 from pci_passthrough.specs import pci_information
-from pci_passthrough.tests.unit import specs
 
 MATCH = '{"vendor_id": "8086", "product_id": "000[1-2]"}'
 
@@ -367,17 +366,14 @@ class FuzzTest(testtools.TestCase):
             if entry is not None:
                 objects.PciDevice(extra_info=dict(entry.extra_info))
 
-    @specs.fuzzing
     @hypothesis.given(ENTRIES)
     def test_entries(self, entry: Any) -> None:
         self.check(json.dumps(entry))
 
-    @specs.fuzzing
     @hypothesis.given(strategies.text())
     def test_text(self, text: str) -> None:
         self.check(text)
 
-    @specs.fuzzing
     @hypothesis.given(
         strategies.sampled_from(sorted(condition.KEYS)), VALUES, TEXTS
     )

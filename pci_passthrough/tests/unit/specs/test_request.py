@@ -11,7 +11,6 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import request
-from pci_passthrough.tests.unit import specs
 
 UUID = '5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01'
 
@@ -163,7 +162,6 @@ class NicTest(testtools.TestCase):
 
 
 class FuzzTest(testtools.TestCase):
-    @specs.fuzzing
     @hypothesis.given(
         strategies.text('ab1 :|,\u00e9\u0662\n', max_size=30)
         | strategies.text(max_size=30)
@@ -178,7 +176,6 @@ class FuzzTest(testtools.TestCase):
             [str(one) for one in requests], [str(one) for one in again]
         )
 
-    @specs.fuzzing
     @hypothesis.given(
         strategies.dictionaries(
             strategies.sampled_from(
