@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Everything starts from a checkout and Python 3.11: `make demo` shows the
-# project at work, `make test` proves it. Both install what is missing, into
-# the system with apt-get and into .venv with pip, and are quick to repeat.
-# Each release of Nova has an environment of its own beside .venv.
+# project at work, `make unit` tests it in a minute, `make test` proves it. They
+# install what is missing, into .venv with pip and, but for `make unit`, into
+# the system with apt-get; they are quick to repeat. Each release of Nova has
+# an environment of its own beside .venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,8 +22,8 @@ NOVA_VENV := .venv-nova-34
 NOVA_STESTR := tools/with-nova $(NOVA_VENV) stestr --config .stestr-nova.conf \
     --repo-url .stestr-nova
 
-# Those of our tests inside Nova which take longest: `make test-nova` has them.
-NOVA_LONG := test_crashes|BothInPlacement|test_nic_(attach|moves)
+# Which tests `make test` leaves to `make test-servers` and `make test-nova`.
+HEAVY := pci_passthrough/tests/heavy-tests.txt
 
 # The cloud of `make test-e2e`, with Nova and its fellow services.
 E2E_VENV := .venv-e2e
@@ -43,8 +44,19 @@ endif
 REQUIREMENTS := requirements.txt setup.cfg setup.py pyproject.toml bindep.txt
 TEST_REQUIREMENTS := test-requirements.txt doc/requirements.txt
 
-.PHONY: demo tour test lint unit functional nova-functional nova-long test-nova \
-    test-e2e bench docs genconfig clean
+.PHONY: demo tour unit functional nova-functional test test-servers test-nova \
+    test-e2e lint docs bench genconfig clean
+
+# The end of each layer's recipe: its line and its status. $(1) are commands
+# that print the runs' subunit streams.
+closing_line = [ $$rc = 0 ] || echo 'Something above has failed.'; \
+	($(1)) | $(or $(2),$(BIN))/python tools/closing_line.py || rc=1; \
+	exit $$rc
+LAST := $(BIN)/stestr last --subunit || true
+NOVA_LAST := $(NOVA_STESTR) last --subunit || true
+
+# An earlier run must not speak for one that did not start.
+FORGET := rm -f .stestr/[0-9]* .stestr-nova/.stestr/[0-9]*
 
 demo: $(VENV)/.installed
 	$(BIN)/pci-passthrough-demo
@@ -53,21 +65,31 @@ demo: $(VENV)/.installed
 tour: $(VENV)/.installed-for-tour
 	$(BIN)/pci-passthrough-demo --api tools/tour
 
-# All is tried even when something fails, so that one run shows all that is
-# wrong. The closing line must come last.
+# Quick, and without a server: pip installs all that it needs.
+unit: $(VENV)/.installed-for-unit
+	@rc=0; $(FORGET); \
+	$(BIN)/stestr --test-path ./pci_passthrough/tests/unit run \
+	    --concurrency $(CONCURRENCY) || rc=1; \
+	$(call closing_line,$(LAST))
+
+# The heart of everything. All is tried even when something fails, so that one
+# run shows all that is wrong. The closing line must come last.
 test: $(VENV)/.installed-for-tests
-	@rc=0; \
+	@rc=0; $(FORGET); \
 	$(MAKE) --no-print-directory --keep-going --jobs=2 \
 	    --output-sync=target lint docs $(NOVA_VENV)/.installed || rc=1; \
-	: an earlier run must not speak for one that did not start; \
-	rm -f .stestr/[0-9]* .stestr-nova/.stestr/[0-9]*; \
-	$(BIN)/stestr run --worker-file .stestr-workers.yaml || rc=1; \
+	$(BIN)/stestr run --worker-file .stestr-workers.yaml \
+	    --exclude-list $(HEAVY) || rc=1; \
 	$(MAKE) --no-print-directory nova-functional || rc=1; \
-	[ $$rc = 0 ] || echo 'Something above has failed.'; \
-	($(BIN)/stestr last --subunit || true; \
-	 $(NOVA_STESTR) last --subunit || true) | \
-	    $(BIN)/python tools/closing_line.py || rc=1; \
-	exit $$rc
+	$(call closing_line,$(LAST); $(NOVA_LAST))
+
+# The rest of the tests with servers, and many examples for each property.
+test-servers: $(VENV)/.installed-for-tests
+	@rc=0; $(FORGET); \
+	HYPOTHESIS_PROFILE=many $(BIN)/stestr run \
+	    --worker-file .stestr-workers.yaml --include-list $(HEAVY) \
+	    '^pci_passthrough\.tests\.unit\.' || rc=1; \
+	$(call closing_line,$(LAST))
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -79,28 +101,30 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/doc8 $(DOCUMENTS)
 	$(BIN)/sphinx-lint $(DOCUMENTS)
 
-unit functional: $(VENV)/.installed-for-tests
-	$(BIN)/stestr run --concurrency $(CONCURRENCY) \
-	    '^pci_passthrough\.tests\.$@\.'
+functional: $(VENV)/.installed-for-tests
+	$(BIN)/stestr run --worker-file .stestr-workers.yaml \
+	    '^pci_passthrough\.tests\.functional\.'
 
 # Our tests inside Nova, on the fixtures of Nova's own tests.
 nova-functional: .stestr-nova/.stestr
 	$(NOVA_STESTR) run --concurrency $(CONCURRENCY) \
-	    --exclude-regex '$(NOVA_LONG)'
-
-nova-long: .stestr-nova/.stestr
-	$(NOVA_STESTR) run --concurrency $(CONCURRENCY) '$(NOVA_LONG)'
+	    --exclude-list $(HEAVY)
 
 .stestr-nova/.stestr: | $(NOVA_VENV)/.installed
 	mkdir -p .stestr-nova
 	$(NOVA_STESTR) init
 
-# Nova's own tests on each release, with the door and, what fails, without.
-test-nova: $(VENV)/.installed-for-tests nova-long \
+# The rest of our tests inside Nova; and Nova's own tests on each release, with
+# this project and, what fails, without.
+test-nova: $(VENV)/.installed-for-tests .stestr-nova/.stestr \
     $(foreach release,$(NOVA),.venv-nova-$(basename $(basename \
         $(release)))/.installed)
-	$(BIN)/python -m pci_passthrough.tests.nova_suites \
-	    --concurrency $(CONCURRENCY) $(NOVA)
+	@rc=0; $(FORGET); \
+	$(NOVA_STESTR) run --concurrency $(CONCURRENCY) \
+	    --include-list $(HEAVY) || rc=1; \
+	($(NOVA_LAST)) | $(BIN)/python -m pci_passthrough.tests.nova_suites \
+	    --concurrency $(CONCURRENCY) --count-stdin $(NOVA) || rc=1; \
+	exit $$rc
 
 # A whole cloud of real processes. They end with the first process of their
 # namespace, whatever happens to the tests.
@@ -111,9 +135,7 @@ test-e2e: $(E2E_VENV)/.installed
 	$(AS_ROOT) unshare --mount --pid --fork --kill-child --mount-proc \
 	    --propagation private bash -c '"$$@"; exit $$?' reaper \
 	    $(E2E_STESTR) run --serial '$(E2E_TESTS)' || rc=1; \
-	($(E2E_STESTR) last --subunit || true) | \
-	    $(E2E_VENV)/bin/python tools/closing_line.py || rc=1; \
-	exit $$rc
+	$(call closing_line,$(E2E_STESTR) last --subunit || true,$(E2E_VENV)/bin)
 
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python -m pci_passthrough.tests.bench
@@ -135,10 +157,19 @@ clean:
 	find pci_passthrough tools -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps are newer than the files that say what to install.
+#
+# Of all that pip installs, only libvirt-python needs packages of the system.
 $(VENV)/.installed: $(REQUIREMENTS)
 	tools/make-venv $(VENV)
 	tools/install-packages $(BIN)/bindep
 	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -m pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+$(VENV)/.installed-for-unit: $(REQUIREMENTS) test-requirements.txt
+	tools/make-venv $(VENV)
+	grep -v '^libvirt-python' requirements.txt | \
+	    $(BIN)/python -m pip install -q -r /dev/stdin -r test-requirements.txt
 	$(BIN)/python -m pip install -q --no-build-isolation --no-deps -e .
 	touch $@
 
@@ -151,7 +182,7 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed $(TEST_REQUIREMENTS)
 	tools/install-packages $(BIN)/bindep test
 	$(BIN)/python -m pip install -q -r test-requirements.txt \
 	    -r doc/requirements.txt
-	touch $@
+	touch $(VENV)/.installed-for-unit $@
 
 # .venv-nova-34 has the release of NOVA_RELEASES that begins with 34.
 .venv-nova-%/.installed: $(REQUIREMENTS) nova-test-requirements.txt Makefile

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must hold for the whole project, and nobody would notice otherwise."""
 
+import ast
+from collections.abc import Iterator
+import pathlib
 import re
 
 import testtools
 
 from pci_passthrough import conf
+from pci_passthrough import tests
 from pci_passthrough.conf import nova
 
 #: The end of a sentence: a full stop and white space, or the end.
 _SENTENCE = re.compile(r'[.:](?=\s|$)')
 
+_TESTS = pathlib.Path(tests.__file__).parent
 
 #: Those of the programs, and those in Nova's configuration.
 _ALL = [*conf.list_opts(), *nova.list_opts()]
@@ -35,3 +40,39 @@ class OptionsTest(testtools.TestCase):
         ]
         self.assertNotEqual([], names)
         self.assertEqual(len(set(names)), len(names))
+
+
+class LayersTest(testtools.TestCase):
+    """Each test runs in a layer: see the Makefile."""
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of all classes with tests, and of their methods."""
+        for path in sorted(_TESTS.rglob('test_*.py')):
+            module = '.'.join(path.relative_to(_TESTS).with_suffix('').parts)
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    yield f'tests.{module}.{node.name}.'
+                    for method in node.body:
+                        if isinstance(method, ast.FunctionDef):
+                            yield f'tests.{module}.{node.name}.{method.name}'
+
+    def test_each_folder_of_tests_is_run(self) -> None:
+        """A new folder needs a place in the Makefile."""
+        self.assertEqual(
+            {'unit', 'functional', 'nova', 'e2e'},
+            {name.split('.')[1] for name in self.names()},
+        )
+
+    def test_each_line_of_heavy_tests_names_some(self) -> None:
+        lines = (_TESTS / 'heavy-tests.txt').read_text().splitlines()
+        patterns = [line for line in lines if line and line[0] != '#']
+        scenarios = ('', '(mariadb)', '(postgresql)', '(rabbitmq)')
+        names = [f'{name}{end}' for name in self.names() for end in scenarios]
+        self.assertEqual(
+            [],
+            [
+                pattern
+                for pattern in patterns
+                if not any(re.search(pattern, name) for name in names)
+            ],
+        )
