@@ -3,7 +3,6 @@
 
 import pathlib
 import threading
-import time
 
 import fixtures
 import libvirt
@@ -19,10 +18,8 @@ from pci_passthrough.discovery import node_device
 from pci_passthrough.discovery import scan
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information
+from pci_passthrough.tests.functional.services import programs
 from pci_passthrough.tests.lab import simulated_host
-
-#: How soon a change of the hardware has to be told, in seconds.
-_SOON = 2.0
 
 _ALL = pci_information.PciInformation.parse(
     ['{"match": {"vendor_id": "*"}, "extra_info": {"group": "all"}}']
@@ -168,16 +165,21 @@ class TestDriverTestCase(DiscoveryTestCase):
         self.assertIn('/nowhere/libvirt-sock', error.reason)
         self.assertIsInstance(error.__cause__, libvirt.libvirtError)
 
-    def test_largest_host_is_read_well_below_a_second(self) -> None:
+    def test_largest_host(self) -> None:
         model = inventory.build_host(
             inventory.HostShape('large', nics=16, vfs=125, total_vfs=128)
         )
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         host = self.connect(testdriver.write_host(model, folder).uri)
-        documents = host.list_node_devices()
-        began = time.process_time()
-        devices = node_device.parse_listing(documents)
-        self.assertLess(time.process_time() - began, 0.8)
+        devices = node_device.parse_listing(host.list_node_devices())
+        self.assertEqual(
+            sorted(
+                address
+                for address, device in model.devices.items()
+                if device.bridge_buses is None
+            ),
+            sorted(device.address for device in devices),
+        )
         self.assertGreater(len(devices), 2000)
 
 
@@ -226,7 +228,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.host.watch(changed.set)
         address = self.address_of('nvidia')
         self.fixture.unplug(address)
-        self.assertTrue(changed.wait(_SOON))
+        self.assertTrue(changed.wait(programs.PATIENCE))
         result = self.scan()
         self.assertNotIn(
             address, [item.device.address for item in result.offered]
@@ -256,7 +258,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
             self.host.watch(event.set)
         self.fixture.unplug(self.address_of('nvidia'))
         for event in changed:
-            self.assertTrue(event.wait(_SOON))
+            self.assertTrue(event.wait(programs.PATIENCE))
 
     def test_close_leaves_nothing_open(self) -> None:
         changed = threading.Event()
@@ -266,13 +268,16 @@ class SimulatedHostTestCase(DiscoveryTestCase):
             self.host.close()
             self.host.connect()
         self.host.close()
-        deadline = time.monotonic() + _SOON
-        while self._files_of_libvirtd() > one_client:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.02)
+        programs.wait_for(
+            lambda: self._files_of_libvirtd() <= one_client, 'closed files'
+        )
         changed.clear()
+        # A connection that is open shows when the change has been told.
+        other = threading.Event()
+        self.connect(self.fixture.uri).watch(other.set)
         self.fixture.unplug(self.address_of('nvidia'))
-        self.assertFalse(changed.wait(_SOON / 4))
+        self.assertTrue(other.wait(programs.PATIENCE))
+        self.assertFalse(changed.is_set())
 
     def _files_of_libvirtd(self) -> int:
         folder = f'/proc/{self.fixture.libvirtd_pid}/fd'
@@ -283,7 +288,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.host.watch(changed.set)
         before = self.host.list_node_devices()
         self.fixture.stop_libvirtd()
-        self.assertTrue(changed.wait(_SOON))
+        self.assertTrue(changed.wait(programs.PATIENCE))
         self.assertRaises(
             exception.LibvirtUnavailable, self.host.list_node_devices
         )
@@ -296,4 +301,4 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.assertEqual(len(before), len(self.host.list_node_devices()))
         changed.clear()
         self.fixture.unplug(self.address_of('nvidia'))
-        self.assertTrue(changed.wait(_SOON))
+        self.assertTrue(changed.wait(programs.PATIENCE))

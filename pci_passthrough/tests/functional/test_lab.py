@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
 import pathlib
 import queue
 import threading
-import time
 import typing
 from xml.etree import ElementTree
 
@@ -17,11 +17,11 @@ import testtools
 
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
+from pci_passthrough.tests.functional.services import programs
 from pci_passthrough.tests.lab import simulated_host
 
 _PCI = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV
 _NET = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
-_SECONDS = 2.0
 _SHAPE = inventory.HostShape('lab-1', crypto_cards=1)
 
 
@@ -62,14 +62,12 @@ class EventLog:
 
     def wait_for(self, wanted: set[tuple[str, bool]]) -> None:
         """Wait until all of ``wanted`` were seen."""
-        deadline = time.monotonic() + _SECONDS
         wanted = set(wanted)
         while wanted:
             try:
-                seen = self._events.get(timeout=deadline - time.monotonic())
-            except (queue.Empty, ValueError):
+                wanted.discard(self._events.get(timeout=programs.PATIENCE))
+            except queue.Empty:
                 raise AssertionError(f'no event for {wanted}') from None
-            wanted.discard(seen)
 
 
 def _run_event_loop() -> None:
@@ -153,9 +151,7 @@ class InventoryTestCase(LabTestCase):
             self.assertIsNone(virtual)
 
     def test_lists_the_inventory(self) -> None:
-        began = time.monotonic()
         fixture = self.start()
-        self.assertLess(time.monotonic() - began, 10)
         connection = self.connect(fixture)
         devices = fixture.host.devices
         listed = {
@@ -248,13 +244,16 @@ class ChangeTestCase(LabTestCase):
         device = self.connection.nodeDeviceLookupByName(
             testdriver.device_name(card)
         )
-        self.fixture.freeze(3)
-        began = time.monotonic()
-        device.XMLDesc()
-        (folder / 'sriov_totalvfs').read_text()
-        self.assertLess(time.monotonic() - began, 2)
-        self.assertEqual('4\n', (folder / 'sriov_numvfs').read_text())
-        self.assertGreater(time.monotonic() - began, 2)
+        pool = concurrent.futures.ThreadPoolExecutor(2)
+        self.addCleanup(pool.shutdown)
+        self.addCleanup(self.fixture.thaw)
+        self.fixture.freeze()
+        numvfs = pool.submit((folder / 'sriov_numvfs').read_text)
+        for read in (device.XMLDesc, (folder / 'sriov_totalvfs').read_text):
+            pool.submit(read).result(programs.PATIENCE)
+        self.assertFalse(numvfs.done())
+        self.fixture.thaw()
+        self.assertEqual('4\n', numvfs.result(programs.PATIENCE))
 
     def test_bind(self) -> None:
         gpu = _first_of(self.fixture.host, 'nvidia').address

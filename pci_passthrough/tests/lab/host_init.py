@@ -35,7 +35,7 @@ _DEVICE_NODES = (
 _LIBVIRT_FOLDERS = (
     'etc/libvirt', 'var/lib/libvirt', 'var/cache/libvirt', 'var/log/libvirt',
 )  # fmt: skip
-_START_TIMEOUT = 20.0
+_START_TIMEOUT = 120.0
 _SYS = pathlib.Path('/sys')
 _CONTROLS = _SYS / '.control'
 _CONFIGURATION = pathlib.Path('/run/libvirtd.conf')

@@ -30,8 +30,8 @@ CONTROL_FILES = frozenset(
     )
 )  # fmt: skip
 
-#: A control file that no kernel has; see :meth:`Kernel.write`.
-FREEZE = 'lab/freeze'
+#: While this file is there, reads and writes of control files block.
+FROZEN = pathlib.Path('/run/kernel-is-frozen')
 
 
 def control_name(path: str) -> str:
@@ -57,8 +57,7 @@ class Kernel:
         self._controls = controls
         self._events = udev_events.UdevEvents()
         #: contents of the control files, by path below /sys
-        self.contents: dict[str, bytes] = {FREEZE: b''}
-        self._frozen_until = 0.0
+        self.contents: dict[str, bytes] = {}
         self._unplugged: dict[str, inventory.Device] = {}
         # What a device shows only while its own driver is bound to it.
         self._dormant: dict[
@@ -298,27 +297,16 @@ class Kernel:
 
         :raises KeyError: there is no such file.
         """
-        self._thaw()
+        _wait_for_thaw()
         return self.contents[path]
-
-    def _thaw(self) -> None:
-        # A real kernel holds the device's lock as long as a driver waits
-        # for a guest to let go of a VF: 17 s were seen, reads included.
-        time.sleep(max(0.0, self._frozen_until - time.monotonic()))
 
     def write(self, path: str, data: bytes) -> int:
         """Do what writing a control file does; 0 or an errno.
 
-        Writing a number of seconds to :data:`FREEZE` makes all other reads
-        and writes of control files block for that long.
-
         :param path: below ``/sys``, with all links resolved.
         """
         text = data.decode(errors='replace').strip()
-        if path == FREEZE:
-            self._frozen_until = time.monotonic() + float(text)
-            return 0
-        self._thaw()
+        _wait_for_thaw()
         *folders, leaf = path.split('/')
         if path == 'bus/pci/rescan':
             return self._rescan(text)
@@ -331,3 +319,10 @@ class Kernel:
         if device is None:
             return errno.ENODEV
         return self._write_device(device, path, text)
+
+
+def _wait_for_thaw() -> None:
+    # A real kernel holds the device's lock as long as a driver waits for a
+    # guest to let go of a VF: 17 s were seen, reads included.
+    while FROZEN.exists():
+        time.sleep(0.01)

@@ -24,6 +24,7 @@ import fixtures
 import libvirt
 
 from pci_passthrough.demo import inventory
+from pci_passthrough.tests.lab import kernel
 
 _SOURCE_ROOT = pathlib.Path(__file__).parents[3]
 #: program -> the Debian package it is in
@@ -37,7 +38,7 @@ _QEMU_DRIVERS = (
     '/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so',
     '/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so',
 )
-_CONNECT_TIMEOUT = 20.0
+_CONNECT_TIMEOUT = 120.0
 # Programs of the system administrator are not on every user's path.
 _PATH = f'{os.environ.get("PATH", "")}:/usr/local/sbin:/usr/sbin:/sbin'
 
@@ -264,13 +265,17 @@ class SimulatedHost(fixtures.Fixture):
         """
         self.write(f'/sys/bus/pci/drivers/{driver}/bind', address)
 
-    def freeze(self, seconds: float) -> None:
-        """Make reading and writing of control files block for a while.
+    def freeze(self) -> None:
+        """Make reading and writing of control files block until ``thaw``.
 
         So does a real kernel when VFs are taken away from a running guest.
         libvirt's listings go on, for they read no control file.
         """
-        self.write('/sys/.control/lab!freeze', str(seconds))
+        self.write(str(kernel.FROZEN), '')
+
+    def thaw(self) -> None:
+        """Let the control files answer again."""
+        self.run('rm', '-f', str(kernel.FROZEN))
 
     def stop_libvirtd(self) -> None:
         """Kill libvirtd at once; the simulated kernel goes on."""

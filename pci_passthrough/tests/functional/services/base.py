@@ -74,9 +74,22 @@ class ServicesTestCase(testtools.TestCase):
 
     def _empty_queue(self) -> None:
         # What an agent of another test said last must not reach us.
+        with self._channel() as channel:
+            channel.queue_delete(messaging.CONDUCTOR_TOPIC)
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[Any]:
         url = self.broker.url.replace('rabbit', 'amqp', 1)
         with kombu.Connection(url) as connection:
-            connection.default_channel.queue_delete(messaging.CONDUCTOR_TOPIC)
+            yield connection.default_channel
+
+    def unread_calls(self) -> int:
+        """Return how many calls wait for a conductor to start."""
+        with self._channel() as channel:
+            queue = channel.queue_declare(
+                messaging.CONDUCTOR_TOPIC, passive=True
+            )
+            return int(queue.message_count)
 
     def start_conductor(
         self, name: str = 'controller', ready: bool = True, **options: Any
@@ -115,7 +128,12 @@ class ServicesTestCase(testtools.TestCase):
         pci_information: tuple[str, ...] = PCI_INFORMATION,
         **options: Any,
     ) -> programs.Program:
-        """Start ``pci-passthrough-agent`` for a host."""
+        """Start ``pci-passthrough-agent`` for a host.
+
+        It waits for an answer until the test would give up: a report that is
+        repeated would be one that a test does not expect. Where a conductor
+        dies before it answers, ``rpc_timeout`` has to be shorter.
+        """
         config = self.write_config(
             _name(host),
             'agent',
@@ -123,7 +141,7 @@ class ServicesTestCase(testtools.TestCase):
                 'connection_uri': host.uri,
                 'host_root': host.host_root,
                 'report_interval': 1,
-                'rpc_timeout': 5,
+                'rpc_timeout': programs.PATIENCE,
                 'max_backoff': 2,
                 **options,
             },
@@ -168,7 +186,9 @@ class ServicesTestCase(testtools.TestCase):
             simulated_host.SimulatedHost(inventory.HostShape(name, **shape))
         )
 
-    def client(self, timeout: float = 30) -> rpc.ConductorClient:
+    def client(
+        self, timeout: float = programs.PATIENCE
+    ) -> rpc.ConductorClient:
         """Return a client, as Nova has one."""
         return rpc.ConductorClient(self._transport, timeout)
 
@@ -208,10 +228,10 @@ class ServicesTestCase(testtools.TestCase):
             f'generation {generation} of {host}',
         )
 
-    def wait_for_sign_of_life(self, host: str) -> float:
-        """Return after how many seconds a host has given one."""
+    def wait_for_sign_of_life(self, host: str) -> None:
+        """Return when a host has given one."""
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        return programs.wait_for(
+        programs.wait_for(
             lambda: self.node(host).last_report_at > now,
             f'a sign of life of {host}',
         )

@@ -3,13 +3,14 @@
 
 from collections.abc import Callable
 import concurrent.futures
-import time
 import uuid
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.demo import testdriver
 from pci_passthrough.store import models
 from pci_passthrough.tests.functional.services import base
+from pci_passthrough.tests.functional.services import programs
 
 _HOST = 'compute-1'
 
@@ -24,7 +25,7 @@ class ChaosTestCase(base.ServicesTestCase):
         self.addCleanup(self.pool.shutdown)
 
     def claim(
-        self, instance: str, timeout: float = 30
+        self, instance: str, timeout: float = programs.PATIENCE
     ) -> Callable[[], list[objects.PciDevice]]:
         """Begin to claim two devices; the result is to be called for."""
         return self.pool.submit(
@@ -63,54 +64,50 @@ class ChaosTestCase(base.ServicesTestCase):
 
 class AgentKilledTest(ChaosTestCase):
     def test_agent_is_killed_while_its_report_is_applied(self) -> None:
-        conductor = self.start_conductor()
+        self.start_conductor()
         agent = self.start_agent(self.host)
-        agent.wait_for_log('next: nothing')
+        self.wait_for_report(_HOST)
         agent.kill()
         with self.locked(models.compute_nodes):
             agent.start()
             self.wait_for_blocked()
             agent.kill()
         agent.start()
-        agent.wait_for_log('next: nothing', 2)
         # The report of the dead agent, and that of the living.
         self.wait_for_report(_HOST, 3)
         self.wait_for_sign_of_life(_HOST)
-        self.assertEqual(3, self.generation(_HOST))
-        self.assertEqual(3, conductor.log.count('Report of'))
         self.check_consistent(self.host)
 
     def test_agent_is_killed_before_its_report_is_read(self) -> None:
         conductor = self.start_conductor()
-        agent = self.start_agent(self.host, rpc_timeout=30)
-        agent.wait_for_log('next: nothing')
+        agent = self.start_agent(self.host)
+        self.wait_for_report(_HOST)
         agent.kill()
-        with agent.config.open('a') as config:
-            config.write(
-                '[DEFAULT]\ndebug = true\n'
-                'default_log_levels = oslo_messaging=DEBUG\n'
-            )
-        conductor.freeze()
+        conductor.kill()
+        unread = self.unread_calls()
         agent.start()
-        agent.wait_for_log('CALL msg_id')
-        # From there to the broker.
-        time.sleep(0.5)
+        programs.wait_for(
+            lambda: self.unread_calls() > unread, 'a report in the queue'
+        )
         agent.kill()
         agent.start()
-        agent.wait_for_log('CALL msg_id', 2)
-        conductor.freeze(False)
-        agent.wait_for_log('next: nothing', 2)
-        self.wait_for_sign_of_life(_HOST)
-        # The first one's, the dead one's and the living one's.
-        self.assertEqual(3, conductor.log.count('Report of'))
+        conductor.start()
+        programs.wait_for(lambda: not self.unread_calls(), 'an empty queue')
+        # The living agent's, whichever of the two reports came first.
+        for _ in range(2):
+            self.wait_for_sign_of_life(_HOST)
         self.check_consistent(self.host)
 
 
 class ConductorKilledTest(ChaosTestCase):
+    def start_agent_that_repeats(self, host: testdriver.DemoHost) -> None:
+        """Start an agent that does not wait long for a dead conductor."""
+        self.start_agent(host, rpc_timeout=5)
+        self.wait_for_report(host.name)
+
     def test_conductor_is_killed_in_the_middle_of_a_claim(self) -> None:
         conductor = self.start_conductor()
-        self.start_agent(self.host)
-        self.wait_for_report(_HOST)
+        self.start_agent_that_repeats(self.host)
         before = self.states(_HOST)
         instance = str(uuid.uuid4())
         with self.locked(models.pci_devices):
@@ -124,45 +121,46 @@ class ConductorKilledTest(ChaosTestCase):
         self.check_claim_again(instance)
 
     def test_conductor_is_killed_before_it_answers(self) -> None:
-        self.start_agent(self.host)
         mortal = self.start_odd_conductor('mortal')
-        self.wait_for_report(_HOST)
+        self.start_agent_that_repeats(self.host)
         instance = str(uuid.uuid4())
-        self.assertRaises(
-            exception.ConductorUnavailable, self.claim(instance, timeout=3)
-        )
-        mortal.kill()
+
+        def has_died() -> bool:
+            self.assertRaises(
+                exception.ConductorUnavailable, self.claim(instance, timeout=3)
+            )
+            return not mortal.is_running
+
+        programs.wait_for(has_died, 'the death of the conductor')
         self.assertEqual(2, len(self.held(instance)))
         self.start_conductor()
         self.check_claim_again(instance)
 
     def test_conductor_is_killed_while_a_report_is_applied(self) -> None:
         conductor = self.start_conductor()
-        agent = self.start_agent(self.host)
-        agent.wait_for_log('next: nothing')
+        agent = self.start_agent(self.host, rpc_timeout=5)
+        self.wait_for_report(_HOST)
         agent.kill()
         with self.locked(models.compute_nodes):
             agent.start()
             self.wait_for_blocked()
             conductor.kill()
+        self.assertEqual(1, self.generation(_HOST))
         conductor.start()
-        agent.wait_for_log('next: nothing', 2)
-        self.assertEqual(1, agent.log.count('not delivered'))
+        agent.wait_for_log('delivered again')
+        self.wait_for_report(_HOST, 2)
         self.check_consistent(self.host)
 
     def test_one_of_two_conductors_is_killed(self) -> None:
         first = self.start_conductor('controller-1')
         self.start_conductor('controller-2')
         other = self.write_host('compute-2', nics=1)
-        agents = [self.start_agent(host) for host in (self.host, other)]
-        for name in (_HOST, 'compute-2'):
-            self.wait_for_report(name)
+        for host in (self.host, other):
+            self.start_agent_that_repeats(host)
         first.kill()
         for name in (_HOST, 'compute-2'):
             for _ in range(2):
-                self.assertTrue(self.wait_for_sign_of_life(name) < 15)
-        for agent in agents:
-            self.assertTrue(agent.log.count('not delivered') <= 1, agent.log)
+                self.wait_for_sign_of_life(name)
         self.check_claim_again(str(uuid.uuid4()))
         self.check_consistent(self.host, other)
 
@@ -178,5 +176,5 @@ class ConductorKilledTest(ChaosTestCase):
             conductor.wait_for_log('Caught SIGTERM')
             self.assertFalse(end.done())
         self.assertEqual(2, len(claim()))
-        self.assertTrue(end.result() < 30)
+        end.result()
         self.assertNotIn('Traceback', conductor.log)

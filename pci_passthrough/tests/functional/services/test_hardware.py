@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changes in a host, and how soon the database knows."""
+"""What changes in a host, and that the database knows."""
 
-from collections.abc import Callable
-import time
 from typing import Any
 
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import programs
 
-#: How soon a change of the hardware has to be known, in seconds.
-_SOON = 2.0
-
 _HOST = 'compute-1'
 
 
 class HardwareTest(base.ServicesTestCase):
-    """A host with a libvirtd of its own, an agent and a conductor."""
+    """A host with a libvirtd of its own, an agent and a conductor.
+
+    The agent looks at the devices when libvirt tells of a change, and by
+    itself only in the tests that say so.
+    """
 
     def setUp(self) -> None:
         super().setUp()
@@ -23,6 +22,7 @@ class HardwareTest(base.ServicesTestCase):
         self.conductor = self.start_conductor()
 
     def start(self, **options: Any) -> programs.Program:
+        options = {'scan_interval': 3600, **options}
         agent = self.start_agent(self.host, **options)
         self.wait_for_report(_HOST)
         return agent
@@ -35,21 +35,17 @@ class HardwareTest(base.ServicesTestCase):
             and device.dev_type == dev_type
         )
 
-    def check_soon(self, condition: Callable[[], bool], what: str) -> None:
-        seconds = programs.wait_for(condition, what)
-        self.assertTrue(seconds < _SOON, f'{what}: {seconds:.1f} seconds')
-
-    def test_changes_are_known_soon(self) -> None:
+    def test_changes_are_known(self) -> None:
         self.start()
         gpu = self.address('03', 'type-PCI')
         nic = self.address('02', 'type-PF')
         self.host.unplug(gpu)
-        self.check_soon(lambda: gpu not in self.devices(_HOST), 'unplugged')
+        programs.wait_for(lambda: gpu not in self.devices(_HOST), 'unplugged')
         self.host.plug(gpu)
-        self.check_soon(lambda: gpu in self.devices(_HOST), 'plugged')
+        programs.wait_for(lambda: gpu in self.devices(_HOST), 'plugged')
         for number in (0, 6):
             self.host.set_numvfs(nic, number)
-            self.check_soon(
+            programs.wait_for(
                 lambda number=number: (  # type: ignore[misc]
                     sum(
                         device.parent_addr == nic
@@ -76,13 +72,13 @@ class HardwareTest(base.ServicesTestCase):
             if device.instance_uuid == instance
         ]
         self.host.unplug(held)
-        self.check_soon(
+        programs.wait_for(
             lambda: self.states(_HOST)[held] == 'missing', 'missing'
         )
         self.assertEqual(instance, self.devices(_HOST)[held].instance_uuid)
         self.check_consistent(self.host)
         self.host.plug(held)
-        self.check_soon(
+        programs.wait_for(
             lambda: self.states(_HOST)[held] == 'allocated', 'back'
         )
         self.assertEqual(instance, self.devices(_HOST)[held].instance_uuid)
@@ -94,9 +90,7 @@ class HardwareTest(base.ServicesTestCase):
         interface = self.devices(_HOST)[nic].devname
         assert interface is not None
         self.host.add_address(interface, '192.0.2.1/24')
-        programs.wait_for(
-            lambda: nic not in self.devices(_HOST), 'withdrawn', 10
-        )
+        programs.wait_for(lambda: nic not in self.devices(_HOST), 'withdrawn')
         self.assertIn(f'{nic} matches', agent.log)
         self.check_consistent(self.host)
 
@@ -110,7 +104,7 @@ class HardwareTest(base.ServicesTestCase):
         self.host.start_libvirtd()
         agent.freeze(False)
         programs.wait_for(
-            lambda: gpu not in self.devices(_HOST), 'the next look', 15
+            lambda: gpu not in self.devices(_HOST), 'the next look'
         )
         self.check_consistent(self.host)
 
@@ -127,11 +121,11 @@ class HardwareTest(base.ServicesTestCase):
         self.assertEqual(1, self.generation(_HOST))
         self.host.start_libvirtd()
         programs.wait_for(
-            lambda: gpu not in self.devices(_HOST), 'catching up', 10
+            lambda: gpu not in self.devices(_HOST), 'catching up'
         )
         agent.wait_for_log('libvirt answers again')
         self.host.plug(gpu)
-        self.check_soon(lambda: gpu in self.devices(_HOST), 'events again')
+        programs.wait_for(lambda: gpu in self.devices(_HOST), 'events again')
         self.check_consistent(self.host)
 
     def test_libvirtd_hangs(self) -> None:
@@ -142,10 +136,8 @@ class HardwareTest(base.ServicesTestCase):
         agent.wait_for_log('has not answered for')
         self.wait_for_sign_of_life(_HOST)
         self.assertEqual(before, self.states(_HOST))
-        begin = time.monotonic()
-        self.assertTrue(agent.terminate() < 10)
+        agent.terminate()
         self.assertIn('still waiting for libvirt', agent.log)
-        self.assertTrue(time.monotonic() - begin < 10)
         self.host.run('kill', '-CONT', pid)
         agent.start()
         self.wait_for_report(_HOST, 2)

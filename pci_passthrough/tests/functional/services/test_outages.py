@@ -35,8 +35,9 @@ class OutageTest(base.ServicesTestCase):
             if device.model.class_code >> 16 == 3
         )
         self.conductor = self.start_conductor()
-        self.agent = self.start_agent(self.host)
+        self.agent = self.start_agent(self.host, rpc_timeout=5)
         self.wait_for_report(_HOST)
+        self.pids = self.conductor.pids() | self.agent.pids()
         self.instance = str(uuid.uuid4())
         self.caller = self.client()
         self.claimed = self.claim()
@@ -61,12 +62,7 @@ class OutageTest(base.ServicesTestCase):
         self.check_consistent(self.host)
         self.caller.free(_HOST, self.instance, 'nova')
         self.check_consistent(self.host)
-        for program in (self.conductor, self.agent):
-            self.assertEqual(
-                1,
-                program.log.count(' on controller is ready')
-                + program.log.count('Agent of compute-1'),
-            )
+        self.assertEqual(self.pids, self.conductor.pids() | self.agent.pids())
 
     def test_broker_restarts(self) -> None:
         self.broker.kill()
@@ -77,7 +73,7 @@ class OutageTest(base.ServicesTestCase):
             self.write_host('compute-2', nics=1), rpc_timeout=1
         )
         other.wait_for_log('no connection to the broker', 2)
-        self.assertTrue(other.terminate() < 15)
+        other.terminate()
         other.start()
         self.broker.start()
         self.wait_for_report('compute-2')
