@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a conductor is called, whatever it is asked."""
+"""Calls RPC methods of conductors, and turns failures into errors."""
 
 from collections.abc import Mapping
 from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
 
 import oslo_messaging
 
 from pci_passthrough import exception
 from pci_passthrough.rpc import connection
 from pci_passthrough.rpc import messaging
+from pci_passthrough.rpc import methods
 from pci_passthrough.rpc import outbox
 
-#: Seconds that are left for the answer in any case, however long the
-#: connection took.
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
+
+#: Seconds left for the answer at least, however long connecting took.
 _LEAST_SECONDS = 5.0
 
 
 class Caller:
-    """Calls methods of any conductor by their names.
+    """Calls declared methods of any conductor.
 
-    A method that is new in version 1.N is called with
-    ``prepare(version='1.N')``; all others stay callable by what they needed
-    when they came, so that conductors can be upgraded first and agents later.
+    Each method is called with the version of the interface that it came
+    with, not with the newest one, so that callers also work with conductors
+    of an earlier release.
 
     :param transport: from ``messaging.get_transport``, for this client
         alone; ``close`` closes it.
@@ -37,7 +42,7 @@ class Caller:
         self._outbox = outbox.Outbox(self._cast)
 
     def close(self) -> None:
-        """Close the transport; it takes no longer than a few seconds.
+        """Close the transport, within a few seconds.
 
         ``transport.cleanup()`` would wait for a broker that is away.
         """
@@ -50,66 +55,78 @@ class Caller:
         objinst: Any,
         object_versions: Mapping[str, str],
     ) -> Any:
-        """Have a newer conductor's object turned into one known here.
+        """Have a conductor convert its newer object to a version known here.
 
-        Called by oslo.versionedobjects for an answer of a newer version.
+        oslo.versionedobjects calls it for an answer of a newer version.
         """
         return self._call(
-            'object_backport_versions',
+            methods.Conductor.object_backport_versions,
             objinst=objinst,
             object_versions=dict(object_versions),
         )
 
     def _cast(self, method: str, arguments: Mapping[str, Any]) -> None:
-        """Send without waiting for an answer. Methods that came with 1.1.
+        """Send a message without waiting for an answer.
 
+        :param method: the name of a declared method.
         :raises: ConductorUnavailable; and whatever the driver raises.
         """
         self._connection.wait(self._timeout)
-        client = self._client.prepare(version='1.1')
-        client.cast({}, method, **arguments)
+        version = methods.declared()[method].since
+        self._client.prepare(version=version).cast({}, method, **arguments)
 
-    def _call(self, method: str, since: str = '1.0', **arguments: Any) -> Any:
-        """Call a conductor; whatever goes wrong becomes this project's error.
+    def _call(
+        self,
+        method: methods.Method[_P, _R],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
+        """Call a method of any conductor and return its answer.
 
-        :param since: the version of the interface with which the method came.
+        Every failure becomes one of this project's errors, so that none of
+        them ends the calling process. A defect of a conductor arrives as
+        ``RemoteError`` or as one of Python's own exceptions, rebuilt here;
+        oslo.messaging lets exceptions of kombu and amqp pass unchanged.
 
-        A conductor's defect shows as ``RemoteError`` or as one of Python's
-        own errors, made anew here; kombu's and amqp's pass oslo.messaging
-        as they are. None of them is a reason for the caller to end.
+        :raises: ConductorUnavailable; and this project's errors that the
+            method raises.
         """
+        name = method.name
+        arguments = method.signature.bind(*args, **kwargs).arguments
         try:
             waited = self._connection.wait(self._timeout)
-            # Together with the wait, hardly longer than the timeout.
+            # Connecting and calling together hardly exceed the timeout.
             left = max(
                 self._timeout - waited, min(self._timeout, _LEAST_SECONDS)
             )
-            client = self._client.prepare(timeout=left, version=since)
-            return client.call({}, method, **arguments)
+            client = self._client.prepare(timeout=left, version=method.since)
+            answer: _R = client.call({}, name, **arguments)
+            return answer
         except exception.PciPassthroughError:
             raise
         except oslo_messaging.MessagingTimeout as error:
             raise exception.ConductorUnavailable(
-                f'no pci-passthrough-conductor answered {method!r} in time; '
+                f'no pci-passthrough-conductor answered {name!r} in time; '
                 'is one running, on the same broker and virtual host?'
             ) from error
         except oslo_messaging.RemoteError as error:
             if error.exc_type == 'UnsupportedVersion':
                 raise exception.ConductorUnavailable(
-                    f'no {method!r}: a conductor that answers is of an '
-                    'earlier release; conductors are upgraded first'
+                    f'the conductor that answered {name!r} is of an earlier '
+                    'release; conductors are upgraded first'
                 ) from error
             raise exception.ConductorUnavailable(
-                f'the conductor failed at {method!r}: {error.exc_type}: '
+                f'the conductor failed at {name!r}: {error.exc_type}: '
                 f'{messaging.one_line(error.value)}'
             ) from error
         except oslo_messaging.MessageDeliveryFailure as error:
             raise exception.ConductorUnavailable(
-                f'{method!r} could not be sent, the broker is away: '
+                f'{name!r} could not be sent, the broker is away: '
                 f'{messaging.one_line(error)}'
             ) from error
         except Exception as error:
             raise exception.ConductorUnavailable(
-                f'{method!r} failed: {type(error).__name__}: '
+                f'{name!r} failed: {type(error).__name__}: '
                 f'{messaging.one_line(error)}'
             ) from error

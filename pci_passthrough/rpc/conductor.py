@@ -1,34 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductors' interface, from the caller's side."""
+"""The client of the conductors: typed methods for what callers may ask."""
 
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-
-import oslo_messaging
 
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.rpc import caller
+from pci_passthrough.rpc import methods
+from pci_passthrough.rpc import older_conductors
 
 #: Most hosts that are named for each reason of a refusal.
 _MOST_HOSTS = 20
 
-#: Objects of a report as conductors of version 1.0 know them.
+#: Objects of a report in the versions that conductors of 1.0 know.
 _REPORT_1_0 = {'HostReport': '1.0', 'PciDevice': '1.0'}
 
 
 class ConductorClient(caller.Caller):
     """Calls any conductor.
 
-    A broker that is away makes a call fail, with ``ConductorUnavailable``:
-    at once if a connection to it was refused or broke, and after ``timeout``
-    if there has not been any. The worst case is ``timeout`` and some 15
-    seconds more: a broker that hangs while its connections stay open. Such a
-    call was not sent, or nobody knows whether it was; it may be repeated.
+    While the broker is down, a call raises ``ConductorUnavailable``: at once
+    if the broker refused or closed a connection, and after ``timeout`` if
+    there has been none. A broker that hangs with its connections open is the
+    worst case: ``timeout`` and some 15 seconds more. After such an error
+    nobody knows whether the call was executed; it is safe to repeat it.
 
     :param transport: from ``messaging.get_transport``, for this client
         alone; ``close`` closes it.
@@ -38,35 +37,28 @@ class ConductorClient(caller.Caller):
     def heartbeat(
         self, host: str, generation: int, digest: str
     ) -> objects.ReportAck:
-        """Say that a host has nothing new.
+        """Report that a host's devices have not changed.
 
         :param generation: of the host, as last acknowledged.
         :param digest: of the snapshot that was acknowledged.
         """
-        ack: objects.ReportAck = self._call(
-            'heartbeat', host=host, generation=generation, digest=digest
+        return self._call(
+            methods.Conductor.heartbeat, host, generation, digest
         )
-        return ack
 
     def report(self, report: objects.HostReport) -> objects.ReportAck:
-        """Send what a host offers, or what changed.
+        """Send all devices that a host offers, or what has changed.
 
-        A conductor of the release before, which is not upgraded yet or again
-        in use, gets it without what it does not know.
+        A conductor of an earlier release, not upgraded yet or downgraded,
+        gets the report in the version that it knows.
         """
-        ack: objects.ReportAck
         try:
-            ack = self._call('report', report=report)
+            return self._call(methods.Conductor.report, report)
         except exception.ConductorUnavailable as error:
-            cause = error.__cause__
-            if (
-                not isinstance(cause, oslo_messaging.RemoteError)
-                or cause.exc_type != 'IncompatibleObjectVersion'
-            ):
+            if not older_conductors.is_object_unknown(error):
                 raise
-            older = report.obj_to_primitive('1.0', _REPORT_1_0)
-            ack = self._call('report', report=older)
-        return ack
+            older = older_conductors.in_version('1.0', report, _REPORT_1_0)
+            return self._call(methods.Conductor.report, older)
 
     def claim(
         self,
@@ -77,19 +69,19 @@ class ConductorClient(caller.Caller):
         numa: objects.NumaAffinity | None = None,
         project_id: str | None = None,
     ) -> list[objects.PciDevice]:
-        """Hold devices for an instance; see ``store.claims.claim``.
+        """Claim devices of a host for an instance.
 
-        :raises: ClaimRefused and the other errors named there.
+        :raises: ClaimRefused and the other errors of
+            ``store.claims.transitions.claim``.
         """
         result = self._call(
-            'claim',
-            since=_since('1.0', requests),
-            host=host,
-            instance_uuid=instance_uuid,
-            requests=_to_wire(requests),
-            actor=actor,
-            numa=numa,
-            project_id=project_id,
+            older_conductors.method_for(methods.Conductor.claim, requests),
+            host,
+            instance_uuid,
+            older_conductors.readable_requests(requests),
+            actor,
+            numa,
+            project_id,
         )
         if result.refusal is not None:
             raise exception.ClaimRefused(result.refusal, result.reasons)
@@ -102,8 +94,20 @@ class ConductorClient(caller.Caller):
         actor: str,
         request_ids: Collection[str] | None = None,
     ) -> list[objects.PciDevice]:
-        """Turn claims into allocations; see ``store.claims.allocate``."""
-        return self._move('allocate', host, instance_uuid, actor, request_ids)
+        """Turn an instance's claims on a host into allocations.
+
+        :param request_ids: only the claims for these requests; None means
+            all.
+        :raises: the errors of ``store.claims.transitions.allocate``.
+        """
+        result = self._call(
+            methods.Conductor.allocate,
+            host,
+            instance_uuid,
+            actor,
+            _sorted(request_ids),
+        )
+        return list(result.devices)
 
     def abort(
         self,
@@ -112,8 +116,20 @@ class ConductorClient(caller.Caller):
         actor: str,
         request_ids: Collection[str] | None = None,
     ) -> list[objects.PciDevice]:
-        """Give back claims; see ``store.claims.abort``."""
-        return self._move('abort', host, instance_uuid, actor, request_ids)
+        """Give back claimed devices that are not allocated yet.
+
+        :param request_ids: only the claims for these requests; None means
+            all.
+        :raises: the errors of ``store.claims.transitions.abort``.
+        """
+        result = self._call(
+            methods.Conductor.abort,
+            host,
+            instance_uuid,
+            actor,
+            _sorted(request_ids),
+        )
+        return list(result.devices)
 
     def free(
         self,
@@ -122,8 +138,20 @@ class ConductorClient(caller.Caller):
         actor: str,
         request_ids: Collection[str] | None = None,
     ) -> list[objects.PciDevice]:
-        """Give back all; see ``store.claims.free``."""
-        return self._move('free', host, instance_uuid, actor, request_ids)
+        """Give back an instance's devices, claimed or allocated.
+
+        :param host: None means on every host.
+        :param request_ids: only devices for these requests; None means all.
+        :raises: the errors of ``store.claims.transitions.free``.
+        """
+        result = self._call(
+            methods.Conductor.free,
+            host,
+            instance_uuid,
+            actor,
+            _sorted(request_ids),
+        )
+        return list(result.devices)
 
     def resolve(
         self,
@@ -131,23 +159,20 @@ class ConductorClient(caller.Caller):
         project_id: str | None = None,
         take_disabled: bool = False,
     ) -> list[objects.ResolvedRequest]:
-        """Look up the PCI flavors of requests; see ``store.resolving``.
+        """Look up the PCI flavors that requests name.
 
         For a NIC, the answer has the vnic_type that its port gets.
 
-        :param project_id: on whose behalf; None: the operator's.
-        :param take_disabled: disabled ones count: the requests are those of
-            an instance that was admitted long ago.
+        :param project_id: the project that requests; None means the operator.
+        :param take_disabled: whether disabled PCI flavors are accepted, for
+            requests of an instance that was admitted earlier.
         :raises: PciFlavorNotFound, InvalidRequest
         """
-        return list(
-            self._call(
-                'resolve',
-                since=_since('1.1', requests),
-                requests=_to_wire(requests),
-                project_id=project_id,
-                take_disabled=take_disabled,
-            )
+        return self._call(
+            older_conductors.method_for(methods.Conductor.resolve, requests),
+            older_conductors.readable_requests(requests),
+            project_id,
+            take_disabled,
         )
 
     def offer(
@@ -158,51 +183,49 @@ class ConductorClient(caller.Caller):
         instance_uuid: str | None = None,
         tracked_only: bool = True,
     ) -> claims.SupplySnapshot:
-        """Ask once what all candidate hosts could give an instance.
+        """Return the free devices of candidate hosts for an instance.
 
-        :param requests: without any, everything that is free is offered.
-        :param hosts: names; None: all.
-        :param project_id: on whose behalf; None: the operator's.
-        :param instance_uuid: whose requests they are, if that is known: PCI
-            flavors by which it holds devices serve it in any case.
-        :param tracked_only: only hosts whose resource tracker has registered
-            recently. False for a tracker that asks about its own host.
+        :param requests: the instance's requests; without any, the snapshot
+            has everything that is free.
+        :param hosts: host names; None means all hosts.
+        :param project_id: the project that requests; None means the operator.
+        :param instance_uuid: the instance, if known: PCI flavors by which it
+            holds devices already serve it in any case.
+        :param tracked_only: whether hosts are left out whose resource tracker
+            has not registered recently. False for a tracker that asks about
+            its own host.
         :raises: PciFlavorNotFound, InvalidRequest
         """
         return claims.SupplySnapshot.from_wire(
             self._call(
-                'offer',
-                since=_since('1.1', requests),
-                requests=_to_wire(requests),
-                hosts=None if hosts is None else sorted(hosts),
-                project_id=project_id,
-                instance_uuid=instance_uuid,
-                tracked_only=tracked_only,
+                older_conductors.method_for(methods.Conductor.offer, requests),
+                older_conductors.readable_requests(requests),
+                _sorted(hosts),
+                project_id,
+                instance_uuid,
+                tracked_only,
             )
         )
 
     def hosts_with_devices(self) -> list[str]:
-        """Return the names of hosts that offer devices, be they free or not.
+        """Return the names of hosts that offer devices, free or held.
 
-        Better filled with other instances when these need no devices.
+        The weigher avoids these hosts for instances that need no devices.
         """
-        return list(self._call('hosts_with_devices', since='1.1'))
+        return self._call(methods.Conductor.hosts_with_devices)
 
     def register_tracker(self, host: str, version: str) -> objects.TrackerAck:
-        """Say that a host's resource tracker takes requests of ours.
+        """Register a host's resource tracker, which accepts our requests.
 
-        :param version: of this project, there.
-        :returns: with what the instances of the host hold.
-        :raises: Invalid if the version cannot be kept.
+        :param version: the version of this project on the host.
+        :returns: also the devices that the host's instances hold.
+        :raises: Invalid if the version cannot be stored.
         """
-        ack: objects.TrackerAck = self._call(
-            'register_tracker', since='1.1', host=host, version=version
-        )
-        return ack
+        return self._call(methods.Conductor.register_tracker, host, version)
 
     def host_devices(self, host: str) -> list[objects.PciDevice]:
         """Return a host's devices that are offered or held, by address."""
-        return list(self._call('host_devices', since='1.1', host=host))
+        return self._call(methods.Conductor.host_devices, host)
 
     def adopt(
         self,
@@ -213,18 +236,18 @@ class ConductorClient(caller.Caller):
         actor: str,
         pci_flavor_uuid: str | None = None,
     ) -> list[objects.PciDevice]:
-        """Record that an instance has devices; see ``store.adoption``."""
-        return list(
-            self._call(
-                'adopt',
-                since='1.1',
-                host=host,
-                instance_uuid=instance_uuid,
-                request_id=request_id,
-                addresses=sorted(addresses),
-                actor=actor,
-                pci_flavor_uuid=pci_flavor_uuid,
-            )
+        """Record that an instance has devices already.
+
+        :raises: the errors of ``store.claims.adoption.adopt``.
+        """
+        return self._call(
+            methods.Conductor.adopt,
+            host,
+            instance_uuid,
+            request_id,
+            sorted(addresses),
+            actor,
+            pci_flavor_uuid,
         )
 
     def note_refusals(
@@ -234,17 +257,17 @@ class ConductorClient(caller.Caller):
         reasons: Mapping[str, Collection[str]],
         requests: str,
     ) -> None:
-        """Have it kept why hosts were refused; return at once.
+        """Have a conductor record why hosts were refused; return at once.
 
-        Nobody waits for it: that it could not be sent is logged, later.
+        A refusal that cannot be sent is lost, which is logged.
 
-        :param summary: one line, as of ``claims.summarize_hosts``.
-        :param reasons: reason to hosts, from ``SupplySnapshot.refused``. Some
-            hosts are named for each, all are counted.
+        :param summary: one line, of ``claims.summarize_hosts``.
+        :param reasons: reason to hosts, of ``SupplySnapshot.refused``. Some
+            hosts are named for each reason, all are counted.
         :param requests: the requests, as people write them.
         """
         self._outbox.put(
-            'note_refusals',
+            methods.Conductor.note_refusals.name,
             {
                 'refusal': objects.SchedulingRefusal(
                     instance_uuid=instance_uuid,
@@ -266,20 +289,20 @@ class ConductorClient(caller.Caller):
         values: Mapping[str, Any],
         actor: str,
     ) -> objects.PciFlavor:
-        """Add a PCI flavor; see ``store.pci_flavors.create``.
+        """Create a PCI flavor.
 
-        :param actor: who does it, for the conductor's log.
+        :param project_id: its owner; None means the operator.
+        :param values: its other fields; see ``store.pci_flavors.validation``.
+        :param actor: the user, for the conductor's log.
         :raises: InvalidPciFlavor, PciFlavorExists
         """
-        flavor: objects.PciFlavor = self._call(
-            'create_pci_flavor',
-            since='1.2',
-            name=name,
-            project_id=project_id,
-            values=dict(values),
-            actor=actor,
+        return self._call(
+            methods.Conductor.create_pci_flavor,
+            name,
+            project_id,
+            dict(values),
+            actor,
         )
-        return flavor
 
     def update_pci_flavor(
         self,
@@ -289,40 +312,31 @@ class ConductorClient(caller.Caller):
         force: bool,
         actor: str,
     ) -> objects.PciFlavor:
-        """Change a PCI flavor; see ``store.pci_flavors.update``.
+        """Change a PCI flavor; see ``store.pci_flavors.editing.update``.
 
         :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorExists,
             PciFlavorInUse, InvalidPciFlavor
         """
-        flavor: objects.PciFlavor = self._call(
-            'update_pci_flavor',
-            since='1.2',
-            name=name,
-            changes=dict(changes),
-            generation=generation,
-            force=force,
-            actor=actor,
+        return self._call(
+            methods.Conductor.update_pci_flavor,
+            name,
+            dict(changes),
+            generation,
+            force,
+            actor,
         )
-        return flavor
 
     def delete_pci_flavor(
         self, name: str, generation: int | None, force: bool, actor: str
     ) -> int:
-        """Delete a PCI flavor; see ``store.pci_flavors.delete``.
+        """Delete a PCI flavor; see ``store.pci_flavors.editing.delete``.
 
-        :returns: how many devices are still held by it.
+        :returns: the number of devices that are still held by it.
         :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorInUse,
             InvalidPciFlavor
         """
-        return int(
-            self._call(
-                'delete_pci_flavor',
-                since='1.2',
-                name=name,
-                generation=generation,
-                force=force,
-                actor=actor,
-            )
+        return self._call(
+            methods.Conductor.delete_pci_flavor, name, generation, force, actor
         )
 
     def share_pci_flavor(
@@ -333,77 +347,30 @@ class ConductorClient(caller.Caller):
         actor: str,
         generation: int | None = None,
     ) -> objects.PciFlavor:
-        """Share a PCI flavor or not; see ``store.pci_flavors.share``.
+        """Give a project access to a PCI flavor, or withdraw it.
 
         :raises: PciFlavorNotFound, PciFlavorChanged, InvalidPciFlavor
         """
-        flavor: objects.PciFlavor = self._call(
-            'share_pci_flavor',
-            since='1.2',
-            name=name,
-            project_id=project_id,
-            shared=shared,
-            actor=actor,
-            generation=generation,
+        return self._call(
+            methods.Conductor.share_pci_flavor,
+            name,
+            project_id,
+            shared,
+            actor,
+            generation,
         )
-        return flavor
 
     def set_device(
         self, device: str, action: str, reason: str, actor: str
     ) -> objects.PciDevice:
-        """Do what an operator wants; see ``store.devices.act``.
+        """Carry out an operator's action; see ``store.devices.lookup.act``.
 
         :raises: PciDeviceNotFound, DeviceStateConflict, Invalid
         """
-        after: objects.PciDevice = self._call(
-            'set_device',
-            since='1.2',
-            device=device,
-            action=action,
-            reason=reason,
-            actor=actor,
+        return self._call(
+            methods.Conductor.set_device, device, action, reason, actor
         )
-        return after
-
-    def _move(
-        self,
-        method: str,
-        host: str | None,
-        instance_uuid: str,
-        actor: str,
-        request_ids: Collection[str] | None,
-    ) -> list[objects.PciDevice]:
-        result = self._call(
-            method,
-            host=host,
-            instance_uuid=instance_uuid,
-            actor=actor,
-            request_ids=None if request_ids is None else sorted(request_ids),
-        )
-        return list(result.devices)
 
 
-def _since(version: str, requests: Iterable[objects.PciRequest]) -> str:
-    """Return the version of the interface that a call with requests needs.
-
-    :param version: what it needs if none of them is for a NIC.
-    """
-    return '1.3' if any(map(_is_for_nic, requests)) else version
-
-
-def _to_wire(
-    requests: Iterable[objects.PciRequest],
-) -> list[objects.PciRequest | dict[str, Any]]:
-    """Return requests as they are sent.
-
-    Those that conductors of 1.0 can serve are sent as they know them. A
-    request for a NIC never is: they would not look at its network.
-    """
-    return [
-        request if _is_for_nic(request) else request.obj_to_primitive('1.0')
-        for request in requests
-    ]
-
-
-def _is_for_nic(request: objects.PciRequest) -> bool:
-    return request.get('nic') is not None
+def _sorted(names: Collection[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)

@@ -20,17 +20,7 @@ CONDUCTOR_TOPIC = 'pci_passthrough_conductor'
 #: ``nova``. This is what agents have used before they named it.
 CONDUCTOR_EXCHANGE = 'openstack'
 
-#: The newest version of the interface, and its history:
-#:
-#: * 1.0 - heartbeat, report, claim, allocate, abort, free
-#: * 1.1 - resolve, offer, register_tracker, host_devices, adopt,
-#:   note_refusals, hosts_with_devices; PciDevice and RefusalReason 1.1
-#: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
-#:   share_pci_flavor, set_device
-#: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
-CONDUCTOR_VERSION = '1.3'
-
-#: What a call needs of a conductor unless it says otherwise.
+#: Each call names the version that it requires; this is the lowest one.
 _LEAST_VERSION = '1.0'
 
 #: Errors which may be made anew at the caller's end.

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes a method one that callers of a conductor can call."""
+"""Exposes the methods of endpoints to RPC callers."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import functools
+from typing import Any
+from typing import Concatenate
 from typing import ParamSpec
 from typing import TypeVar
 
@@ -10,30 +13,57 @@ from oslo_log import log as logging
 import oslo_messaging
 
 from pci_passthrough import exception
+from pci_passthrough.rpc import methods
 
 LOG = logging.getLogger(__name__)
 
 _P = ParamSpec('_P')
 _R = TypeVar('_R')
+_S = TypeVar('_S')
+
+#: What each RPC call begins with; this project's is always empty.
+_Context = Mapping[str, Any]
 
 _expected = oslo_messaging.expected_exceptions(exception.PciPassthroughError)
 
 
-def answers(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let callers call a method, and hand them this project's errors.
+def answers(
+    declared: methods.Method[_P, _R],
+) -> Callable[
+    [Callable[Concatenate[_S, _P], _R]],
+    Callable[Concatenate[_S, _Context, _P], _R],
+]:
+    """Expose an endpoint's method as the answer to a declared RPC method.
 
-    Those are answers and no faults of the server, which oslo.messaging
-    would log with a traceback. What is away is the operator's business, too.
+    The method itself gets no RPC context. It may raise this project's
+    errors: they are sent to the caller as answers, while oslo.messaging
+    logs all others with a traceback as faults of the server. ``Unavailable``
+    errors are logged here too, because an operator has to know.
+
+    :param declared: of ``rpc.methods.Conductor``.
     """
 
-    @functools.wraps(method)
-    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return method(*args, **kwargs)
-        except exception.Unavailable as error:
-            LOG.warning('No %s: %s', method.__name__, error.text)
-            raise
+    def expose(
+        method: Callable[Concatenate[_S, _P], _R],
+    ) -> Callable[Concatenate[_S, _Context, _P], _R]:
+        def wrapper(
+            self: _S,
+            context: _Context,
+            /,
+            *args: _P.args,
+            **kwargs: _P.kwargs,
+        ) -> _R:
+            try:
+                return method(self, *args, **kwargs)
+            except exception.Unavailable as error:
+                LOG.warning('RPC %s failed: %s', declared.name, error.text)
+                raise
 
-    # Assigned, because oslo.messaging's decorators carry no types.
-    exposed: Callable[_P, _R] = oslo_messaging.expose(_expected(wrapper))
-    return exposed
+        answer = functools.wraps(method)(_expected(wrapper))
+        # Assigned, because oslo.messaging's decorators carry no types.
+        exposed: Callable[Concatenate[_S, _Context, _P], _R] = (
+            oslo_messaging.expose(answer)
+        )
+        return exposed
+
+    return expose

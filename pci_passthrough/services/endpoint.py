@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The methods that conductors answer to agents and Nova."""
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
-from pci_passthrough.rpc import messaging
+from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
 from pci_passthrough.services import metrics
 from pci_passthrough.store import hosts
@@ -40,7 +39,7 @@ class ConductorEndpoint:
     :param observations: where it notes what it does; None: nowhere.
     """
 
-    target = oslo_messaging.Target(version=messaging.CONDUCTOR_VERSION)
+    target = oslo_messaging.Target(version=methods.VERSION)
 
     def __init__(
         self,
@@ -53,10 +52,9 @@ class ConductorEndpoint:
         self._policy = policy
         self._catalog = store.Catalog()
 
-    @answering.answers
+    @answering.answers(methods.Conductor.heartbeat)
     def heartbeat(
         self,
-        context: Mapping[str, Any],
         host: str,
         generation: int,
         digest: str,
@@ -70,10 +68,8 @@ class ConductorEndpoint:
             wanted=wanted.NOTHING if known else wanted.FULL_REPORT,
         )
 
-    @answering.answers
-    def report(
-        self, context: Mapping[str, Any], report: objects.HostReport
-    ) -> objects.ReportAck:
+    @answering.answers(methods.Conductor.report)
+    def report(self, report: objects.HostReport) -> objects.ReportAck:
         """Apply a report; see ``store.reports.apply``."""
         ack = reports.apply(self._db, report)
         self.observations.report(report, ack)
@@ -93,14 +89,13 @@ class ConductorEndpoint:
         )
         return ack
 
-    @answering.answers
+    @answering.answers(methods.Conductor.claim)
     @metrics.observed_claim
     def claim(
         self,
-        context: Mapping[str, Any],
         host: str,
         instance_uuid: str,
-        requests: Sequence[objects.PciRequest],
+        requests: list[objects.PciRequest],
         actor: str,
         numa: objects.NumaAffinity | None = None,
         project_id: str | None = None,
@@ -130,10 +125,9 @@ class ConductorEndpoint:
             )
         return _result('claim', instance_uuid, devices)
 
-    @answering.answers
+    @answering.answers(methods.Conductor.allocate)
     def allocate(
         self,
-        context: Mapping[str, Any],
         host: str,
         instance_uuid: str,
         actor: str,
@@ -148,10 +142,9 @@ class ConductorEndpoint:
             ),
         )
 
-    @answering.answers
+    @answering.answers(methods.Conductor.abort)
     def abort(
         self,
-        context: Mapping[str, Any],
         host: str,
         instance_uuid: str,
         actor: str,
@@ -166,10 +159,9 @@ class ConductorEndpoint:
             ),
         )
 
-    @answering.answers
+    @answering.answers(methods.Conductor.free)
     def free(
         self,
-        context: Mapping[str, Any],
         host: str | None,
         instance_uuid: str,
         actor: str,
@@ -184,11 +176,10 @@ class ConductorEndpoint:
             ),
         )
 
-    @answering.answers
+    @answering.answers(methods.Conductor.resolve)
     def resolve(
         self,
-        context: Mapping[str, Any],
-        requests: Sequence[objects.PciRequest],
+        requests: list[objects.PciRequest],
         project_id: str | None = None,
         take_disabled: bool = False,
     ) -> list[objects.ResolvedRequest]:
@@ -197,11 +188,10 @@ class ConductorEndpoint:
             self._db, self._catalog, requests, project_id, take_disabled
         )
 
-    @answering.answers
+    @answering.answers(methods.Conductor.offer)
     def offer(
         self,
-        context: Mapping[str, Any],
-        requests: Sequence[objects.PciRequest],
+        requests: list[objects.PciRequest],
         hosts: list[str] | None,
         project_id: str | None = None,
         instance_uuid: str | None = None,
@@ -223,29 +213,24 @@ class ConductorEndpoint:
             instance_uuid,
         ).to_wire()
 
-    @answering.answers
-    def hosts_with_devices(self, context: Mapping[str, Any]) -> list[str]:
+    @answering.answers(methods.Conductor.hosts_with_devices)
+    def hosts_with_devices(self) -> list[str]:
         """See ``store.hosts.with_devices``."""
         return hosts.with_devices(self._db)
 
-    @answering.answers
-    def register_tracker(
-        self, context: Mapping[str, Any], host: str, version: str
-    ) -> objects.TrackerAck:
+    @answering.answers(methods.Conductor.register_tracker)
+    def register_tracker(self, host: str, version: str) -> objects.TrackerAck:
         """See ``store.trackers.register``."""
         return trackers.register(self._db, host, version)
 
-    @answering.answers
-    def host_devices(
-        self, context: Mapping[str, Any], host: str
-    ) -> list[objects.PciDevice]:
+    @answering.answers(methods.Conductor.host_devices)
+    def host_devices(self, host: str) -> list[objects.PciDevice]:
         """See ``store.trackers.devices_of``."""
         return trackers.devices_of(self._db, host)
 
-    @answering.answers
+    @answering.answers(methods.Conductor.adopt)
     def adopt(
         self,
-        context: Mapping[str, Any],
         host: str,
         instance_uuid: str,
         request_id: str,
@@ -266,25 +251,22 @@ class ConductorEndpoint:
         _log('adopt', instance_uuid, devices)
         return devices
 
-    @answering.answers
-    def note_refusals(
-        self, context: Mapping[str, Any], refusal: objects.SchedulingRefusal
-    ) -> None:
+    @answering.answers(methods.Conductor.note_refusals)
+    def note_refusals(self, refusal: objects.SchedulingRefusal) -> None:
         """Keep why hosts were refused; nobody waits for it."""
         self.observations.scheduling_refusal(refusal)
         refusals.add(self._db, refusal, self._policy.refusals_kept)
 
-    @answering.answers
+    @answering.answers(methods.Conductor.object_backport_versions)
     def object_backport_versions(
         self,
-        context: Mapping[str, Any],
         objinst: ovo_base.VersionedObject,
-        object_versions: Mapping[str, str],
+        object_versions: dict[str, str],
     ) -> Any:
         """Turn an object into the version that an older caller knows."""
         return objinst.obj_to_primitive(
             target_version=object_versions[objinst.obj_name()],
-            version_manifest=dict(object_versions),
+            version_manifest=object_versions,
         )
 
 

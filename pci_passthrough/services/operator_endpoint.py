@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The methods that conductors answer to the REST service."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -9,7 +8,7 @@ import oslo_messaging
 
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.rpc import messaging
+from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
@@ -24,15 +23,14 @@ class OperatorEndpoint:
     :param db: the database.
     """
 
-    target = oslo_messaging.Target(version=messaging.CONDUCTOR_VERSION)
+    target = oslo_messaging.Target(version=methods.VERSION)
 
     def __init__(self, db: store.Database) -> None:
         self._db = db
 
-    @answering.answers
+    @answering.answers(methods.Conductor.create_pci_flavor)
     def create_pci_flavor(
         self,
-        context: Mapping[str, Any],
         name: str,
         project_id: str | None,
         values: dict[str, Any],
@@ -45,10 +43,9 @@ class OperatorEndpoint:
         LOG.info('%s created PCI flavor %s', actor, _named(flavor))
         return flavor
 
-    @answering.answers
+    @answering.answers(methods.Conductor.update_pci_flavor)
     def update_pci_flavor(
         self,
-        context: Mapping[str, Any],
         name: str,
         changes: dict[str, Any],
         generation: int | None,
@@ -67,10 +64,9 @@ class OperatorEndpoint:
         )
         return flavor
 
-    @answering.answers
+    @answering.answers(methods.Conductor.delete_pci_flavor)
     def delete_pci_flavor(
         self,
-        context: Mapping[str, Any],
         name: str,
         generation: int | None,
         force: bool,
@@ -86,10 +82,9 @@ class OperatorEndpoint:
         )
         return held
 
-    @answering.answers
+    @answering.answers(methods.Conductor.share_pci_flavor)
     def share_pci_flavor(
         self,
-        context: Mapping[str, Any],
         name: str,
         project_id: str,
         shared: bool,
@@ -107,10 +102,9 @@ class OperatorEndpoint:
         )
         return flavor
 
-    @answering.answers
+    @answering.answers(methods.Conductor.set_device)
     def set_device(
         self,
-        context: Mapping[str, Any],
         device: str,
         action: str,
         reason: str,

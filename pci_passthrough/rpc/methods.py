@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RPC methods of the conductors: one declaration of each.
+
+``ConductorClient`` calls the methods and the endpoints in ``services`` answer
+them, both by their declaration in ``Conductor``. mypy compares the callers
+and the endpoints with the declarations, and
+``tests/unit/services/test_methods.py`` compares names, order and defaults.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import inspect
+from typing import Any
+from typing import Concatenate
+from typing import Final
+from typing import Generic
+from typing import ParamSpec
+from typing import Protocol
+from typing import Self
+from typing import TypeVar
+
+from oslo_utils import versionutils
+from oslo_versionedobjects import base as ovo_base
+
+from pci_passthrough import objects
+
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
+
+#: The newest version of the interface, and its history:
+#:
+#: * 1.0 - heartbeat, report, claim, allocate, abort, free,
+#:   object_backport_versions
+#: * 1.1 - resolve, offer, register_tracker, host_devices, adopt,
+#:   note_refusals, hosts_with_devices; PciDevice and RefusalReason 1.1
+#: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
+#:   share_pci_flavor, set_device
+#: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
+VERSION: Final = '1.3'
+
+#: The version that resolve, offer and claim need for requests for NICs.
+NICS: Final = '1.3'
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(Generic[_P, _R]):
+    """One RPC method.
+
+    :ivar name: its name on the wire.
+    :ivar since: the version of the interface that a call requires.
+    :ivar signature: the arguments and the result, with their types on the
+        wire. An argument with a default may be missing in a message.
+    """
+
+    name: str
+    since: str
+    signature: inspect.Signature
+
+    def requiring(self, version: str) -> Self:
+        """Return the method for a call that requires a later version."""
+        return dataclasses.replace(
+            self,
+            since=max(
+                self.since, version, key=versionutils.convert_version_to_tuple
+            ),
+        )
+
+
+def _since(
+    version: str,
+) -> Callable[[Callable[Concatenate[Any, _P], _R]], Method[_P, _R]]:
+    """Make a declared function a ``Method`` that came with a version."""
+
+    def declare(
+        function: Callable[Concatenate[Any, _P], _R],
+    ) -> Method[_P, _R]:
+        signature = inspect.signature(function)
+        _, *parameters = signature.parameters.values()
+        return Method(
+            function.__name__,
+            version,
+            signature.replace(parameters=parameters),
+        )
+
+    return declare
+
+
+class Conductor(Protocol):
+    """The methods. Only declarations: nothing inherits from this class.
+
+    ``ConductorClient`` says what the arguments mean and which errors a call
+    raises. What a method does is in the module of ``store`` that its endpoint
+    calls.
+    """
+
+    @_since('1.0')
+    def heartbeat(
+        self, host: str, generation: int, digest: str
+    ) -> objects.ReportAck: ...
+
+    @_since('1.0')
+    def report(self, report: objects.HostReport) -> objects.ReportAck: ...
+
+    @_since('1.0')
+    def claim(
+        self,
+        host: str,
+        instance_uuid: str,
+        requests: list[objects.PciRequest],
+        actor: str,
+        numa: objects.NumaAffinity | None = None,
+        project_id: str | None = None,
+    ) -> objects.ClaimResult: ...
+
+    @_since('1.0')
+    def allocate(
+        self,
+        host: str,
+        instance_uuid: str,
+        actor: str,
+        request_ids: list[str] | None = None,
+    ) -> objects.ClaimResult: ...
+
+    @_since('1.0')
+    def abort(
+        self,
+        host: str,
+        instance_uuid: str,
+        actor: str,
+        request_ids: list[str] | None = None,
+    ) -> objects.ClaimResult: ...
+
+    @_since('1.0')
+    def free(
+        self,
+        host: str | None,
+        instance_uuid: str,
+        actor: str,
+        request_ids: list[str] | None = None,
+    ) -> objects.ClaimResult: ...
+
+    @_since('1.0')
+    def object_backport_versions(
+        self,
+        objinst: ovo_base.VersionedObject,
+        object_versions: dict[str, str],
+    ) -> Any: ...
+
+    @_since('1.1')
+    def resolve(
+        self,
+        requests: list[objects.PciRequest],
+        project_id: str | None = None,
+        take_disabled: bool = False,
+    ) -> list[objects.ResolvedRequest]: ...
+
+    @_since('1.1')
+    def offer(
+        self,
+        requests: list[objects.PciRequest],
+        hosts: list[str] | None,
+        project_id: str | None = None,
+        instance_uuid: str | None = None,
+        tracked_only: bool = True,
+    ) -> objects.SchedulingOffer: ...
+
+    @_since('1.1')
+    def hosts_with_devices(self) -> list[str]: ...
+
+    @_since('1.1')
+    def register_tracker(
+        self, host: str, version: str
+    ) -> objects.TrackerAck: ...
+
+    @_since('1.1')
+    def host_devices(self, host: str) -> list[objects.PciDevice]: ...
+
+    @_since('1.1')
+    def adopt(
+        self,
+        host: str,
+        instance_uuid: str,
+        request_id: str,
+        addresses: list[str],
+        actor: str,
+        pci_flavor_uuid: str | None = None,
+    ) -> list[objects.PciDevice]: ...
+
+    @_since('1.1')
+    def note_refusals(self, refusal: objects.SchedulingRefusal) -> None: ...
+
+    @_since('1.2')
+    def create_pci_flavor(
+        self,
+        name: str,
+        project_id: str | None,
+        values: dict[str, Any],
+        actor: str,
+    ) -> objects.PciFlavor: ...
+
+    @_since('1.2')
+    def update_pci_flavor(
+        self,
+        name: str,
+        changes: dict[str, Any],
+        generation: int | None,
+        force: bool,
+        actor: str,
+    ) -> objects.PciFlavor: ...
+
+    @_since('1.2')
+    def delete_pci_flavor(
+        self, name: str, generation: int | None, force: bool, actor: str
+    ) -> int: ...
+
+    @_since('1.2')
+    def share_pci_flavor(
+        self,
+        name: str,
+        project_id: str,
+        shared: bool,
+        actor: str,
+        generation: int | None = None,
+    ) -> objects.PciFlavor: ...
+
+    @_since('1.2')
+    def set_device(
+        self, device: str, action: str, reason: str, actor: str
+    ) -> objects.PciDevice: ...
+
+
+def declared() -> Mapping[str, Method[..., Any]]:
+    """Return all methods, by name."""
+    return {
+        method.name: method
+        for method in vars(Conductor).values()
+        if isinstance(method, Method)
+    }

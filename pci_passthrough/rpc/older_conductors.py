@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses what to send, so that conductors of earlier releases understand it.
+
+Conductors are upgraded first as a rule. But while some of them are of an
+earlier release, or are downgraded, no host may go down because of that.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
+
+import oslo_messaging
+from oslo_versionedobjects import base as ovo_base
+
+from pci_passthrough import objects
+from pci_passthrough.rpc import methods
+
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
+_O = TypeVar('_O', bound=ovo_base.VersionedObject)
+
+
+def method_for(
+    method: methods.Method[_P, _R], requests: Iterable[objects.PciRequest]
+) -> methods.Method[_P, _R]:
+    """Return a method, with the version that some requests require of it."""
+    if any(map(_is_for_nic, requests)):
+        return method.requiring(methods.NICS)
+    return method
+
+
+def readable_requests(
+    requests: Iterable[objects.PciRequest],
+) -> list[objects.PciRequest]:
+    """Return requests in the oldest version that can express each of them.
+
+    A request for a NIC is never sent in version 1.0: a conductor that knows
+    no NICs would ignore the NIC's network.
+    """
+    return [
+        request if _is_for_nic(request) else in_version('1.0', request)
+        for request in requests
+    ]
+
+
+def in_version(
+    version: str, newer: _O, parts: dict[str, str] | None = None
+) -> _O:
+    """Return the form in which an object is sent in an earlier version.
+
+    :param parts: name to version of the objects that it contains.
+    """
+    primitive: Any = newer.obj_to_primitive(version, parts)
+    sent: _O = primitive
+    return sent
+
+
+def is_object_unknown(error: BaseException) -> bool:
+    """Whether a call failed because its object is of too new a version.
+
+    :param error: raised by ``ConductorClient``.
+    """
+    cause = error.__cause__
+    return (
+        isinstance(cause, oslo_messaging.RemoteError)
+        and cause.exc_type == 'IncompatibleObjectVersion'
+    )
+
+
+def _is_for_nic(request: objects.PciRequest) -> bool:
+    return request.get('nic') is not None
