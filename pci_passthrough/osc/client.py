@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The REST API, as both shells call it.
+"""The REST API, as the commands call it.
 
-Objects are dictionaries as the service sends them: what a newer one adds is
-there at once.
+Objects are the service's own JSON objects, as dictionaries. Fields that a
+newer service adds are in them without a change here.
 """
 
 from collections.abc import Iterator
@@ -28,34 +28,34 @@ Query = Mapping[str, Any]
 
 
 class Client:
-    """The service, at the endpoint that an adapter finds.
+    """A client of the service at the endpoint that an adapter finds.
 
-    :param http: of :data:`SERVICE_TYPE`, in the region and with the interface
-        that the user chose.
-    :param version: as :func:`microversion.parse` returns it.
+    :param http: adapter for :data:`SERVICE_TYPE`, with the region and the
+        interface that the user chose.
+    :param version: microversion, as :func:`microversion.parse` returns it.
     """
 
     def __init__(
         self, http: adapter.Adapter, version: str = microversion.NEWEST
     ) -> None:
         self._http = http
-        self._wanted = version
+        self._requested_version = version
 
     # PCI flavors
 
     def pci_flavors(
         self, query: Query, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield PCI flavors, at most so many."""
+        """Yield PCI flavors, at most ``limit``."""
         return self._pages('/pci-flavors', 'pci_flavors', query, limit)
 
     def pci_flavor(self, name: str) -> tuple[dict[str, Any], str]:
         """Return a PCI flavor and its ETag.
 
-        :param name: or UUID, as everywhere.
+        :param name: name or UUID, as in all methods.
         """
         # A proxy that compresses answers changes their ETags as well.
-        response = self._ask(
+        response = self._request(
             'GET', _flavor(name), headers={'Accept-Encoding': 'identity'}
         )
         return response.json(), response.headers.get('ETag', '')
@@ -63,9 +63,11 @@ class Client:
     def create_pci_flavor(
         self, values: Mapping[str, Any], dry_run: bool = False
     ) -> dict[str, Any]:
-        """Return the new PCI flavor, or the effect that it would have."""
-        return self._json(
-            'POST', '/pci-flavors', values, {'dry_run': dry_run or None}
+        """Return the new PCI flavor; with ``dry_run`` only its effect."""
+        return _json_of(
+            self._request(
+                'POST', '/pci-flavors', values, _flags(dry_run=dry_run)
+            )
         )
 
     def update_pci_flavor(
@@ -76,49 +78,51 @@ class Client:
         force: bool = False,
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Return the PCI flavor as it is then, or the effect of the change.
+        """Return the changed PCI flavor; with ``dry_run`` only the effect.
 
-        :param etag: of what the change is based on.
+        :param etag: ETag of the version that the change is based on.
         """
-        return self._json(
-            'PATCH',
-            _flavor(name),
-            changes,
-            {'force': force or None, 'dry_run': dry_run or None},
-            {'If-Match': etag},
+        return _json_of(
+            self._request(
+                'PATCH',
+                _flavor(name),
+                changes,
+                _flags(force=force, dry_run=dry_run),
+                {'If-Match': etag},
+            )
         )
 
     def delete_pci_flavor(self, name: str, force: bool = False) -> None:
         """Delete a PCI flavor."""
-        self._ask('DELETE', _flavor(name), query={'force': force or None})
+        self._request('DELETE', _flavor(name), query=_flags(force=force))
 
     def deletion_effect(
         self, name: str, force: bool = False
     ) -> dict[str, Any]:
         """Return the effect that :meth:`delete_pci_flavor` would have."""
-        return self._json(
-            'DELETE',
-            _flavor(name),
-            query={'force': force or None, 'dry_run': True},
+        return _json_of(
+            self._request(
+                'DELETE',
+                _flavor(name),
+                query=_flags(force=force, dry_run=True),
+            )
         )
 
     def access(self, name: str) -> list[str]:
         """Return the projects that a PCI flavor is shared with."""
-        return list(self._json('GET', f'{_flavor(name)}/access')['access'])
+        return list(self._get(f'{_flavor(name)}/access')['access'])
 
     def add_access(self, name: str, project_id: str) -> None:
         """Share a PCI flavor with a project."""
-        self._ask('PUT', f'{_flavor(name)}/access/{_quote(project_id)}')
+        self._request('PUT', f'{_flavor(name)}/access/{_quote(project_id)}')
 
     def remove_access(self, name: str, project_id: str) -> None:
-        """Share a PCI flavor with a project no longer."""
-        self._ask('DELETE', f'{_flavor(name)}/access/{_quote(project_id)}')
+        """Stop sharing a PCI flavor with a project."""
+        self._request('DELETE', f'{_flavor(name)}/access/{_quote(project_id)}')
 
     def availability(self, name: str, count: int) -> dict[str, Any]:
-        """Return how much there is for requests of so many devices."""
-        return self._json(
-            'GET', f'{_flavor(name)}/availability', query={'count': count}
-        )
+        """Return the supply for requests of ``count`` devices each."""
+        return self._get(f'{_flavor(name)}/availability', {'count': count})
 
     def explain(
         self,
@@ -127,11 +131,12 @@ class Client:
         hosts: list[str] | None = None,
         physical_networks: list[str] | None = None,
     ) -> dict[str, Any]:
-        """Return why requests of so many devices are served, or not.
+        """Return why hosts serve requests of ``count`` devices, or do not.
 
-        :param hosts: only these, for an administrator.
-        :param physical_networks: only devices for NICs on one of these, for
-            an administrator, too; an empty name: on none.
+        :param hosts: consider only these hosts; for administrators.
+        :param physical_networks: consider only devices for NICs on one of
+            these networks; for administrators. An empty name means devices
+            on no physical network.
         """
         path = f'{_flavor(name)}/explain'
         query = {
@@ -140,17 +145,17 @@ class Client:
             'physical_network': physical_networks,
         }
         pages = self._responses(path, query)
-        found: dict[str, Any] = next(pages)
+        explanation: dict[str, Any] = next(pages)
         for page in pages:
-            found['hosts'] += page['hosts']
-        return found
+            explanation['hosts'] += page['hosts']
+        return explanation
 
     # Devices, pools, hosts
 
     def pci_devices(
         self, query: Query, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield devices, at most so many."""
+        """Yield devices, at most ``limit``."""
         return self._pages('/pci-devices', 'pci_devices', query, limit)
 
     def pci_device(self, which: str) -> dict[str, Any]:
@@ -160,36 +165,40 @@ class Client:
         """
         host, slash, address = which.rpartition('/')
         if not slash:
-            return self._json('GET', _device(which))
+            return self._get(_device(which))
         for device in self.pci_devices({'host': host, 'address': address}, 1):
             return device
         raise errors.ClientError(
-            f'host {host} has no device {address}, or there is no such host'
+            f'no PCI device {which!r}: host {host} has no device at this '
+            'address, or there is no such host'
         )
 
     def pci_device_history(
         self, which: str, limit: int | None
     ) -> list[dict[str, Any]]:
-        """Return what happened to a device, oldest first.
+        """Return the events of a device, oldest first.
 
-        :param which: UUID, also of one that is gone; or ``HOST/ADDRESS``.
-        :param limit: only the newest.
+        :param which: UUID, even of a device that is gone; or
+            ``HOST/ADDRESS``.
+        :param limit: return only the newest events.
         """
         path = f'{_device(self._uuid(which))}/history'
-        events = self._json('GET', path, query={'limit': limit})['events']
-        return list(events)
+        return list(self._get(path, {'limit': limit})['events'])
 
     def update_pci_device(
         self, which: str, action: str, reason: str | None
     ) -> dict[str, Any]:
-        """Return a device after ``disable``, ``enable``, ….
+        """Disable, enable, quarantine or release a device, and return it.
 
         :param which: UUID, or ``HOST/ADDRESS``.
+        :param action: ``disable``, ``enable``, ``quarantine`` or ``release``.
         """
         body = {'action': action}
         if reason is not None:
             body['reason'] = reason
-        return self._json('PATCH', _device(self._uuid(which)), body)
+        return _json_of(
+            self._request('PATCH', _device(self._uuid(which)), body)
+        )
 
     def _uuid(self, which: str) -> str:
         if '/' in which:
@@ -199,13 +208,13 @@ class Client:
     def pci_pools(
         self, query: Query, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield pools, at most so many."""
+        """Yield pools, at most ``limit``."""
         return self._pages('/pci-pools', 'pci_pools', query, limit)
 
     def hosts(
         self, query: Query, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield hosts, at most so many."""
+        """Yield hosts, at most ``limit``."""
         return self._pages('/hosts', 'hosts', query, limit)
 
     # HTTP
@@ -213,46 +222,32 @@ class Client:
     def _pages(
         self, path: str, key: str, query: Query, limit: int | None
     ) -> Iterator[dict[str, Any]]:
-        # The service refuses more than 1000 at once.
-        asked = None if limit is None else min(limit, 1000)
-        pages = self._responses(path, {**query, 'limit': asked})
+        # The service refuses more than 1000 items per page.
+        page_size = None if limit is None else min(limit, 1000)
+        pages = self._responses(path, {**query, 'limit': page_size})
         items = itertools.chain.from_iterable(page[key] for page in pages)
         return itertools.islice(items, limit)
 
     def _responses(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
-        """Yield pages, as long as each one names a next one."""
-        wanted: Query | None = query
-        while wanted is not None:
-            page = self._json('GET', path, query=wanted)
+        """Yield a page, and all pages that the links lead to."""
+        page_query: Query | None = query
+        while page_query is not None:
+            page = self._get(path, page_query)
             yield page
-            wanted = None
+            page_query = None
             for link in page.get('links', []):
                 if link['rel'] == 'next':
-                    # Its host and path are the service's own, which differ
-                    # from what the user reaches if there is a proxy between.
-                    wanted = parse.parse_qs(
+                    # The link has the service's own host and path. Behind a
+                    # proxy the user's URL differs, so only the query counts.
+                    page_query = parse.parse_qs(
                         parse.urlsplit(link['href']).query,
                         keep_blank_values=True,
                     )
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        query: Query | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        response = self._ask(method, path, body, query, headers)
-        try:
-            return dict(response.json())
-        except (TypeError, ValueError) as error:
-            raise errors.ServiceUnreachable(
-                f'{response.url} does not answer with JSON: it is not the '
-                'PCI passthrough service, or something between is broken'
-            ) from error
+    def _get(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        return _json_of(self._request('GET', path, query=query))
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -260,10 +255,10 @@ class Client:
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> 'requests.Response':
-        """Return the answer to a request.
+        """Send a request and return the response.
 
-        :param query: what is None is left out.
-        :raises errors.ClientError: instead of an answer with an error.
+        :param query: parameters; those with the value None are left out.
+        :raises errors.ClientError: the response is an error.
         """
         root, version = self._service
         response = self._send(
@@ -271,7 +266,7 @@ class Client:
             f'{root}{path}',
             json=body,
             params={
-                key: _word(value)
+                key: _parameter(value)
                 for key, value in (query or {}).items()
                 if value is not None
             },
@@ -286,9 +281,9 @@ class Client:
 
     @functools.cached_property
     def _service(self) -> tuple[str, str]:
-        """The URL of ``/v1``, and the microversion to speak there."""
+        """The URL of ``/v1``, and the microversion for the requests."""
         root = self._endpoint().rstrip('/')
-        # What a versioned endpoint leads to is a discovery document as well.
+        # A versioned endpoint answers with a discovery document, too.
         versioned = root.endswith('/v1')
         response = self._send(
             'GET', root if versioned else f'{root}/', authenticated=False
@@ -296,10 +291,10 @@ class Client:
         if response.status_code in (401, 403) or response.status_code >= 500:
             raise errors.from_response(response)
         try:
-            service = microversion.served(response.json())
+            served = microversion.served(response.json())
         except ValueError:
-            service = None
-        if service is None:
+            served = None
+        if served is None:
             raise errors.ServiceUnreachable(
                 f'{response.url} does not answer like the PCI passthrough '
                 f'service (HTTP {response.status_code}): is the endpoint '
@@ -307,12 +302,12 @@ class Client:
             )
         if not versioned:
             root += '/v1'
-        return root, microversion.choose(self._wanted, service)
+        return root, microversion.choose(self._requested_version, served)
 
     def _endpoint(self) -> str:
-        """Return what the catalogue, or the user, has as the URL.
+        """Return the service's URL from the catalogue, or from the user.
 
-        :raises errors.ServiceNotFound: if there is none.
+        :raises errors.ServiceNotFound: there is no URL.
         """
         try:
             endpoint = self._http.get_endpoint()
@@ -323,10 +318,10 @@ class Client:
         return endpoint
 
     def _send(
-        self, method: str, url: str, **words: Any
+        self, method: str, url: str, **keywords: Any
     ) -> 'requests.Response':
         try:
-            return self._http.request(url, method, raise_exc=False, **words)
+            return self._http.request(url, method, raise_exc=False, **keywords)
         except keystone_exceptions.ConnectionError as error:
             raise errors.ServiceUnreachable(
                 f'the PCI passthrough service does not answer: {error}'
@@ -335,8 +330,8 @@ class Client:
 
 def _not_in_catalogue(http: adapter.Adapter) -> str:
     where = ''.join(
-        f', {what} {value}'
-        for what, value in (
+        f', {label} {value}'
+        for label, value in (
             ('region', http.region_name),
             ('interface', http.interface),
         )
@@ -349,8 +344,24 @@ def _not_in_catalogue(http: adapter.Adapter) -> str:
     )
 
 
-def _word(value: Any) -> Any:
-    """Return a value as it is said in a query."""
+def _json_of(response: 'requests.Response') -> dict[str, Any]:
+    """Return the JSON object in the body of a response."""
+    try:
+        return dict(response.json())
+    except (TypeError, ValueError) as error:
+        raise errors.ServiceUnreachable(
+            f'{response.url} does not answer with JSON: it is not the '
+            'PCI passthrough service, or a proxy before it is broken'
+        ) from error
+
+
+def _flags(**flags: bool) -> Query:
+    """Return those flags of a query that are set."""
+    return {name: True for name, value in flags.items() if value}
+
+
+def _parameter(value: Any) -> Any:
+    """Return a value in the form that a query has it."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -362,5 +373,5 @@ def _device(uuid: str) -> str:
     return f'/pci-devices/{_quote(uuid)}'
 
 
-def _quote(word: str) -> str:
-    return parse.quote(word, safe='')
+def _quote(segment: str) -> str:
+    return parse.quote(segment, safe='')

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user can be told instead of a result.
+"""Errors of the clients.
 
 ::
 
     ClientError
       ServiceNotFound      the catalogue does not list the service
-      ServiceUnreachable   nobody answers, or somebody else does
-      VersionUnsupported   service and client, or user, know none in common
-      RequestFailed        the service said no
+      ServiceUnreachable   the endpoint does not answer, or is another service
+      VersionUnsupported   service and client have no microversion in common
+      RequestFailed        the service answered with an error
 
-Each message is one line: both shells print it as it is, and exit with 1.
+Each message is one line. The ``openstack`` and ``nova`` commands print it as
+it is, and exit with status 1.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ClientError(Exception):
-    """Anything that keeps a command from its result."""
+    """Any error that a command ends with."""
 
 
 class ServiceNotFound(ClientError):
@@ -28,19 +29,20 @@ class ServiceNotFound(ClientError):
 
 
 class ServiceUnreachable(ClientError):
-    """Nobody answers at the endpoint, or not this service."""
+    """The endpoint does not answer, or is another service."""
 
 
 class VersionUnsupported(ClientError):
-    """The service does not speak what it is asked to."""
+    """The service does not have the requested microversion."""
 
 
 class RequestFailed(ClientError):
     """The service answered with an error.
 
-    :ivar status: HTTP's, for example 404
-    :ivar code: the stable one, for example ``pci_flavor.not_found``; None if
-        it was not the service that answered
+    :ivar status: HTTP status, for example 404
+    :ivar detail: the service's text, as one line
+    :ivar code: stable code, for example ``pci_flavor.not_found``; None if
+        another program answered instead of the service
     """
 
     def __init__(
@@ -50,18 +52,18 @@ class RequestFailed(ClientError):
         code: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        known = (f'HTTP {status}', code, request_id)
-        words = ', '.join(word for word in known if word)
-        super().__init__(f'{_one_line(detail)} ({words})')
         self.status = status
+        self.detail = ' '.join(detail.split())
         self.code = code
+        identifiers = filter(None, (f'HTTP {status}', code, request_id))
+        super().__init__(f'{self.detail} ({", ".join(identifiers)})')
 
 
 def from_response(response: 'requests.Response') -> RequestFailed:
-    """Return what an answer with an error says.
+    """Return the error of a response whose status is 400 or more.
 
-    It need not come from the service: Keystone's middleware and proxies have
-    forms of their own.
+    Keystone's middleware and proxies answer with bodies of other forms than
+    the service.
     """
     first, *others = _errors(response) or [{}]
     detail = '; '.join(text for text in map(_text, (first, *others)) if text)
@@ -91,13 +93,9 @@ def _errors(response: 'requests.Response') -> list[dict[str, Any]]:
 
 
 def _text(error: dict[str, Any]) -> str:
-    """Return what one error says, with the instances that are in the way."""
+    """Return the text of an error, with the instances that hold devices."""
     text = str(error.get('detail') or '')
     holders = error.get('holders') or {}
     if holders.get('instances'):
         text += f'; instances: {", ".join(holders["instances"])}'
     return text
-
-
-def _one_line(text: str) -> str:
-    return ' '.join(text.split())

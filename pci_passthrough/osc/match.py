@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Match expressions as they are typed, and shown. Pure."""
+"""Match expressions in the form of ``--match``. Pure."""
 
 import argparse
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ HELP = (
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Turn an argument of ``--match`` into a term of the expression.
+    """Parse an argument of ``--match`` into a term of the expression.
 
-    :raises argparse.ArgumentTypeError: with an example of a right one.
+    :raises argparse.ArgumentTypeError: with an example of a valid term.
     """
     if text.lstrip().startswith('{'):
         try:
@@ -41,14 +41,14 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    term = dict(pairs)
+    if len(term) < len(pairs):
         raise ValueError('a key is given twice')
-    return found
+    return term
 
 
-def typed(term: Mapping[str, Any]) -> str:
-    """Return a term as short as :func:`parse` reads it."""
+def format_term(term: Mapping[str, Any]) -> str:
+    """Return the shortest text that :func:`parse` turns into a term."""
     short = ','.join(f'{key}={value}' for key, value in term.items())
     try:
         same = parse(short) == term

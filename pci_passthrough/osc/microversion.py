@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which microversion to speak. Pure: the client asks, and calls this."""
+"""Choice of the microversion of the REST API. Pure."""
 
 import dataclasses
 import re
@@ -7,10 +7,10 @@ from typing import Any
 
 from pci_passthrough.osc import errors
 
-#: What is meant by "the newest that both sides know".
+#: The user's choice "the newest that both client and service know".
 NEWEST = '1.latest'
 
-_WORDS = re.compile(r'(latest|1|1\.latest|1\.(0|[1-9][0-9]*))')
+_VERSION = re.compile(r'(latest|1|1\.latest|1\.(0|[1-9][0-9]*))')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,35 +24,37 @@ class Range:
         return f'1.{self.oldest} to 1.{self.newest}'
 
 
-#: What this client knows.
+#: The microversions that this client knows.
 KNOWN = Range(0, 0)
 
 
 def parse(text: str) -> str:
-    """Return what a user named, in its shortest form.
+    """Normalize the microversion that a user requested.
 
     :param text: ``1.0``; or ``latest``, ``1`` or ``1.latest``
-    :raises errors.VersionUnsupported: if it is none of them.
+    :returns: ``1.0`` or :data:`NEWEST`
+    :raises errors.VersionUnsupported: the text is no microversion.
     """
-    if not _WORDS.fullmatch(text):
+    if not _VERSION.fullmatch(text):
         raise errors.VersionUnsupported(
-            f'{text!r} is not a version of the PCI passthrough API; right '
-            f'would be 1.{KNOWN.newest}, for example, or latest'
+            f'{text!r} is not a version of the PCI passthrough API; valid '
+            f'versions are for example 1.{KNOWN.newest} and latest'
         )
     return text if text.startswith('1.') else NEWEST
 
 
 def served(document: Any) -> Range | None:
-    """Return what a discovery document offers; None if it is none.
+    """Return the microversions that a discovery document offers.
 
-    :param document: the answer at ``/`` (``versions``) or ``/v1``
-        (``version``), parsed.
+    :param document: parsed body of the response at ``/`` (``versions``) or
+        ``/v1`` (``version``).
+    :returns: None means that the document is not one of this service.
     """
     try:
         versions = document.get('versions') or [document['version']]
-        [found] = (item for item in versions if item['id'].startswith('v1'))
+        [version1] = (v for v in versions if v['id'].startswith('v1'))
         oldest, newest = (
-            [int(number) for number in found[key].split('.')]
+            [int(number) for number in version1[key].split('.')]
             for key in ('min_version', 'max_version')
         )
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -62,27 +64,27 @@ def served(document: Any) -> Range | None:
     return Range(oldest[1], newest[1])
 
 
-def choose(wanted: str, service: Range) -> str:
-    """Return the microversion to ask for.
+def choose(requested: str, service: Range) -> str:
+    """Return the microversion for the requests.
 
-    What a user named is taken as it is, even if this client is older: the
-    answers may then have fields which are not shown.
+    A microversion that the user requested is used even if this client is
+    older. Responses may then have fields that the client does not show.
 
-    :param wanted: as :func:`parse` returns it.
-    :raises errors.VersionUnsupported: naming what the service has.
+    :param requested: the user's choice, as :func:`parse` returns it.
+    :raises errors.VersionUnsupported: with the service's microversions.
     """
-    if wanted != NEWEST:
-        named = int(wanted.partition('.')[2])
-        if not service.oldest <= named <= service.newest:
+    if requested != NEWEST:
+        minor = int(requested.partition('.')[2])
+        if not service.oldest <= minor <= service.newest:
             raise errors.VersionUnsupported(
-                f'the service does not have version {wanted} of the PCI '
+                f'the service does not have version {requested} of the PCI '
                 f'passthrough API: it has {service}'
             )
-        return wanted
+        return requested
     common = min(service.newest, KNOWN.newest)
     if common < max(service.oldest, KNOWN.oldest):
         raise errors.VersionUnsupported(
             f'the service has versions {service} of the PCI passthrough API, '
-            f'and this client knows {KNOWN}: one of them has to be upgraded'
+            f'and this client knows {KNOWN}: one of them must be upgraded'
         )
     return f'1.{common}'

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PCI flavor for a NIC: ``--nic net-id=NET,pci-flavor=10g``.
+"""The PCI flavor of a NIC: ``--nic net-id=NET,pci-flavor=10g``.
 
-Both shells have an option ``--nic``, which refuses keys that it does not
-know. So this key is taken out before they see it.
+The ``openstack`` and the ``nova`` command both have the option ``--nic`` and
+refuse unknown keys. So this key is removed before they parse the option.
 """
 
 from pci_passthrough.osc import errors
 
-#: In the option.
+#: The key in ``--nic``.
 KEY = 'pci-flavor'
-#: In the bodies of Nova's API.
+#: The key in request bodies of Nova's API.
 BODY_KEY = 'pci_flavor'
 
-#: Beside the keys of the shells, where they show how the option looks.
+#: Added to the metavar and the help of ``--nic``.
 METAVAR = f'{KEY}={KEY}'
 HELP = (
     f'{KEY}=<{KEY}>: the NIC is a device of this PCI flavor, given by name '
@@ -25,13 +25,13 @@ _PORT = 'port-id'
 
 
 def split(option: str) -> tuple[str, str | None]:
-    """Take the PCI flavor out of a NIC.
+    """Split the PCI flavor off the value of ``--nic``.
 
     :param option: value of ``--nic``, as the user wrote it.
-    :returns: what remains for the shell, as it was, and name or UUID of the
-        PCI flavor; None if none is asked for.
-    :raises errors.ClientError: the PCI flavor makes no sense there; it says
-        what would.
+    :returns: the value without the PCI flavor, and name or UUID of the PCI
+        flavor; None means that the NIC requests no PCI flavor.
+    :raises errors.ClientError: the NIC cannot have a PCI flavor; the message
+        says what to write instead.
     """
     items = [item.partition('=') for item in option.split(',')]
     names = [value for key, _, value in items if key == KEY]

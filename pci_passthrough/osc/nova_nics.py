@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``nova boot --nic net-id=NET,pci-flavor=10g``.
 
-novaclient has no place for another key, so its function that reads ``--nic``
-is wrapped. What it returns becomes a request's body elsewhere, for which
-novaclient has a hook.
+novaclient accepts no further key in ``--nic``, so this module wraps its
+function that parses the option. The NICs which that function returns become
+the body of a request later; novaclient has a hook there.
 """
 
 import argparse
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 
 class _NetworkId(str):
-    """A network's ID that knows the PCI flavor which its NIC has.
+    """The ID of a NIC's network, with the PCI flavor of the NIC.
 
-    Of a NIC, novaclient copies only keys that it knows into the body, but
-    their values as they are. So nobody has to remember which NIC it was.
+    novaclient copies only the keys of a NIC that it knows into the body, but
+    copies their values unchanged. So the PCI flavor stays with its NIC.
     """
 
     pci_flavor: str
 
 
 def install() -> None:
-    """Have novaclient take the key.
+    """Make novaclient accept the key.
 
-    It may be called again and again: novaclient does that once for each
-    extension that is installed.
+    novaclient calls this once for each extension that is installed; further
+    calls change nothing.
     """
-    # Nobody minds if a body gets the same key twice.
+    # A second hook would only set the same key again.
     base.HookableMixin.add_hook('modify_body_for_create', _add_pci_flavors)
-    # Without the function, novaclient refuses the key, as it always did.
+    # In a novaclient without this function, --nic goes on refusing the key.
     stock = getattr(shell, '_parse_nics', None)
     if stock is None or isinstance(stock, _NicParser):
         return
@@ -55,9 +55,9 @@ def install() -> None:
 
 
 class _NicParser:
-    """Reads the options ``--nic`` of a command.
+    """Parses the options ``--nic`` of a command.
 
-    :param stock: novaclient's own.
+    :param stock: novaclient's own function.
     """
 
     def __init__(self, stock: Callable[[Any, argparse.Namespace], Any]):
@@ -65,9 +65,9 @@ class _NicParser:
         functools.update_wrapper(self, stock)
 
     def __call__(self, cs: Any, args: argparse.Namespace) -> Any:
-        """Return NICs as ``ServerManager.create`` takes them.
+        """Return NICs in the form of novaclient's ``ServerManager.create``.
 
-        :raises novaclient.exceptions.CommandError: an option is wrong.
+        :raises novaclient.exceptions.CommandError: an option is invalid.
         """
         cs.client.session.session.hooks['response'].append(_show_warnings)
         try:
@@ -91,7 +91,7 @@ def _with_nics(
 
 
 def _add_pci_flavors(body: Any, **_: Any) -> None:
-    """Add PCI flavors to what creates a server; all else is left alone."""
+    """Add PCI flavors to the body of a request that creates a server."""
     networks = body.get('server', {}).get('networks')
     if not isinstance(networks, list):
         return

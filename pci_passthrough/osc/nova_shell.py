@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``nova pci-flavor-…``: an extension of novaclient.
 
-It finds what begins with ``do_``; the first text of each is its help. It also
-calls what it finds as ``__pre_parse_args__``, before it reads the command.
+novaclient makes a command of each function whose name begins with ``do_``;
+the docstring is its help. It also calls ``__pre_parse_args__`` before it
+parses the command line.
 """
 
 import argparse
@@ -22,7 +23,7 @@ __pre_parse_args__ = nova_nics.install
 
 
 def _service(cs: Any) -> client.Client:
-    """Return the service in the cloud that novaclient is logged in to."""
+    """Return the client for the cloud that novaclient is logged in to."""
     nova = cs.client
     return client.Client(
         adapter.Adapter(
@@ -47,7 +48,7 @@ def _print(flavor: dict[str, Any]) -> None:
     utils.print_dict(
         {
             **flavor,
-            'match': ' or '.join(map(match.typed, flavor['match'])),
+            'match': ' or '.join(map(match.format_term, flavor['match'])),
         }
     )
 
@@ -62,13 +63,16 @@ def _boolean(text: str) -> bool:
 
 
 def _fields(new: bool) -> Any:
-    """Decorate a command with the options of a PCI flavor's fields."""
-    nothing = '' if new else ', or "" for none'
+    """Decorate a command with the options for a PCI flavor's fields.
+
+    :param new: the command creates a PCI flavor.
+    """
+    removal = '' if new else ', or "" to remove it'
     texts = {
-        'description': f'A text for users{nothing}.',
+        'description': f'A text for users{removal}.',
         'vnic-type': 'For NICs: direct, macvtap, direct-physical or vdpa'
-        f'{nothing}.',
-        'numa-policy': f'legacy, preferred, required or socket{nothing}.',
+        f'{removal}.',
+        'numa-policy': f'legacy, preferred, required or socket{removal}.',
         'state': 'active, deprecated or disabled.',
     }
     options: list[tuple[str, dict[str, Any]]] = [
@@ -94,17 +98,20 @@ def _fields(new: bool) -> Any:
     ]
 
     def decorate(command: Any) -> Any:
-        # What comes last is shown first, as it is with decorators.
+        # As with decorators, the help shows the last option first.
         for name, keywords in reversed(options):
-            words = {'metavar': f'<{name}>', **keywords}
-            utils.add_arg(command, f'--{name}', **words)
+            utils.add_arg(
+                command,
+                f'--{name}',
+                **{'metavar': f'<{name}>', **keywords},
+            )
         return command
 
     return decorate
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields that were given; "" means none."""
+    """Return the values of the fields that the user gave; None for ""."""
     names = (
         'description', 'vnic_type', 'numa_policy', 'state', 'is_public',
         'match',
@@ -119,7 +126,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 def do_pci_flavor_list(cs: Any, args: argparse.Namespace) -> None:
     """Print the PCI flavors that you may use."""
-    found = _service(cs).pci_flavors({'availability': True})
+    flavors = _service(cs).pci_flavors({'availability': True})
     columns = {
         'UUID': 'uuid',
         'Name': 'name',
@@ -129,7 +136,7 @@ def do_pci_flavor_list(cs: Any, args: argparse.Namespace) -> None:
         'Description': 'description',
     }
     utils.print_list(
-        found,
+        flavors,
         list(columns),
         {
             header: lambda flavor, key=key: (
@@ -146,7 +153,7 @@ def do_pci_flavor_show(cs: Any, args: argparse.Namespace) -> None:
     _print(_service(cs).pci_flavor(args.pci_flavor)[0])
 
 
-@utils.arg('name', metavar='<name>', help='What requests will say.')
+@utils.arg('name', metavar='<name>', help='The name that requests will use.')
 @_fields(new=True)
 def do_pci_flavor_create(cs: Any, args: argparse.Namespace) -> None:
     """Create a PCI flavor."""
@@ -158,7 +165,7 @@ def do_pci_flavor_create(cs: Any, args: argparse.Namespace) -> None:
 @utils.arg('--name', metavar='<name>', help='A new name.')
 @_fields(new=False)
 def do_pci_flavor_update(cs: Any, args: argparse.Namespace) -> None:
-    """Change a PCI flavor; what instances hold through it stays theirs."""
+    """Change a PCI flavor; instances keep the devices they have by it."""
     changes = _given(args)
     if args.name is not None:
         changes['name'] = args.name
@@ -176,7 +183,7 @@ def do_pci_flavor_update(cs: Any, args: argparse.Namespace) -> None:
     help='Name(s) or UUID(s).',
 )
 def do_pci_flavor_delete(cs: Any, args: argparse.Namespace) -> None:
-    """Delete PCI flavors which nothing holds devices through."""
+    """Delete PCI flavors that no instance holds devices through."""
     service = _service(cs)
     failures = 0
     for name in args.pci_flavors:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the ``openstack`` command finds the client and its version.
+"""Plugin of the ``openstack`` command: makes the client.
 
-The names in here are osc-lib's, see ``Plugins`` in its documentation.
+osc-lib looks for the names in this module, see ``Plugins`` in its
+documentation.
 """
 
 import argparse
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 API_NAME = 'pci_passthrough'
 API_VERSION_OPTION = 'os_pci_passthrough_api_version'
-#: Of any microversion: which one is settled with the service.
+#: Major version. The microversion is negotiated with the service.
 DEFAULT_API_VERSION = '1'
 
 
 def make_client(instance: 'clientmanager.ClientManager') -> client.Client:
-    """Return what commands find as ``client_manager.pci_passthrough``."""
+    """Return the client for ``client_manager.pci_passthrough``."""
     override = instance.get_configuration().get(
         'pci_passthrough_endpoint_override'
     )
@@ -42,18 +43,19 @@ def make_client(instance: 'clientmanager.ClientManager') -> client.Client:
 
 
 def check_api_version(version: str) -> bool:
-    """Refuse what names no version, wherever it was configured.
+    """Check the configured version, from an option or from clouds.yaml.
 
-    :returns: True, for osc-lib to look no further.
-    :raises osc_lib.exceptions.CommandError: with an example of a right one.
+    :returns: True, so that osc-lib does not check the version itself.
+    :raises osc_lib.exceptions.CommandError: with an example of a valid
+        version.
     """
     try:
         parsed = microversion.parse(version)
     except errors.VersionUnsupported as error:
         raise exceptions.CommandError(str(error)) from error
     if not version.startswith(DEFAULT_API_VERSION):
-        # By its first digit osc-lib finds the commands; the option is
-        # translated in time, clouds.yaml is not.
+        # osc-lib finds the commands by the first digit. _version normalizes
+        # the option early enough; nothing normalizes clouds.yaml.
         raise exceptions.CommandError(
             f'write pci_passthrough_api_version: {parsed!r} instead of '
             f'{version!r} in clouds.yaml'
@@ -62,7 +64,7 @@ def check_api_version(version: str) -> bool:
 
 
 def _version(text: str) -> str:
-    """Turn ``--os-pci-passthrough-api-version`` into what osc-lib takes."""
+    """Normalize ``--os-pci-passthrough-api-version`` for osc-lib."""
     try:
         return microversion.parse(text) if text else text
     except errors.VersionUnsupported as error:
@@ -72,14 +74,14 @@ def _version(text: str) -> str:
 def build_option_parser(
     parser: argparse.ArgumentParser,
 ) -> argparse.ArgumentParser:
-    """Add the option of the version to those of ``openstack``."""
+    """Add the option of the version to ``openstack``."""
     parser.add_argument(
         '--os-pci-passthrough-api-version',
         metavar='<pci-passthrough-api-version>',
         type=_version,
         default=utils.env('OS_PCI_PASSTHROUGH_API_VERSION'),
-        help='PCI passthrough API version, for example 1.0; latest, which is '
-        'the default, is the newest that both the service and this client '
-        'know (Env: OS_PCI_PASSTHROUGH_API_VERSION)',
+        help='PCI passthrough API version, for example 1.0; latest, the '
+        'default, means the newest version that both the service and this '
+        'client know (Env: OS_PCI_PASSTHROUGH_API_VERSION)',
     )
     return parser

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova's API tells users beside its answers.
+"""Warnings in responses of Nova's API.
 
-The door sends it as ``Warning: 299 pci-passthrough "text"``, see RFC 7234.
+The Nova plugin sends them as ``Warning: 299 pci-passthrough "text"``, see RFC
+7234.
 """
 
 from collections.abc import Mapping
 import re
 
-_OURS = re.compile(r'299 pci-passthrough "((?:[^"\\]|\\.)*)"')
+_WARNING = re.compile(r'299 pci-passthrough "((?:[^"\\]|\\.)*)"')
 
 
 def texts(headers: Mapping[str, str]) -> list[str]:
-    """Return the warnings of an answer.
+    """Return the texts of this project's warnings in a response.
 
-    :param headers: by whatever case; several of one name are one with commas.
+    :param headers: case-insensitive mapping; several headers of one name are
+        one value with commas.
     """
     return [
-        re.sub(r'\\(.)', r'\1', found)
-        for found in _OURS.findall(headers.get('Warning', ''))
+        re.sub(r'\\(.)', r'\1', quoted)
+        for quoted in _WARNING.findall(headers.get('Warning', ''))
     ]

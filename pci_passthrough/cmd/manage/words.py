@@ -70,7 +70,7 @@ class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
 
     def human_readable(self) -> str:
         """Return text for a table."""
-        return '\n'.join(match.typed(term) for term in self._value)
+        return '\n'.join(match.format_term(term) for term in self._value)
 
 
 def instance(text: str) -> str:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack pci …``: a file for each noun, and what the files share."""
+"""``openstack pci …``: a file for each noun, and their common parts."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every command has."""
+"""Base classes of the commands."""
 
 import argparse
 from collections.abc import Sequence
@@ -20,43 +20,47 @@ NOTHING: Output = ((), ())
 
 
 class Command(command.Command):
-    """A command, with the service at hand."""
+    """Base of all commands: has the client of the service."""
 
     @property
     def service(self) -> client.Client:
-        """The client, which the plugin makes when it is first needed."""
+        """The client; the plugin makes it when a command first needs it."""
         manager: Any = self.app.client_manager
         return cast(client.Client, manager.pci_passthrough)
 
     def project_id(self, name: str, domain: str | None) -> str:
         """Return the UUID of a project.
 
-        A UUID is taken as it is: there may be no Keystone, and who may share
-        with a project may not be allowed to look it up.
+        A UUID is not looked up: there may be no Keystone, and not every user
+        who may share with a project may look it up.
 
-        :param domain: name or UUID of the project's domain, if given.
+        :param name: name or UUID
+        :param domain: name or UUID of the project's domain; None means any.
         """
         if _is_uuid(name):
             return name
         manager = self.app.client_manager
         if manager.auth_ref is None:
             raise errors.ClientError(
-                f'project {name} has to be given by its UUID: you use a token '
-                'and an endpoint without Keystone'
+                f'give the UUID of project {name}: its name cannot be looked '
+                'up without Keystone'
             )
         try:
-            found = identity.find_project(manager.sdk_connection, name, domain)
+            project = identity.find_project(
+                manager.sdk_connection, name, domain
+            )
         except sdk_exceptions.SDKException as error:
             raise errors.ClientError(
                 f'Keystone does not know project {name}: {error}'
             ) from error
-        if not _is_uuid(found.id):
-            # What osc-lib makes up when Keystone refuses the look-up.
+        if not _is_uuid(project.id):
+            # When Keystone refuses the look-up, osc-lib returns the name as
+            # the ID.
             raise errors.ClientError(
                 f'Keystone does not let you look up project {name}: give '
                 'its UUID'
             )
-        return str(found.id)
+        return str(project.id)
 
 
 class Lister(Command, command.Lister):
@@ -64,14 +68,13 @@ class Lister(Command, command.Lister):
 
 
 class ShowOne(Command, command.ShowOne):
-    """A command that shows one thing."""
+    """A command that shows one item."""
 
 
 class Quiet(Command):
-    """Shows something only if there is something to show.
+    """Mixin of commands that have no output unless ``--dry-run`` is given.
 
-    A change succeeds without a word, as everywhere in ``openstack``; its
-    ``--dry-run`` has something to say.
+    As everywhere in ``openstack``, a successful change prints nothing.
     """
 
     def produce_output(
@@ -80,7 +83,7 @@ class Quiet(Command):
         column_names: Sequence[str],
         data: Any,
     ) -> int:
-        """Print what there is, in the format that the user chose."""
+        """Print the columns, if there are any, in the chosen format."""
         if not column_names:
             return 0
         printer = cast(command.ShowOne, super())

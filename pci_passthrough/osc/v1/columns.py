@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How values look in tables; machines (``-f json``) get them as they are."""
+"""Columns of lists and of ``show``.
+
+The formatters are for tables. Other formats, such as ``-f json``, have the
+plain values.
+"""
 
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import TypeVar
 
 from cliff import columns
 from osc_lib.cli import format_columns
@@ -13,32 +18,54 @@ from osc_lib.cli import format_columns
 from pci_passthrough.osc import match
 from pci_passthrough.osc.v1 import base
 
-#: For each column: the key of its value, and how the value looks.
-Layout = Mapping[str, tuple[str, Callable[[Any], Any]]]
+_T = TypeVar('_T')
+
+#: Title of each column of a list, with the function that gets the column's
+#: value from an item of the service.
+Columns = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+
+#: Field of an item, with the formatter of its value.
+Formatters = Mapping[str, Callable[[Any], Any]]
 
 
-def table(layout: Layout, items: Iterable[Mapping[str, Any]]) -> base.Output:
-    """Return columns and a row for each item."""
+def table(
+    layout: Mapping[str, Callable[[_T], Any]], items: Iterable[_T]
+) -> base.Output:
+    """Return the titles of columns, and a row for each item.
+
+    :param layout: title of each column, with the function that gets the
+        column's value from an item.
+    """
     return tuple(layout), [
-        tuple(look(item.get(key)) for key, look in layout.values())
-        for item in items
+        tuple(value_of(item) for value_of in layout.values()) for item in items
     ]
 
 
-def one(
-    looks: Mapping[str, Callable[[Any], Any]], item: Mapping[str, Any]
-) -> base.Output:
-    """Return fields and values of an item.
+def show(formatters: Formatters, item: Mapping[str, Any]) -> base.Output:
+    """Return the names and values of an item's fields.
 
-    :param looks: for each field how it looks, in order; fields that the item
-        does not have are left out: not everybody is shown everything.
+    :param formatters: fields in the order in which they are shown. Fields
+        that the item does not have are left out: not every user may see all
+        of them.
     """
-    names = [name for name in looks if name in item]
-    return names, [looks[name](item[name]) for name in names]
+    names = [name for name in formatters if name in item]
+    return names, [formatters[name](item[name]) for name in names]
+
+
+def plain(value: Any) -> Any:
+    """Return a value that needs no formatter."""
+    return value
+
+
+def field(
+    key: str, formatter: Callable[[Any], Any] = plain
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Return a function that gets a field of an item, formatted."""
+    return lambda item: formatter(item.get(key))
 
 
 class OrDash(columns.FormattableColumn[Any]):
-    """A value, or a dash for None."""
+    """A value; a dash means None."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
@@ -46,7 +73,7 @@ class OrDash(columns.FormattableColumn[Any]):
 
 
 class Tags(format_columns.DictColumn):
-    """Extra info."""
+    """Extra info; a dash means that there is none."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
@@ -54,7 +81,7 @@ class Tags(format_columns.DictColumn):
 
 
 class Names(format_columns.ListColumn):
-    """A list of words; nobody is told of who may not see it."""
+    """A list of names; a dash means None or an empty list."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
@@ -62,17 +89,17 @@ class Names(format_columns.ListColumn):
 
 
 class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
-    """A match expression as ``--match`` takes it, one term a line."""
+    """A match expression in the form of ``--match``, one term a line."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
-        return '\n'.join(match.typed(term) for term in self._value)
+        return '\n'.join(match.format_term(term) for term in self._value)
 
 
 class Lines(columns.FormattableColumn[Sequence[Any]]):
-    """A list of things, one a line; a dash for none.
+    """A list with one item a line; a dash means an empty list.
 
-    :param line: how one thing looks.
+    :param line: returns the line of an item.
     """
 
     def __init__(
@@ -84,8 +111,3 @@ class Lines(columns.FormattableColumn[Sequence[Any]]):
     def human_readable(self) -> str:
         """Return text for a table."""
         return '\n'.join(self._line(item) for item in self._value) or '-'
-
-
-def as_is(value: Any) -> Any:
-    """Return a value that looks right already."""
-    return value

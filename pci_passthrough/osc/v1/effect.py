@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``--dry-run`` shows: what a change would do to devices."""
+"""Output of ``--dry-run``: the effect that a change would have on devices."""
 
-from collections.abc import Callable
 from collections.abc import Mapping
 import functools
 from typing import Any
@@ -10,40 +9,39 @@ from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 
 
-def one(effect: Mapping[str, Any]) -> base.Output:
-    """Return fields and values of one effect."""
-    flat = _flat(effect)
-    return tuple(flat), [
-        _LOOKS.get(name, columns.OrDash)(value) for name, value in flat.items()
-    ]
+def show(effect: Mapping[str, Any]) -> base.Output:
+    """Return the fields and values of an effect."""
+    flat = _flattened(effect)
+    return columns.show(
+        {name: _SHOW_COLUMNS.get(name, columns.OrDash) for name in flat}, flat
+    )
 
 
 def table(effects: Mapping[str, Mapping[str, Any]]) -> base.Output:
     """Return columns, and a row for each effect.
 
-    :param effects: by what the user called the PCI flavor.
+    :param effects: effects by the name or UUID of the PCI flavor, as the user
+        wrote it.
     """
-    layout: columns.Layout = {
-        'Name': ('asked', columns.as_is),
-        'Devices': ('devices_before', columns.OrDash),
-        'Devices Held': ('devices_stranded', columns.OrDash),
-        'Instances': ('instance_count', columns.OrDash),
-        'Refusal': ('refusal', columns.OrDash),
-    }
     return columns.table(
-        layout,
-        [{'asked': name, **_flat(effects[name])} for name in effects],
+        _COLUMNS,
+        [
+            {**_flattened(effect), 'argument': name}
+            for name, effect in effects.items()
+        ],
     )
 
 
-def _flat(effect: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an effect without levels; what a user may not see is absent."""
+def _flattened(effect: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an effect without nesting.
+
+    Fields that the user may not see are absent.
+    """
     flavor = effect.get('pci_flavor') or {}
-    found = {name: flavor[name] for name in ('name', 'match') if flavor}
-    for name, value in (effect.get('devices') or {}).items():
-        found[f'devices_{name}'] = value
-    for name, value in (effect.get('pools') or {}).items():
-        found[f'pools_{name}'] = value
+    flat = {name: flavor[name] for name in ('name', 'match') if flavor}
+    for group in ('devices', 'pools'):
+        for name, value in (effect.get(group) or {}).items():
+            flat[f'{group}_{name}'] = value
     requests = effect.get('requests') or {}
     for name, key in (
         ('devices_stranded', 'stranded'),
@@ -51,13 +49,12 @@ def _flat(effect: Mapping[str, Any]) -> dict[str, Any]:
         ('instances', 'instances'),
     ):
         if key in requests:
-            found[name] = requests[key]
-    found['refusal'] = effect.get('refusal')
-    return found
+            flat[name] = requests[key]
+    flat['refusal'] = effect.get('refusal')
+    return flat
 
 
-def _pool(pool: Mapping[str, Any]) -> str:
-    """Return a pool in a line."""
+def _pool_line(pool: Mapping[str, Any]) -> str:
     tags = columns.Tags(pool['extra_info']).human_readable()
     return (
         f'{pool["host"]}: {pool["vendor_id"]}:{pool["product_id"]} '
@@ -65,9 +62,17 @@ def _pool(pool: Mapping[str, Any]) -> str:
     )
 
 
-_LOOKS: Mapping[str, Callable[[Any], Any]] = {
+_COLUMNS: columns.Columns = {
+    'Name': columns.field('argument'),
+    'Devices': columns.field('devices_before', columns.OrDash),
+    'Devices Held': columns.field('devices_stranded', columns.OrDash),
+    'Instances': columns.field('instance_count', columns.OrDash),
+    'Refusal': columns.field('refusal', columns.OrDash),
+}
+
+_SHOW_COLUMNS: columns.Formatters = {
     'match': columns.Match,
-    'pools_gained': functools.partial(columns.Lines, line=_pool),
-    'pools_lost': functools.partial(columns.Lines, line=_pool),
+    'pools_gained': functools.partial(columns.Lines, line=_pool_line),
+    'pools_lost': functools.partial(columns.Lines, line=_pool_line),
     'instances': columns.Lines,
 }

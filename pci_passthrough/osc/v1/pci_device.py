@@ -2,18 +2,22 @@
 """``openstack pci device …``."""
 
 import argparse
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 from osc_lib import exceptions
 
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_pool
 
-_WHICH = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
+_DEVICE_HELP = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
-_FILTERS = {
-    **pci_pool.FILTERS,
+_QUERY_OPTIONS: options.QueryOptions = {
+    **pci_pool.QUERY_OPTIONS,
     'host': {'help': 'only those of this host'},
     'address': {'help': 'only those at this address'},
     'state': {
@@ -37,93 +41,105 @@ _FILTERS = {
     },
 }  # fmt: skip
 
-_SHORT: columns.Layout = {
-    'UUID': ('uuid', columns.as_is),
-    'Host': ('host', columns.as_is),
-    'Address': ('address', columns.as_is),
-    'Type': ('dev_type', columns.as_is),
-    'Vendor ID': ('vendor_id', columns.as_is),
-    'Product ID': ('product_id', columns.as_is),
-    'NUMA Node': ('numa_node', columns.OrDash),
-    'State': ('state', columns.as_is),
-    'Instance': ('instance_uuid', columns.OrDash),
+_SHORT: columns.Columns = {
+    'UUID': columns.field('uuid'),
+    'Host': columns.field('host'),
+    'Address': columns.field('address'),
+    'Type': columns.field('dev_type'),
+    'Vendor ID': columns.field('vendor_id'),
+    'Product ID': columns.field('product_id'),
+    'NUMA Node': columns.field('numa_node', columns.OrDash),
+    'State': columns.field('state'),
+    'Instance': columns.field('instance_uuid', columns.OrDash),
 }
 
-_LONG: columns.Layout = {
+_LONG: columns.Columns = {
     **_SHORT,
-    'Extra Info': ('extra_info', columns.Tags),
-    'PCI Flavor': ('pci_flavor_uuid', columns.OrDash),
-    'Parent': ('parent_addr', columns.OrDash),
-    'Class': ('pci_class', columns.OrDash),
-    'Driver': ('driver', columns.OrDash),
-    'Interface': ('devname', columns.OrDash),
-    'Presence': ('presence', columns.OrDash),
-    'Disabled Reason': ('disabled_reason', columns.OrDash),
+    'Extra Info': columns.field('extra_info', columns.Tags),
+    'PCI Flavor': columns.field('pci_flavor_uuid', columns.OrDash),
+    'Parent': columns.field('parent_addr', columns.OrDash),
+    'Class': columns.field('pci_class', columns.OrDash),
+    'Driver': columns.field('driver', columns.OrDash),
+    'Interface': columns.field('devname', columns.OrDash),
+    'Presence': columns.field('presence', columns.OrDash),
+    'Disabled Reason': columns.field('disabled_reason', columns.OrDash),
 }
 
-_LOOKS = {'extra_info': columns.Tags, 'capabilities': columns.Names}
+_SHOW_COLUMNS: columns.Formatters = {
+    'extra_info': columns.Tags,
+    'capabilities': columns.Names,
+}
 
-_EVENT: columns.Layout = {
-    'At': ('created_at', columns.as_is),
-    'Action': ('action', columns.as_is),
-    'From': ('from_state', columns.OrDash),
-    'To': ('to_state', columns.OrDash),
-    'Actor': ('actor', columns.as_is),
-    'Instance': ('instance_uuid', columns.OrDash),
-    'Reason': ('reason', columns.OrDash),
+_EVENT: columns.Columns = {
+    'At': columns.field('created_at'),
+    'Action': columns.field('action'),
+    'From': columns.field('from_state', columns.OrDash),
+    'To': columns.field('to_state', columns.OrDash),
+    'Actor': columns.field('actor'),
+    'Instance': columns.field('instance_uuid', columns.OrDash),
+    'Reason': columns.field('reason', columns.OrDash),
 }
 
 
-class List(base.Lister):
+class List(listing.Lister):
     """List devices."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take filters."""
-        parser = super().get_parser(prog_name)
-        options.add_filters(parser, _FILTERS)
-        options.add_long(parser)
-        options.add_paging(parser, 'UUID')
-        return parser
+    query_options = _QUERY_OPTIONS
+    marker = 'UUID'
+    short_columns = _SHORT
+    long_columns = _LONG
 
-    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Return columns and rows."""
-        found = self.service.pci_devices(
-            options.query(parsed_args, _FILTERS), parsed_args.limit
-        )
-        return columns.table(_LONG if parsed_args.long else _SHORT, found)
+    def items(
+        self, query: Mapping[str, Any], limit: int | None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Return devices."""
+        return self.service.pci_devices(query, limit)
+
+
+def show(device: Mapping[str, Any]) -> base.Output:
+    """Return the names and values of all fields of a device."""
+    formatters = {
+        name: _SHOW_COLUMNS.get(name, columns.OrDash) for name in device
+    }
+    return columns.show(formatters, device)
 
 
 class Show(base.ShowOne):
     """Show a device."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one."""
+        """Add the device."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('device', metavar='<device>', help=_WHICH)
+        parser.add_argument('device', metavar='<device>', help=_DEVICE_HELP)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Return names and values of all that is known."""
-        device = self.service.pci_device(parsed_args.device)
-        looks = {name: _LOOKS.get(name, columns.OrDash) for name in device}
-        return columns.one(looks, device)
+        """Return names and values of all fields."""
+        return show(self.service.pci_device(parsed_args.device))
 
 
 class Set(base.Command):
     """Take a device out of service, or put it back."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one, what and why."""
+        """Add the device, the action and the reason."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('device', metavar='<device>', help=_WHICH)
-        what = parser.add_mutually_exclusive_group(required=True)
+        parser.add_argument('device', metavar='<device>', help=_DEVICE_HELP)
+        group = parser.add_mutually_exclusive_group(required=True)
         for action, text in (
-            ('disable', 'give it to nobody (again); its owner keeps it'),
+            (
+                'disable',
+                'give the device to no further instance; an instance that '
+                'has it keeps it',
+            ),
             ('enable', 'undo --disable'),
-            ('quarantine', 'a free device: lock it away until --release'),
-            ('release', 'undo --quarantine, also of a failed cleaning'),
+            ('quarantine', 'lock a free device until --release'),
+            (
+                'release',
+                'undo --quarantine, or the quarantine after a failed cleaning',
+            ),
         ):
-            what.add_argument(
+            group.add_argument(
                 f'--{action}',
                 dest='action',
                 action='store_const',
@@ -139,30 +155,46 @@ class Set(base.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Do it."""
-        action, reason = parsed_args.action, parsed_args.reason
-        if action in ('disable', 'quarantine') and not reason:
-            raise exceptions.CommandError(f'--{action} needs a --reason')
-        self.service.update_pci_device(parsed_args.device, action, reason)
+        """Change the device."""
+        if lacks_reason(parsed_args):
+            raise exceptions.CommandError(
+                f'--{parsed_args.action} needs a --reason'
+            )
+        self.change(parsed_args)
+
+    def change(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Change the device, and return it."""
+        return self.service.update_pci_device(
+            parsed_args.device, parsed_args.action, parsed_args.reason
+        )
+
+
+def lacks_reason(parsed_args: argparse.Namespace) -> bool:
+    """Return whether the action needs a reason that the user did not give."""
+    needs_reason = parsed_args.action in ('disable', 'quarantine')
+    return needs_reason and not parsed_args.reason
 
 
 class History(base.Lister):
-    """Show what happened to a device, when (UTC), by whom and why."""
+    """Show the history of a device: each event with time, actor and reason.
+
+    Times are UTC.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one, and how much."""
+        """Add the device, and the number of events."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'device',
             metavar='<device>',
-            help=f'{_WHICH}; by its UUID also a device that does not exist '
-            'any more',
+            help=f'{_DEVICE_HELP}; the UUID may be that of a device that '
+            'does not exist any more',
         )
         parser.add_argument(
             '--limit',
             metavar='<limit>',
             type=options.at_least_one,
-            help='show only the newest so many events',
+            help='show only this many of the newest events',
         )
         return parser
 

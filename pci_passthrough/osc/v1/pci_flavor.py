@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack pci flavor …``: PCI flavors themselves."""
+"""``openstack pci flavor …``: create, list, show, set, unset, delete."""
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 
 from osc_lib import exceptions
 
@@ -13,46 +15,47 @@ from pci_passthrough.osc import match
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import effect
+from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_flavor_options
 
-_SHORT: columns.Layout = {
-    'UUID': ('uuid', columns.as_is),
-    'Name': ('name', columns.as_is),
-    'Availability': ('availability', columns.OrDash),
-    'vNIC Type': ('vnic_type', columns.OrDash),
-    'State': ('state', columns.as_is),
-    'Description': ('description', columns.OrDash),
+_SHORT: columns.Columns = {
+    'UUID': columns.field('uuid'),
+    'Name': columns.field('name'),
+    'Availability': columns.field('availability', columns.OrDash),
+    'vNIC Type': columns.field('vnic_type', columns.OrDash),
+    'State': columns.field('state'),
+    'Description': columns.field('description', columns.OrDash),
 }
 
-_LONG: columns.Layout = {
+_LONG: columns.Columns = {
     **_SHORT,
-    'Match': ('match', columns.Match),
-    'NUMA Policy': ('numa_policy', columns.OrDash),
-    'Public': ('is_public', columns.as_is),
-    'Project': ('project_id', columns.OrDash),
-    'Access': ('access', columns.Names),
-    'Created At': ('created_at', columns.OrDash),
-    'Updated At': ('updated_at', columns.OrDash),
+    'Match': columns.field('match', columns.Match),
+    'NUMA Policy': columns.field('numa_policy', columns.OrDash),
+    'Public': columns.field('is_public'),
+    'Project': columns.field('project_id', columns.OrDash),
+    'Access': columns.field('access', columns.Names),
+    'Created At': columns.field('created_at', columns.OrDash),
+    'Updated At': columns.field('updated_at', columns.OrDash),
 }
 
-_LOOKS: Mapping[str, Callable[[Any], Any]] = {
-    'uuid': columns.as_is,
-    'name': columns.as_is,
+SHOW_COLUMNS: columns.Formatters = {
+    'uuid': columns.plain,
+    'name': columns.plain,
     'description': columns.OrDash,
     'match': columns.Match,
     'vnic_type': columns.OrDash,
     'numa_policy': columns.OrDash,
-    'is_public': columns.as_is,
-    'state': columns.as_is,
+    'is_public': columns.plain,
+    'state': columns.plain,
     'project_id': columns.OrDash,
     'access': columns.Names,
-    'generation': columns.as_is,
+    'generation': columns.plain,
     'created_at': columns.OrDash,
     'updated_at': columns.OrDash,
 }
 
-_FILTERS: Mapping[str, Mapping[str, Any]] = {
+_QUERY_OPTIONS: options.QueryOptions = {
     'name': {'help': 'only this one'},
     'state': {
         'action': 'append',
@@ -65,63 +68,74 @@ _FILTERS: Mapping[str, Mapping[str, Any]] = {
         'help': 'only those for NICs of this type: '
         + ', '.join(pci_flavor_options.VNIC_TYPES),
     },
+    'sort': {
+        'metavar': '<key>[:<direction>]',
+        'help': 'order: name, state, created_at, updated_at or uuid, each '
+        'with :asc (default) or :desc; separate several with commas',
+    },
 }
 
 _FORCE_SET = (
-    'change the match expression even if it leaves out devices that are held '
-    'through the PCI flavor; their instances keep them'
+    'change the match expression even if it no longer matches devices that '
+    'instances hold through the PCI flavor; the instances keep them'
 )
 _FORCE_DELETE = (
-    'delete even what devices are held through: nobody gets one by it any '
-    'more, instances keep what they have, and the name stays taken until '
-    'the last of them is free'
+    'delete even a PCI flavor that instances hold devices through: no request '
+    'gets a device by it any more, the instances keep their devices, and the '
+    'name stays taken until the last of these devices is free'
 )
-
-
-def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'pci_flavor', metavar='<pci-flavor>', help='name or UUID'
-    )
 
 
 def _access(flavor: Mapping[str, Any]) -> list[str]:
     """Return the projects that a PCI flavor is shared with.
 
-    :raises osc_lib.exceptions.CommandError: if it is not for this user's
-        eyes: a list that is not known cannot be replaced.
+    :raises osc_lib.exceptions.CommandError: the user may not see them, so
+        the command cannot replace the list.
     """
     if 'access' not in flavor:
         raise exceptions.CommandError(
-            f'PCI flavor {flavor["name"]} does not show you with whom it is '
-            'shared: use "openstack pci flavor access add" and "remove"'
+            'you may not see the projects that PCI flavor '
+            f'{flavor["name"]} is shared with: use "pci flavor access add" '
+            'and "pci flavor access remove"'
         )
     return list(flavor['access'])
 
 
 class Create(base.ShowOne):
-    """Create a PCI flavor: a name for devices that users may ask for."""
+    """Create a PCI flavor: a name for devices that users can request."""
+
+    show_columns: ClassVar[columns.Formatters] = SHOW_COLUMNS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take the fields."""
+        """Add the fields."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'name', metavar='<name>', help='what requests will say'
+            'name', metavar='<name>', help='the name that requests will use'
         )
         pci_flavor_options.add_match(parser, required=True)
         pci_flavor_options.add_fields(parser)
         pci_flavor_options.add_share(
-            parser, 'a project that may use a private one'
+            parser, 'a project that may use a private PCI flavor'
         )
         parser.add_argument(
             '--project',
             metavar='<project>',
-            help='the owner (name or UUID; default: your project)',
+            help='owner (name or UUID; default: your project)',
         )
         options.add_effect(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Create and show it, or show what it would be like."""
+        """Create and show the PCI flavor, or show the effect."""
+        answer = self.service.create_pci_flavor(
+            self.values(parsed_args), parsed_args.dry_run
+        )
+        if parsed_args.dry_run:
+            return effect.show(answer)
+        return columns.show(self.show_columns, answer)
+
+    def values(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return the fields of the new PCI flavor."""
         values = {
             'name': parsed_args.name,
             **pci_flavor_options.given(parsed_args),
@@ -132,36 +146,28 @@ class Create(base.ShowOne):
             values['project_id'] = self.project_id(
                 parsed_args.project, parsed_args.project_domain
             )
-        answer = self.service.create_pci_flavor(values, parsed_args.dry_run)
-        if parsed_args.dry_run:
-            return effect.one(answer)
-        return columns.one(_LOOKS, answer)
+        return values
 
 
-class List(base.Lister):
+class List(listing.Lister):
     """List the PCI flavors that you may use.
 
-    Availability is none, low or ok: whether one device could be had now. Of
-    a disabled one, which takes no new requests, it is none.
+    Availability is none, low or ok, for a request of one device now. A
+    disabled PCI flavor takes no new requests, so its availability is none.
     """
 
+    query_options = _QUERY_OPTIONS
+    marker = 'name or UUID'
+    short_columns = _SHORT
+    long_columns = _LONG
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take filters and order."""
+        """Add the options for visibility and owner."""
         parser = super().get_parser(prog_name)
-        options.add_filters(parser, _FILTERS)
-        public = parser.add_mutually_exclusive_group()
-        public.add_argument(
-            '--public',
-            dest='is_public',
-            action='store_true',
-            default=None,
-            help='only those for all projects',
-        )
-        public.add_argument(
-            '--private',
-            dest='is_public',
-            action='store_false',
-            help='only those that are not for all projects',
+        options.add_visibility(
+            parser,
+            public='only those for all projects',
+            private='only those that are not for all projects',
         )
         parser.add_argument(
             '--project',
@@ -170,55 +176,60 @@ class List(base.Lister):
             'administrator)',
         )
         options.add_project_domain(parser)
-        options.add_long(parser)
-        parser.add_argument(
-            '--sort',
-            metavar='<key>[:<direction>]',
-            help='order: name, state, created_at, updated_at or uuid, each '
-            'with :asc (default) or :desc; several with commas between',
-        )
-        options.add_paging(parser, 'name or UUID')
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Return columns and rows."""
-        query = options.query(parsed_args, _FILTERS, 'is_public', 'sort')
+    def query(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return the query that the user's options describe."""
+        query = {
+            **super().query(parsed_args),
+            **options.given(parsed_args, 'is_public'),
+            'availability': True,
+        }
         if parsed_args.project:
             query['project_id'] = self.project_id(
                 parsed_args.project, parsed_args.project_domain
             )
-        found = self.service.pci_flavors(
-            {**query, 'availability': True}, parsed_args.limit
-        )
-        return columns.table(_LONG if parsed_args.long else _SHORT, found)
+        return query
+
+    def items(
+        self, query: Mapping[str, Any], limit: int | None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Return PCI flavors."""
+        return self.service.pci_flavors(query, limit)
 
 
 class Show(base.ShowOne):
     """Show a PCI flavor."""
 
+    show_columns: ClassVar[columns.Formatters] = SHOW_COLUMNS
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one."""
+        """Add the PCI flavor."""
         parser = super().get_parser(prog_name)
-        _add_name(parser)
+        options.add_pci_flavor(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return names and values."""
         flavor, _ = self.service.pci_flavor(parsed_args.pci_flavor)
-        return columns.one(_LOOKS, flavor)
+        return columns.show(self.show_columns, flavor)
 
 
 class _Change(base.Quiet, base.ShowOne):
-    """Reads a PCI flavor, and changes what was read and nothing newer."""
+    """Base of the commands that change a PCI flavor.
+
+    They read it first, and change no newer version than the one they read.
+    """
 
     def change(
         self,
         parsed_args: argparse.Namespace,
         changes_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> base.Output:
-        """Make the changes, or show what they would do.
+        """Change the PCI flavor, or show the effect.
 
-        :param changes_of: what to change in the PCI flavor that was read.
+        :param changes_of: returns the new values for the PCI flavor that was
+            read.
         """
         name = parsed_args.pci_flavor
         flavor, etag = self.service.pci_flavor(name)
@@ -226,88 +237,102 @@ class _Change(base.Quiet, base.ShowOne):
         if not changes:
             raise exceptions.CommandError('nothing to change was given')
         answer = self.service.update_pci_flavor(
-            # The name may be another one's in the next moment.
+            # By now its name may belong to another one.
             flavor['uuid'],
             etag,
             changes,
             getattr(parsed_args, 'force', False),
             parsed_args.dry_run,
         )
-        return effect.one(answer) if parsed_args.dry_run else base.NOTHING
+        if parsed_args.dry_run:
+            return effect.show(answer)
+        return self.changed(answer)
+
+    def changed(self, flavor: Mapping[str, Any]) -> base.Output:
+        """Return the output after a change: there is none."""
+        return base.NOTHING
 
 
 class Set(_Change):
-    """Change a PCI flavor; what instances hold through it stays theirs.
+    """Change a PCI flavor; instances keep the devices they hold through it.
 
-    If somebody else changes it in the same moment, the command fails and
-    changes nothing.
+    If another user changes the PCI flavor at the same moment, the command
+    fails and changes nothing.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take the new values."""
+        """Add the new values."""
         parser = super().get_parser(prog_name)
-        _add_name(parser)
+        options.add_pci_flavor(parser)
         parser.add_argument(
             '--name',
             metavar='<name>',
-            help='a new name; refused while devices are held through it, for '
-            'Nova asks again by the old one when an instance moves',
+            help='a new name; refused while instances hold devices through '
+            'the PCI flavor, because Nova requests it by the old name when '
+            'an instance moves',
         )
         pci_flavor_options.add_match(
             parser,
             help=f'replaces the whole match expression: {match.HELP}',
         )
         pci_flavor_options.add_fields(parser)
-        pci_flavor_options.add_share(parser, 'share it with this project, too')
+        pci_flavor_options.add_share(
+            parser, 'share the PCI flavor with this project, too'
+        )
         parser.add_argument(
             '--no-share',
             action='store_true',
-            help='share it with nobody; with --share, with these projects '
-            'instead of those before',
+            help='share the PCI flavor with no project; together with '
+            '--share: only with the projects given there',
         )
         options.add_effect(parser, _FORCE_SET)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Read, and change."""
+        """Read and change the PCI flavor."""
+        return self.change(
+            parsed_args, lambda flavor: self.changes(parsed_args, flavor)
+        )
 
-        def changes_of(flavor: dict[str, Any]) -> dict[str, Any]:
-            changes = pci_flavor_options.given(parsed_args)
-            if parsed_args.name is not None:
-                changes['name'] = parsed_args.name
-            if parsed_args.share or parsed_args.no_share:
-                kept = [] if parsed_args.no_share else _access(flavor)
-                wanted = [
-                    *kept,
-                    *pci_flavor_options.projects(self, parsed_args),
-                ]
-                changes['access'] = list(dict.fromkeys(wanted))
-            return changes
-
-        return self.change(parsed_args, changes_of)
+    def changes(
+        self, parsed_args: argparse.Namespace, flavor: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the new values for the PCI flavor that was read."""
+        changes = {
+            **pci_flavor_options.given(parsed_args),
+            **options.given(parsed_args, 'name'),
+        }
+        if parsed_args.share or parsed_args.no_share:
+            before = [] if parsed_args.no_share else _access(flavor)
+            added = pci_flavor_options.projects(self, parsed_args)
+            changes['access'] = list(dict.fromkeys([*before, *added]))
+        return changes
 
 
 class Unset(_Change):
-    """Take something away from a PCI flavor."""
+    """Remove optional values of a PCI flavor."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take what."""
+        """Add an option for each value that can be removed."""
         parser = super().get_parser(prog_name)
-        _add_name(parser)
+        options.add_pci_flavor(parser)
         for name, text in (
-            ('description', 'no text for users any more'),
-            ('vnic-type', 'its NICs get direct'),
-            ('numa-policy', 'leave the NUMA policy to the request'),
+            ('description', 'remove the text for users'),
+            ('vnic-type', 'remove the vnic_type: NICs get direct'),
+            (
+                'numa-policy',
+                'remove the NUMA policy: that of the request applies',
+            ),
         ):
             parser.add_argument(f'--{name}', action='store_true', help=text)
         pci_flavor_options.add_share(
-            parser, 'share it with this project no longer'
+            parser, 'stop sharing the PCI flavor with this project'
         )
         options.add_effect(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Read, and change."""
+        """Read and change the PCI flavor."""
 
         def changes_of(flavor: dict[str, Any]) -> dict[str, Any]:
             changes: dict[str, Any] = {
@@ -316,11 +341,11 @@ class Unset(_Change):
                 if getattr(parsed_args, name)
             }
             if parsed_args.share:
-                gone = pci_flavor_options.projects(self, parsed_args)
+                removed = pci_flavor_options.projects(self, parsed_args)
                 changes['access'] = [
                     project
                     for project in _access(flavor)
-                    if project not in gone
+                    if project not in removed
                 ]
             return changes
 
@@ -330,12 +355,13 @@ class Unset(_Change):
 class Delete(base.Quiet, base.Lister):
     """Delete PCI flavors.
 
-    What devices are held through is refused unless forced. To disable it
-    (set --state disabled) is the gentler way.
+    A PCI flavor that instances hold devices through is only deleted with
+    --force. Better disable it (set --state disabled): Nova requests it by its
+    name when it moves an instance.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which ones."""
+        """Add the PCI flavors."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'pci_flavors',
@@ -347,7 +373,7 @@ class Delete(base.Quiet, base.Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Delete one after the other, whatever becomes of the others."""
+        """Delete each PCI flavor, even if others cannot be deleted."""
         effects, failures = {}, 0
         for name in parsed_args.pci_flavors:
             try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack pci flavor access …``: with whom one is shared."""
+"""``openstack pci flavor access …``: sharing with projects."""
 
 import argparse
 
@@ -8,14 +8,12 @@ from pci_passthrough.osc.v1 import options
 
 
 class _OneProject(base.Command):
-    """Takes a PCI flavor and a project."""
+    """Base of the commands for one PCI flavor and one project."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take both."""
+        """Add the PCI flavor and the project."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'pci_flavor', metavar='<pci-flavor>', help='name or UUID'
-        )
+        options.add_pci_flavor(parser)
         parser.add_argument(
             'project', metavar='<project>', help='name or UUID'
         )
@@ -31,21 +29,21 @@ class Add(_OneProject):
     """Share a PCI flavor with a project."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Share it."""
+        """Share the PCI flavor."""
         self.service.add_access(
             parsed_args.pci_flavor, self.project_of(parsed_args)
         )
 
 
 class Remove(_OneProject):
-    """Share a PCI flavor with a project no longer.
+    """Stop sharing a PCI flavor with a project.
 
-    What the project's instances hold stays theirs. Nothing happens if it was
-    not shared with the project.
+    The project's instances keep their devices. If the PCI flavor is not
+    shared with the project, the command succeeds and changes nothing.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Share it no longer."""
+        """Stop sharing the PCI flavor."""
         self.service.remove_access(
             parsed_args.pci_flavor, self.project_of(parsed_args)
         )
@@ -55,11 +53,9 @@ class List(base.Lister):
     """List the projects that a PCI flavor is shared with."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one."""
+        """Add the PCI flavor."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'pci_flavor', metavar='<pci-flavor>', help='name or UUID'
-        )
+        options.add_pci_flavor(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:

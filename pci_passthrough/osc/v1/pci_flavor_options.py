@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that say what a PCI flavor is to be like."""
+"""Options for the fields of a PCI flavor."""
 
 import argparse
 from typing import Any
@@ -12,14 +12,14 @@ VNIC_TYPES = ('direct', 'macvtap', 'direct-physical', 'vdpa')
 NUMA_POLICIES = ('legacy', 'preferred', 'required', 'socket')
 STATES = ('active', 'deprecated', 'disabled')
 
-#: What the options of ``create`` and ``set`` are called in the API.
+#: Fields of the API that ``create`` and ``set`` have an option for.
 _FIELDS = (
     'match', 'description', 'vnic_type', 'numa_policy', 'state', 'is_public',
 )  # fmt: skip
 
 
 def add_match(parser: argparse.ArgumentParser, **keywords: Any) -> None:
-    """Add ``--match``, with keywords of its own."""
+    """Add ``--match``; the keywords override those of ``add_argument``."""
     parser.add_argument(
         '--match',
         metavar='<match>',
@@ -30,7 +30,7 @@ def add_match(parser: argparse.ArgumentParser, **keywords: Any) -> None:
 
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each other field."""
+    """Add the options for all other fields."""
     parser.add_argument(
         '--description', metavar='<description>', help='a text for users'
     )
@@ -38,18 +38,19 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
         (
             'vnic-type',
             VNIC_TYPES,
-            'vnic_type of its NICs; without it they get direct',
+            'vnic_type of the NICs that request the PCI flavor; without it '
+            'they get direct',
         ),
         (
             'numa-policy',
             NUMA_POLICIES,
-            'how near to the instance a device must be',
+            'NUMA affinity of the devices to the instance',
         ),
         (
             'state',
             STATES,
-            'deprecated: users should take another one; disabled: takes no '
-            'new requests, and what holds devices keeps them',
+            'deprecated: users should choose another one; disabled: takes '
+            'no new requests, instances keep their devices',
         ),
     ):
         parser.add_argument(
@@ -58,24 +59,15 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
             choices=choices,
             help=f'{text} ({", ".join(choices)})',
         )
-    public = parser.add_mutually_exclusive_group()
-    public.add_argument(
-        '--public',
-        dest='is_public',
-        action='store_true',
-        default=None,
-        help='for all projects (default for a new one)',
-    )
-    public.add_argument(
-        '--private',
-        dest='is_public',
-        action='store_false',
-        help='for its owner, and for projects that it is shared with',
+    options.add_visibility(
+        parser,
+        public='for all projects (default of a new one)',
+        private='for its owner, and for projects that it is shared with',
     )
 
 
 def add_share(parser: argparse.ArgumentParser, text: str) -> None:
-    """Add ``--share``."""
+    """Add ``--share`` with this help text."""
     parser.add_argument(
         '--share',
         metavar='<project>',
@@ -87,18 +79,14 @@ def add_share(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def given(parsed_args: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields that were given."""
-    return {
-        name: getattr(parsed_args, name)
-        for name in _FIELDS
-        if getattr(parsed_args, name) is not None
-    }
+    """Return the values of those fields that the user gave."""
+    return options.given(parsed_args, *_FIELDS)
 
 
 def projects(
     command: base.Command, parsed_args: argparse.Namespace
 ) -> list[str]:
-    """Return the UUIDs of what ``--share`` names."""
+    """Return the UUIDs of the projects in ``--share``."""
     return [
         command.project_id(name, parsed_args.project_domain)
         for name in parsed_args.share

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack pci flavor capacity`` and ``explain``: what could be had."""
+"""``openstack pci flavor capacity`` and ``explain``."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,21 +10,13 @@ from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import options
 
-
-def _add_name_and_count(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'pci_flavor', metavar='<pci-flavor>', help='name or UUID'
-    )
-    options.add_count(parser)
-
-
-_LOOKS: Mapping[str, Any] = {
-    'name': columns.as_is,
-    'count': columns.as_is,
-    'availability': columns.as_is,
-    'free': columns.as_is,
-    'total': columns.as_is,
-    'requests': columns.as_is,
+_SHOW_COLUMNS: columns.Formatters = {
+    'name': columns.plain,
+    'count': columns.plain,
+    'availability': columns.plain,
+    'free': columns.plain,
+    'total': columns.plain,
+    'requests': columns.plain,
     'hosts': functools.partial(
         columns.Lines,
         line=lambda host: (
@@ -36,68 +28,70 @@ _LOOKS: Mapping[str, Any] = {
 
 
 class Capacity(base.ShowOne):
-    """Show how much there is of a PCI flavor.
+    """Show how many requests for a PCI flavor can be served.
 
-    Availability is none if no host has enough for one request now, low if
-    little is left, or ok. An administrator also gets the number of free and
-    of all devices, and how many whole requests they make, for each host and
-    in sum. Devices that are left over on different hosts make no request.
+    Availability is none if no host can serve one request now, low if few
+    requests can be served, or ok. Administrators also get the number of free
+    devices, of all devices, and of requests that the free devices can serve,
+    for each host and in sum. All devices of a request are on one host, so
+    free devices of different hosts do not add up to a request.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one, and how many at once."""
+        """Add the PCI flavor, and the number of devices in a request."""
         parser = super().get_parser(prog_name)
-        _add_name_and_count(parser)
+        options.add_pci_flavor(parser)
+        options.add_count(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return names and values."""
-        found = self.service.availability(
+        supply = self.service.availability(
             parsed_args.pci_flavor, parsed_args.count
         )
-        return columns.one(_LOOKS, found)
+        return columns.show(_SHOW_COLUMNS, supply)
 
 
 def _near_miss(miss: Mapping[str, Any]) -> str:
-    found = miss['found'] if miss['found'] is not None else 'nothing'
+    value = miss['found'] if miss['found'] is not None else 'nothing'
     wanted = miss['wanted'] if miss['wanted'] != 'null' else 'nothing'
     return (
-        f'{miss["devices"]} x {miss["pool"]}: {miss["key"]} is {found}, '
+        f'{miss["devices"]} x {miss["pool"]}: {miss["key"]} is {value}, '
         f'wanted {wanted}'
     )
 
 
-_HOST: columns.Layout = {
-    'Host': ('host', columns.as_is),
-    'Serves': ('serves', columns.as_is),
-    'Condition': ('condition', columns.OrDash),
-    'Needed': ('needed', columns.OrDash),
-    'Left': ('left', columns.OrDash),
-    'Detail': ('detail', columns.OrDash),
-    'Near Misses': (
-        'near_misses',
-        functools.partial(columns.Lines, line=_near_miss),
+_HOST: columns.Columns = {
+    'Host': columns.field('host'),
+    'Serves': columns.field('serves'),
+    'Condition': columns.field('condition', columns.OrDash),
+    'Needed': columns.field('needed', columns.OrDash),
+    'Left': columns.field('left', columns.OrDash),
+    'Detail': columns.field('detail', columns.OrDash),
+    'Near Misses': columns.field(
+        'near_misses', functools.partial(columns.Lines, line=_near_miss)
     ),
 }
 
-_REASON: columns.Layout = {
-    'Condition': ('condition', columns.as_is),
-    'Reason': ('text', columns.as_is),
+_REASON: columns.Columns = {
+    'Condition': columns.field('condition'),
+    'Reason': columns.field('text'),
 }
 
 
 class Explain(base.Lister):
-    """Show why a request is served, or why not.
+    """Show why hosts can serve a request for a PCI flavor, or cannot.
 
-    An administrator gets each host with the condition that keeps it from
-    serving the request, and the devices that only just do not match. Others
-    get the reasons without hosts and numbers.
+    Administrators get each host with the condition that keeps it from serving
+    the request, and with the devices that match all conditions but one. Other
+    users get the reasons without hosts and numbers.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take what is asked for, and where."""
+        """Add the request, and the hosts to consider."""
         parser = super().get_parser(prog_name)
-        _add_name_and_count(parser)
+        options.add_pci_flavor(parser)
+        options.add_count(parser)
         parser.add_argument(
             '--host',
             metavar='<host>',
@@ -111,39 +105,41 @@ class Explain(base.Lister):
             metavar='<physical-network>',
             action='append',
             dest='physical_networks',
-            help='only devices that serve a NIC on this physical network, of '
-            'the vnic_type of the PCI flavor, direct if it has none (repeat '
-            'for a network with several; for an administrator)',
+            help='only devices for a NIC on this physical network. The NIC '
+            'has the vnic_type of the PCI flavor, or direct if the PCI '
+            'flavor has none (repeat for a network with several physical '
+            'networks; for an administrator)',
         )
         networks.add_argument(
             '--no-physical-network',
             action='store_const',
             const=[''],
             dest='physical_networks',
-            help='the same for a NIC on an overlay network: devices that are '
-            'on no physical network',
+            help='only devices for a NIC on an overlay network: devices that '
+            'are on no physical network',
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Return columns and rows; a summary goes where warnings go."""
-        found = self.service.explain(
+        """Return columns and rows; print a summary to standard error."""
+        explanation = self.service.explain(
             parsed_args.pci_flavor,
             parsed_args.count,
             parsed_args.host,
             parsed_args.physical_networks,
         )
-        if 'hosts' in found:
-            if found['summary']:
-                print(found['summary'], file=self.app.stderr)
-            return columns.table(_HOST, found['hosts'])
-        if not found['reasons']:
-            # Some host serves it.
+        if 'hosts' in explanation:
+            if explanation['summary']:
+                print(explanation['summary'], file=self.app.stderr)
+            return columns.table(_HOST, explanation['hosts'])
+        if not explanation['reasons']:
+            # At least one host can serve the request.
             level = self.service.availability(
                 parsed_args.pci_flavor, parsed_args.count
             )['availability']
             print(
-                f'availability of {found["count"]} {found["name"]}: {level}',
+                f'availability of {explanation["count"]} '
+                f'{explanation["name"]}: {level}',
                 file=self.app.stderr,
             )
-        return columns.table(_REASON, found['reasons'])
+        return columns.table(_REASON, explanation['reasons'])

@@ -1,57 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
 """``openstack pci host …``."""
 
-import argparse
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 
-_FILTERS: Mapping[str, Mapping[str, Any]] = {
+_QUERY_OPTIONS: options.QueryOptions = {
     'host': {'help': 'only this host'},
     'state': {
         'choices': ('up', 'down'),
-        'help': 'only those whose agent is up, or down',
+        'help': 'only hosts whose agent is up, or down',
     },
 }
 
-_SHORT: columns.Layout = {
-    'Host': ('host', columns.as_is),
-    'State': ('state', columns.as_is),
-    'Tracker State': ('tracker_state', columns.as_is),
-    'Devices': ('devices', columns.as_is),
-    'Last Report At': ('last_report_at', columns.OrDash),
+_SHORT: columns.Columns = {
+    'Host': columns.field('host'),
+    'State': columns.field('state'),
+    'Tracker State': columns.field('tracker_state'),
+    'Devices': columns.field('devices'),
+    'Last Report At': columns.field('last_report_at', columns.OrDash),
 }
 
-_LONG: columns.Layout = {
+_LONG: columns.Columns = {
     **_SHORT,
-    'Generation': ('generation', columns.as_is),
-    'Agent Version': ('agent_version', columns.OrDash),
-    'Tracker Version': ('tracker_version', columns.OrDash),
-    'Tracker Seen At': ('tracker_seen_at', columns.OrDash),
+    'Generation': columns.field('generation'),
+    'Agent Version': columns.field('agent_version', columns.OrDash),
+    'Tracker Version': columns.field('tracker_version', columns.OrDash),
+    'Tracker Seen At': columns.field('tracker_seen_at', columns.OrDash),
 }
 
 
-class List(base.Lister):
+class List(listing.Lister):
     """List compute hosts that report devices.
 
-    Devices of a host are offered only while both its agent (State) and its
-    nova-compute (Tracker State) are up.
+    A host's devices are available only while both its agent (State) and the
+    resource tracker in its nova-compute (Tracker State) are up.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take filters."""
-        parser = super().get_parser(prog_name)
-        options.add_filters(parser, _FILTERS)
-        options.add_long(parser)
-        options.add_paging(parser, 'name')
-        return parser
+    query_options = _QUERY_OPTIONS
+    marker = 'name'
+    short_columns = _SHORT
+    long_columns = _LONG
 
-    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Return columns and rows."""
-        found = self.service.hosts(
-            options.query(parsed_args, _FILTERS), parsed_args.limit
-        )
-        return columns.table(_LONG if parsed_args.long else _SHORT, found)
+    def items(
+        self, query: Mapping[str, Any], limit: int | None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Return hosts."""
+        return self.service.hosts(query, limit)

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """``openstack pci pool …``."""
 
-import argparse
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 
-#: Of devices, too.
-FILTERS: Mapping[str, Mapping[str, Any]] = {
+#: For lists of devices, too.
+QUERY_OPTIONS: options.QueryOptions = {
     'host': {
         'action': 'append',
         'help': 'only those of this host (repeat for more than one)',
@@ -28,41 +28,39 @@ FILTERS: Mapping[str, Mapping[str, Any]] = {
     'numa_node': options.NUMA_NODE,
 }
 
-_SHORT: columns.Layout = {
-    'Host': ('host', columns.as_is),
-    'Type': ('dev_type', columns.as_is),
-    'Vendor ID': ('vendor_id', columns.as_is),
-    'Product ID': ('product_id', columns.as_is),
-    'NUMA Node': ('numa_node', columns.OrDash),
-    'Extra Info': ('extra_info', columns.Tags),
-    'Free': ('free', columns.as_is),
-    'Total': ('total', columns.as_is),
+_SHORT: columns.Columns = {
+    'Host': columns.field('host'),
+    'Type': columns.field('dev_type'),
+    'Vendor ID': columns.field('vendor_id'),
+    'Product ID': columns.field('product_id'),
+    'NUMA Node': columns.field('numa_node', columns.OrDash),
+    'Extra Info': columns.field('extra_info', columns.Tags),
+    'Free': columns.field('free'),
+    'Total': columns.field('total'),
 }
 
-_LONG: columns.Layout = {
-    'ID': ('id', columns.as_is),
+_LONG: columns.Columns = {
+    'ID': columns.field('id'),
     **_SHORT,
-    'Subsystem Vendor ID': ('subsystem_vendor_id', columns.OrDash),
-    'Subsystem ID': ('subsystem_id', columns.OrDash),
-    'Class': ('pci_class', columns.OrDash),
-    'Driver': ('driver', columns.OrDash),
+    'Subsystem Vendor ID': columns.field(
+        'subsystem_vendor_id', columns.OrDash
+    ),
+    'Subsystem ID': columns.field('subsystem_id', columns.OrDash),
+    'Class': columns.field('pci_class', columns.OrDash),
+    'Driver': columns.field('driver', columns.OrDash),
 }
 
 
-class List(base.Lister):
-    """List pools: devices of a host that are alike, counted."""
+class List(listing.Lister):
+    """List pools: groups of equal devices of one host, counted."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take filters."""
-        parser = super().get_parser(prog_name)
-        options.add_filters(parser, FILTERS)
-        options.add_long(parser)
-        options.add_paging(parser, 'ID')
-        return parser
+    query_options = QUERY_OPTIONS
+    marker = 'ID'
+    short_columns = _SHORT
+    long_columns = _LONG
 
-    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Return columns and rows."""
-        found = self.service.pci_pools(
-            options.query(parsed_args, FILTERS), parsed_args.limit
-        )
-        return columns.table(_LONG if parsed_args.long else _SHORT, found)
+    def items(
+        self, query: Mapping[str, Any], limit: int | None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Return pools."""
+        return self.service.pci_pools(query, limit)

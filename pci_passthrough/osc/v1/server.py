@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``openstack server …``: PCI flavors for NICs.
 
-These are the commands of python-openstackclient with one thing more; they
-stand in for them because OSC takes the command that it finds last.
+Each command extends the one of python-openstackclient (OSC) with an option.
+It replaces OSC's own, because OSC takes the last command of a name.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pci_passthrough.osc.v1 import base
 if TYPE_CHECKING:
     import requests
 
-#: Where OSC's options for NICs leave them, in the order that they came in.
+#: Attribute in which OSC's options collect the NICs, in their order.
 _NICS = 'nics'
 
 _UNKNOWN_RELEASE = (
@@ -33,7 +33,7 @@ _UNKNOWN_RELEASE = (
 
 
 class _NicAction(argparse.Action):
-    """Takes the PCI flavor out of ``--nic``, and leaves the rest to OSC.
+    """Splits the PCI flavor off ``--nic``, and leaves the rest to OSC.
 
     :param stock: OSC's action, which appends a dictionary for each NIC.
     """
@@ -54,7 +54,7 @@ class _NicAction(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Append a NIC, which has the PCI flavor as a key more."""
+        """Append a NIC, which has the PCI flavor as an additional key."""
         try:
             rest, name = nic.split(values)
         except errors.ClientError as error:
@@ -72,10 +72,10 @@ class CreateServer(server.CreateServer):
     """Create a new server."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take a PCI flavor in ``--nic``."""
+        """Accept a PCI flavor in ``--nic``."""
         parser = super().get_parser(prog_name)
-        # argparse has no other way to an option that is there. If it is not
-        # as expected, OSC goes on refusing a key that it does not know.
+        # argparse has no public way to change an existing option. If it is
+        # not as expected here, OSC goes on refusing the unknown key.
         actions = parser._option_string_actions
         stock = actions.get('--nic')
         if stock is not None and stock.dest == _NICS:
@@ -87,11 +87,11 @@ class CreateServer(server.CreateServer):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Create it."""
-        # 'auto' and 'none' are no dictionaries.
+        """Create the server."""
+        # NICs can also be the strings 'auto' and 'none'.
         names = [
-            given.get(nic.KEY) if isinstance(given, dict) else None
-            for given in getattr(parsed_args, _NICS, ())
+            network.get(nic.KEY) if isinstance(network, dict) else None
+            for network in getattr(parsed_args, _NICS, ())
         ]
 
         def amend(body: Any) -> None:
@@ -109,7 +109,7 @@ class AddNetwork(server.AddNetwork):
     """Add network to server."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take a PCI flavor."""
+        """Add the PCI flavor."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             f'--{nic.KEY}',
@@ -121,7 +121,7 @@ class AddNetwork(server.AddNetwork):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Add it."""
+        """Add the network."""
         name = parsed_args.pci_flavor
 
         def amend(body: Any) -> None:
@@ -133,7 +133,7 @@ class AddNetwork(server.AddNetwork):
 
 def _not_empty(text: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError('it is empty')
+        raise argparse.ArgumentTypeError('the name or UUID is empty')
     return text
 
 
@@ -141,15 +141,15 @@ def _not_empty(text: str) -> str:
 def _posting(
     command: Any, amend: Callable[[Any], None] | None
 ) -> Iterator[None]:
-    """Amend what a command posts to Nova, and show what Nova warns of.
+    """Amend the body that a command posts to Nova, and show Nova's warnings.
 
-    OSC and the SDK build bodies of the keys that they know. All that they
-    post goes through one method of the SDK's proxy, so errors, microversions
-    and the rest of the body are what they are without us.
+    OSC and the SDK only put keys into a body that they know. Every POST goes
+    through one method of the SDK's proxy. Only the body is changed there;
+    errors and microversions stay those of OSC.
 
-    :param amend: changes a body; None if there is nothing to change.
-    :raises osc_lib.exceptions.CommandError: OSC posts something else than a
-        body that can be changed; nothing was posted then, unless it says so.
+    :param amend: changes the body; None means that nothing is changed.
+    :raises osc_lib.exceptions.CommandError: OSC posts a body of another form.
+        Nothing was posted then, unless the message says otherwise.
     """
     compute = command.app.client_manager.sdk_connection.compute
     post = compute.post
@@ -172,7 +172,7 @@ def _posting(
     try:
         yield
     finally:
-        # What the class has is to be seen again.
+        # Uncovers the method of the class.
         del compute.post
     if not amended:
         raise exceptions.CommandError(

@@ -227,7 +227,7 @@ class AddNetworkTestCase(ServerTestCase):
     def test_refused(self) -> None:
         self.assert_usage(
             self.run_command(*self.words('--pci-flavor', '')),
-            'argument --pci-flavor: it is empty',
+            'argument --pci-flavor: the name or UUID is empty',
         )
         self.nova.refusal = 'There is no PCI flavor 11g.'
         for option in ((), ('--pci-flavor', '11g')):

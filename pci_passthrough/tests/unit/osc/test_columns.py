@@ -31,7 +31,8 @@ class ColumnsTestCase(testtools.TestCase):
             self.assertEqual(machine, column.machine_readable())
 
     def test_what_is_not_shown_to_everybody(self) -> None:
-        looks = {'name': columns.as_is, 'access': columns.Names}
+        formatters = {'name': columns.plain, 'access': columns.Names}
         self.assertEqual(
-            (['name'], ['x']), columns.one(looks, {'name': 'x', 'more': 1})
+            (['name'], ['x']),
+            columns.show(formatters, {'name': 'x', 'more': 1}),
         )

@@ -62,5 +62,5 @@ class MatchTestCase(testtools.TestCase):
         )
     )
     def test_what_is_shown_can_be_typed(self, term: dict[str, Any]) -> None:
-        shown = match.typed(term)
+        shown = match.format_term(term)
         self.assertEqual(term, match.parse(shown))

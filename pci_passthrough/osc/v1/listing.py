@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Base class of the commands that list the items of a noun."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+from typing import ClassVar
+
+from pci_passthrough.osc.v1 import base
+from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import options
+
+
+class Lister(base.Lister):
+    """A list that can be filtered and paged.
+
+    :cvar query_options: the options that become parameters of the query.
+    :cvar marker: the field that identifies an item for ``--marker``.
+    :cvar short_columns: the columns without ``--long``.
+    :cvar long_columns: the columns with ``--long``.
+    """
+
+    query_options: ClassVar[options.QueryOptions]
+    marker: ClassVar[str]
+    short_columns: ClassVar[columns.Columns]
+    long_columns: ClassVar[columns.Columns]
+
+    def items(
+        self, query: Mapping[str, Any], limit: int | None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Return the items that a query selects, at most ``limit``."""
+        raise NotImplementedError
+
+    def query(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return the query that the user's options describe."""
+        return options.query(parsed_args, self.query_options)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the options of the query, and those for columns and pages."""
+        parser = super().get_parser(prog_name)
+        options.add_query_options(parser, self.query_options)
+        parser.add_argument(
+            '--long', action='store_true', help='show more columns'
+        )
+        options.add_paging(parser, self.marker)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
+        """Return columns and rows."""
+        return columns.table(
+            self.long_columns if parsed_args.long else self.short_columns,
+            self.items(self.query(parsed_args), parsed_args.limit),
+        )
