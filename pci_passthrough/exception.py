@@ -4,34 +4,34 @@
 ::
 
     PciPassthroughError
-    ├── Invalid              the caller's input is wrong (HTTP 400)
+    ├── Invalid              the caller's input is wrong
     │   ├── InvalidPciInformation
     │   ├── InvalidPciFlavor
     │   ├── InvalidRequest
     │   ├── InvalidNic
     │   ├── InvalidConfiguration
     │   └── UnsupportedNova
-    ├── NotFound             no such thing, or not visible (HTTP 404)
+    ├── NotFound             no such thing, or not visible
     │   ├── PciFlavorNotFound
     │   ├── PciDeviceNotFound
     │   └── HostNotFound
-    ├── Conflict             the thing is not in a fitting state (HTTP 409)
+    ├── Conflict             the thing is not in a fitting state
     │   ├── PciFlavorExists
     │   ├── PciFlavorInUse
     │   ├── PciFlavorChanged
     │   ├── DeviceStateConflict
     │   ├── ClaimMismatch
     │   └── ClaimRefused
-    └── Unavailable          a peer is away or busy, try later (HTTP 503)
+    └── Unavailable          a peer is away or busy, try later
         ├── LibvirtUnavailable
         ├── ConductorUnavailable
         ├── DatabaseNotReady
         ├── DatabaseUnavailable
         └── ClaimContended
 
-A family decides the HTTP status and whether a remote caller may see the
-error as it is; ``code`` is stable and meant for programs, the text is meant
-for people.
+A family decides the HTTP status, in ``api.errors``, and whether a remote
+caller may see the error as it is; ``code`` is stable and meant for programs,
+the text is meant for people.
 """
 
 from collections.abc import Sequence
@@ -43,14 +43,12 @@ class PciPassthroughError(Exception):
     """Root of all errors of this project.
 
     :cvar code: stable, machine-readable name, ``<noun>.<what>``.
-    :cvar http_status: the status which the family stands for.
     :param text: for people.
     :param args: the arguments of a subclass that takes others than the text:
         oslo.messaging and pickle make an error anew from ``args``.
     """
 
     code: ClassVar[str] = 'error'
-    http_status: ClassVar[int] = 500
 
     def __init__(self, text: str, *args: Any) -> None:
         super().__init__(*(args or (text,)))
@@ -64,7 +62,6 @@ class Invalid(PciPassthroughError):
     """Something that the caller handed in is malformed."""
 
     code = 'invalid'
-    http_status = 400
 
 
 class InvalidPciInformation(Invalid):
@@ -164,7 +161,6 @@ class NotFound(PciPassthroughError):
     """The thing does not exist, or the caller may not know that it does."""
 
     code = 'not_found'
-    http_status = 404
 
 
 class PciFlavorNotFound(NotFound):
@@ -211,7 +207,6 @@ class Conflict(PciPassthroughError):
     """The thing exists but is in no state for what was asked."""
 
     code = 'conflict'
-    http_status = 409
 
 
 class PciFlavorExists(Conflict):
@@ -353,7 +348,6 @@ class Unavailable(PciPassthroughError):
     """A peer does not answer; the same call may succeed later."""
 
     code = 'unavailable'
-    http_status = 503
 
 
 class LibvirtUnavailable(Unavailable):

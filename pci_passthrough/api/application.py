@@ -1,44 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application: finds the route, checks what can be, calls the handler."""
+"""The application: finds the route, validates, and calls the handler."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
 import re
 from typing import TYPE_CHECKING
 
-from oslo_context import context as oslo_context
 from werkzeug import datastructures
 from werkzeug import exceptions
 from werkzeug import routing as werkzeug_routing
 from werkzeug import wrappers
 
+from pci_passthrough import exception
 from pci_passthrough.api import authentication
 from pci_passthrough.api import errors
 from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import route as route_mod
 from pci_passthrough.api.backends import Backends
+from pci_passthrough.api.viewer import Viewer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
     from _typeshed.wsgi import WSGIEnvironment
 
 
-#: Keystone's middleware says besides where Keystone is.
+#: Keystone's middleware adds where Keystone is.
 _CHALLENGE = datastructures.WWWAuthenticate('keystone')
 
 
 class Application:
     """A WSGI application for a table of routes.
 
-    :param backends: what handlers work with.
-    :param routes: all that can be asked.
+    :param backends: the database and the conductor that handlers use.
+    :param routes: all routes of the REST API.
     """
 
     def __init__(
-        self,
-        backends: Backends,
-        routes: Sequence[route_mod.Route],
+        self, backends: Backends, routes: Sequence[route_mod.Route]
     ) -> None:
         self._backends = backends
         self._map = werkzeug_routing.Map(
@@ -64,13 +63,12 @@ class Application:
         try:
             response = self._answer(request)
         except Exception as error:
-            # The edge: whatever it is becomes an answer.
-            response = errors.answer(error, environ)
-        response.headers.setdefault(
-            microversion.HEADER,
-            f'{microversion.SERVICE_TYPE} {microversion.MIN}',
+            # The edge of the application: every error becomes an answer.
+            response = errors.answer(error, request)
+        response.headers[microversion.HEADER] = (
+            f'{microversion.SERVICE_TYPE} {request.api_version}'
         )
-        # What projects see differs, and anybody may change it.
+        # Answers differ between projects, and change at any time.
         response.vary.update((microversion.HEADER, 'X-Auth-Token'))
         response.cache_control.private = True
         response.cache_control.no_cache = True
@@ -81,57 +79,54 @@ class Application:
         route, arguments = self._map.bind_to_environ(request.environ).match(
             _path(request)
         )
-        version = microversion.MIN
         if route.path != '/':
-            version = str(microversion.of(_headers(request)))
+            request.api_version = microversion.of(request)
         request.backends = self._backends
-        request.context = oslo_context.RequestContext.from_environ(
-            request.environ
+        request.viewer = Viewer.from_environ(
+            request.environ, self._backends.enforcer
         )
         if route.rule is not None:
-            _authenticate(request)
-            request.authorize(route.rule)
+            _check_token(request)
+            request.viewer.check(route.rule)
         request.query = request_mod.read_query(request.args, route.query)
         if route.body is not None:
             request.body = request_mod.read_body(request, route.body)
-        response = route.handler(request, **arguments)
-        response.headers[microversion.HEADER] = (
-            f'{microversion.SERVICE_TYPE} {version}'
-        )
-        return response
-
-
-def _headers(request: request_mod.ApiRequest) -> list[tuple[str, str]]:
-    """Return the headers; keystonemiddleware leaves some without a value."""
-    return [
-        (name, value)
-        for name, value in request.headers.items()
-        if value is not None
-    ]
+        handler = route.handler
+        if route.dry_run is not None and request.query.get('dry_run'):
+            handler = route.dry_run
+        try:
+            return handler(request, **arguments)
+        except exception.Conflict as error:
+            return errors.answer(request.viewer.readable(error), request)
 
 
 def _path(request: request_mod.ApiRequest) -> str:
-    """Return the path, which Werkzeug would mend silently.
+    """Return the path as it was sent; Werkzeug would replace wrong bytes.
 
     It is empty for the root of a service that is below another path.
 
-    :raises ApiError: 400
+    :raises MalformedRequest: the path is not UTF-8.
     """
     try:
         path = request.environ['PATH_INFO'].encode('latin-1').decode()
     except UnicodeError as error:
-        raise errors.ApiError(400, 'The path is not UTF-8.') from error
+        raise errors.MalformedRequest('The path is not UTF-8.') from error
     return path or '/'
 
 
-def _authenticate(request: request_mod.ApiRequest) -> None:
+def _check_token(request: request_mod.ApiRequest) -> None:
+    """Check that Keystone confirmed a token of a project.
+
+    :raises Unauthorized: it confirmed none.
+    :raises Forbidden: the token is of no project.
+    """
     status = request.headers.get('X-Identity-Status')
     if status != authentication.CONFIRMED:
         raise exceptions.Unauthorized(www_authenticate=_CHALLENGE)
-    if request.context.project_id is None:
-        raise errors.ApiError(403, 'A token of a project is needed.')
+    if request.viewer.project_id is None:
+        raise errors.Forbidden('A token of a project is required.')
 
 
 def _as_rule(path: str) -> str:
-    """Return a path of OpenAPI as Werkzeug writes it."""
+    """Return an OpenAPI path in Werkzeug's notation."""
     return re.sub(r'{(\w+)}', r'<\1>', path)

@@ -1,45 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """``If-Match`` and ``If-None-Match``, after RFC 9110.
 
-Werkzeug's ``make_conditional`` is for files: it knows no ``If-Match: *``, and
-answers in its own form.
+Werkzeug's ``make_conditional`` is for files: it does not know ``If-Match: *``,
+and answers in its own form.
 """
 
 from werkzeug import wrappers
 
 from pci_passthrough import exception
-from pci_passthrough.api import errors
-from pci_passthrough.api import request as request_mod
 
 
-def names(
-    request: request_mod.ApiRequest,
-    tag: str,
-    changed: exception.Conflict,
+def names_state(request: wrappers.Request) -> bool:
+    """Return whether ``If-Match`` names the state a change is based on.
+
+    ``*`` names none: the change is for any state.
+    """
+    return bool(request.if_match) and not request.if_match.star_tag
+
+
+def check_if_match(
+    request: wrappers.Request, tag: str, changed: exception.Conflict
 ) -> bool:
-    """Return whether ``If-Match`` says of what a change is based on.
+    """Check that ``If-Match`` names the current state, if it names one.
 
-    ``*`` does not: it is for whatever there is.
-
-    :param tag: the ETag as it is now.
-    :param changed: what is said if it is another one.
-    :raises ApiError: 412
+    :param tag: the current ETag.
+    :param changed: the error to raise if ``If-Match`` names another.
+    :returns: whether it names one.
     """
     tags = request.if_match
     if not tags or tags.star_tag:
         return False
     if not tags.contains(tag):
-        raise errors.ApiError(412, changed.text, changed.code)
+        raise changed
     return True
 
 
-def unless_known(
-    request: request_mod.ApiRequest, response: wrappers.Response, tag: str
-) -> wrappers.Response:
-    """Return an answer with its ETag, or 304 if the client has it already."""
+def is_known(request: wrappers.Request, tag: str) -> bool:
+    """Return whether ``If-None-Match`` names the current state.
+
+    :param tag: the current ETag.
+    """
     known = request.if_none_match
-    if known and known.contains_weak(tag):
-        response = wrappers.Response(status=304)
-        del response.headers['Content-Type']
-    response.set_etag(tag)
-    return response
+    return bool(known) and known.contains_weak(tag)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers: JSON bodies, times, and pages of lists."""
+"""Answers without errors: JSON bodies, times, ETags, and pages of lists.
+
+Their HTTP status is chosen here; that of errors, in ``errors``.
+"""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -12,27 +15,56 @@ from urllib import parse
 from werkzeug import wrappers
 
 from pci_passthrough.api import errors
+from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 
 _T = TypeVar('_T')
 
 
-def of(body: Any, status: int = 200) -> wrappers.Response:
-    """Return an answer with a body."""
-    return wrappers.Response(
-        json.dumps(body), status, content_type='application/json'
+def of(body: Any, tag: str | None = None) -> wrappers.Response:
+    """Return an answer with a body.
+
+    :param tag: the ETag of what is shown; None means none.
+    """
+    response = wrappers.Response(
+        json.dumps(body), content_type='application/json'
     )
+    if tag is not None:
+        response.set_etag(tag)
+    return response
 
 
-def empty() -> wrappers.Response:
-    """Return an answer that says no more than that it is done."""
-    response = wrappers.Response(status=204)
+def created(body: Any, tag: str, location: str) -> wrappers.Response:
+    """Return the answer for something new."""
+    response = of(body, tag)
+    response.status_code = 201
+    response.headers['Location'] = location
+    return response
+
+
+def empty(status: int = 204) -> wrappers.Response:
+    """Return an answer without a body."""
+    response = wrappers.Response(status=status)
     del response.headers['Content-Type']
     return response
 
 
+def unless_known(
+    request: request_mod.ApiRequest, body: Any, tag: str
+) -> wrappers.Response:
+    """Return an answer with a body and its ETag; 304 if the client has it.
+
+    :param tag: the current ETag.
+    """
+    if not preconditions.is_known(request, tag):
+        return of(body, tag)
+    response = empty(304)
+    response.set_etag(tag)
+    return response
+
+
 def time(value: datetime.datetime | None) -> str | None:
-    """Return a time as it is written in answers, in UTC."""
+    """Return a time as answers have it, in UTC."""
     if value is None:
         return None
     return value.replace(tzinfo=None).isoformat(timespec='seconds') + 'Z'
@@ -47,16 +79,18 @@ def page(
     """Return a page of a list.
 
     :param noun: the key of the list.
-    :param items: what is on the page.
-    :param last: the marker of the page's last item, if there are more.
+    :param items: the items on the page.
+    :param last: the marker of the page's last item; None means that this is
+        the last page.
     """
     return of({noun: list(items), **links(request, last)})
 
 
 def links(request: request_mod.ApiRequest, last: str | None) -> dict[str, Any]:
-    """Return where the next page is, if there is one.
+    """Return the member ``links``, with the address of the next page.
 
-    :param last: the marker of the last item, if there are more.
+    :param last: the marker of the page's last item; None means that this is
+        the last page, which has no links.
     """
     if last is None:
         return {}
@@ -68,14 +102,16 @@ def links(request: request_mod.ApiRequest, last: str | None) -> dict[str, Any]:
 
 def after_marker(
     items: Sequence[_T],
-    marker_of: Callable[[_T], Sequence[str]],
+    markers_of: Callable[[_T], Sequence[str]],
     request: request_mod.ApiRequest,
 ) -> tuple[Sequence[_T], str | None]:
-    """Return the page that a request asks for of a sorted list.
+    """Return the page of a sorted list that a request asks for.
 
-    :param marker_of: the markers that mean an item, the preferred one first.
-    :returns: the items, and the marker of the last one if there are more.
-    :raises ApiError: 400 if the marker is not among them.
+    :param items: the whole list.
+    :param markers_of: returns an item's markers, the preferred one first.
+    :returns: the items on the page, and the marker of the last one; None
+        instead of the marker if this is the last page.
+    :raises MalformedRequest: no item has the marker.
     """
     first = 0
     marker = request.query.get('marker')
@@ -83,31 +119,33 @@ def after_marker(
         places = [
             place
             for place, item in enumerate(items)
-            if marker in marker_of(item)
+            if marker in markers_of(item)
         ]
         if not places:
-            raise errors.ApiError(
-                400, f'Query: marker: there is no {marker!r} in this list.'
+            raise errors.MalformedRequest(
+                f'Query: marker: there is no {marker!r} in this list.'
             )
         first = places[0] + 1
     limit = request.query['limit']
     return cut(
         items[first : first + limit + 1],
-        lambda item: marker_of(item)[0],
+        lambda item: markers_of(item)[0],
         request,
     )
 
 
 def cut(
-    found: Sequence[_T],
+    items: Sequence[_T],
     marker_of: Callable[[_T], str],
     request: request_mod.ApiRequest,
 ) -> tuple[Sequence[_T], str | None]:
-    """Return a page without the one item more that was looked for.
+    """Return a page without the item that only shows that there are more.
 
-    :param found: up to one more than fit on the page.
-    :returns: the items, and the marker of the last one if there are more.
+    :param items: up to one item more than fits on the page.
+    :param marker_of: returns an item's marker.
+    :returns: the items on the page, and the marker of the last one; None
+        instead of the marker if this is the last page.
     """
     limit = request.query['limit']
-    shown = found[:limit]
-    return shown, marker_of(shown[-1]) if len(found) > limit else None
+    shown = items[:limit]
+    return shown, marker_of(shown[-1]) if len(items) > limit else None

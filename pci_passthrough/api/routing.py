@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of all that can be asked."""
+"""The table of the routes of the REST API."""
 
 from pci_passthrough.api import openapi
 from pci_passthrough.api.handlers import host
@@ -7,6 +7,7 @@ from pci_passthrough.api.handlers import pci_device
 from pci_passthrough.api.handlers import pci_flavor
 from pci_passthrough.api.handlers import pci_flavor_access
 from pci_passthrough.api.handlers import pci_flavor_availability
+from pci_passthrough.api.handlers import pci_flavor_dry_run
 from pci_passthrough.api.handlers import pci_flavor_explanation
 from pci_passthrough.api.handlers import pci_pool
 from pci_passthrough.api.handlers import version
@@ -28,7 +29,7 @@ _FLAVOR_ROUTES = [
         'GET',
         '/v1/pci-flavors',
         pci_flavor.index,
-        'List PCI flavors that the project may use.',
+        'List the PCI flavors that the project may use.',
         flavor_policy.LIST,
         {200: flavor_schema.LISTED},
         query=flavor_schema.LIST_QUERY,
@@ -43,6 +44,7 @@ _FLAVOR_ROUTES = [
         (409,),
         flavor_schema.DRY_RUN_QUERY,
         flavor_schema.CREATE,
+        pci_flavor_dry_run.create,
     ),
     Route(
         'GET',
@@ -62,6 +64,7 @@ _FLAVOR_ROUTES = [
         (409, 412, 428),
         flavor_schema.FORCE_QUERY,
         flavor_schema.UPDATE,
+        pci_flavor_dry_run.update,
     ),
     Route(
         'DELETE',
@@ -72,12 +75,13 @@ _FLAVOR_ROUTES = [
         {200: flavor_schema.EFFECT, 204: None},
         (409, 412),
         flavor_schema.FORCE_QUERY,
+        dry_run=pci_flavor_dry_run.delete,
     ),
     Route(
         'GET',
         f'{_FLAVOR}/availability',
         pci_flavor_availability.show,
-        'Ask whether devices of a PCI flavor can be had.',
+        'Show whether devices of a PCI flavor are available.',
         flavor_policy.AVAILABILITY,
         {200: flavor_schema.AVAILABILITY},
         query=flavor_schema.AVAILABILITY_QUERY,
@@ -86,7 +90,7 @@ _FLAVOR_ROUTES = [
         'GET',
         f'{_FLAVOR}/explain',
         pci_flavor_explanation.show,
-        'Ask why devices of a PCI flavor cannot be had.',
+        'Explain why requests for a PCI flavor get no devices.',
         flavor_policy.EXPLAIN,
         {200: flavor_schema.EXPLAIN},
         query=flavor_schema.EXPLAIN_QUERY,
@@ -112,7 +116,7 @@ _FLAVOR_ROUTES = [
         'DELETE',
         f'{_FLAVOR}/access/{{project_id}}',
         pci_flavor_access.remove,
-        'Share a PCI flavor with a project no longer.',
+        'Stop to share a PCI flavor with a project.',
         flavor_policy.ACCESS_REMOVE,
         {204: None},
         (412,),
@@ -129,7 +133,7 @@ _DEVICE_ROUTES = [
         'List devices, by host and address.',
         device_policy.LIST,
         {200: device_schema.LISTED},
-        # Of a PCI flavor that is filtered by.
+        # The filter pci_flavor names none that exists.
         (404,),
         query=device_schema.LIST_QUERY,
     ),
@@ -145,7 +149,7 @@ _DEVICE_ROUTES = [
         'PATCH',
         _DEVICE,
         pci_device.update,
-        'Take a device out of service, or into it again.',
+        'Take a device out of service, or put it back.',
         device_policy.UPDATE,
         {200: device_schema.SHOWN},
         (409, 412),
@@ -155,7 +159,7 @@ _DEVICE_ROUTES = [
         'GET',
         f'{_DEVICE}/history',
         pci_device.history,
-        'Show what happened to a device, oldest first.',
+        'Show the history of a device, oldest event first.',
         device_policy.HISTORY,
         {200: device_schema.HISTORY},
         query=device_schema.HISTORY_QUERY,
@@ -167,7 +171,7 @@ _ROUTES = [
         'GET',
         '/',
         version.index,
-        'List the versions of this interface.',
+        'List the versions of the API.',
         None,
         {200: version_schema.LISTED},
     ),
@@ -175,7 +179,7 @@ _ROUTES = [
         'GET',
         '/v1',
         version.show,
-        'Show the version of this interface.',
+        'Show the version of the API.',
         None,
         {200: version_schema.SHOWN},
     ),
@@ -185,10 +189,10 @@ _ROUTES = [
         'GET',
         '/v1/pci-pools',
         pci_pool.index,
-        'List pools of hosts that are up.',
+        'List the pools of hosts that are up.',
         pool_policy.LIST,
         {200: pool_schema.LISTED},
-        # Of a PCI flavor that is filtered by.
+        # The filter pci_flavor names none that exists.
         (404,),
         query=pool_schema.LIST_QUERY,
     ),
@@ -203,6 +207,5 @@ _ROUTES = [
     ),
 ]
 
-#: All of them, with the document that describes them. The order does not
-#: count.
+#: All routes, with that of the OpenAPI document. Their order has no meaning.
 ROUTES = [*_ROUTES, openapi.route_to_document(_ROUTES)]

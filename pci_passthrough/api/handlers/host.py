@@ -13,7 +13,7 @@ from pci_passthrough.store import hosts
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
     """List hosts by name."""
     query = request.query
-    found = hosts.page(
+    page = hosts.page(
         request.backends.database,
         request.backends.policy.host_timeout,
         request.backends.policy.tracker_timeout,
@@ -22,8 +22,9 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         query.get('marker'),
         query['limit'] + 1,
     )
-    shown, last = responses.cut(found, lambda host: host.host, request)
-    return responses.page(request, 'hosts', [_view(h) for h in shown], last)
+    shown, last = responses.cut(page, lambda host: host.host, request)
+    views = [_view(host) for host in shown]
+    return responses.page(request, 'hosts', views, last)
 
 
 def _view(host: hosts.Host) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices, and what happened to them."""
+"""Devices and their history."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from typing import Any
 from werkzeug import http
 from werkzeug import wrappers
 
-from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.api import errors
 from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
@@ -19,18 +19,12 @@ from pci_passthrough.store.views import device_pages
 
 _TIMES = ('created_at', 'updated_at')
 
-#: Fields as they are; ``state`` is one of the object's properties.
+#: Members with the same value as the object's field or property.
 _SHOWN = tuple(
     name for name in schema.SHOWN['properties'] if name not in _TIMES
 )
 
-#: What is said where If-Match names another state.
-_CHANGED = exception.Conflict(
-    'the device was changed by somebody else meanwhile; look at it again and '
-    'repeat your change'
-)
-
-_OF_EVENTS = tuple(
+_EVENT_FIELDS = tuple(
     name
     for name in objects.PciDeviceEvent.fields
     if name not in ('device_uuid', 'created_at')
@@ -40,7 +34,7 @@ _OF_EVENTS = tuple(
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
     """List devices by host and address."""
     query = request.query
-    found = device_pages.page(
+    page = device_pages.page(
         request.backends.database,
         request.backends.catalog,
         device_pages.DeviceFilter(
@@ -60,7 +54,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         query.get('marker'),
         query['limit'] + 1,
     )
-    shown, last = responses.cut(found, lambda device: device.uuid, request)
+    shown, last = responses.cut(page, lambda device: device.uuid, request)
     views = [_view(device) for device in shown]
     return responses.page(request, 'pci_devices', views, last)
 
@@ -70,43 +64,44 @@ def show(
 ) -> wrappers.Response:
     """Show a device."""
     device = lookup.get(request.backends.database, pci_device)
-    return preconditions.unless_known(
-        request, responses.of(_view(device)), _tag(device)
-    )
+    return responses.unless_known(request, _view(device), _tag(device))
 
 
 def update(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
-    """Take a device out of service, or into it again."""
-    if request.if_match:
+    """Take a device out of service, or put it back."""
+    if preconditions.names_state(request):
         before = lookup.get(request.backends.database, pci_device)
-        preconditions.names(request, _tag(before), _CHANGED)
+        preconditions.check_if_match(
+            request, _tag(before), errors.DeviceChanged(before.uuid)
+        )
     after = request.backends.conductor.set_device(
         pci_device,
         request.body['action'],
         request.body.get('reason', ''),
-        request.actor,
+        request.viewer.actor,
     )
-    response = responses.of(_view(after))
-    response.set_etag(_tag(after))
-    return response
+    return responses.of(_view(after), _tag(after))
 
 
 def history(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
-    """Show a device's history; it need not exist any more."""
+    """Show a device's history, also after the device is gone.
+
+    :raises PciDeviceNotFound: there is neither a history nor the device.
+    """
     db = request.backends.database
     events = ledger.history(db, pci_device, request.query['limit'])
     if not events:
-        # Purged, or never heard of.
+        # The history of a device that exists may have been purged.
         lookup.get(db, pci_device)
     return responses.of({'events': [_event(event) for event in events]})
 
 
 def _tag(device: objects.PciDevice) -> str:
-    """Return the ETag of a device: all that is shown of it counts."""
+    """Return the ETag of a device, a hash of its whole view."""
     return http.generate_etag(json.dumps(_view(device)).encode())
 
 
@@ -120,5 +115,5 @@ def _view(device: objects.PciDevice) -> dict[str, Any]:
 def _event(event: objects.PciDeviceEvent) -> dict[str, Any]:
     return {
         'created_at': responses.time(event.created_at),
-        **{name: getattr(event, name) for name in _OF_EVENTS},
+        **{name: getattr(event, name) for name in _EVENT_FIELDS},
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why devices of a PCI flavor cannot be had."""
+"""Why requests for a PCI flavor get no devices."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
-from pci_passthrough.api.handlers import pci_flavor_availability
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
@@ -17,21 +16,22 @@ from pci_passthrough.store.views import explain
 
 _C = fields.RefusalCondition
 
-#: A PCI flavor's own condition: it takes no new requests from anybody.
+#: A condition of the PCI flavor itself, whatever the hosts have.
 _DISABLED = fields.PciFlavorState.DISABLED
 
-#: What a project is told of a condition: nothing about hosts, no numbers.
-_IN_WORDS = {
+#: The text of each condition for projects: it reveals no host and no number.
+_PROJECT_TEXTS = {
     _DISABLED: 'The PCI flavor is disabled and takes no new requests.',
     _C.NO_MATCH: 'The cloud has no such device.',
     _C.ALL_HELD: 'No device is free.',
-    _C.TOO_FEW: 'Some devices are free, but too few together.',
-    _C.NUMA: 'Devices are free, but not near enough to each other.',
-    _C.HOST_DOWN: 'Hosts that may have such devices are out of order.',
+    _C.TOO_FEW: 'Some devices are free, but too few on any one host.',
+    _C.NUMA: 'Devices are free, but not on NUMA nodes that the NUMA policy '
+    'allows.',
+    _C.HOST_DOWN: 'Hosts that may have such devices are down.',
 }
 
-#: Conditions that look alike from outside.
-_SAME = {
+#: Conditions that projects must not tell from another.
+_PROJECT_CONDITIONS = {
     _C.NONE_FREE: _C.ALL_HELD,
     _C.SHARED: _C.TOO_FEW,
     _C.HOST_UNKNOWN: _C.HOST_DOWN,
@@ -42,16 +42,16 @@ _SAME = {
 def show(
     request: request_mod.ApiRequest, pci_flavor: str
 ) -> wrappers.Response:
-    """Answer host by host, or, to a project, without hosts."""
-    flavor = pci_flavor_view.visible(request, pci_flavor)
-    sees_hosts = request.may(policy.EXPLAIN_HOSTS, flavor.project_id)
-    if not sees_hosts:
-        pci_flavor_availability.must_be_coarse(
-            request.query['count'], policy.EXPLAIN_HOSTS
-        )
+    """Explain host by host; to projects, without hosts."""
+    flavor = pci_flavor_view.get(request, pci_flavor)
+    owner = flavor.project_id
+    request.viewer.check_count(
+        request.query['count'], policy.EXPLAIN_HOSTS, owner
+    )
     if request.given('host', 'physical_network'):
-        request.authorize(policy.EXPLAIN_HOSTS, flavor.project_id)
-    found = explain.explain(
+        request.viewer.check(policy.EXPLAIN_HOSTS, owner)
+    sees_hosts = request.viewer.sees_hosts(owner)
+    explanation = explain.explain(
         request.backends.database,
         request.backends.catalog,
         request.backends.limits,
@@ -64,38 +64,39 @@ def show(
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
         'name': flavor.name,
-        'count': found.count,
+        'count': explanation.count,
     }
     if sees_hosts:
-        return responses.of(body | _for_operators(request, found))
-    return responses.of(body | _for_projects(found))
+        return responses.of(body | _for_operators(request, explanation))
+    return responses.of(body | _for_projects(explanation))
 
 
 def _nic(
     request: request_mod.ApiRequest, flavor: objects.PciFlavor
 ) -> objects.RequestedNic | None:
-    """Return the NIC that is asked for, if it is for one."""
+    """Return the NIC that devices are asked for; None means no NIC."""
     networks = request.query.get('physical_network')
     if networks is None:
         return None
     return objects.RequestedNic(
         vnic_type=flavor.vnic_type or fields.VnicType.DIRECT,
-        # Segments on none do not count where others are on one.
+        # The empty name stands for segments on no physical network. They do
+        # not count where other segments are on one.
         physical_networks=[name for name in networks if name],
     )
 
 
 def _for_operators(
-    request: request_mod.ApiRequest, found: claims.Explanation
+    request: request_mod.ApiRequest, explanation: claims.Explanation
 ) -> dict[str, Any]:
     hosts, last = responses.after_marker(
-        found.hosts, lambda one: (one.host,), request
+        explanation.hosts, lambda answer: (answer.host,), request
     )
-    disabled = _disabled(found)
+    disabled = _disabled(explanation)
     return {
-        'serving': 0 if disabled else found.serving,
+        'serving': 0 if disabled else explanation.serving,
         'summary': ' '.join(
-            [*(reason.text for reason in disabled), found.summary]
+            [*(reason.text for reason in disabled), explanation.summary]
         ).strip(),
         'reasons': [
             {
@@ -103,18 +104,22 @@ def _for_operators(
                 'text': reason.text,
                 'hosts': reason.hosts,
             }
-            for reason in (*disabled, *found.reasons)
+            for reason in (*disabled, *explanation.reasons)
         ],
-        'hosts': [_host(one) for one in hosts],
+        'hosts': [_host(answer) for answer in hosts],
         **responses.links(request, last),
     }
 
 
-def _disabled(found: claims.Explanation) -> list[claims.Reason]:
-    """Return that a PCI flavor is disabled, if it is."""
-    if found.pci_flavor.state != _DISABLED:
+def _disabled(explanation: claims.Explanation) -> list[claims.Reason]:
+    """Return the reason that a PCI flavor is disabled, if it is."""
+    if explanation.pci_flavor.state != _DISABLED:
         return []
-    return [claims.Reason(_DISABLED, _IN_WORDS[_DISABLED], len(found.hosts))]
+    return [
+        claims.Reason(
+            _DISABLED, _PROJECT_TEXTS[_DISABLED], len(explanation.hosts)
+        )
+    ]
 
 
 def _host(answer: claims.HostAnswer) -> dict[str, Any]:
@@ -138,14 +143,17 @@ def _host(answer: claims.HostAnswer) -> dict[str, Any]:
     }
 
 
-def _for_projects(found: claims.Explanation) -> dict[str, Any]:
-    """Leave out everything that tells of hosts and their number.
+def _for_projects(explanation: claims.Explanation) -> dict[str, Any]:
+    """Return an explanation that reveals no hosts and not their number.
 
     That some host has no such device says nothing while others have one.
     """
-    reasons = [*_disabled(found), *found.reasons]
-    conditions = {_SAME.get(r.condition, r.condition) for r in reasons}
-    if found.serving:
+    reasons = [*_disabled(explanation), *explanation.reasons]
+    conditions = {
+        _PROJECT_CONDITIONS.get(reason.condition, reason.condition)
+        for reason in reasons
+    }
+    if explanation.serving:
         conditions &= {_DISABLED}
     elif not conditions:
         conditions = {_C.NO_MATCH}
@@ -154,7 +162,7 @@ def _for_projects(found: claims.Explanation) -> dict[str, Any]:
     return {
         'serving': None,
         'reasons': [
-            {'condition': condition, 'text': _IN_WORDS[condition]}
+            {'condition': condition, 'text': _PROJECT_TEXTS[condition]}
             for condition in sorted(conditions)
         ],
     }

@@ -17,7 +17,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     """List pools by host."""
     query = request.query
     hosts = query.get('host')
-    found = pool_pages.find(
+    page = pool_pages.find(
         request.backends.database,
         request.backends.catalog,
         request.backends.limits,
@@ -34,13 +34,13 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         query.get('marker'),
         query['limit'] + 1,
     )
-    shown, last = responses.cut(found, lambda pool: pool.id, request)
-    views = [{'id': one.id, **view(one.pool)} for one in shown]
+    shown, last = responses.cut(page, lambda pool: pool.id, request)
+    views = [{'id': pool.id, **view(pool.pool)} for pool in shown]
     return responses.page(request, 'pci_pools', views, last)
 
 
 def view(pool: objects.PciDevicePool) -> dict[str, Any]:
-    """Return a pool as JSON has it."""
+    """Return a pool as JSON."""
     return {
         'host': pool.host,
         **{name: getattr(pool, name) for name in _PROPERTIES},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which versions of the interface there are."""
+"""The versions of the REST API."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from pci_passthrough.api import responses
 
 
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
-    """Answer with all versions."""
+    """List all versions."""
     return responses.of({'versions': [_version(request)]})
 
 
 def show(request: request_mod.ApiRequest) -> wrappers.Response:
-    """Answer with the only version."""
+    """Show the only version."""
     return responses.of({'version': _version(request)})
 
 

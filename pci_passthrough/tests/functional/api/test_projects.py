@@ -350,7 +350,8 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         self.assertEqual(200, answer.status_code)
         self.assertEqual({'pci_flavor', 'refusal'}, set(answer.json))
         self.assertEqual(
-            'It is in use, or its name is taken.', answer.json['refusal']
+            'The PCI flavor is in use, or its name is taken.',
+            answer.json['refusal'],
         )
 
     def test_publishing_has_a_rule_of_its_own(self) -> None:

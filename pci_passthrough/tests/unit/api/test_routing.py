@@ -95,6 +95,13 @@ class RoutesTest(testtools.TestCase):
                 )
         self.assertEqual(set(), set().union(*rules.values()) - _ROUTES)
 
+    def test_dry_runs(self) -> None:
+        """Each route with the parameter has a handler for it."""
+        for route in routing.ROUTES:
+            self.assertEqual(
+                'dry_run' in route.query, route.dry_run is not None, route.path
+            )
+
     def test_changes_are_not_for_readers(self) -> None:
         checks = {
             rule.name: str(rule.check_str) for rule in policies.list_rules()
