@@ -10,8 +10,6 @@ from oslo_policy import policy
 from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.api import policies
-from pci_passthrough.store import live_hosts
-from pci_passthrough.store.claims import transitions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,11 +32,10 @@ class Backends:
     :ivar thresholds: of the availability that projects see.
     """
 
-    database: store.Database
-    catalog: store.Catalog
+    database: store.Reader
     conductor: rpc.ConductorClient
     enforcer: policy.Enforcer
-    policy: transitions.Policy
+    policy: store.Policy
     thresholds: Thresholds
 
     @classmethod
@@ -51,11 +48,10 @@ class Backends:
             cannot be used.
         """
         return cls(
-            store.Database.from_conf(conf),
-            store.Catalog(),
+            store.Reader.from_conf(conf),
             rpc.ConductorClient(rpc.get_transport(conf), conf.api.rpc_timeout),
             policies.enforcer(conf),
-            transitions.Policy.from_conf(conf),
+            store.Policy.from_conf(conf),
             Thresholds(
                 conf.api.availability_low_requests,
                 conf.api.availability_low_percent,
@@ -63,11 +59,9 @@ class Backends:
         )
 
     @property
-    def limits(self) -> live_hosts.Limits:
+    def limits(self) -> store.Limits:
         """Which hosts are up, for the scheduler and so for everybody."""
-        return live_hosts.Limits(
-            self.policy.host_timeout, self.policy.tracker_timeout
-        )
+        return self.policy.limits
 
     def close(self) -> None:
         """Close connections."""

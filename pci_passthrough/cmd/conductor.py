@@ -44,7 +44,7 @@ def _check_database(conf: cfg.ConfigOpts) -> None:
 
     They would be started again and again.
     """
-    database = store.Database.from_conf(conf)
+    database = store.Reader.from_conf(conf)
     try:
         schema.check(database)
     finally:

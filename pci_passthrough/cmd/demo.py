@@ -118,7 +118,7 @@ class Demo(demo_cloud.Cloud):
 
     def _pools(self) -> list[tuple[str, str, int, int]]:
         pools = store.PciDevicePoolList.get_all(
-            self.database, store.Catalog(), 60
+            self.database, store.Limits(60)
         )
         return [(p.host, p.product_id, p.count, p.total) for p in pools]
 

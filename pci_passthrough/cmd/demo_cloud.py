@@ -17,6 +17,7 @@ from werkzeug import serving
 
 import pci_passthrough
 from pci_passthrough import conf as conf_module
+from pci_passthrough import store
 from pci_passthrough.api import authentication
 from pci_passthrough.api import deploy
 from pci_passthrough.api.backends import Backends
@@ -123,7 +124,7 @@ class Cloud:
 
     def _know(self, number: int) -> bool:
         """Whether so many hosts have reported."""
-        return len(hosts.get_all(self.database, 60)) == number
+        return len(hosts.get_all(self.database, store.Limits(60))) == number
 
     def register_trackers(self) -> None:
         """Do what each nova-compute would: without it nothing is offered."""

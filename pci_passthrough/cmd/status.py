@@ -74,7 +74,7 @@ class Checks(upgradecheck.UpgradeCommands):
         missing = self._missing_database()
         if missing is not None:
             return missing
-        database = store.Database.from_conf(self._conf)
+        database = store.Reader.from_conf(self._conf)
         try:
             schema.check(database)
         finally:
@@ -86,14 +86,11 @@ class Checks(upgradecheck.UpgradeCommands):
         missing = self._missing_database()
         if missing is not None:
             return missing
-        database = store.Database.from_conf(self._conf)
+        database = store.Reader.from_conf(self._conf)
         try:
             schema.check(database)
-            found = hosts.get_all(
-                database,
-                self._conf.conductor.host_timeout,
-                self._conf.conductor.tracker_timeout,
-            )
+            policy = store.Policy.from_conf(self._conf)
+            found = hosts.get_all(database, policy.limits)
         finally:
             database.close()
         silent = [

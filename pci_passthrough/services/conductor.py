@@ -23,9 +23,7 @@ from pci_passthrough.services import reporter
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.services.operator_endpoint import OperatorEndpoint
 from pci_passthrough.store import database
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions
 
 __all__ = ['ConductorEndpoint', 'ConductorService']
 
@@ -69,9 +67,9 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         self._conf = conf
 
     @functools.cached_property
-    def database(self) -> store.Database:
+    def database(self) -> store.Writer:
         """The database that the conductor writes."""
-        return store.Database.from_conf(self._conf)
+        return store.Writer.from_conf(self._conf)
 
     def start(self) -> None:
         """Begin to answer calls.
@@ -84,11 +82,8 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         self._scrapes = self._metrics.serve([self._observations, census])
         if not self._wait_for_database():
             return
-        policy = transitions.Policy.from_conf(self._conf)
-        census.use(
-            self.database,
-            live_hosts.Limits(policy.host_timeout, policy.tracker_timeout),
-        )
+        policy = store.Policy.from_conf(self._conf)
+        census.use(self.database, policy.limits)
         self._transport = rpc.get_transport(self._conf)
         server = rpc.conductor_server(
             self._transport,

@@ -16,7 +16,6 @@ from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
 from pci_passthrough.services import metrics
 from pci_passthrough.store import hosts
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import reports
@@ -43,14 +42,13 @@ class ConductorEndpoint:
 
     def __init__(
         self,
-        db: store.Database,
-        policy: transitions.Policy,
+        db: store.Writer,
+        policy: store.Policy,
         observations: metrics.Observations | None = None,
     ) -> None:
         self.observations = observations or metrics.Observations()
         self._db = db
         self._policy = policy
-        self._catalog = store.Catalog()
 
     @answering.answers(methods.Conductor.heartbeat)
     def heartbeat(
@@ -104,7 +102,6 @@ class ConductorEndpoint:
         try:
             devices = transitions.claim(
                 self._db,
-                self._catalog,
                 self._policy,
                 host,
                 instance_uuid,
@@ -184,9 +181,7 @@ class ConductorEndpoint:
         take_disabled: bool = False,
     ) -> list[objects.ResolvedRequest]:
         """See ``store.resolving.resolve``."""
-        return resolving.resolve(
-            self._db, self._catalog, requests, project_id, take_disabled
-        )
+        return resolving.resolve(self._db, requests, project_id, take_disabled)
 
     @answering.answers(methods.Conductor.offer)
     def offer(
@@ -198,15 +193,10 @@ class ConductorEndpoint:
         tracked_only: bool = True,
     ) -> objects.SchedulingOffer:
         """See ``store.offers.get``."""
-        policy = self._policy
-        limits = live_hosts.Limits(
-            policy.host_timeout,
-            policy.tracker_timeout if tracked_only else None,
-        )
+        limits = self._policy.limits
         return supply_snapshots.get(
             self._db,
-            self._catalog,
-            limits,
+            limits if tracked_only else limits.of_agents,
             requests,
             hosts,
             project_id,

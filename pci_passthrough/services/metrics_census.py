@@ -17,7 +17,6 @@ from prometheus_client import registry
 from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import database
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store.views import census
 
 LOG = logging.getLogger(__name__)
@@ -55,12 +54,12 @@ class CensusCollector(registry.Collector):
         self._asked: _Question | None = None
         self._said: str | None = None
 
-    def use(self, db: store.Database, limits: live_hosts.Limits) -> None:
+    def use(self, db: store.Reader, limits: store.Limits) -> None:
         """Ask this database from now on.
 
         :param limits: after which silence hosts are down.
         """
-        self._source = _Source(db, store.Catalog(), limits)
+        self._source = _Source(db, limits)
 
     def collect(self) -> Iterator[core.Metric]:
         """Return the metrics; of the registry's interface."""
@@ -103,9 +102,8 @@ class CensusCollector(registry.Collector):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Source:
-    db: store.Database
-    catalog: store.Catalog
-    limits: live_hosts.Limits
+    db: store.Reader
+    limits: store.Limits
 
 
 class _Question(threading.Thread):
@@ -119,9 +117,8 @@ class _Question(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        source = self._source
         try:
-            self.answer = census.take(source.db, source.catalog, source.limits)
+            self.answer = census.take(self._source.db, self._source.limits)
         except (exception.Unavailable, *database.ERRORS) as error:
             # SQLAlchemy's further lines hold the statement, and links.
             self.trouble = str(error).partition('\n')[0]

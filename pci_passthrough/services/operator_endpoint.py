@@ -25,7 +25,7 @@ class OperatorEndpoint:
 
     target = oslo_messaging.Target(version=methods.VERSION)
 
-    def __init__(self, db: store.Database) -> None:
+    def __init__(self, db: store.Writer) -> None:
         self._db = db
 
     @answering.answers(methods.Conductor.create_pci_flavor)

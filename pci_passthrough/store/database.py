@@ -10,6 +10,7 @@ import functools
 from typing import Any
 from typing import Final
 from typing import ParamSpec
+from typing import Self
 from typing import TypeVar
 
 from oslo_config import cfg
@@ -20,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import IsolationLevel
 
 from pci_passthrough import exception
+from pci_passthrough.store import pool_catalog
 
 _P = ParamSpec('_P')
 _R = TypeVar('_R')
@@ -28,40 +30,32 @@ _R = TypeVar('_R')
 _SQLITE_BUSY_SECONDS = 30
 
 
-class Database:
-    """One database, with an engine to write and one to read.
+class Reader:
+    """A database to read from: what asks gets this, and cannot write.
 
-    Reads that need no transaction of their own run in AUTOCOMMIT: a pool
-    query is one statement, and BEGIN and ROLLBACK around it would take
-    longer than the query.
+    Most reads are one statement each. They run in AUTOCOMMIT: BEGIN and
+    ROLLBACK around a pool query would take longer than the query.
 
     An engine keeps to one isolation level. To set another for a while costs
     a round trip, and one more to set it back, whose failure SQLAlchemy lets
     out as the driver's error when the server goes away just then.
 
+    :ivar catalog: this process's copy of all pool keys.
     :param url: as SQLAlchemy takes it.
     :param options: for ``enginefacade``, that is the ``[database]`` group.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
+        self.catalog = pool_catalog.Catalog()
         self._is_sqlite = sa.make_url(url).get_backend_name() == 'sqlite'
+        self._reading = _make_engine(url, options)
         if self._is_sqlite:
-            options['sqlite_fk'] = True
-            options['connection_parameters'] = ''
-        self.engine = _make_engine(url, options)
-        self._reader = _make_engine(url, options)
-        if self._is_sqlite:
-            _wait_for_writers(self._reader)
-            _wait_for_writers(self.engine)
-            _serialize_writers(self.engine)
+            _prepare_sqlite(self._reading, query_only=True)
         else:
-            # REPEATABLE READ locks gaps on MariaDB: concurrent claims on
-            # different hosts would deadlock each other.
-            _isolate(self.engine, 'READ COMMITTED')
-            _isolate(self._reader, 'AUTOCOMMIT')
+            _isolate(self._reading, *_READING_LEVELS)
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts) -> 'Database':
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
         """Open the database that ``[database]`` names."""
         options = {
             name: value
@@ -73,19 +67,62 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection for single statements that change nothing."""
-        with self._reader.connect() as connection:
+        with self._reading.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A connection on which all statements see the same moment."""
-        engine = self._reader if self._is_sqlite else self.engine
-        with engine.begin() as connection:
-            if not self._is_sqlite:
-                connection.exec_driver_sql(
-                    'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ'
+        with self.read() as connection:
+            if self._is_sqlite:
+                # The first statement begins a transaction by itself.
+                yield connection
+                return
+            connection.exec_driver_sql(
+                _BEGIN_SNAPSHOT.get(
+                    connection.dialect.name, 'START TRANSACTION READ ONLY'
                 )
-            yield connection
+            )
+            try:
+                yield connection
+            finally:
+                # A connection that is lost has no transaction any more.
+                if not connection.invalidated:
+                    connection.exec_driver_sql('ROLLBACK')
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._reading.dispose()
+
+
+#: MariaDB's transactions have the isolation level of their connection.
+_READING_LEVELS: Final[tuple[IsolationLevel, ...]] = (
+    'REPEATABLE READ',
+    'AUTOCOMMIT',
+)
+
+#: By dialect, where the isolation level is a part of the statement.
+_BEGIN_SNAPSHOT: Final = {
+    'postgresql': 'START TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY'
+}
+
+
+class Writer(Reader):
+    """A database to read and write: for conductors and for operators.
+
+    :ivar engine: of the connections that write.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self.engine = _make_engine(url, options)
+        if self._is_sqlite:
+            _prepare_sqlite(self.engine)
+            _serialize_writers(self.engine)
+        else:
+            # REPEATABLE READ locks gaps on MariaDB: concurrent claims on
+            # different hosts would deadlock each other.
+            _isolate(self.engine, 'READ COMMITTED')
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -96,7 +133,7 @@ class Database:
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
-        self._reader.dispose()
+        super().close()
 
 
 #: Options of ``[database]`` which concern the engine.
@@ -237,29 +274,37 @@ _MARIADB_OUTAGES: Final = (1040, 1053, 1203)
 
 
 def _make_engine(url: str, options: Mapping[str, Any]) -> sa.Engine:
+    if sa.make_url(url).get_backend_name() == 'sqlite':
+        options = {**options, 'sqlite_fk': True, 'connection_parameters': ''}
     context = enginefacade.transaction_context()
     context.configure(connection=url, **options)
     engine: sa.Engine = context.writer.get_engine()
+    # oslo.db has tried the server with a connection that is not set up as
+    # all later ones are.
+    engine.dispose()
     return engine
 
 
-def _isolate(engine: sa.Engine, level: IsolationLevel) -> None:
-    """Give all connections of an engine an isolation level, for good."""
-    # The one with which oslo.db tried the server has none yet.
-    engine.dispose()
+def _isolate(engine: sa.Engine, *levels: IsolationLevel) -> None:
+    """Give all connections of an engine isolation levels, for good."""
 
     @sa.event.listens_for(engine, 'connect')
     def _connect(dbapi_connection: Any, record: Any) -> None:
-        engine.dialect.set_isolation_level(dbapi_connection, level)
+        for level in levels:
+            engine.dialect.set_isolation_level(dbapi_connection, level)
 
 
-def _wait_for_writers(engine: sa.Engine) -> None:
+def _prepare_sqlite(engine: sa.Engine, *, query_only: bool = False) -> None:
+    """Let connections wait for writers and, if wanted, refuse to write."""
+
     @sa.event.listens_for(engine, 'connect')
     def _connect(dbapi_connection: Any, record: Any) -> None:
         dbapi_connection.execute(
             f'PRAGMA busy_timeout = {_SQLITE_BUSY_SECONDS * 1000}'
         )
         dbapi_connection.execute('PRAGMA journal_mode = WAL')
+        if query_only:
+            dbapi_connection.execute('PRAGMA query_only = ON')
 
 
 def _serialize_writers(engine: sa.Engine) -> None:

@@ -10,6 +10,7 @@ from pci_passthrough import exception
 from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store import models
+from pci_passthrough.store import policy
 
 _nodes = models.compute_nodes
 
@@ -40,23 +41,16 @@ class Host:
 
 
 @database.retried
-def get_all(
-    db: database.Database, host_timeout: float, tracker_timeout: float = 180
-) -> list[Host]:
-    """Return all hosts by name.
-
-    :param host_timeout: seconds without a report after which a host is down.
-    :param tracker_timeout: the same of its resource tracker.
-    """
+def get_all(db: database.Reader, limits: policy.Limits) -> list[Host]:
+    """Return all hosts by name."""
     with db.read() as connection:
-        return _select(connection, host_timeout, tracker_timeout)
+        return _select(connection, limits)
 
 
 @database.retried
 def page(
-    db: database.Database,
-    host_timeout: float,
-    tracker_timeout: float,
+    db: database.Reader,
+    limits: policy.Limits,
     host: str | None = None,
     is_up: bool | None = None,
     marker: str | None = None,
@@ -78,7 +72,7 @@ def page(
             else sa.false()
         )
     if is_up is not None:
-        oldest = cutoff(host_timeout)
+        oldest = cutoff(limits.host_timeout)
         conditions.append(
             _nodes.c.last_report_at >= oldest
             if is_up
@@ -88,9 +82,7 @@ def page(
         if marker is not None:
             _must_be_there(connection, marker)
             conditions.append(_nodes.c.host > marker)
-        return _select(
-            connection, host_timeout, tracker_timeout, *conditions, limit=limit
-        )
+        return _select(connection, limits, *conditions, limit=limit)
 
 
 def _must_be_there(connection: sa.Connection, marker: str) -> None:
@@ -107,8 +99,7 @@ def _must_be_there(connection: sa.Connection, marker: str) -> None:
 
 def _select(
     connection: sa.Connection,
-    host_timeout: float,
-    tracker_timeout: float,
+    limits: policy.Limits,
     *conditions: sa.ColumnElement[bool],
     limit: int | None = None,
 ) -> list[Host]:
@@ -126,8 +117,8 @@ def _select(
         .order_by(_nodes.c.host)
         .limit(limit)
     )
-    oldest = cutoff(host_timeout)
-    oldest_tracker = cutoff(tracker_timeout)
+    oldest = cutoff(limits.host_timeout)
+    oldest_tracker = cutoff(limits.tracker_timeout or 0)
     return [
         Host(
             row.id,
@@ -147,7 +138,7 @@ def _select(
 
 
 @database.retried
-def with_devices(db: database.Database) -> list[str]:
+def with_devices(db: database.Reader) -> list[str]:
     """Return the names of hosts that offer devices, be they free or not."""
     devices = models.pci_devices
     offers_any = (
@@ -208,7 +199,7 @@ def ask_for_report(connection: sa.Connection, node_id: int) -> None:
 
 @database.retried
 def touch(
-    db: database.Database, host: str, generation: int, digest: str
+    db: database.Writer, host: str, generation: int, digest: str
 ) -> bool:
     """Note that a host has nothing new.
 

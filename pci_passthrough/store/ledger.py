@@ -55,7 +55,7 @@ def append(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
 
 @database.retried
 def history(
-    db: database.Database, device_uuid: str, limit: int = 1000
+    db: database.Reader, device_uuid: str, limit: int = 1000
 ) -> list[objects.PciDeviceEvent]:
     """Return a device's newest events, oldest first.
 
@@ -76,7 +76,7 @@ def history(
     return [_event(row) for row in reversed(rows)]
 
 
-def purge(db: database.Database, before: datetime.datetime) -> int:
+def purge(db: database.Writer, before: datetime.datetime) -> int:
     """Delete events older than a time (UTC); return how many.
 
     In many small transactions: one that deletes a year's events would lock
@@ -93,7 +93,7 @@ _PURGED_AT_ONCE = 5000
 
 
 @database.retried
-def _purge_some(db: database.Database, before: datetime.datetime) -> int:
+def _purge_some(db: database.Writer, before: datetime.datetime) -> int:
     events = models.pci_device_events
     oldest = (
         sa.select(events.c.id)

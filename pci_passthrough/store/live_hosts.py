@@ -14,6 +14,7 @@ from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts as hosts_mod
 from pci_passthrough.store import models
+from pci_passthrough.store import policy
 
 _nodes = models.compute_nodes
 _devices = models.pci_devices
@@ -22,19 +23,6 @@ _devices = models.pci_devices
 MOST_IN_LIST = 500
 
 _Statement = sa.Select[Any] | sa.CompoundSelect[Any]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """After how long a silence hosts drop out.
-
-    :ivar host_timeout: seconds without a report of the agent.
-    :ivar tracker_timeout: seconds without a registration of the resource
-        tracker; None: it need not have registered.
-    """
-
-    host_timeout: float
-    tracker_timeout: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ class LiveHosts:
 
 def find(
     connection: sa.Connection,
-    limits: Limits,
+    limits: policy.Limits,
     hosts: Collection[str] | None,
 ) -> LiveHosts:
     """Return those of some hosts (None: of all) which are up."""
@@ -106,7 +94,7 @@ def known(connection: sa.Connection) -> LiveHosts:
     return LiveHosts(dict(rows.tuples().all()), are_few=False)
 
 
-def find_all(connection: sa.Connection, limits: Limits) -> LiveHosts:
+def find_all(connection: sa.Connection, limits: policy.Limits) -> LiveHosts:
     """Return all hosts: those that are up, and why others are not."""
     statement = sa.select(_nodes.c.id, _nodes.c.host, _absence(limits))
     rows = connection.execute(statement).tuples().all()
@@ -144,7 +132,7 @@ def _named(
     return found
 
 
-def _absence(limits: Limits) -> sa.ColumnElement[Any]:
+def _absence(limits: policy.Limits) -> sa.ColumnElement[Any]:
     """Return why a host is not up; NULL if it is."""
     cases = [
         (

@@ -14,7 +14,7 @@ from pci_passthrough.store import database
 _MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
 
 
-def sync(db: database.Database) -> str:
+def sync(db: database.Writer) -> str:
     """Create or upgrade the schema; return its version.
 
     It may be repeated, and old services go on working on the new schema of
@@ -27,9 +27,9 @@ def sync(db: database.Database) -> str:
     return str(version(db))
 
 
-def version(db: database.Database) -> str | None:
+def version(db: database.Reader) -> str | None:
     """Return the version that the database has, None if it is empty."""
-    with db.engine.connect() as connection:
+    with db.read() as connection:
         context = migration.MigrationContext.configure(connection)
         return context.get_current_revision()
 
@@ -40,7 +40,7 @@ def latest() -> str:
     return str(head)
 
 
-def check(db: database.Database) -> None:
+def check(db: database.Reader) -> None:
     """Refuse to work on a database that lacks what this code needs.
 
     :raises: DatabaseNotReady

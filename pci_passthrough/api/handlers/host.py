@@ -15,8 +15,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     query = request.query
     page = hosts.page(
         request.backends.database,
-        request.backends.policy.host_timeout,
-        request.backends.policy.tracker_timeout,
+        request.backends.limits,
         query.get('host'),
         {'up': True, 'down': False}.get(query.get('state', '')),
         query.get('marker'),

@@ -36,7 +36,6 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     query = request.query
     page = device_pages.page(
         request.backends.database,
-        request.backends.catalog,
         device_pages.DeviceFilter(
             states=tuple(query.get('state', ())),
             **request.given(

@@ -69,7 +69,6 @@ def _supplies(
 ) -> list[availability.Availability]:
     return availability.get(
         request.backends.database,
-        request.backends.catalog,
         request.backends.limits,
         flavors,
         count,

@@ -58,8 +58,7 @@ def _effect(
     """
     effect = effects.effect(
         request.backends.database,
-        request.backends.catalog,
-        request.backends.limits.host_timeout,
+        request.backends.limits,
         before,
         after,
     )

@@ -53,7 +53,6 @@ def show(
     sees_hosts = request.viewer.sees_hosts(owner)
     explanation = explain.explain(
         request.backends.database,
-        request.backends.catalog,
         request.backends.limits,
         flavor,
         request.query['count'],

@@ -19,7 +19,6 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     hosts = query.get('host')
     page = pool_pages.find(
         request.backends.database,
-        request.backends.catalog,
         request.backends.limits,
         pool_pages.PoolFilter(
             hosts=None if hosts is None else tuple(hosts),

@@ -95,11 +95,11 @@ class Claim(lister.Lister):
         ids = [request.request_id for request in requests]
         try:
             return store_claims.allocate(
-                app.database, host, instance, app.actor, ids
+                app.writer, host, instance, app.actor, ids
             )
         except exception.PciPassthroughError:
             # Nobody could name the claim by its ids again.
-            store_claims.abort(app.database, host, instance, app.actor, ids)
+            store_claims.abort(app.writer, host, instance, app.actor, ids)
             raise
 
     def _claim(
@@ -115,20 +115,18 @@ class Claim(lister.Lister):
         """
         app = context.of(self)
         demands = resolving.demands(
-            app.database, app.catalog, requests, instance_uuid=instance
+            app.writer, requests, instance_uuid=instance
         )
         hosts = query.serving_hosts(
-            app.database,
-            app.catalog,
-            app.policy.host_timeout,
+            app.writer,
+            app.policy.limits,
             demands,
             numa,
         )
         for host in [wanted_host] if wanted_host else hosts:
             try:
                 return host, store_claims.claim(
-                    app.database,
-                    app.catalog,
+                    app.writer,
                     app.policy,
                     host,
                     instance,
@@ -151,14 +149,13 @@ class Claim(lister.Lister):
     ) -> exception.ClaimRefused:
         """Say for each host why it cannot serve."""
         app = context.of(self)
-        timeout = app.policy.host_timeout
-        reasons = explain.refusals(
-            app.database, app.catalog, timeout, demands, numa
-        )
+        limits = app.policy.limits
+        reasons = explain.refusals(app.writer, limits, demands, numa)
         if not reasons:
             return exception.ClaimRefused(
                 'no host is up (no agent has reported within the last '
-                f'{timeout} seconds), or devices became free just now'
+                f'{limits.host_timeout} seconds), or devices became free '
+                'just now'
             )
         return _explained('no host can serve the request:', reasons)
 
@@ -195,7 +192,7 @@ class Free(lister.Lister):
         """Free and show the devices."""
         app = context.of(self)
         freed = store_claims.free(
-            app.database, parsed_args.instance, app.actor, parsed_args.host
+            app.writer, parsed_args.instance, app.actor, parsed_args.host
         )
         if not freed:
             where = f' on {parsed_args.host}' if parsed_args.host else ''

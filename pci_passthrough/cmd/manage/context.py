@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import functools
 import getpass
 import os
+from typing import TypeVar
 
 from cliff import command
 from oslo_config import cfg
@@ -16,9 +17,10 @@ from oslo_config import cfg
 from pci_passthrough import conf as conf_module
 from pci_passthrough import store
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions
 
 PROG = 'pci-passthrough-manage'
+
+_Database = TypeVar('_Database', bound=store.Reader)
 
 
 class Context:
@@ -29,7 +31,7 @@ class Context:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = arguments
-        self._opened: store.Database | None = None
+        self._opened: list[store.Reader] = []
 
     @functools.cached_property
     def conf(self) -> cfg.ConfigOpts:
@@ -42,31 +44,38 @@ class Context:
         conf.set_default('max_retries', 0, group='database')
         return conf
 
-    def open(self) -> store.Database:
-        """Return the database, whatever schema it has."""
-        if self._opened is None:
-            self._opened = store.Database.from_conf(self.conf)
-        return self._opened
+    def open_reader(self) -> store.Reader:
+        """Return the database to read from, whatever schema it has."""
+        return self._keep(store.Reader.from_conf(self.conf))
+
+    def open_writer(self) -> store.Writer:
+        """Return the database to read and write, whatever schema it has."""
+        return self._keep(store.Writer.from_conf(self.conf))
 
     @functools.cached_property
-    def database(self) -> store.Database:
-        """The database.
+    def database(self) -> store.Reader:
+        """The database, for commands that only ask.
 
         :raises: DatabaseNotReady if its schema is not what this code needs.
         """
-        database = self.open()
+        database = self.open_reader()
         schema.check(database)
         return database
 
     @functools.cached_property
-    def catalog(self) -> store.Catalog:
-        """This process's pool keys."""
-        return store.Catalog()
+    def writer(self) -> store.Writer:
+        """The database, for commands that change something.
+
+        :raises: DatabaseNotReady if its schema is not what this code needs.
+        """
+        database = self.open_writer()
+        schema.check(database)
+        return database
 
     @property
-    def policy(self) -> transitions.Policy:
+    def policy(self) -> store.Policy:
         """What the operator configured about claims."""
-        return transitions.Policy.from_conf(self.conf)
+        return store.Policy.from_conf(self.conf)
 
     @property
     def actor(self) -> str:
@@ -75,8 +84,12 @@ class Context:
 
     def close(self) -> None:
         """Close the database if it was opened."""
-        if self._opened is not None:
-            self._opened.close()
+        for database in self._opened:
+            database.close()
+
+    def _keep(self, database: _Database) -> _Database:
+        self._opened.append(database)
+        return database
 
 
 def of(asking: command.Command) -> Context:

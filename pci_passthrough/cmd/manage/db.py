@@ -21,7 +21,7 @@ class Sync(show_one.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Run all migrations that are due."""
-        db = context.of(self).open()
+        db = context.of(self).open_writer()
         before = schema.version(db)
         after = schema.sync(db)
         return ('before', 'after'), (words.OrDash(before), after)
@@ -34,7 +34,7 @@ class Version(show_one.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return both versions."""
-        found = schema.version(context.of(self).open())
+        found = schema.version(context.of(self).open_reader())
         return ('current', 'needed'), (words.OrDash(found), schema.latest())
 
 
@@ -56,7 +56,7 @@ class Purge(show_one.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Delete, and say how much."""
-        db = context.of(self).database
+        db = context.of(self).writer
         before = database.now() - datetime.timedelta(days=parsed_args.days)
         return ('events', 'pool_keys'), (
             ledger.purge(db, before),

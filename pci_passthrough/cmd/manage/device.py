@@ -160,7 +160,7 @@ class Set(show_one.ShowOne):
         app = context.of(self)
         return _show(
             lookup.act(
-                app.database, parsed_args.device, action, reason, app.actor
+                app.writer, parsed_args.device, action, reason, app.actor
             )
         )
 

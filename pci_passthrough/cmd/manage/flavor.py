@@ -143,7 +143,7 @@ class Create(show_one.ShowOne):
         """Create and show it."""
         return _show(
             editing.create(
-                context.of(self).database,
+                context.of(self).writer,
                 parsed_args.name,
                 parsed_args.project,
                 **_given(parsed_args),
@@ -236,7 +236,7 @@ class Set(show_one.ShowOne):
             raise exception.Invalid('nothing to change was given')
         return _show(
             editing.update(
-                context.of(self).database,
+                context.of(self).writer,
                 parsed_args.name,
                 changes,
                 force=parsed_args.force,
@@ -269,7 +269,7 @@ class Delete(command.Command):
         """Delete them one by one; the first that cannot go ends it."""
         for name in parsed_args.names:
             held = editing.delete(
-                context.of(self).database, name, force=parsed_args.force
+                context.of(self).writer, name, force=parsed_args.force
             )
             if held:
                 self.app.stderr.write(

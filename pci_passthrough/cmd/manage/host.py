@@ -43,10 +43,7 @@ class List(lister.Lister):
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
         app = context.of(self)
-        policy = app.policy
         return words.table(
             _COLUMNS,
-            hosts.get_all(
-                app.database, policy.host_timeout, policy.tracker_timeout
-            ),
+            hosts.get_all(app.database, app.policy.limits),
         )

@@ -170,7 +170,7 @@ class Import(lister.Lister):
         self, parsed_args: argparse.Namespace, draft: alias.Draft
     ) -> str:
         """Create a PCI flavor if there is none; return what was done."""
-        database = context.of(self).database
+        database = context.of(self).writer
         wanted = {
             'match': draft.match,
             'numa_policy': draft.numa_policy,
@@ -215,7 +215,7 @@ def _translated(
 
 
 def _differences(
-    database: store.Database,
+    database: store.Reader,
     error: exception.PciFlavorExists,
     wanted: dict[str, Any],
 ) -> str:

@@ -54,8 +54,7 @@ class List(lister.Lister):
         app = context.of(self)
         pools = store.PciDevicePoolList.get_by_hosts(
             app.database,
-            app.catalog,
-            app.policy.host_timeout,
+            app.policy.limits,
             parsed_args.host,
         )
         return words.table(_LONG if parsed_args.long else _SHORT, pools)

@@ -31,7 +31,7 @@ _ACTION = 'adopt'
 
 @database.retried
 def adopt(
-    db: database.Database,
+    db: database.Writer,
     host: str,
     instance_uuid: str,
     request_id: str,

@@ -18,7 +18,7 @@ from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pools import query
 from pci_passthrough.store.pools import states
 
@@ -42,7 +42,7 @@ class Taken:
 
 def choose(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     vf_placement: str,
     host: str,
     node_id: int,

@@ -10,11 +10,8 @@ import collections
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
-import dataclasses
 import datetime
-from typing import Self
 
-from oslo_config import cfg
 import sqlalchemy as sa
 
 from pci_passthrough import claims
@@ -27,7 +24,8 @@ from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy as policy_mod
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.claims import taking
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import resolving
@@ -36,39 +34,9 @@ from pci_passthrough.store.pci_flavors import use
 _devices = models.pci_devices
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator configured about claims.
-
-    :ivar host_timeout: seconds without a report after which a host gives
-        nothing away.
-    :ivar vf_placement: one of ``claims.VF_PLACEMENTS``.
-    :ivar tracker_timeout: seconds without a registration of its resource
-        tracker after which the scheduler is offered nothing of a host.
-    :ivar refusals_kept: days for which refusals of the scheduler are kept.
-    """
-
-    host_timeout: float
-    vf_placement: str = claims.choice.PACK
-    tracker_timeout: float = 180
-    refusals_kept: float = 7
-
-    @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Return what ``[conductor]`` says."""
-        options = conf.conductor
-        return cls(
-            options.host_timeout,
-            options.vf_placement,
-            options.tracker_timeout,
-            options.refusals_kept,
-        )
-
-
 def claim(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    policy: Policy,
+    db: database.Writer,
+    policy: policy_mod.Policy,
     host: str,
     instance_uuid: str,
     requests: Sequence[objects.PciRequest],
@@ -95,12 +63,10 @@ def claim(
     request_spec.check_ids(requests)
     for _ in range(_MOST_TRIES):
         # Anew each time: a PCI flavor may have been changed.
-        demands = resolving.demands(
-            db, catalog, requests, project_id, instance_uuid
-        )
+        demands = resolving.demands(db, requests, project_id, instance_uuid)
         try:
             return _claim_once(
-                db, catalog, policy, host, instance_uuid, demands, actor, numa
+                db, policy, host, instance_uuid, demands, actor, numa
             )
         except taking.LostRace:
             continue
@@ -116,9 +82,8 @@ _MOST_TRIES = 5
 
 @database.retried
 def _claim_once(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    policy: Policy,
+    db: database.Writer,
+    policy: policy_mod.Policy,
     host: str,
     instance_uuid: str,
     demands: Sequence[claims.Demand],
@@ -135,17 +100,17 @@ def _claim_once(
         )
         if held:
             return _same_claim(instance_uuid, demands, held)
-        _must_be_up(connection, host, policy.host_timeout, demands)
+        _must_be_up(connection, host, policy.limits.host_timeout, demands)
         taken = taking.choose(
             connection,
-            catalog,
+            db.catalog,
             policy.vf_placement,
             host,
             node_id,
             demands,
             numa,
         )
-        _must_still_fit(connection, catalog, taken)
+        _must_still_fit(connection, db.catalog, taken)
         taking.take(connection, node_id, instance_uuid, taken)
         claimed = lookup.select(
             connection, _devices.c.id.in_([t.device_id for t in taken])
@@ -169,7 +134,7 @@ def _claim_once(
 
 def _must_still_fit(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     taken: Sequence[taking.Taken],
 ) -> None:
     """Keep what was resolved from changing until the claim is committed.
@@ -184,7 +149,7 @@ def _must_still_fit(
 
 
 def allocate(
-    db: database.Database,
+    db: database.Writer,
     host: str,
     instance_uuid: str,
     actor: str,
@@ -206,7 +171,7 @@ def allocate(
 
 
 def abort(
-    db: database.Database,
+    db: database.Writer,
     host: str,
     instance_uuid: str,
     actor: str,
@@ -221,7 +186,7 @@ def abort(
 
 
 def free(
-    db: database.Database,
+    db: database.Writer,
     instance_uuid: str,
     actor: str,
     host: str | None = None,
@@ -246,7 +211,7 @@ def free(
 
 
 def _give_back(
-    db: database.Database,
+    db: database.Writer,
     action: str,
     host: str,
     instance_uuid: str,
@@ -261,7 +226,7 @@ def _give_back(
 
 @database.retried
 def _move(
-    db: database.Database,
+    db: database.Writer,
     action: str,
     host: str,
     instance_uuid: str,

@@ -16,7 +16,7 @@ from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pool_catalog
 
 _devices = models.pci_devices
 
@@ -38,7 +38,7 @@ def uuid_of(host: str, address: str) -> str:
 
 @database.retried
 def get_all(
-    db: database.Database,
+    db: database.Reader,
     host: str | None = None,
     instance_uuid: str | None = None,
     state: str | None = None,
@@ -55,7 +55,7 @@ def get_all(
 
 
 @database.retried
-def get(db: database.Database, device: str) -> objects.PciDevice:
+def get(db: database.Reader, device: str) -> objects.PciDevice:
     """Return a device by UUID or by ``host/address``.
 
     :raises: PciDeviceNotFound
@@ -88,7 +88,7 @@ _KEY_COLUMNS = (*objects.POOL_FIELDS, 'extra_info')
 
 
 def disable(
-    db: database.Database, device: str, reason: str, actor: str
+    db: database.Writer, device: str, reason: str, actor: str
 ) -> objects.PciDevice:
     """Take a device out of service.
 
@@ -101,7 +101,7 @@ def disable(
 
 
 def enable(
-    db: database.Database, device: str, reason: str, actor: str
+    db: database.Writer, device: str, reason: str, actor: str
 ) -> objects.PciDevice:
     """Put a device that was disabled back into service.
 
@@ -111,7 +111,7 @@ def enable(
 
 
 def act(
-    db: database.Database, device: str, action: str, reason: str, actor: str
+    db: database.Writer, device: str, action: str, reason: str, actor: str
 ) -> objects.PciDevice:
     """Do what an operator wants done to a device.
 
@@ -143,7 +143,7 @@ def act(
 
 @database.retried
 def _set_disabled(
-    db: database.Database,
+    db: database.Writer,
     device: str,
     action: str,
     disabled_reason: str | None,
@@ -170,7 +170,7 @@ def _set_disabled(
 
 @database.retried
 def move(
-    db: database.Database, device: str, action: str, reason: str, actor: str
+    db: database.Writer, device: str, action: str, reason: str, actor: str
 ) -> objects.PciDevice:
     """Carry out an operator's ``quarantine`` or ``release``.
 
@@ -277,7 +277,7 @@ def _write(
 
 
 def _device(row: Any) -> objects.PciDevice:
-    key = pool_keys.from_row(row)
+    key = pool_catalog.pool_key(row)
     device = objects.PciDevice(
         host=row['host'],
         extra_info=dict(key.extra_info),

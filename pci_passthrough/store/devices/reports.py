@@ -30,7 +30,7 @@ _FACT_COLUMNS = (
 
 @database.retried
 def apply(
-    db: database.Database, report: objects.HostReport
+    db: database.Writer, report: objects.HostReport
 ) -> objects.ReportAck:
     """Bring a host's devices in line with a report, in one transaction.
 

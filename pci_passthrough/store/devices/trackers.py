@@ -22,7 +22,7 @@ _LONGEST_VERSION = 64
 
 @database.retried
 def register(
-    db: database.Database, host: str, version: str
+    db: database.Writer, host: str, version: str
 ) -> objects.TrackerAck:
     """Note that a host's resource tracker is there; return what is held.
 
@@ -58,7 +58,7 @@ def register(
 
 
 @database.retried
-def devices_of(db: database.Database, host: str) -> list[objects.PciDevice]:
+def devices_of(db: database.Reader, host: str) -> list[objects.PciDevice]:
     """Return a host's devices that are offered or held, by address."""
     if not database.could_be_kept(host):
         return []

@@ -23,7 +23,7 @@ _MOST_NAMED = 500
 
 @database.retried
 def get_all(
-    db: database.Database, project_id: str | None = None
+    db: database.Reader, project_id: str | None = None
 ) -> list[objects.PciFlavor]:
     """Return PCI flavors by name.
 
@@ -36,7 +36,7 @@ def get_all(
 
 @database.retried
 def get(
-    db: database.Database, name: str, project_id: str | None = None
+    db: database.Reader, name: str, project_id: str | None = None
 ) -> objects.PciFlavor:
     """Return a PCI flavor by UUID or name.
 
@@ -48,7 +48,7 @@ def get(
 
 
 def create(
-    db: database.Database, name: str, project_id: str | None, **values: Any
+    db: database.Writer, name: str, project_id: str | None, **values: Any
 ) -> objects.PciFlavor:
     """Add a PCI flavor.
 
@@ -60,7 +60,7 @@ def create(
 
 
 @database.retried
-def add(db: database.Database, flavor: objects.PciFlavor) -> objects.PciFlavor:
+def add(db: database.Writer, flavor: objects.PciFlavor) -> objects.PciFlavor:
     """Keep what ``pci_flavor_values.new`` returned.
 
     :raises: PciFlavorExists
@@ -78,7 +78,7 @@ def add(db: database.Database, flavor: objects.PciFlavor) -> objects.PciFlavor:
 
 
 def update(
-    db: database.Database,
+    db: database.Writer,
     name: str,
     changes: Mapping[str, Any],
     generation: int | None = None,
@@ -100,7 +100,7 @@ def update(
 
 @database.retried
 def _update(
-    db: database.Database,
+    db: database.Writer,
     flavor_uuid: str,
     changes: Mapping[str, Any],
     generation: int | None,
@@ -150,7 +150,7 @@ def check_change(
 
 
 def share(
-    db: database.Database,
+    db: database.Writer,
     name: str,
     project_id: str,
     shared: bool,
@@ -172,7 +172,7 @@ def share(
 
 @database.retried
 def _set_shared(
-    db: database.Database,
+    db: database.Writer,
     flavor_uuid: str,
     project_id: str,
     shared: bool,
@@ -192,7 +192,7 @@ def _set_shared(
 
 
 def delete(
-    db: database.Database,
+    db: database.Writer,
     name: str,
     generation: int | None = None,
     force: bool = False,
@@ -217,7 +217,7 @@ def delete(
 
 @database.retried
 def _delete(
-    db: database.Database,
+    db: database.Writer,
     flavor: objects.PciFlavor,
     generation: int | None,
     force: bool,

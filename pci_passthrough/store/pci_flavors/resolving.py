@@ -21,14 +21,13 @@ from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import editing
 
 
 @database.retried
 def resolve(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
+    db: database.Reader,
     requests: Sequence[objects.PciRequest],
     project_id: str | None = None,
     take_disabled: bool = False,
@@ -50,14 +49,14 @@ def resolve(
     with db.read() as connection:
         flavors = editing.find(connection, names, project_id)
         if any(request.get('nic') is not None for request in requests):
-            catalog.refresh(connection)
+            db.catalog.refresh(connection)
     everything = {f.uuid for f in flavors.values()} if take_disabled else ()
     return [
         objects.ResolvedRequest(
             request_id=request.request_id,
             count=request.count,
             alternatives=[
-                _alternative(flavor, _vnic_type(catalog, flavor, request))
+                _alternative(flavor, _vnic_type(db.catalog, flavor, request))
                 for flavor in _usable(flavors, request, everything)
             ],
         )
@@ -66,7 +65,7 @@ def resolve(
 
 
 def _vnic_type(
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     flavor: objects.PciFlavor,
     request: objects.PciRequest,
 ) -> str | None:
@@ -115,8 +114,7 @@ def _alternative(
 
 @database.retried
 def demands(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
+    db: database.Reader,
     requests: Iterable[objects.PciRequest],
     project_id: str | None = None,
     instance_uuid: str | None = None,
@@ -138,14 +136,16 @@ def demands(
     request_spec.check_settled(requests)
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
-        catalog.refresh(connection)
+        db.catalog.refresh(connection)
         flavors = editing.find(connection, names, None)
         held = _held_by(connection, instance_uuid)
     for name in sorted(names):
         flavor = flavors[name]
         if flavor.uuid not in held and not flavor.visible_to(project_id):
             raise exception.PciFlavorNotFound(name)
-    return [_demand(catalog, flavors, request, held) for request in requests]
+    return [
+        _demand(db.catalog, flavors, request, held) for request in requests
+    ]
 
 
 def _held_by(
@@ -190,7 +190,7 @@ def _usable(
 
 
 def _demand(
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     flavors: Mapping[str, objects.PciFlavor],
     request: objects.PciRequest,
     held: Collection[str],
@@ -208,7 +208,7 @@ def _demand(
 
 
 def alternative_of(
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     flavor: objects.PciFlavor,
     nic: objects.RequestedNic | None,
     numa_policy: str | None = None,

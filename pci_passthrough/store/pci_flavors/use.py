@@ -17,7 +17,7 @@ from pci_passthrough import matching
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pool_catalog
 
 _flavors = models.pci_flavors
 _devices = models.pci_devices
@@ -86,7 +86,7 @@ def stranded(
     keys = models.pool_keys
     rows = connection.execute(sa.select(keys).where(keys.c.id.in_(in_use)))
     index = matching.PoolIndex()
-    index.add({r['id']: pool_keys.from_row(r) for r in rows.mappings()})
+    index.add({r['id']: pool_catalog.pool_key(r) for r in rows.mappings()})
     old, new = (
         index.matching(pci_flavor_spec.MatchExpression.parse(match))
         for match in (before, after)

@@ -23,7 +23,8 @@ from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
+from pci_passthrough.store import pool_catalog
 
 _devices = models.pci_devices
 
@@ -35,7 +36,7 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
         self,
         pools: Sequence[objects.PciDevicePool],
         supplies: Mapping[str, claims.Supply],
-        catalog: pool_keys.Catalog,
+        catalog: pool_catalog.Catalog,
     ) -> None:
         self._pools = pools
         self._supplies = supplies
@@ -44,34 +45,32 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
     @classmethod
     def get_all(
         cls,
-        db: database.Database,
-        catalog: pool_keys.Catalog,
-        host_timeout: float,
+        db: database.Reader,
+        limits: policy.Limits,
     ) -> Self:
         """Return the pools of all hosts that are up."""
-        return cls.get_by_hosts(db, catalog, host_timeout, None)
+        return cls.get_by_hosts(db, limits, None)
 
     @classmethod
     @database.retried
     def get_by_hosts(
         cls,
-        db: database.Database,
-        catalog: pool_keys.Catalog,
-        host_timeout: float,
+        db: database.Reader,
+        limits: policy.Limits,
         hosts: Collection[str] | None,
     ) -> Self:
         """Return the pools of those of the named hosts that are up.
 
         :param hosts: names; None: all.
         """
+        catalog = db.catalog
         with db.snapshot() as connection:
             catalog.refresh(connection)
-            limits = live_hosts.Limits(host_timeout)
-            live = live_hosts.find(connection, limits, hosts)
+            live = live_hosts.find(connection, limits.of_agents, hosts)
             found = list(live.rows(connection, totals()))
             supplies = supply_of(connection, catalog, None, live)
         pools = [
-            make(live.names[node_id], node_id, catalog, key_id, total)
+            make(live.names[node_id], node_id, catalog[key_id], total)
             for node_id, key_id, total in found
         ]
         for pool, (_, key_id, _) in zip(pools, found, strict=True):
@@ -102,12 +101,10 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
 def make(
     host: str,
     node_id: int,
-    catalog: pool_keys.Catalog,
-    key_id: int,
+    key: objects.PoolKey,
     total: int,
 ) -> objects.PciDevicePool:
     """Return a pool of which nothing is counted as free yet."""
-    key = catalog[key_id]
     return objects.PciDevicePool(
         compute_node_id=node_id,
         host=host,
@@ -120,23 +117,22 @@ def make(
 
 def supply(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     key_ids: Collection[int] | None,
-    host_timeout: float,
+    limits: policy.Limits,
     hosts: Collection[str] | None = None,
 ) -> dict[str, claims.Supply]:
     """Return what each host that is up can give away now; see ``supply_of``.
 
     :param hosts: names of candidate hosts; None: all.
     """
-    limits = live_hosts.Limits(host_timeout)
-    live = live_hosts.find(connection, limits, hosts)
+    live = live_hosts.find(connection, limits.of_agents, hosts)
     return supply_of(connection, catalog, key_ids, live)
 
 
 def supply_of(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     key_ids: Collection[int] | None,
     live: live_hosts.LiveHosts,
     *,
@@ -180,9 +176,8 @@ def supply_of(
 
 @database.retried
 def serving_hosts(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    host_timeout: float,
+    db: database.Reader,
+    limits: policy.Limits,
     demands: Sequence[claims.Demand],
     numa: objects.NumaAffinity | None = None,
     hosts: Collection[str] | None = None,
@@ -198,11 +193,11 @@ def serving_hosts(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
     with db.read() as connection:
-        supplies = supply(connection, catalog, key_ids, host_timeout, hosts)
+        supplies = supply(connection, db.catalog, key_ids, limits, hosts)
     return sorted(
         host
         for host, free in supplies.items()
-        if claims.decide(free, demands, catalog.__getitem__, numa)
+        if claims.decide(free, demands, db.catalog.__getitem__, numa)
     )
 
 
@@ -240,7 +235,7 @@ class _Kinds:
 
 
 def _by_kind(
-    catalog: pool_keys.Catalog, key_ids: Collection[int] | None
+    catalog: pool_catalog.Catalog, key_ids: Collection[int] | None
 ) -> _Kinds:
     kinds = _Kinds(set(), set(), set())
     of_type = {

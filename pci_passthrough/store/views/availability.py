@@ -11,7 +11,8 @@ from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pools import query
 
 
@@ -61,9 +62,8 @@ class Availability:
 
 @database.retried
 def get(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    limits: live_hosts.Limits,
+    db: database.Reader,
+    limits: policy.Limits,
     flavors: Sequence[objects.PciFlavor],
     count: int = 1,
 ) -> list[Availability]:
@@ -75,6 +75,7 @@ def get(
     :param limits: which hosts are up; others have nothing.
     :param count: devices of each request, at least one.
     """
+    catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
         keys = [catalog.of_flavor(flavor) for flavor in flavors]
@@ -102,7 +103,7 @@ def get(
 
 
 def _parts(
-    catalog: pool_keys.Catalog, keys: Iterable[frozenset[int]]
+    catalog: pool_catalog.Catalog, keys: Iterable[frozenset[int]]
 ) -> dict[frozenset[str], frozenset[int]]:
     """Put together pool keys that are counted by one query.
 
@@ -118,7 +119,7 @@ def _parts(
 
 
 def _part(
-    catalog: pool_keys.Catalog, key_ids: frozenset[int]
+    catalog: pool_catalog.Catalog, key_ids: frozenset[int]
 ) -> frozenset[str]:
     types = {catalog[key_id].dev_type for key_id in key_ids}
     return frozenset(types - {fields.DevType.STANDARD})

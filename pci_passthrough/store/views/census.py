@@ -19,9 +19,9 @@ from pci_passthrough import objects
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import device_states
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import editing
 
 _nodes = models.compute_nodes
@@ -84,9 +84,8 @@ class Census:
 
 
 def take(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    limits: live_hosts.Limits,
+    db: database.Reader,
+    limits: policy.Limits,
 ) -> Census:
     """Count everything.
 
@@ -95,6 +94,7 @@ def take(
     :param limits: after which silence hosts are down.
     :raises: database.ERRORS, Unavailable
     """
+    catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
         nodes = connection.execute(_hosts()).tuples().all()
@@ -116,7 +116,7 @@ def take(
 
 
 def _flavors_by_key(
-    catalog: pool_keys.Catalog, flavors: list[objects.PciFlavor]
+    catalog: pool_catalog.Catalog, flavors: list[objects.PciFlavor]
 ) -> dict[int, list[str]]:
     found: dict[int, list[str]] = collections.defaultdict(list)
     for flavor in flavors:
@@ -128,7 +128,7 @@ def _flavors_by_key(
 def _signs(
     host: str,
     now: datetime.datetime,
-    limits: live_hosts.Limits,
+    limits: policy.Limits,
     last_report_at: datetime.datetime,
     tracker_seen_at: datetime.datetime | None,
 ) -> HostSigns:

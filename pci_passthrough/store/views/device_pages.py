@@ -12,7 +12,7 @@ from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import device_states
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
 
@@ -45,8 +45,7 @@ class DeviceFilter:
 
 @database.retried
 def page(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
+    db: database.Reader,
     filters: DeviceFilter,
     marker: str | None,
     limit: int,
@@ -60,7 +59,7 @@ def page(
         or a state that devices do not have.
     """
     with db.read() as connection:
-        conditions = _conditions(connection, catalog, filters)
+        conditions = _conditions(connection, db.catalog, filters)
         if marker is not None:
             conditions.append(_after(connection, marker))
         ids = connection.execute(
@@ -76,7 +75,7 @@ def page(
 
 def _conditions(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     filters: DeviceFilter,
 ) -> list[sa.ColumnElement[bool]]:
     conditions = []
@@ -123,7 +122,7 @@ def _flavor_uuid(connection: sa.Connection, name: str) -> str:
 
 def _key_ids(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     filters: DeviceFilter,
 ) -> list[int] | None:
     """Return the pool keys that fit, None if none is excluded.
@@ -142,7 +141,7 @@ def _key_ids(
 
 def fitting_keys(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     pci_flavor: str | None,
     properties: dict[str, str | int],
 ) -> list[int]:

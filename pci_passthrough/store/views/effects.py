@@ -11,7 +11,8 @@ from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import use
 from pci_passthrough.store.views import pool_pages
@@ -51,38 +52,38 @@ class Effect:
 
 @database.retried
 def effect(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    host_timeout: float,
+    db: database.Reader,
+    limits: policy.Limits,
     before: objects.PciFlavor | None,
     after: objects.PciFlavor | None,
 ) -> Effect:
     """Return what would come of a change, as things are now.
 
-    :param host_timeout: seconds without a report after which nothing of a
-        host counts as free.
+    :param limits: nothing counts as free on a host whose agent is down.
     :param before: as it is; None: it would be created.
     :param after: as ``pci_flavor_values`` makes it; None: it would be
         deleted.
     """
     with db.snapshot() as connection:
+        catalog = db.catalog
         catalog.refresh(connection)
         old, new = _keys(catalog, before), _keys(catalog, after)
+        live = live_hosts.find(connection, limits.of_agents, None)
         counts = _counts(connection)
         return Effect(
             sum(counts.get(key_id, 0) for key_id in old),
             sum(counts.get(key_id, 0) for key_id in new),
             sum(counts.get(key_id, 0) for key_id in new - old),
             sum(counts.get(key_id, 0) for key_id in old - new),
-            _pools(connection, catalog, host_timeout, new - old),
-            _pools(connection, catalog, host_timeout, old - new),
+            _pools(connection, catalog, live, new - old),
+            _pools(connection, catalog, live, old - new),
             _stranded(connection, before, after),
             _refusal(connection, before, after),
         )
 
 
 def _keys(
-    catalog: pool_keys.Catalog, flavor: objects.PciFlavor | None
+    catalog: pool_catalog.Catalog, flavor: objects.PciFlavor | None
 ) -> frozenset[int]:
     return frozenset() if flavor is None else catalog.of_flavor(flavor)
 
@@ -95,19 +96,18 @@ def _counts(connection: sa.Connection) -> dict[int, int]:
 
 def _pools(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
-    host_timeout: float,
+    catalog: pool_catalog.Catalog,
+    live: live_hosts.LiveHosts,
     key_ids: Collection[int],
 ) -> tuple[objects.PciDevicePool, ...]:
     if not key_ids:
         return ()
-    limits = live_hosts.Limits(host_timeout)
     found = pool_pages.of_keys(
         connection,
         catalog,
         key_ids,
         live_hosts.known(connection),
-        live_hosts.find(connection, limits, None),
+        live,
         most=MOST_POOLS,
     )
     return tuple(one.pool for one in found)

@@ -15,7 +15,8 @@ from pci_passthrough import objects
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.pools import query
 from pci_passthrough.store.pools import states
@@ -29,9 +30,8 @@ _NO_REQUEST = ''
 
 @database.retried
 def refusals(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    host_timeout: float,
+    db: database.Reader,
+    limits: policy.Limits,
     demands: Sequence[claims.Demand],
     numa: objects.NumaAffinity | None = None,
 ) -> list[objects.RefusalReason]:
@@ -39,10 +39,10 @@ def refusals(
 
     Hosts that could serve the requests are left out.
     """
+    catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
-        limits = live_hosts.Limits(host_timeout)
-        live = live_hosts.find(connection, limits, None)
+        live = live_hosts.find(connection, limits.of_agents, None)
         key_ids = _key_ids(demands)
         supplies = _supplies(connection, catalog, key_ids, live)
         refusing = _refusing(catalog, live, supplies, demands, numa)
@@ -69,7 +69,7 @@ def _key_ids(demands: Iterable[claims.Demand]) -> frozenset[int]:
 
 def _supplies(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     key_ids: Collection[int],
     live: live_hosts.LiveHosts,
 ) -> dict[str, claims.Supply]:
@@ -78,7 +78,7 @@ def _supplies(
 
 
 def _refusing(
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     live: live_hosts.LiveHosts,
     supplies: Mapping[str, claims.Supply],
     demands: Sequence[claims.Demand],
@@ -112,9 +112,8 @@ def _totals(
 
 @database.retried
 def explain(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    limits: live_hosts.Limits,
+    db: database.Reader,
+    limits: policy.Limits,
     flavor: objects.PciFlavor,
     count: int = 1,
     hosts: Collection[str] | None = None,
@@ -133,6 +132,7 @@ def explain(
     :param nic: what each device has to serve, its vnic_type settled; None:
         it is for no NIC.
     """
+    catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
         alternative = resolving.alternative_of(catalog, flavor, nic)
@@ -174,7 +174,7 @@ def explain(
 
 def _near_misses(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     live: live_hosts.LiveHosts,
     flavor: objects.PciFlavor,
     nic: objects.RequestedNic | None,
@@ -223,7 +223,7 @@ def _misses(
 
 
 def _nearest(
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     misses: Mapping[int, Sequence[matching.Miss]],
     there: Sequence[tuple[int, int]],
 ) -> list[claims.NearMiss]:

@@ -11,7 +11,8 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
+from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pools import query
 from pci_passthrough.store.views import device_pages
 
@@ -50,9 +51,8 @@ class Pool:
 
 @database.retried
 def find(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    limits: live_hosts.Limits,
+    db: database.Reader,
+    limits: policy.Limits,
     filters: PoolFilter,
     marker: str | None = None,
     limit: int | None = None,
@@ -70,6 +70,7 @@ def find(
         for name in ('vendor_id', 'product_id', 'dev_type', 'numa_node')
         if (value := getattr(filters, name)) is not None
     }
+    catalog = db.catalog
     with db.snapshot() as connection:
         key_ids = device_pages.fitting_keys(
             connection, catalog, filters.pci_flavor, wanted
@@ -97,7 +98,7 @@ _LONGEST_ID = 20
 
 def of_keys(
     connection: sa.Connection,
-    catalog: pool_keys.Catalog,
+    catalog: pool_catalog.Catalog,
     key_ids: Collection[int],
     wanted: live_hosts.LiveHosts,
     live: live_hosts.LiveHosts,
@@ -133,7 +134,7 @@ def of_keys(
     )
     found = []
     for host, key_id, node_id, total in rows:
-        pool = query.make(host, node_id, catalog, key_id, total)
+        pool = query.make(host, node_id, catalog[key_id], total)
         if host in free:
             pool.count = free[host].total({key_id})
         found.append(Pool(key_id, pool))

@@ -33,7 +33,7 @@ _MOST_BYTES = 60000
 
 @database.retried
 def add(
-    db: database.Database, refusal: objects.SchedulingRefusal, days: float
+    db: database.Writer, refusal: objects.SchedulingRefusal, days: float
 ) -> None:
     """Keep a refusal, and forget what is old.
 
@@ -113,7 +113,7 @@ def _cutoff(days: float) -> datetime.datetime:
 
 @database.retried
 def get_all(
-    db: database.Database,
+    db: database.Reader,
     days: float,
     instance_uuid: str | None = None,
     limit: int = 100,

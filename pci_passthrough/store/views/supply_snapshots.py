@@ -10,16 +10,15 @@ from pci_passthrough import objects
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
-from pci_passthrough.store import pool_keys
+from pci_passthrough.store import policy
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.pools import query
 
 
 @database.retried
 def get(
-    db: database.Database,
-    catalog: pool_keys.Catalog,
-    limits: live_hosts.Limits,
+    db: database.Reader,
+    limits: policy.Limits,
     requests: Sequence[objects.PciRequest],
     hosts: Collection[str] | None,
     project_id: str | None = None,
@@ -35,21 +34,19 @@ def get(
     :raises: PciFlavorNotFound, InvalidRequest
     """
     request_spec.check(requests)
-    demands = resolving.demands(
-        db, catalog, requests, project_id, instance_uuid
-    )
+    demands = resolving.demands(db, requests, project_id, instance_uuid)
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
     with db.read() as connection:
         live = live_hosts.find(connection, limits, hosts)
         supplies = query.supply_of(
-            connection, catalog, key_ids if demands else None, live
+            connection, db.catalog, key_ids if demands else None, live
         )
     there = _keys_of(supplies.values())
     return claims.SupplySnapshot(
         tuple(_narrowed(demand, there) for demand in demands),
-        {key_id: catalog[key_id] for key_id in there},
+        {key_id: db.catalog[key_id] for key_id in there},
         supplies,
         live.absent,
     )

@@ -23,11 +23,11 @@ import sqlalchemy as sa
 from pci_passthrough import claims
 from pci_passthrough import matching
 from pci_passthrough import objects
+from pci_passthrough import store
 from pci_passthrough.services import endpoint
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store import pool_keys
 from pci_passthrough.store import schema
 from pci_passthrough.store.claims import transitions as store_claims
 from pci_passthrough.store.pci_flavors import editing
@@ -37,7 +37,8 @@ from pci_passthrough.tests.bench import cloud
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.unit.rpc import driver
 
-_FOR_EVER = 10 * 86400.0
+#: Nothing is ever down: the cloud reports once.
+_LIMITS = store.Limits(10 * 86400.0, 10 * 86400.0)
 _ROUNDS = 9
 
 Rows = list[tuple[str, str, float, float]]
@@ -70,11 +71,10 @@ class Benchmark:
     """One database with a cloud in it."""
 
     def __init__(self, url: str, hosts: int, candidates: int) -> None:
-        self.db = database.Database(url)
+        self.db = database.Writer(url)
         schema.sync(self.db)
         cloud.fill(self.db, hosts)
         self._analyze()
-        self.catalog = pool_keys.Catalog()
         for name, match in (
             ('gpu', {'vendor_id': '10de', 'product_id': '2330'}),
             ('vf', {'dev_type': 'type-VF', 'e.physical_network': 'physnet1'}),
@@ -101,30 +101,30 @@ class Benchmark:
             'mariadb': 'ANALYZE TABLE pci_devices, compute_nodes',
             'postgresql': 'VACUUM ANALYZE pci_devices',
         }.get(self.db.engine.dialect.name, 'ANALYZE')
-        with self.db.read() as connection:
+        # PostgreSQL's VACUUM cannot be in a transaction.
+        engine = self.db.engine.execution_options(isolation_level='AUTOCOMMIT')
+        with engine.connect() as connection:
             connection.exec_driver_sql(statement)
 
     def _pools(self, name: str) -> Rows:
         """Pools of one PCI flavor on the candidate hosts."""
-        demands = resolving.demands(self.db, self.catalog, [_request(name, 1)])
+        demands = resolving.demands(self.db, [_request(name, 1)])
         key_ids = demands[0].alternatives[0].key_ids
 
         def query() -> dict[str, int]:
             with self.db.read() as connection:
                 found = pool_query.supply(
-                    connection, self.catalog, key_ids, _FOR_EVER, self.hosts
+                    connection, self.db.catalog, key_ids, _LIMITS, self.hosts
                 )
             return {host: s.total(key_ids) for host, s in found.items()}
 
         def decide() -> int:
-            fresh = resolving.demands(
-                self.db, self.catalog, [_request(name, 2)]
-            )
+            fresh = resolving.demands(self.db, [_request(name, 2)])
             with self.db.read() as connection:
                 found = pool_query.supply(
-                    connection, self.catalog, key_ids, _FOR_EVER, self.hosts
+                    connection, self.db.catalog, key_ids, _LIMITS, self.hosts
                 )
-            get_key = self.catalog.__getitem__
+            get_key = self.db.catalog.__getitem__
             return sum(
                 claims.decide(supply, fresh, get_key) is not None
                 for supply in found.values()
@@ -163,7 +163,7 @@ class Benchmark:
         """
         requests = [_request(name, count) for name, count in wanted.items()]
         names = sorted(self.hosts)
-        policy = store_claims.Policy(_FOR_EVER, tracker_timeout=_FOR_EVER)
+        policy = store.Policy(_LIMITS)
         conductor = driver.Dispatcher(
             endpoint.ConductorEndpoint(self.db, policy)
         )
@@ -178,7 +178,7 @@ class Benchmark:
             offer = client.offer(requests, names)
             return {name for name in names if offer.decide(name, numa)}
 
-        demands = resolving.demands(self.db, self.catalog, requests)
+        demands = resolving.demands(self.db, requests)
         counts = []
         all_keys: frozenset[int] = frozenset()
         for demand in demands:
@@ -189,7 +189,7 @@ class Benchmark:
                 near = frozenset(
                     key_id
                     for key_id in key_ids
-                    if self.catalog[key_id].numa_node == numa_node
+                    if self.db.catalog[key_id].numa_node == numa_node
                 )
             counts.append((demand.count, self._count_in_python(near)))
         able = {
@@ -275,7 +275,7 @@ class Benchmark:
 
     def _claims(self) -> Rows:
         """A claim of four devices against an UPDATE of four rows."""
-        policy = store_claims.Policy(_FOR_EVER)
+        policy = store.Policy(_LIMITS)
         names = sorted(self.hosts)
         turns = iter(range(10**6))
         devices = models.pci_devices
@@ -290,7 +290,7 @@ class Benchmark:
             instance = uuidutils.generate_uuid()
             host = names[next(turns) % len(names)]
             held = store_claims.claim(
-                self.db, self.catalog, policy, host, instance,
+                self.db, policy, host, instance,
                 [_request('disk', 4)], 'bench',
             )  # fmt: skip
             if len({device.uuid for device in held}) != 4:

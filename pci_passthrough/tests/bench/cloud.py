@@ -74,7 +74,7 @@ def _host_devices(number: int) -> Iterator[tuple[str, str | None, Any]]:
         yield f'0000:{0x40 + disk:02x}:00.0', None, key
 
 
-def fill(db: database.Database, hosts: int) -> None:
+def fill(db: database.Writer, hosts: int) -> None:
     """Write hosts with all their devices.
 
     Every tenth VF and every third GPU is allocated, and the PFs of every

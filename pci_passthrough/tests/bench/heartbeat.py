@@ -19,7 +19,6 @@ from pci_passthrough.services import endpoint
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions
 from pci_passthrough.tests.functional import servers
 
 _THREADS = 8
@@ -29,7 +28,7 @@ _DIGEST = 'd' * 64
 _nodes = models.compute_nodes
 
 
-def _fill(db: store.Database, count: int) -> None:
+def _fill(db: store.Writer, count: int) -> None:
     at = database.now()
     with db.write() as connection:
         connection.execute(
@@ -68,12 +67,12 @@ def _rate(work: Callable[[int], object], count: int) -> float:
         return sum(thread.result() for thread in threads) / _SECONDS
 
 
-def measure(db: store.Database, count: int) -> tuple[float, float]:
+def measure(db: store.Writer, count: int) -> tuple[float, float]:
     """Return heartbeats and bare updates per second.
 
     :param count: number of hosts.
     """
-    conductor = endpoint.ConductorEndpoint(db, transitions.Policy(180))
+    conductor = endpoint.ConductorEndpoint(db, store.Policy(store.Limits(180)))
 
     def heartbeat(number: int) -> None:
         ack = conductor.heartbeat({}, f'compute-{number}', 1, _DIGEST)
@@ -94,7 +93,7 @@ def main() -> None:
     """Measure and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with servers.MariaDB() as server:
-        db = store.Database(server.create_database())
+        db = store.Writer(server.create_database())
         schema.sync(db)
         _fill(db, count)
         heartbeats, updates = measure(db, count)

@@ -39,7 +39,6 @@ from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.views import refusals
@@ -110,7 +109,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     ]
 
     #: ``[conductor]`` of this project's configuration.
-    POLICY = transitions.Policy(host_timeout=600)
+    POLICY = store.Policy(store.Limits(600, 180))
 
     def setUp(self) -> None:
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -148,16 +147,16 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         bootstrap.install()
         self.addCleanup(bootstrap.uninstall)
 
-    def _open_database(self) -> store.Database:
+    def _open_database(self) -> store.Writer:
         path = self.folder / 'pci.sqlite'
         if _Files.database is None:
-            db = store.Database(f'sqlite:///{path}')
+            db = store.Writer(f'sqlite:///{path}')
             schema.sync(db)
             # Closing the last connection ends the write-ahead log, too.
             db.close()
             _Files.database = path.read_bytes()
         path.write_bytes(_Files.database)
-        db = store.Database(f'sqlite:///{path}')
+        db = store.Writer(f'sqlite:///{path}')
         self.addCleanup(db.close)
         return db
 

@@ -13,6 +13,7 @@ from nova.virt.libvirt import driver
 import oslo_messaging
 
 import pci_passthrough
+from pci_passthrough import store
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.store import hosts
@@ -71,7 +72,7 @@ class TestLife(TrackerTest):
             nova_context.get_admin_context(), 'c0'
         )
         self.assertEqual(1, sum(p.count for p in node.pci_device_pools))
-        (host,) = hosts.get_all(self.db, 600)
+        (host,) = hosts.get_all(self.db, store.Limits(600, 180))
         self.assertEqual(pci_passthrough.version(), host.tracker_version)
         before = self.rows('c0')
         self.restart('c0')

@@ -64,7 +64,7 @@ class ApiFixture(fixtures.Fixture):
             f'[database]\nconnection = {url}\n{self._settings}\n'
         )
         self.conf = conf_module.load(['--config-file', str(file)], 'test', [])
-        self.db = store.Database.from_conf(self.conf)
+        self.db = store.Writer.from_conf(self.conf)
         self.addCleanup(self.db.close)
         schema.sync(self.db)
         service = conductor.ConductorService(self.conf)
@@ -120,7 +120,6 @@ class ApiFixture(fixtures.Fixture):
         """Claim devices for a new instance."""
         return transitions.claim(
             self.db,
-            store.Catalog(),
             store_base.POLICY,
             host,
             store_base.new_id(),

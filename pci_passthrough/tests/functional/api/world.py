@@ -22,7 +22,6 @@ from urllib import parse
 from werkzeug import test
 
 from pci_passthrough import objects
-from pci_passthrough import store
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store.claims import transitions
@@ -140,7 +139,6 @@ def _claim(
 ) -> list[objects.PciDevice]:
     return transitions.claim(
         api.db,
-        store.Catalog(),
         store_base.POLICY,
         host,
         INSTANCES[name],

@@ -74,7 +74,7 @@ class ManageTestCase(testtools.TestCase):
         self.ok('flavor', 'create', 'gpu', '--match', 'class=display')
 
     def report(self, host: str, devices: list[objects.PciDevice]) -> None:
-        database = store.Database(self.manage.url)
+        database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         snapshot = reporting.Snapshot.of(devices, [])
         reports.apply(
@@ -84,7 +84,7 @@ class ManageTestCase(testtools.TestCase):
 
     def refuse(self, instance: str) -> None:
         """Note what Nova's scheduler found out."""
-        database = store.Database(self.manage.url)
+        database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         refusal = objects.SchedulingRefusal(
             instance_uuid=instance,
@@ -256,7 +256,7 @@ class NovaTestCase(ManageTestCase):
     """What operators see of Nova's part."""
 
     def test_trackers(self) -> None:
-        database = store.Database(self.manage.url)
+        database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         trackers.register(database, 'one', '1.1')
         one, two = self.ok('host', 'list', '-f', 'json').data
@@ -529,7 +529,7 @@ class RefusalsTestCase(ManageTestCase):
         self.manage.configure(
             self.manage.url, '[conductor]\nhost_timeout = 1\n'
         )
-        database = store.Database(self.manage.url)
+        database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         with database.write() as connection:
             connection.exec_driver_sql(
@@ -655,7 +655,7 @@ class ProcessTestCase(testtools.TestCase):
         self.assertEqual(
             (0, [], ''), (outcome.status, outcome.data, outcome.err)
         )
-        database = store.Database(self.manage.url)
+        database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         reports.apply(
             database,

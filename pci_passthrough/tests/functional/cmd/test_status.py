@@ -54,8 +54,8 @@ class StatusTestCase(testtools.TestCase):
     def sync(self) -> None:
         self.assertEqual(0, self.manage.run('db', 'sync').status)
 
-    def report(self, *hosts: str) -> store.Database:
-        database = store.Database(self.manage.url)
+    def report(self, *hosts: str) -> store.Writer:
+        database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         for host in hosts:
             report = reporting.Snapshot.of([], []).full_report(
@@ -116,7 +116,7 @@ class StatusTestCase(testtools.TestCase):
         self.manage.config.write_text(
             f'[DEFAULT]\nstate_path = {self.manage.folder}\n'
         )
-        database = store.Database(
+        database = store.Writer(
             f'sqlite:///{self.manage.folder}/pci_passthrough.sqlite'
         )
         database.engine.connect().close()

@@ -90,7 +90,7 @@ class OscTestCase(ShellTestCase):
         return self.api.claim('cmp1', 'bigGPU')
 
 
-def insert_flavors(db: database.Database, names: Sequence[str]) -> None:
+def insert_flavors(db: database.Writer, names: Sequence[str]) -> None:
     """Insert many PCI flavors at once."""
     common = {
         'match': [store_base.FLAVORS['gpu']],
@@ -109,7 +109,7 @@ def insert_flavors(db: database.Database, names: Sequence[str]) -> None:
         )
 
 
-def insert_hosts(db: database.Database, names: Sequence[str]) -> None:
+def insert_hosts(db: database.Writer, names: Sequence[str]) -> None:
     """Insert many hosts without devices at once."""
     now = database.now()
     common = {
@@ -131,7 +131,7 @@ def insert_hosts(db: database.Database, names: Sequence[str]) -> None:
 class AnotherEditor(fixtures.Fixture):
     """Changes each PCI flavor that a client reads, before it can go on."""
 
-    def __init__(self, db: database.Database) -> None:
+    def __init__(self, db: database.Writer) -> None:
         super().__init__()
         self._db = db
 

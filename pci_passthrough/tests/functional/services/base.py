@@ -66,7 +66,7 @@ class ServicesTestCase(testtools.TestCase):
         self.database_server = servers.shared(self.DATABASE)
         self._empty_queue()
         self.database_url = self.database_server.create_database()
-        self.db = store.Database(self.database_url)
+        self.db = store.Writer(self.database_url)
         self.addCleanup(self.db.close)
         schema.sync(self.db)
         editing.create(self.db, 'any', None, match=[{'e.group': 'all'}])
@@ -335,10 +335,9 @@ class ServicesTestCase(testtools.TestCase):
     def claim_in_database(self, host: str, pci_flavor: str) -> str:
         """Claim and allocate without a conductor; return the instance."""
         instance = str(uuid.uuid4())
-        policy = transitions.Policy(3600)
+        policy = store.Policy(store.Limits(3600))
         transitions.claim(
             self.db,
-            store.Catalog(),
             policy,
             host,
             instance,

@@ -19,7 +19,6 @@ from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.services import conductor
-from pci_passthrough.store.claims import transitions
 
 LOG = logging.getLogger('pci_passthrough.odd_conductor')
 
@@ -136,8 +135,8 @@ def main() -> None:
         rpc.get_transport(conf),
         conf.host,
         _ODDITIES[oddity](
-            store.Database.from_conf(conf),
-            transitions.Policy(conf.conductor.host_timeout),
+            store.Writer.from_conf(conf),
+            store.Policy.from_conf(conf),
         ),
     )
     server.start()

@@ -54,7 +54,7 @@ class AgentServiceTest(testtools.TestCase):
         self.logger = self.useFixture(fixtures.FakeLogger(level=20))
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.folder = folder
-        self.db = store.Database(f'sqlite:///{folder}/db')
+        self.db = store.Writer(f'sqlite:///{folder}/db')
         self.addCleanup(self.db.close)
         schema.sync(self.db)
         self.host = testdriver.write_host(
@@ -99,7 +99,7 @@ class AgentServiceTest(testtools.TestCase):
         programs.wait_for(self.last_report, 'the report')
 
     def last_report(self) -> Any:
-        found = hosts.get_all(self.db, 60)
+        found = hosts.get_all(self.db, store.Limits(60, 180))
         return found[0].last_report_at if found else None
 
     def test_reports_and_stops_at_once(self) -> None:
@@ -115,7 +115,7 @@ class AgentServiceTest(testtools.TestCase):
         for thread in threads:
             thread.join(programs.PATIENCE)
             self.assertFalse(thread.is_alive())
-        [host] = hosts.get_all(self.db, 60)
+        [host] = hosts.get_all(self.db, store.Limits(60, 180))
         self.assertEqual(1, host.generation)
 
     def test_reset_looks_at_once(self) -> None:
@@ -205,7 +205,10 @@ class AgentServiceTest(testtools.TestCase):
         conf.set_override('pci_information', [], group='agent')
         self.start(agent.AgentService(conf))
         self.assertIn('offers no device', self.logger.output)
-        self.assertEqual([0], [h.devices for h in hosts.get_all(self.db, 60)])
+        self.assertEqual(
+            [0],
+            [h.devices for h in hosts.get_all(self.db, store.Limits(60, 180))],
+        )
 
     def test_wrong_configuration_is_refused_before_the_start(self) -> None:
         for options in (
@@ -227,13 +230,15 @@ class AgentServiceTest(testtools.TestCase):
                 exception.Invalid, service.reconfigure, self.conf(**options)
             )
         self.start(service)
-        self.assertTrue(hosts.get_all(self.db, 60)[0].devices)
+        self.assertTrue(
+            hosts.get_all(self.db, store.Limits(60, 180))[0].devices
+        )
 
-    def count_looks(self) -> list[store.Database]:
+    def count_looks(self) -> list[store.Reader]:
         """Return a list that grows when a conductor looks for the schema."""
-        looks: list[store.Database] = []
+        looks: list[store.Reader] = []
 
-        def check(db: store.Database) -> None:
+        def check(db: store.Reader) -> None:
             looks.append(db)
             schema_check(db)
 
@@ -257,7 +262,7 @@ class AgentServiceTest(testtools.TestCase):
         self.assertTrue(starting.is_alive())
         self.assertEqual(1, self.logger.output.count('until it can'))
         self.assertIn('pci-passthrough-manage db sync', self.logger.output)
-        database = store.Database(empty)
+        database = store.Writer(empty)
         self.addCleanup(database.close)
         schema.sync(database)
         starting.join(programs.PATIENCE)

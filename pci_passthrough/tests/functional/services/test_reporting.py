@@ -69,7 +69,7 @@ class ReportingTest(base.ServicesTestCase):
         url = self.database_server.create_database()
         self._reload(conductor, self.database_url, url)
         conductor.wait_for_log('until it can: the database is empty')
-        database = store.Database(url)
+        database = store.Writer(url)
         self.addCleanup(database.close)
         schema.sync(database)
         conductor.wait_for_log('is ready', 2)

@@ -24,7 +24,6 @@ from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.unit.rpc import driver
 
@@ -36,11 +35,13 @@ class Endpoint:
     """A conductor's endpoints on SQLite, reached as through a broker."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.db = store.Database(f'sqlite:///{folder}/db')
+        self.db = store.Writer(f'sqlite:///{folder}/db')
         schema.sync(self.db)
         editing.create(self.db, '10g', None, match=[{'e.group': '10g'}])
         self._dispatcher = driver.Dispatcher(
-            endpoint.ConductorEndpoint(self.db, transitions.Policy(3600)),
+            endpoint.ConductorEndpoint(
+                self.db, store.Policy(store.Limits(3600, 180))
+            ),
             operator_endpoint.OperatorEndpoint(self.db),
         )
 

@@ -14,12 +14,12 @@ from pci_passthrough.store.devices import lookup
 _events = models.pci_device_events
 
 
-def violations(db: store.Database) -> list[str]:
+def violations(db: store.Writer) -> list[str]:
     """Return what is wrong, in words; nothing if all is well."""
     return [*_rows(db), *_ledger(db)]
 
 
-def _rows(db: store.Database) -> list[str]:
+def _rows(db: store.Writer) -> list[str]:
     found = lookup.get_all(db)
     held = {(d.host, d.address) for d in found if d.instance_uuid}
     wrong = [
@@ -35,7 +35,7 @@ def _rows(db: store.Database) -> list[str]:
     return wrong
 
 
-def _ledger(db: store.Database) -> list[str]:
+def _ledger(db: store.Writer) -> list[str]:
     """Claims and frees of a device alternate, and fit what the rows say."""
     owners: dict[str, str] = {}
     held: dict[str, set[str]] = collections.defaultdict(set)
@@ -66,7 +66,7 @@ def _ledger(db: store.Database) -> list[str]:
     return wrong
 
 
-def _lines(db: store.Database) -> list[sa.Row[Any]]:
+def _lines(db: store.Writer) -> list[sa.Row[Any]]:
     with db.read() as connection:
         statement = _events.select().order_by(_events.c.id)
         return list(connection.execute(statement))

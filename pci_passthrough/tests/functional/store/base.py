@@ -22,7 +22,7 @@ from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional import servers
 
-POLICY = transitions.Policy(host_timeout=60)
+POLICY = store.Policy(store.Limits(60, 180))
 
 SERVERS: list[tuple[str, dict[str, Any]]] = [
     ('mariadb', {'server': servers.MariaDB}),
@@ -47,13 +47,12 @@ class StoreTest(testtools.TestCase):
         super().setUp()
         self.url = self._empty_url()
         self.db = self.open()
-        self.catalog = store.Catalog()
         if self.server is None:
             schema.sync(self.db)
 
-    def open(self) -> store.Database:
+    def open(self) -> store.Writer:
         """Open the database once more, as another process would."""
-        db = store.Database(self.url)
+        db = store.Writer(self.url)
         self.addCleanup(db.close)
         return db
 
@@ -76,7 +75,6 @@ class StoreTest(testtools.TestCase):
         owner = arguments.pop('instance_uuid', new_id())
         return transitions.claim(
             self.db,
-            self.catalog,
             POLICY,
             host,
             owner,
@@ -99,10 +97,10 @@ def empty_url(server: type[servers.Database]) -> str:
     """Return the URL of the shared server's database, after emptying it."""
     if server not in _urls:
         url = servers.shared(server).create_database()
-        schema.sync(store.Database(url))
+        schema.sync(store.Writer(url))
         _urls[server] = url
     # To empty tables is several times faster than to make them anew.
-    db = store.Database(_urls[server])
+    db = store.Writer(_urls[server])
     with db.write() as connection:
         for table in reversed(models.Base.metadata.sorted_tables):
             connection.execute(table.delete())

@@ -68,7 +68,7 @@ def _guarded(
     start: Any,
     errors: Any,
 ) -> None:
-    db = store.Database(url)
+    db = store.Writer(url)
     start.wait()
     try:
         work(db, random.Random(number), hosts)
@@ -77,10 +77,9 @@ def _guarded(
 
 
 def take_everything(
-    db: store.Database, rnd: random.Random, hosts: list[str]
+    db: store.Writer, rnd: random.Random, hosts: list[str]
 ) -> None:
     """Claim until nothing is left, giving something back now and then."""
-    catalog = store.Catalog()
     owners: list[str] = []
     frees = 6
     left = [(h, *r) for h in hosts for r in REQUESTS]
@@ -89,9 +88,7 @@ def take_everything(
         owner = base.new_id()
         wanted = [base.request(*names, count=count)]
         try:
-            transitions.claim(
-                db, catalog, base.POLICY, host, owner, wanted, 'claimer'
-            )
+            transitions.claim(db, base.POLICY, host, owner, wanted, 'claimer')
         except exception.ClaimRefused:
             left.remove(chosen)
             continue
@@ -108,10 +105,9 @@ def take_everything(
 
 
 def take_and_adopt(
-    db: store.Database, rnd: random.Random, addresses: list[str]
+    db: store.Writer, rnd: random.Random, addresses: list[str]
 ) -> None:
     """Claim, adopt and free on one host, in any order."""
-    catalog = store.Catalog()
     owners: list[str] = []
     for _ in range(25):
         owner = base.new_id()
@@ -120,7 +116,7 @@ def take_and_adopt(
                 names, count = rnd.choice(REQUESTS)
                 wanted = [base.request(*names, count=count)]
                 transitions.claim(
-                    db, catalog, base.POLICY, 'h', owner, wanted, 'claimer'
+                    db, base.POLICY, 'h', owner, wanted, 'claimer'
                 )
             else:
                 some = rnd.sample(addresses, rnd.choice((1, 1, 2)))
@@ -133,7 +129,7 @@ def take_and_adopt(
 
 
 def take_unsafely(
-    db: store.Database, rnd: random.Random, hosts: list[str]
+    db: store.Writer, rnd: random.Random, hosts: list[str]
 ) -> None:
     """Claim as one must not: look first, then write without condition."""
     table = models.pci_devices
@@ -161,7 +157,7 @@ def take_unsafely(
 
 
 def die_before_commit(
-    db: store.Database, rnd: random.Random, hosts: list[str]
+    db: store.Writer, rnd: random.Random, hosts: list[str]
 ) -> None:
     """Claim, and be killed when all is written and nothing committed."""
     written: collections.Counter[str] = collections.Counter()
@@ -178,7 +174,6 @@ def die_before_commit(
 
     transitions.claim(
         db,
-        store.Catalog(),
         base.POLICY,
         hosts[0],
         base.new_id(),

@@ -4,7 +4,7 @@
 import testscenarios
 
 from pci_passthrough import exception
-from pci_passthrough.store import live_hosts
+from pci_passthrough import store
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.views import availability
 from pci_passthrough.tests.functional.store import base
@@ -23,13 +23,12 @@ class AvailabilityTest(base.ClaimTest):
         self,
         name: str,
         count: int = 1,
-        limits: live_hosts.Limits | None = None,
+        limits: store.Limits | None = None,
     ) -> dict[str, tuple[int, int, int]]:
         """Return host to free, total and requests."""
         [found] = availability.get(
             self.db,
-            self.catalog,
-            limits or live_hosts.Limits(60),
+            limits or store.Limits(60),
             [editing.get(self.db, name)],
             count,
         )
@@ -88,17 +87,15 @@ class AvailabilityTest(base.ClaimTest):
     def test_several_at_once_as_one_by_one(self) -> None:
         self.claim('h', base.request('pf'))
         flavors = editing.get_all(self.db)
-        limits = live_hosts.Limits(60)
-        together = availability.get(self.db, self.catalog, limits, flavors)
+        limits = store.Limits(60)
+        together = availability.get(self.db, limits, flavors)
         alone = [
-            availability.get(self.db, self.catalog, limits, [flavor])[0]
+            availability.get(self.db, limits, [flavor])[0]
             for flavor in flavors
         ]
         self.assertEqual(alone, together)
-        self.assertEqual(
-            [], availability.get(self.db, self.catalog, limits, [])
-        )
+        self.assertEqual([], availability.get(self.db, limits, []))
 
     def test_hosts_that_are_down(self) -> None:
-        for limits in (live_hosts.Limits(-60), live_hosts.Limits(60, 60)):
+        for limits in (store.Limits(-60), store.Limits(60, 60)):
             self.assertEqual({}, self.get('gpu', limits=limits))

@@ -14,7 +14,6 @@ import testtools
 from pci_passthrough import store
 from pci_passthrough.services import metrics_census
 from pci_passthrough.store import hosts
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import trackers
@@ -24,7 +23,7 @@ from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
 
-_LIMITS = live_hosts.Limits(60, 60)
+_LIMITS = store.Limits(60, 60)
 
 
 class CensusTest(base.StoreTest):
@@ -34,7 +33,7 @@ class CensusTest(base.StoreTest):
 
     def count(self, host: str) -> dict[tuple[str, int | None], dict[str, int]]:
         """Return the states of a host by PCI flavor and NUMA node."""
-        taken = census.take(self.db, self.catalog, _LIMITS)
+        taken = census.take(self.db, _LIMITS)
         return {
             (group.pci_flavor, group.numa_node): dict(states)
             for group, states in taken.devices.items()
@@ -80,7 +79,7 @@ class CensusTest(base.StoreTest):
         found = self.count('a')
         self.assertEqual({'held': 1, 'excluded': 1}, found['pf', 0])
         self.assertEqual({'held': 1, 'free': 3, 'excluded': 4}, found['vf', 0])
-        pools = store.PciDevicePoolList.get_all(self.db, self.catalog, 60)
+        pools = store.PciDevicePoolList.get_all(self.db, store.Limits(60))
         self.assertEqual(
             sum(pool.count for pool in pools), found['nic', 0]['free']
         )
@@ -124,7 +123,7 @@ class CensusTest(base.StoreTest):
                     tracker_seen_at=hosts.cutoff(200),
                 )
             )
-        a, b, c = census.take(self.db, self.catalog, _LIMITS).hosts
+        a, b, c = census.take(self.db, _LIMITS).hosts
         self.assertEqual((True, True), (a.is_up, a.tracker_is_up))
         self.assertEqual((False, False), (b.is_up, b.tracker_is_up))
         self.assertEqual((True, False), (c.is_up, c.tracker_is_up))
@@ -141,16 +140,16 @@ class CensusTest(base.StoreTest):
 
     def _statements(self) -> int:
         # The pool keys are loaded once.
-        census.take(self.db, self.catalog, _LIMITS)
+        census.take(self.db, _LIMITS)
         statements: list[str] = []
 
         def note(connection: Any, cursor: Any, text: str, *_: Any) -> None:
             statements.append(text)
 
-        engines = (self.db.engine, self.db._reader)
+        engines = (self.db.engine, self.db._reading)
         for engine in engines:
             sa.event.listen(engine, 'before_cursor_execute', note)
-        census.take(self.db, self.catalog, _LIMITS)
+        census.take(self.db, _LIMITS)
         for engine in engines:
             sa.event.remove(engine, 'before_cursor_execute', note)
         return len(statements)
@@ -203,7 +202,7 @@ class ScrapeTest(base.StoreTest):
         self.assertEqual(['pci_passthrough_database_up 0.0'], self.scrape())
 
     def test_database_that_has_no_schema(self) -> None:
-        empty = store.Database(self.url + '.empty')
+        empty = store.Writer(self.url + '.empty')
         self.addCleanup(empty.close)
         self.collector.use(empty, _LIMITS)
         self.assertEqual(['pci_passthrough_database_up 0.0'], self.scrape())
@@ -212,7 +211,7 @@ class ScrapeTest(base.StoreTest):
 class SilentDatabaseTest(testtools.TestCase):
     def test_scrapes_end_and_threads_do_not_pile_up(self) -> None:
         server = servers.shared(servers.MariaDB)
-        db = store.Database(server.create_database())
+        db = store.Writer(server.create_database())
         self.addCleanup(db.close)
         collector = metrics_census.CensusCollector(patience=0.1)
         collector.use(db, _LIMITS)

@@ -6,6 +6,7 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import store
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
@@ -228,11 +229,10 @@ class GoneTest(base.ClaimTest):
     def test_spread_breaks_no_whole_pf(self) -> None:
         """Nobody asks for it here, but the next instance may."""
         self.report('h', [*base.family(1, 2), *base.family(2, 2)])
-        policy = transitions.Policy(60, 'spread')
+        policy = store.Policy(store.Limits(60), 'spread')
         for _ in range(2):
             transitions.claim(
                 self.db,
-                self.catalog,
                 policy,
                 'h',
                 base.new_id(),

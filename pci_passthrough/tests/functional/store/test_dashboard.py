@@ -12,9 +12,9 @@ import prometheus_client
 from prometheus_client import parser
 from prometheus_client import registry
 
+from pci_passthrough import store
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.views import census
 from pci_passthrough.tests.functional.store import base
@@ -43,7 +43,7 @@ class DashboardTest(base.StoreTest):
         self.report('compute-1', [base.gpu(1)])
         trackers.register(self.db, 'compute-1', '1')
         collector = metrics_census.CensusCollector()
-        collector.use(self.db, live_hosts.Limits(60, 60))
+        collector.use(self.db, store.Limits(60, 60))
         answers = registry.CollectorRegistry()
         answers.register(collector)
         answers.register(metrics.Observations())

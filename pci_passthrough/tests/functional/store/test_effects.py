@@ -7,6 +7,7 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import store
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import use
 from pci_passthrough.store.pci_flavors import validation
@@ -28,7 +29,7 @@ class EffectTest(base.ClaimTest):
     def effect(
         self, before: objects.PciFlavor | None, after: objects.PciFlavor | None
     ) -> effects.Effect:
-        return effects.effect(self.db, self.catalog, 60, before, after)
+        return effects.effect(self.db, store.Limits(60), before, after)
 
     def changed(self, **changes: Any) -> effects.Effect:
         after = validation.changed(self.gpu, changes)
@@ -126,6 +127,6 @@ class EffectTest(base.ClaimTest):
         self.assertIsNone(self.effect(None, again).refusal)
 
     def test_hosts_that_are_down_count(self) -> None:
-        effect = effects.effect(self.db, self.catalog, -60, self.gpu, None)
+        effect = effects.effect(self.db, store.Limits(-60), self.gpu, None)
         self.assertEqual((4, 0, 0, 4), self.numbers(effect))
         self.assertEqual({0}, {pool.count for pool in effect.pools_lost})

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import claims
+from pci_passthrough import store
 from pci_passthrough.store import database
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import editing
@@ -41,8 +41,7 @@ class ExplainTest(base.ClaimTest):
     ) -> claims.Explanation:
         return explain.explain(
             self.db,
-            self.catalog,
-            live_hosts.Limits(60, tracker_timeout),
+            store.Limits(60, tracker_timeout),
             editing.get(self.db, name),
             count,
             hosts,
@@ -169,9 +168,9 @@ class ExplainTest(base.ClaimTest):
         """The command, the scheduler and the API give the same answer."""
         for name, count in (('gpu', 1), ('gpu', 2), ('vf', 2), ('big', 1)):
             [demand] = resolving.demands(
-                self.db, self.catalog, [base.request(name, count=count)]
+                self.db, [base.request(name, count=count)]
             )
-            refused = explain.refusals(self.db, self.catalog, 60, [demand])
+            refused = explain.refusals(self.db, store.Limits(60), [demand])
             self.assertEqual(
                 [
                     (r.host, r.condition, r.needed, r.left, r.detail)
@@ -199,7 +198,7 @@ class ExplainTest(base.ClaimTest):
         def note(connection: Any, cursor: Any, text: str, *args: Any) -> None:
             found.append(text)
 
-        engines = (self.db.engine, self.db._reader)
+        engines = (self.db.engine, self.db._reading)
         for engine in engines:
             sa.event.listen(engine, 'before_cursor_execute', note)
         self.explain(name, near_misses=near_misses)

@@ -61,7 +61,6 @@ class Machine(stateful.RuleBasedStateMachine):
         self.directory = tempfile.mkdtemp()
         shutil.copy(self.template, self.directory)
         self.db = self._open()
-        self.catalog = store.Catalog()
         #: what is plugged in, by host
         self.plugged: dict[str, dict[str, objects.PciDevice]] = {
             host: {d.address: d for d in _FLEET} for host in ('g', 'h')
@@ -80,8 +79,8 @@ class Machine(stateful.RuleBasedStateMachine):
         self.db.close()
         shutil.rmtree(self.directory)
 
-    def _open(self) -> store.Database:
-        return store.Database(
+    def _open(self) -> store.Writer:
+        return store.Writer(
             f'sqlite:///{self.directory}/db', sqlite_synchronous=False
         )
 
@@ -168,7 +167,7 @@ class Machine(stateful.RuleBasedStateMachine):
         }
         # The same request objects may be drawn twice.
         requests = [r.replace(request_id=base.new_id()) for r in requests]
-        arguments = (self.db, self.catalog, base.POLICY, host, instance)
+        arguments = (self.db, base.POLICY, host, instance)
         try:
             claimed = transitions.claim(*arguments, requests, 'nova')
         except (exception.ClaimRefused, exception.HostNotFound):
@@ -245,7 +244,6 @@ class Machine(stateful.RuleBasedStateMachine):
         """Another conductor takes over."""
         self.db.close()
         self.db = self._open()
-        self.catalog = store.Catalog()
 
     # -- what always holds --
 
@@ -275,7 +273,7 @@ class Machine(stateful.RuleBasedStateMachine):
     def pools_equal_rows(self) -> None:
         """Pools say what a count of the rows says."""
         found = lookup.get_all(self.db)
-        pools = store.PciDevicePoolList.get_all(self.db, self.catalog, 60)
+        pools = store.PciDevicePoolList.get_all(self.db, store.Limits(60))
         for rows, field in (
             (found, 'total'),
             (test_pools.free_devices(found), 'count'),
@@ -317,7 +315,7 @@ class LifecycleTest(testtools.TestCase):
         directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, directory)
         template = pathlib.Path(directory) / 'db'
-        db = store.Database(f'sqlite:///{template}')
+        db = store.Writer(f'sqlite:///{template}')
         schema.sync(db)
         flavors: dict[str, dict[str, Any]] = base.FLAVORS | {
             'none': {'vendor_id': 'ffff'}

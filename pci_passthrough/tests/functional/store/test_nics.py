@@ -6,8 +6,8 @@ import testscenarios
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import store
 from pci_passthrough.objects import fields
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.views import explain
@@ -42,9 +42,7 @@ class _NicTest(base.ClaimTest):
         editing.create(self.db, 'any', None, match=match)
 
     def offer(self, *requests: objects.PciRequest) -> claims.SupplySnapshot:
-        return supply_snapshots.get(
-            self.db, self.catalog, live_hosts.Limits(60), requests, ['h']
-        )
+        return supply_snapshots.get(self.db, store.Limits(60), requests, ['h'])
 
 
 class ClaimTest(_NicTest):
@@ -141,8 +139,7 @@ class ExplainTest(_NicTest):
     ) -> claims.HostAnswer:
         explained = explain.explain(
             self.db,
-            self.catalog,
-            live_hosts.Limits(60),
+            store.Limits(60),
             editing.get(self.db, name),
             count,
             nic=objects.RequestedNic(
@@ -271,8 +268,8 @@ class OfferTest(_NicTest):
 
     def test_explained(self) -> None:
         request = base.nic_request('nic', 'vdpa', ['physnet1'])
-        demands = resolving.demands(self.db, self.catalog, [request])
-        [reason] = explain.refusals(self.db, self.catalog, 60, demands)
+        demands = resolving.demands(self.db, [request])
+        [reason] = explain.refusals(self.db, store.Limits(60), demands)
         self.assertEqual(
             (fields.RefusalCondition.NO_MATCH, "nic on the NIC's network"),
             (reason.condition, reason.pci_flavor),

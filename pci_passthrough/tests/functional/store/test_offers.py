@@ -9,9 +9,9 @@ import testscenarios
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import store
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import editing
@@ -33,8 +33,7 @@ class OfferTest(base.ClaimTest):
     ) -> claims.SupplySnapshot:
         found = supply_snapshots.get(
             self.db,
-            self.catalog,
-            live_hosts.Limits(60, tracker_timeout),
+            store.Limits(60, tracker_timeout),
             requests,
             names,
             **arguments,
@@ -170,7 +169,7 @@ class OfferTest(base.ClaimTest):
         names = [f'h{number}' for number in range(30)]
         for request in (base.request('gpu'), base.request('pf', 'vf')):
             statements: list[str] = []
-            engine = self.db._reader
+            engine = self.db._reading
 
             @sa.event.listens_for(engine, 'before_cursor_execute')
             def _note(
@@ -192,9 +191,9 @@ class TrackerTest(base.ClaimTest):
     def test_register(self) -> None:
         ack = trackers.register(self.db, 'h', '1.1')
         self.assertEqual((None, []), (ack.generation, ack.held))
-        self.assertEqual([], hosts.get_all(self.db, 60))
+        self.assertEqual([], hosts.get_all(self.db, store.Limits(60, 180)))
         self.report('h', [base.gpu(1), base.gpu(2), base.gpu(3)])
-        [before] = hosts.get_all(self.db, 60)
+        [before] = hosts.get_all(self.db, store.Limits(60, 180))
         self.assertEqual(
             (None, None, False),
             (
@@ -206,7 +205,7 @@ class TrackerTest(base.ClaimTest):
         claimed = self.claim('h', base.request('gpu', count=2))
         ack = trackers.register(self.db, 'h', '1.1')
         self.assertEqual((1, claimed), (ack.generation, ack.held))
-        [after] = hosts.get_all(self.db, 60)
+        [after] = hosts.get_all(self.db, store.Limits(60, 180))
         self.assertEqual(
             ('1.1', True), (after.tracker_version, after.tracker_is_up)
         )
@@ -214,13 +213,17 @@ class TrackerTest(base.ClaimTest):
         self.assertTrue(
             abs((after.tracker_seen_at - database.now()).total_seconds()) < 60
         )
-        self.assertFalse(hosts.get_all(self.db, 60, 0)[0].tracker_is_up)
+        self.assertFalse(
+            hosts.get_all(self.db, store.Limits(60, 0))[0].tracker_is_up
+        )
 
     def test_survives_reports(self) -> None:
         self.report('h', [base.gpu(1)])
         trackers.register(self.db, 'h', '1.1')
         self.report('h', [base.gpu(2)])
-        self.assertTrue(hosts.get_all(self.db, 60)[0].tracker_is_up)
+        self.assertTrue(
+            hosts.get_all(self.db, store.Limits(60, 180))[0].tracker_is_up
+        )
 
     def test_what_cannot_be_kept(self) -> None:
         for version in ('', 'x' * 65, 'a\0b'):

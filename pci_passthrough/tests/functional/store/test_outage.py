@@ -11,7 +11,6 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import hosts
-from pci_passthrough.store import pool_keys
 from pci_passthrough.store import schema
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
@@ -31,14 +30,13 @@ class OutageTest(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.running = self.useFixture(self.server())
-        self.db = store.Database(self.running.create_database())
+        self.db = store.Writer(self.running.create_database())
         self.addCleanup(self.db.close)
         schema.sync(self.db)
         editing.create(self.db, 'gpu', None, match=[{'class': 'display'}])
         for host in 'abcd':
             fleet = [base.gpu(n) for n in range(1, 9)]
             reports.apply(self.db, base.full_report(host, fleet))
-        self.catalog = pool_keys.Catalog()
         self.stopped = threading.Event()
 
     def test_killed_and_started_again(self) -> None:
@@ -67,7 +65,7 @@ class OutageTest(testtools.TestCase):
     def test_away_for_long(self) -> None:
         self.running.kill()
         calls = [
-            lambda: hosts.get_all(self.db, 60),
+            lambda: hosts.get_all(self.db, store.Limits(60, 180)),
             lambda: self._claim('a', base.new_id(), base.new_id()),
             lambda: transitions.free(self.db, base.new_id(), 'test', 'a'),
         ]
@@ -80,7 +78,7 @@ class OutageTest(testtools.TestCase):
     def _claim(self, host: str, owner: str, request_id: str) -> set[str]:
         request = base.request('gpu', count=2, request_id=request_id)
         claimed = transitions.claim(
-            self.db, self.catalog, base.POLICY, host, owner, [request], 'test'
+            self.db, base.POLICY, host, owner, [request], 'test'
         )
         return {device.uuid for device in claimed}
 

@@ -7,10 +7,10 @@ from typing import Any
 import testscenarios
 
 from pci_passthrough import exception
+from pci_passthrough import store
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
-from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
@@ -32,7 +32,7 @@ class _PagesTest(base.ClaimTest):
         self.report('a', [base.gpu(2, numa_node=1), base.gpu(1)])
         self.report('c', [base.gpu(1, extra_info=_BIG)])
         self.report('empty', [])
-        self.limits = live_hosts.Limits(60)
+        self.limits = store.Limits(60)
         with self.db.write() as connection:
             nodes = models.compute_nodes
             connection.execute(
@@ -50,7 +50,6 @@ class DevicePageTest(_PagesTest):
         return lookup.addresses(
             device_pages.page(
                 self.db,
-                self.catalog,
                 device_pages.DeviceFilter(**filters),
                 marker,
                 limit,
@@ -163,10 +162,15 @@ class DevicePageTest(_PagesTest):
 
 class HostPageTest(_PagesTest):
     def page(self, **arguments: Any) -> list[str]:
-        return [h.host for h in hosts.page(self.db, 60, 60, **arguments)]
+        return [
+            h.host
+            for h in hosts.page(self.db, store.Limits(60, 60), **arguments)
+        ]
 
     def test_all_pages_together_are_everything(self) -> None:
-        everything = [h.host for h in hosts.get_all(self.db, 60)]
+        everything = [
+            h.host for h in hosts.get_all(self.db, store.Limits(60, 180))
+        ]
         for limit in (1, 2, 4, 5):
             found: list[str] = []
             marker = None
@@ -182,7 +186,10 @@ class HostPageTest(_PagesTest):
         self.assertEqual([], self.page(host='a\0'))
         self.assertEqual(
             {'B': 4, 'a': 2, 'c': 1, 'empty': 0},
-            {h.host: h.devices for h in hosts.page(self.db, 60, 60)},
+            {
+                h.host: h.devices
+                for h in hosts.page(self.db, store.Limits(60, 60))
+            },
         )
 
     def test_no_such_marker(self) -> None:
@@ -194,7 +201,6 @@ class PoolPageTest(_PagesTest):
     def pools(self, **filters: Any) -> list[tuple[str, str, int, int]]:
         found = pool_pages.find(
             self.db,
-            self.catalog,
             self.limits,
             pool_pages.PoolFilter(**filters),
         )
@@ -242,7 +248,6 @@ class PoolPageTest(_PagesTest):
         def page(marker: str | None, limit: int | None) -> list[str]:
             found = pool_pages.find(
                 self.db,
-                self.catalog,
                 self.limits,
                 pool_pages.PoolFilter(),
                 marker,

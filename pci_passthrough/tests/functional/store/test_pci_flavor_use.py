@@ -11,7 +11,6 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough import store
 from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import transitions
@@ -90,7 +89,6 @@ class DeletedTest(_UseTest):
             lambda name: editing.share(self.db, name, 'p', True),
             lambda name: resolving.resolve(
                 self.db,
-                self.catalog,
                 [base.request(name)],
                 take_disabled=True,
             ),
@@ -260,7 +258,6 @@ class RaceTest(_UseTest):
         """Claim a device of the PCI flavor as another process."""
         return transitions.claim(
             self.other,
-            store.Catalog(),
             base.POLICY,
             'h',
             base.new_id(),

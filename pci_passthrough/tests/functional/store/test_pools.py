@@ -82,10 +82,10 @@ class CountTest(base.StoreTest):
 
     def test_hosts_that_are_down(self) -> None:
         self.report('h', [base.gpu(1)])
-        self.assertEqual([], list(self._pools(host_timeout=0)))
+        self.assertEqual([], list(self._pools(limits=store.Limits(0))))
         demands = self._demands('gpu')
         self.assertEqual(
-            [], self._pools(host_timeout=0).supports_requests(demands)
+            [], self._pools(limits=store.Limits(0)).supports_requests(demands)
         )
         self.assertEqual(['h'], self._pools().supports_requests(demands))
 
@@ -95,12 +95,12 @@ class CountTest(base.StoreTest):
         self._copy_host(names[1:])
         for wanted in (names[:400], names[:300], names[:900], names):
             with self.db.read() as connection:
-                self.catalog.refresh(connection)
+                self.db.catalog.refresh(connection)
                 found = query.supply(
                     connection,
-                    self.catalog,
-                    self.catalog.ids(),
-                    60,
+                    self.db.catalog,
+                    self.db.catalog.ids(),
+                    store.Limits(60),
                     [*wanted, *(f'x{n}' for n in range(300))],
                 )
             self.assertEqual(set(wanted), found.keys())
@@ -110,20 +110,21 @@ class CountTest(base.StoreTest):
     def test_no_keys(self) -> None:
         self.report('h', [base.gpu(1)])
         with self.db.read() as connection:
-            self.catalog.refresh(connection)
+            self.db.catalog.refresh(connection)
             self.assertEqual(
-                {}, query.supply(connection, self.catalog, (), 60)
+                {},
+                query.supply(
+                    connection, self.db.catalog, (), store.Limits(60)
+                ),
             )
 
     def _pools(self, **changes: Any) -> store.PciDevicePoolList:
-        arguments = {'host_timeout': 60, 'hosts': None} | changes
-        return store.PciDevicePoolList.get_by_hosts(
-            self.db, self.catalog, **arguments
-        )
+        arguments = {'limits': store.Limits(60), 'hosts': None} | changes
+        return store.PciDevicePoolList.get_by_hosts(self.db, **arguments)
 
     def _demands(self, *names: str) -> list[claims_rules.Demand]:
         return resolving.demands(
-            self.db, self.catalog, [base.request(name) for name in names]
+            self.db, [base.request(name) for name in names]
         )
 
     def _compare(
@@ -148,11 +149,13 @@ class CountTest(base.StoreTest):
             (demand,) = self._demands(name)
             key_ids = demand.alternatives[0].key_ids
             with self.db.read() as connection:
-                supplies = query.supply(connection, self.catalog, key_ids, 60)
+                supplies = query.supply(
+                    connection, self.db.catalog, key_ids, store.Limits(60)
+                )
             self.assertEqual(
                 {k: n for k, n in free.items() if self._id(k[1]) in key_ids},
                 {
-                    (host, self.catalog[key_id]): count
+                    (host, self.db.catalog[key_id]): count
                     for host, supply in supplies.items()
                     for key_id in key_ids
                     if (count := supply.total({key_id}))
@@ -177,7 +180,9 @@ class CountTest(base.StoreTest):
         return True
 
     def _id(self, key: objects.PoolKey) -> int:
-        return next(i for i in self.catalog.ids() if self.catalog[i] == key)
+        return next(
+            i for i in self.db.catalog.ids() if self.db.catalog[i] == key
+        )
 
     def _grow(self, rnd: random.Random) -> None:
         """Make hosts, hold some devices, take some away."""
@@ -252,7 +257,7 @@ class PlanTest(base.StoreTest):
     def test_counts_come_from_the_index(self) -> None:
         self.report('h', [*base.family(3, 4), base.gpu(1)])
         with self.db.read() as connection:
-            self.catalog.refresh(connection)
+            self.db.catalog.refresh(connection)
             statements: list[tuple[str, Any]] = []
             sa.event.listen(
                 connection,
@@ -264,10 +269,12 @@ class PlanTest(base.StoreTest):
             for dev_type in ('type-PCI', 'type-VF', 'type-PF'):
                 key_ids = [
                     i
-                    for i in self.catalog.ids()
-                    if self.catalog[i].dev_type == dev_type
+                    for i in self.db.catalog.ids()
+                    if self.db.catalog[i].dev_type == dev_type
                 ]
-                query.supply(connection, self.catalog, key_ids, 60)
+                query.supply(
+                    connection, self.db.catalog, key_ids, store.Limits(60)
+                )
                 plan = self._plan(connection, *statements[-1])
                 self.assertIn('ix_pci_devices_free', plan)
                 self.assertNotIn('SCAN pci_devices', plan)
@@ -293,10 +300,10 @@ class CatalogTestCase(base.StoreTest):
 
     def _refresh(self) -> None:
         with self.db.read() as connection:
-            self.catalog.refresh(connection)
+            self.db.catalog.refresh(connection)
 
     def _known(self) -> set[objects.PoolKey]:
-        return {self.catalog[i] for i in self.catalog.ids()}
+        return {self.db.catalog[i] for i in self.db.catalog.ids()}
 
 
 class ConcurrentCatalogTest(CatalogTestCase):
@@ -320,8 +327,8 @@ class ConcurrentCatalogTest(CatalogTestCase):
             self.assertEqual({two}, self._known())
         self._refresh()
         self.assertEqual({one, two}, self._known())
-        lowest = min(self.catalog.ids())
-        self.assertEqual(one, self.catalog[lowest])
+        lowest = min(self.db.catalog.ids())
+        self.assertEqual(one, self.db.catalog[lowest])
 
 
 class CatalogTest(CatalogTestCase):

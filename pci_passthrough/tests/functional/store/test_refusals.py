@@ -2,14 +2,13 @@
 """Claims that are refused, and by which PCI flavors one may claim."""
 
 from concurrent import futures
-from typing import Any
 
 import fixtures
 import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.store.claims import transitions
+from pci_passthrough import store
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import resolving
@@ -83,7 +82,7 @@ class RefusalTest(base.ClaimTest):
 
     def test_host_down(self) -> None:
         self.report('h', [base.gpu(1)])
-        self.useFixture(_Policy(host_timeout=0))
+        self.useFixture(_Policy(store.Limits(0)))
         self.assertEqual(
             [('gpu', 'host_down', 1, 0)],
             self.refused('h', base.request('gpu')),
@@ -98,10 +97,8 @@ class RefusalTest(base.ClaimTest):
         self.report('g', [base.gpu(1)])
         self.report('h', [base.gpu(1), base.gpu(2)])
         self.report('i', [])
-        demands = resolving.demands(
-            self.db, self.catalog, [base.request('gpu', count=2)]
-        )
-        reasons = explain.refusals(self.db, self.catalog, 60, demands)
+        demands = resolving.demands(self.db, [base.request('gpu', count=2)])
+        reasons = explain.refusals(self.db, store.Limits(60), demands)
         self.assertEqual(
             [('g', 'too_few'), ('i', 'no_match')],
             [(r.host, r.condition) for r in reasons],
@@ -242,9 +239,9 @@ class PciFlavorUseTest(base.ClaimTest):
 class _Policy(fixtures.Fixture):
     """Another policy for a while."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, limits: store.Limits) -> None:
         super().__init__()
-        self._policy = transitions.Policy(**options)
+        self._policy = store.Policy(limits)
 
     def _setUp(self) -> None:
         self.addCleanup(setattr, base, 'POLICY', base.POLICY)

@@ -233,7 +233,7 @@ class ProtocolTest(ReportTest):
     def test_partial_of_unknown_host(self) -> None:
         ack = self.report('h', [base.gpu(1)], is_full=False)
         self.assertEqual((0, _FULL), (ack.generation, ack.wanted))
-        self.assertEqual([], hosts.get_all(self.db, 60))
+        self.assertEqual([], hosts.get_all(self.db, store.Limits(60, 180)))
 
     def test_first_sequence_may_be_zero(self) -> None:
         ack = self.report('h', [base.gpu(1)], sequence=0)
@@ -260,19 +260,25 @@ class ProtocolTest(ReportTest):
 
     def test_touched_host_is_up(self) -> None:
         self.report('h', [base.gpu(1)], digest='d')
-        self.assertFalse(hosts.get_all(self.db, 0)[0].is_up)
-        before = hosts.get_all(self.db, 60)[0]
+        self.assertFalse(hosts.get_all(self.db, store.Limits(0, 180))[0].is_up)
+        before = hosts.get_all(self.db, store.Limits(60, 180))[0]
         self.assertTrue(before.is_up)
         hosts.touch(self.db, 'h', 1, 'd')
-        after = hosts.get_all(self.db, 60)[0]
+        after = hosts.get_all(self.db, store.Limits(60, 180))[0]
         self.assertGreater(after.last_report_at, before.last_report_at)
         self.assertEqual(1, after.devices)
 
     def _refused(self, **changes: Any) -> None:
-        before = lookup.get_all(self.db), hosts.get_all(self.db, 60)
+        before = (
+            lookup.get_all(self.db),
+            hosts.get_all(self.db, store.Limits(60, 180)),
+        )
         ack = self.report('h', [base.gpu(7)], **changes)
         self.assertEqual(_FULL, ack.wanted)
-        after = lookup.get_all(self.db), hosts.get_all(self.db, 60)
+        after = (
+            lookup.get_all(self.db),
+            hosts.get_all(self.db, store.Limits(60, 180)),
+        )
         self.assertEqual(before, after)
 
 
@@ -301,24 +307,24 @@ class TogetherTest(ReportTest):
         for name in names:
             self.assertEqual(8, len(self.states(name)))
         with self.db.read() as connection:
-            self.catalog.refresh(connection)
-        self.assertEqual(8, len(self.catalog.ids()))
+            self.db.catalog.refresh(connection)
+        self.assertEqual(8, len(self.db.catalog.ids()))
 
     def test_keys_are_purged_meanwhile(self) -> None:
-        def change(db: store.Database, host: str) -> None:
+        def change(db: store.Writer, host: str) -> None:
             for number in range(10):
                 device = base.gpu(1, extra_info={'tag': str(number % 3)})
                 reports.apply(db, base.full_report(host, [device]))
 
-        def purge(db: store.Database, _: str) -> None:
+        def purge(db: store.Writer, _: str) -> None:
             for _turn in range(20):
                 pool_keys.purge(db)
 
         self._at_once([(change, 'a'), (change, 'b'), (purge, '')])
         pool_keys.purge(self.db)
         with self.db.read() as connection:
-            self.catalog.refresh(connection)
-        self.assertEqual(1, len(self.catalog.ids()))
+            self.db.catalog.refresh(connection)
+        self.assertEqual(1, len(self.db.catalog.ids()))
         self.assertEqual(2, len(lookup.get_all(self.db)))
 
     def _at_once(self, calls: list[tuple[Any, Any]]) -> list[Any]:
@@ -326,7 +332,7 @@ class TogetherTest(ReportTest):
         barrier = threading.Barrier(len(calls))
 
         def run(function: Any, argument: Any) -> Any:
-            db = store.Database(self.url)
+            db = store.Writer(self.url)
             try:
                 barrier.wait()
                 return function(db, argument)

@@ -34,7 +34,6 @@ class ResolveTest(base.StoreTest):
     ) -> list[objects.ResolvedRequest]:
         return resolving.resolve(
             self.db,
-            self.catalog,
             requests,
             **arguments,  # type: ignore[arg-type]
         )
@@ -126,9 +125,7 @@ class NicTest(base.StoreTest):
     ) -> str | None:
         """Return the vnic_type that a NIC gets."""
         requests = [base.nic_request(name, vnic_type, ['physnet1'])]
-        [resolved] = resolving.resolve(
-            self.db, self.catalog, requests, **arguments
-        )
+        [resolved] = resolving.resolve(self.db, requests, **arguments)
         [alternative] = resolved.alternatives
         self.assertEqual(name, alternative.name)
         found: str | None = alternative.vnic_type
@@ -191,7 +188,7 @@ class NicTest(base.StoreTest):
             base.request('gpu', 'macvtap'),
             base.request('direct').replace(nic=None),
         ]
-        resolved = resolving.resolve(self.db, self.catalog, requests)
+        resolved = resolving.resolve(self.db, requests)
         self.assertEqual(
             [[None], [None, 'macvtap'], ['direct']],
             [[a.vnic_type for a in one.alternatives] for one in resolved],
@@ -229,6 +226,5 @@ class NicTest(base.StoreTest):
                 exception.InvalidRequest,
                 resolving.resolve,
                 self.db,
-                self.catalog,
                 [wrong],
             )

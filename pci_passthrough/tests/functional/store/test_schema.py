@@ -31,7 +31,7 @@ class SyncTest(base.StoreTest):
         url = self.url + '-empty'
         if self.server is not None:
             url = servers.shared(self.server).create_database()
-        self.empty = store.Database(url)
+        self.empty = store.Writer(url)
         self.addCleanup(self.empty.close)
 
     def test_from_empty_and_again(self) -> None:
@@ -63,7 +63,7 @@ class UpgradeTest(base.StoreTest):
         url = self.url + '-old'
         if self.server is not None:
             url = servers.shared(self.server).create_database()
-        self.db = store.Database(url)
+        self.db = store.Writer(url)
         self.addCleanup(self.db.close)
         config = schema._config()
         with self.db.engine.begin() as connection:
@@ -144,7 +144,7 @@ class UpgradeTest(base.StoreTest):
             [(d.state, d.offered_by) for d in (free, held)],
         )
         self.assertEqual({'group': 'gpu'}, free.extra_info)
-        [host] = hosts.get_all(self.db, 60)
+        [host] = hosts.get_all(self.db, store.Limits(60, 180))
         self.assertEqual(
             (3, True, None, False),
             (
