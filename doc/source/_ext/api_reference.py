@@ -2,8 +2,8 @@
 """The reference of the REST API, made of its routes and their schemas.
 
 ``.. api-reference::`` has a section for each noun and in it one for each
-request, in the order of ``routing.ROUTES``. What many answers have is told
-once, at the end.
+request, in the order of ``routing.ROUTES``. The objects that many answers
+contain are at the end.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _TITLES = {
     'hosts': 'Hosts',
 }
 
-#: Told once. The document has these very objects.
+#: Objects with a section of their own, by their identity in the document.
 _NAMED: Mapping[str, Mapping[str, Any]] = {
     'PCI flavor': pci_flavor.SHOWN,
     'Effect': pci_flavor.EFFECT,
