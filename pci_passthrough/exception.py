@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one tree of errors which this project raises.
+"""The tree of all exceptions that this project raises.
 
 ::
 
@@ -11,27 +11,27 @@
     │   ├── InvalidNic
     │   ├── InvalidConfiguration
     │   └── UnsupportedNova
-    ├── NotFound             no such thing, or not visible
+    ├── NotFound             it does not exist or is not visible
     │   ├── PciFlavorNotFound
     │   ├── PciDeviceNotFound
     │   └── HostNotFound
-    ├── Conflict             the thing is not in a fitting state
+    ├── Conflict             its state does not allow the call
     │   ├── PciFlavorExists
     │   ├── PciFlavorInUse
     │   ├── PciFlavorChanged
     │   ├── DeviceStateConflict
     │   ├── ClaimMismatch
     │   └── ClaimRefused
-    └── Unavailable          a peer is away or busy, try later
+    └── Unavailable          a peer is down or busy; retry later
         ├── LibvirtUnavailable
         ├── ConductorUnavailable
         ├── DatabaseNotReady
         ├── DatabaseUnavailable
         └── ClaimContended
 
-A family decides the HTTP status, in ``api.errors``, and whether a remote
-caller may see the error as it is; ``code`` is stable and meant for programs,
-the text is meant for people.
+The four classes below the root decide the HTTP status, in ``api.errors``, and
+whether a remote caller may see the error unchanged. ``code`` is stable and
+meant for programs; the text is meant for people.
 """
 
 from collections.abc import Sequence
@@ -42,10 +42,11 @@ from typing import ClassVar
 class PciPassthroughError(Exception):
     """Root of all errors of this project.
 
-    :cvar code: stable, machine-readable name, ``<noun>.<what>``.
-    :param text: for people.
-    :param args: the arguments of a subclass that takes others than the text:
-        oslo.messaging and pickle make an error anew from ``args``.
+    :cvar code: stable, machine-readable name, ``<noun>.<condition>``.
+    :param text: the message for people.
+    :param args: the constructor arguments of a subclass whose constructor
+        does not take the text: oslo.messaging and pickle rebuild an error
+        from ``args``.
     """
 
     code: ClassVar[str] = 'error'
@@ -59,7 +60,7 @@ class PciPassthroughError(Exception):
 
 
 class Invalid(PciPassthroughError):
-    """Something that the caller handed in is malformed."""
+    """The caller's input is malformed."""
 
     code = 'invalid'
 
@@ -67,10 +68,10 @@ class Invalid(PciPassthroughError):
 class InvalidPciInformation(Invalid):
     """An entry of ``[agent] pci_information`` cannot be used.
 
-    :param entry: the entry as it was written.
-    :param key: the key at fault, or None if the whole entry is.
+    :param entry: the entry as written in the configuration file.
+    :param key: the key at fault; None if the whole entry is at fault.
     :param reason: what is wrong.
-    :param example: an entry, or a part of one, that would be right.
+    :param example: a valid entry, or a valid part of an entry.
     """
 
     code = 'pci_information.invalid'
@@ -98,7 +99,7 @@ class InvalidPciFlavor(Invalid):
 
     :param key: the field or match key at fault.
     :param reason: what is wrong.
-    :param example: something that would be right.
+    :param example: a valid value.
     """
 
     code = 'pci_flavor.invalid'
@@ -119,7 +120,7 @@ class InvalidPciFlavor(Invalid):
 class InvalidRequest(Invalid):
     """A request for devices is malformed.
 
-    :param text: the request, or the part of it at fault.
+    :param text: the request, or the part of the request at fault.
     :param reason: what is wrong.
     """
 
@@ -137,7 +138,7 @@ class InvalidRequest(Invalid):
 
 
 class InvalidNic(Invalid):
-    """A NIC asks for a PCI flavor that it cannot be served with."""
+    """A NIC asks for a PCI flavor that cannot serve this NIC."""
 
     code = 'nic.invalid'
 
@@ -149,22 +150,22 @@ class InvalidConfiguration(Invalid):
 
 
 class UnsupportedNova(Invalid):
-    """Nova's code is not the one that this project was tested with.
+    """Nova's code differs from the releases this project was tested with.
 
-    :param text: every difference, and what to do about it.
+    :param text: every difference, and how to resolve it.
     """
 
     code = 'nova.unsupported'
 
 
 class NotFound(PciPassthroughError):
-    """The thing does not exist, or the caller may not know that it does."""
+    """A resource does not exist, or the caller may not see it."""
 
     code = 'not_found'
 
 
 class PciFlavorNotFound(NotFound):
-    """No PCI flavor has that name or UUID."""
+    """No PCI flavor has the given name or UUID."""
 
     code = 'pci_flavor.not_found'
 
@@ -177,7 +178,7 @@ class PciFlavorNotFound(NotFound):
 
 
 class PciDeviceNotFound(NotFound):
-    """No device has that UUID, or that address on that host."""
+    """No device has the given UUID, or the given host and address."""
 
     code = 'pci_device.not_found'
 
@@ -190,30 +191,31 @@ class PciDeviceNotFound(NotFound):
 
 
 class HostNotFound(NotFound):
-    """No agent of that host has ever reported."""
+    """No pci-passthrough-agent has ever reported from the host."""
 
     code = 'host.not_found'
 
     def __init__(self, host: str) -> None:
         self.host = host
         super().__init__(
-            f'host {host!r} is not known: no pci-passthrough-agent has '
-            'reported from it',
+            f'host {host!r} is unknown: no pci-passthrough-agent has '
+            'reported from this host',
             host,
         )
 
 
 class Conflict(PciPassthroughError):
-    """The thing exists but is in no state for what was asked."""
+    """A resource exists, but its state does not allow the operation."""
 
     code = 'conflict'
 
 
 class PciFlavorExists(Conflict):
-    """The name of a PCI flavor is taken.
+    """Another PCI flavor already has the name.
 
-    :param holders: how many devices are held by the PCI flavor that has the
-        name, if that was deleted while it was in use; 0: it was not.
+    :param holders: if the PCI flavor with the name was deleted while in use,
+        how many devices instances still hold by it; 0 if the PCI flavor was
+        not deleted.
     """
 
     code = 'pci_flavor.exists'
@@ -225,19 +227,21 @@ class PciFlavorExists(Conflict):
         if holders:
             text = (
                 f'the name {name!r} is still taken: the PCI flavor was '
-                f'deleted while it was in use, and {holders} device(s) are '
-                'held by it; the name is free once the last of them is'
+                f'deleted while it was in use, and instances still hold '
+                f'{holders} device(s) by it; the name can be used again '
+                'when the last of these devices is free'
             )
         super().__init__(text, name, holders)
 
 
 class PciFlavorInUse(Conflict):
-    """Something holds devices by a PCI flavor.
+    """Instances hold devices by the PCI flavor.
 
-    :param holders: how many devices are held by it; if it is to match less,
-        how many of them it would not match any more.
-    :param instances: UUIDs of some instances that have them. Administrators
-        only, so they are not part of the text.
+    :param holders: how many devices instances hold by the PCI flavor; for a
+        narrower match expression, how many held devices would no longer
+        match.
+    :param instances: UUIDs of some of the instances. Only administrators may
+        see them, so they are not part of the text.
     """
 
     code = 'pci_flavor.in_use'
@@ -249,11 +253,12 @@ class PciFlavorInUse(Conflict):
         self.holders = holders
         self.instances = list(instances)
         super().__init__(
-            f'PCI flavor {name!r} is in use: {holders} device(s) that are '
-            'held by it stand in the way. It cannot be renamed, and without '
-            'force neither be deleted nor leave out a device that is held; '
-            'with its state set to disabled it takes no new requests, and '
-            'nobody loses anything',
+            f'PCI flavor {name!r} is in use: instances hold {holders} '
+            'device(s) that prevent the change. A PCI flavor in use cannot '
+            'be renamed. Only with force can it be deleted, or changed so '
+            'that it no longer matches a held device. To refuse new '
+            'requests only, set its state to disabled; instances keep their '
+            'devices',
             name,
             holders,
             self.instances,
@@ -261,27 +266,28 @@ class PciFlavorInUse(Conflict):
 
 
 class PciFlavorChanged(Conflict):
-    """Somebody else changed the PCI flavor in the meantime."""
+    """Another client changed the PCI flavor since the caller read it."""
 
     code = 'pci_flavor.changed'
 
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f'PCI flavor {name!r} was changed by somebody else meanwhile; '
-            'read it again and repeat your change',
+            f'PCI flavor {name!r} was changed by another client in the '
+            'meantime; read it again and repeat your change',
             name,
         )
 
 
 class DeviceStateConflict(Conflict):
-    """A device's state does not allow the transition.
+    """A device's state does not allow the requested transition.
 
     :param device: UUID or address.
-    :param action: what was asked, for example ``allocate``.
-    :param state: the state that the device is in.
+    :param action: the requested transition, for example ``allocate``.
+    :param state: the device's present state.
     :param allowed: the states from which the action is possible.
-    :param reason: why it is in that state, as somebody wrote it.
+    :param reason: the operator's reason for the present state; None if no
+        reason is recorded.
     """
 
     code = 'pci_device.state'
@@ -306,13 +312,13 @@ class DeviceStateConflict(Conflict):
             action,
             state,
             allowed,
-            # Callers of an earlier release make it anew from four.
+            # Earlier releases rebuild the error from four arguments.
             *(() if reason is None else (reason,)),
         )
 
 
 class ClaimMismatch(Conflict):
-    """The owner holds devices for these requests, but not what is asked."""
+    """The instance already holds devices that differ from the requests."""
 
     code = 'claim.mismatch'
 
@@ -326,11 +332,11 @@ class ClaimMismatch(Conflict):
 
 
 class ClaimRefused(Conflict):
-    """No assignment of free devices serves all the requests.
+    """No assignment of free devices serves all requests.
 
     :param reasons: ``objects.RefusalReason`` objects, one for each host,
-        request and condition that failed. Administrators only: they name
-        hosts.
+        request and condition that failed. Only administrators may see them,
+        because they name hosts.
     """
 
     code = 'claim.refused'
@@ -345,13 +351,13 @@ class ClaimRefused(Conflict):
 
 
 class Unavailable(PciPassthroughError):
-    """A peer does not answer; the same call may succeed later."""
+    """A peer does not answer. The same call may succeed later."""
 
     code = 'unavailable'
 
 
 class LibvirtUnavailable(Unavailable):
-    """libvirt cannot be asked, so nothing is known about the devices."""
+    """libvirt does not answer, so the host's devices cannot be listed."""
 
     code = 'libvirt.unavailable'
 
@@ -359,7 +365,7 @@ class LibvirtUnavailable(Unavailable):
         self.uri = uri
         self.reason = reason
         super().__init__(
-            f'libvirt at {uri} cannot be asked: {reason}',
+            f'libvirt at {uri} is unavailable: {reason}',
             uri,
             reason,
         )
@@ -372,18 +378,18 @@ class ConductorUnavailable(Unavailable):
 
 
 class DatabaseNotReady(Unavailable):
-    """The database's schema is missing or of another version."""
+    """The database's schema is missing or has another version."""
 
     code = 'database.not_ready'
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database does not answer, or keeps refusing the same transaction."""
+    """The database does not answer, or repeatedly aborts a transaction."""
 
     code = 'database.unavailable'
 
 
 class ClaimContended(Unavailable):
-    """Others were faster each time; devices may still be free."""
+    """Other claims won the race each time. Devices may still be free."""
 
     code = 'claim.contended'
