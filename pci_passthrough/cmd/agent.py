@@ -147,7 +147,7 @@ def _devices(number: int) -> str:
     return f'{number} device' + ('' if number == 1 else 's')
 
 
-def _describe(found: scan.Offer | scan.Refused) -> str:
+def _describe(found: scan.Offered | scan.Refused) -> str:
     device = found.device
     node = '-' if device.numa_node is None else device.numa_node
     return (

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which PCI devices a compute host has, and which of them it may give away.
+"""Finds a compute host's PCI devices and decides which ones to offer.
 
 ================== ====== ==================================================
 module             kind   does
 ================== ====== ==================================================
-``libvirt_host``   acts   lists node devices, tells when they change
-``node_device``    pure   turns libvirt's XML into ``PciDevice`` objects
-``rooted_files``   acts   reads files without ever leaving a root directory
-``host_root``      acts   reads what only sysfs and procfs know
-``host_use``       pure   decides which functions the host needs for itself
-``scan``           pure*  joins all that with pci_information (*and one shell)
+``libvirt_host``   acts   lists node devices, calls back when they change
+``node_device``    pure   parses libvirt's XML into ``PciDevice`` objects
+``chroot_files``   acts   reads files, resolves links as chroot(2) would
+``sysfs_reader``   acts   reads sysfs, procfs and udev's database
+``host_facts``     pure   the data that ``sysfs_reader`` returns
+``in_use``         pure   decides which functions the host itself uses
+``scan``           both   ``classify`` decides, ``scan`` reads
 ================== ====== ==================================================
 
-Everything here only reads. Nothing is detached, bound, reset or configured.
+All modules only read. Nothing is detached, bound, reset or configured.
 """

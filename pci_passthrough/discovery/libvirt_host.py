@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection to a host's libvirt: lists node devices, tells of changes.
+"""Connects to a host's libvirt, lists node devices, calls back on changes.
 
-The connection is read-only. That is enough for listing and for events, and
-it means that nothing in this process can detach or reset a device by
-mistake. For ``qemu:///system`` it also means the socket which needs no
-privilege.
+The connection is read-only, which suffices for listing and events. Thus this
+process cannot detach or reset a device by mistake, and ``qemu:///system``
+uses the socket that needs no privilege.
 """
 
 from collections.abc import Callable
@@ -19,12 +18,13 @@ from pci_passthrough import exception
 
 LOG = log.getLogger(__name__)
 
-#: Seconds between keepalive probes, and how many may go unanswered. A
-#: libvirtd that hangs is given up after a bit more than 20 seconds.
+#: Seconds between keepalive probes, and the number of probes that may remain
+#: unanswered: the connection to a hanging libvirtd is closed after a little
+#: more than 20 seconds.
 KEEPALIVE_INTERVAL = 5
 KEEPALIVE_COUNT = 3
 
-#: Errors at connecting that waiting cannot cure.
+#: Errors of a connection attempt that would be the same at the next attempt.
 _CONFIGURATION_ERRORS = (
     libvirt.VIR_ERR_NO_CONNECT,
     libvirt.VIR_ERR_INVALID_ARG,
@@ -49,30 +49,30 @@ _event_loop: threading.Thread | None = None
 
 
 class LibvirtHost:
-    """A host's libvirt, as far as its PCI devices go. Thread-safe.
+    """The connection to a host's libvirt. Thread-safe.
 
-    When to connect again after an ``Unavailable`` is the caller's decision.
+    The caller decides when to connect again after ``LibvirtUnavailable``.
 
     :param uri: libvirt connection URI, for example ``qemu:///system``.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        # Held while connecting and closing only, never around a callback:
+        # Held only while connecting and closing, never during a callback:
         # libvirt calls back from its event loop's thread.
         self._lock = threading.Lock()
         self._connection: libvirt.virConnect | None = None
-        #: numbers of the connection's callbacks
-        self._registered: list[int] = []
+        #: ids of the callbacks that are registered with the connection
+        self._callback_ids: list[int] = []
         self._watchers: list[Callable[[], None]] = []
 
     def connect(self) -> None:
-        """Connect, or do nothing while a connection is alive.
+        """Connect, unless the present connection is alive.
 
-        Watchers stay for each new connection. Changes from before it are
-        not told: list after connecting.
+        Watchers are kept for each new connection. They are not called for
+        changes before the connection: list the devices after connecting.
 
-        :raises InvalidConfiguration: no such connection can ever be made.
+        :raises InvalidConfiguration: the URI can never work.
         :raises LibvirtUnavailable: libvirt does not answer now.
         """
         with self._lock:
@@ -97,18 +97,18 @@ class LibvirtHost:
                 raise self._unavailable(error) from error
 
     def close(self) -> None:
-        """Close the connection; nothing happens if there is none."""
+        """Close the connection, if there is one."""
         with self._lock:
             self._close()
 
     def list_node_devices(self) -> list[str]:
         """Return the XML of all node devices that describe PCI functions.
 
-        These are the devices with a ``pci``, ``net`` or ``vdpa`` capability.
-        One that vanishes while the list is read is left out.
+        Node devices with a ``pci``, ``net`` or ``vdpa`` capability are
+        listed, except those that disappear during the call.
 
-        :raises LibvirtUnavailable: not connected, or the connection broke:
-            never an empty list instead.
+        :raises LibvirtUnavailable: not connected, or the connection broke.
+            An empty list always means that there are no such devices.
         """
         connection = self._connection
         if connection is None:
@@ -123,43 +123,46 @@ class LibvirtHost:
         return [document for document in documents if document is not None]
 
     def watch(self, on_change: Callable[[], None]) -> None:
-        """Have a function called whenever a look at the devices is due.
+        """Register a function to call when the devices should be listed.
 
-        That is: a device came, went or was updated, or the connection broke
-        (the next listing then says so). libvirt has no event for a PCI
-        device's driver; the network interface's coming and going tells of
-        most of those changes. Nothing is told of a libvirt which has no
-        node-device events, and a ``virtnodedevd`` which restarts behind
-        ``virtqemud`` may lose them: list from time to time in any case.
+        The function is called when a device appeared, disappeared or was
+        updated, and when the connection broke (the next listing raises).
+        libvirt has no event for a change of a PCI device's driver, but most
+        such changes create or remove a network interface, which has events.
+        A libvirt without node-device events never calls, and a restart of
+        ``virtnodedevd`` behind ``virtqemud`` may lose events. So callers
+        must also list periodically.
 
-        :param on_change: called on libvirt's event thread, many times in a
-            row while many devices change; it must return at once and must
-            not raise. Setting a ``threading.Event`` is the right thing.
+        :param on_change: called in libvirt's event thread, once for each
+            event; it must return at once and must not raise, for example
+            set a ``threading.Event``.
         """
         self._watchers.append(on_change)
 
     def _prepare(self, connection: libvirt.virConnect) -> None:
-        """Ask for what tells that a connection broke, and for events.
+        """Enable keepalive and register callbacks on a new connection.
 
-        One callback serves all watchers: libvirt cannot tell callbacks
-        from Python apart and refuses a second one for the same event.
+        One callback serves all watchers: libvirt does not distinguish
+        callbacks from Python and refuses a second one for the same event.
         """
-        _if_supported(connection.registerCloseCallback, self._on_closed, None)
-        _if_supported(
+        _call_if_supported(
+            connection.registerCloseCallback, self._on_closed, None
+        )
+        _call_if_supported(
             connection.setKeepAlive, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT
         )
         for event in _EVENTS:
-            registered = _if_supported(
+            callback_id = _call_if_supported(
                 connection.nodeDeviceEventRegisterAny,
                 None,
                 event,
                 self._on_event,
                 None,
             )
-            if registered is not None:
-                self._registered.append(registered)
+            if callback_id is not None:
+                self._callback_ids.append(callback_id)
 
-    def _on_event(self, *_about: Any) -> None:
+    def _on_event(self, *_details: Any) -> None:
         for on_change in tuple(self._watchers):
             on_change()
 
@@ -167,7 +170,8 @@ class LibvirtHost:
         self, connection: libvirt.virConnect, reason: int, opaque: None
     ) -> None:
         LOG.warning(
-            'Connection to libvirt at %s is lost (reason %s)',
+            'Lost the connection to libvirt at %s (reason %s); the next scan '
+            'connects again',
             self.uri,
             reason,
         )
@@ -175,23 +179,29 @@ class LibvirtHost:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
-        registered, self._registered = self._registered, []
+        callback_ids, self._callback_ids = self._callback_ids, []
         if connection is None:
             return
-        # Callbacks hold the connection: while one is registered, close()
-        # leaves the socket open. A broken connection refuses some of this.
-        for verb, arguments in (
+        # A registered callback holds a reference to the connection, so that
+        # close() would leave the socket open. Some of these calls fail if
+        # the connection is broken.
+        for method, arguments in (
             *(
-                (connection.nodeDeviceEventDeregisterAny, (number,))
-                for number in registered
+                (connection.nodeDeviceEventDeregisterAny, (callback_id,))
+                for callback_id in callback_ids
             ),
             (connection.unregisterCloseCallback, ()),
             (connection.close, ()),
         ):
             try:
-                verb(*arguments)
+                method(*arguments)
             except libvirt.libvirtError as error:
-                LOG.debug('Closing libvirt at %s: %s', self.uri, error)
+                LOG.debug(
+                    'Ignoring an error while closing the connection to '
+                    'libvirt at %s: %s',
+                    self.uri,
+                    error,
+                )
 
     def _unavailable(
         self, error: libvirt.libvirtError
@@ -202,20 +212,24 @@ class LibvirtHost:
 def _describe(
     connection: libvirt.virConnect, device: libvirt.virNodeDevice
 ) -> str | None:
-    """Return a device's XML, or None if the device has gone meanwhile.
+    """Return a device's XML, None if the device has disappeared.
 
-    libvirt reads links and attributes anew for each description. A device
-    which goes at that very moment shows as an error of any kind; whether it
-    went is asked before such an error counts.
+    libvirt reads links and attributes for each description. If the device
+    disappears at this moment, any kind of error is possible. Therefore the
+    device is looked up again after an error.
 
-    :raises libvirtError: the device is there and cannot be described.
+    :raises libvirtError: the device exists and cannot be described.
     """
     try:
         return str(device.XMLDesc(0))
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
             return None
-        LOG.debug('Describing %s again after: %s', device.name(), error)
+        LOG.debug(
+            'Could not describe node device %s: %s. Looking it up again',
+            device.name(),
+            error,
+        )
     try:
         return str(connection.nodeDeviceLookupByName(device.name()).XMLDesc(0))
     except libvirt.libvirtError as error:
@@ -231,13 +245,15 @@ def _is_alive(connection: libvirt.virConnect) -> bool:
         return False
 
 
-def _if_supported(verb: Callable[..., Any], *arguments: Any) -> int | None:
-    """Call something that some of libvirt's drivers do not have.
+def _call_if_supported(
+    method: Callable[..., Any], *arguments: Any
+) -> int | None:
+    """Call a method that some of libvirt's drivers do not support.
 
-    :returns: what it returned, None if the driver does not have it.
+    :returns: the method's result, None if the driver does not support it.
     """
     try:
-        return int(verb(*arguments))
+        return int(method(*arguments))
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
             raise
@@ -247,15 +263,16 @@ def _if_supported(verb: Callable[..., Any], *arguments: Any) -> int | None:
 def _start_event_loop() -> None:
     """Start libvirt's default event loop, once in this process.
 
-    It has to be registered before the first connection is opened; events,
-    keepalive and the close callback do not work on older connections.
+    The event loop must be registered before the first connection is opened:
+    events, keepalive and the close callback do not work on a connection from
+    before.
     """
     global _event_loop
     with _event_loop_lock:
         if _event_loop is not None:
             return
         # Without a handler libvirt prints every error to stderr, including
-        # those that are expected and handled.
+        # expected errors.
         libvirt.registerErrorHandler(_log_error, None)
         libvirt.virEventRegisterDefaultImpl()
         _event_loop = threading.Thread(
@@ -269,10 +286,15 @@ def _run_event_loop() -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError as error:
-            LOG.error('libvirt event loop: %s', error)
-            # Not to spin if the error stays; events only come later.
+            LOG.error(
+                "libvirt's event loop failed: %s. Running it again in one "
+                'second',
+                error,
+            )
+            # The pause avoids a busy loop while the error persists; it only
+            # delays events.
             time.sleep(1)
 
 
 def _log_error(opaque: None, error: Any) -> None:
-    LOG.debug('libvirt: %s', error)
+    LOG.debug('libvirt reported an error: %s', error)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns libvirt's node-device XML into ``PciDevice`` objects. Pure.
+"""Parses libvirt's node-device XML into ``PciDevice`` objects. Pure.
 
-The format is libvirt's: https://libvirt.org/formatnode.html. What makes a
-device a PF, a VF or vdpa is decided as in ``nova.virt.libvirt.host``
-(``_get_pcidev_info``), because the attachment is Nova's in the end.
+https://libvirt.org/formatnode.html describes the XML. The type of a device
+(PF, VF, vdpa) is determined as in ``nova.virt.libvirt.host``
+(``_get_pcidev_info``), because Nova attaches the device.
 
-The standard library's parser is enough: the XML comes from the local
-libvirtd, one small document for each device, and lxml would be one more
-dependency for a tenth of a second saved on the largest hosts.
+The standard library's XML parser suffices: the documents are small, and lxml
+would save a tenth of a second on the largest hosts.
 """
 
 from collections.abc import Iterable
@@ -24,23 +23,23 @@ LOG = log.getLogger(__name__)
 #: PCI base class of all bridges (PCI-SIG "PCI Code and ID Assignment").
 BRIDGE_CLASS = '06'
 
-#: "Other bridge device": also what NVIDIA's NVSwitches are, which guests
-#: with several GPUs of one board need. They have no bridge's header.
+#: Class "Other bridge device". NVIDIA's NVSwitches have this class without
+#: being bridges; guests with several GPUs of one board need them.
 _OTHER_BRIDGE = '0680'
 
-#: ``-1`` (unknown) as libvirt prints it, having read it as unsigned.
+#: ``-1`` (unknown), which libvirt prints as an unsigned number.
 _UNKNOWN_SPEED = 0xFFFFFFFF
 
 _ADDRESS_PARTS = ('domain', 'bus', 'slot', 'function')
 
 
 class _UnusableDevice(Exception):
-    """A device's XML lacks something that no device can be without."""
+    """A device's XML lacks a mandatory element or attribute."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _NetInterface:
-    """A network interface which is the child of a PCI function."""
+    """A network interface that is a child of a PCI function."""
 
     devname: str
     mac_address: str | None
@@ -50,13 +49,13 @@ class _NetInterface:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Listing:
-    """One listing, taken apart by capability and joined by parent name."""
+    """One listing of node devices, sorted by capability."""
 
     #: (node device name, device element, pci capability element)
     pci: list[tuple[str, ElementTree.Element, ElementTree.Element]]
-    #: by the parent's node device name
+    #: network interfaces by the parent's node device name
     interfaces: dict[str, list[_NetInterface]]
-    #: node device names of functions that have a vdpa child
+    #: node device names of functions with a vdpa child
     vdpa_parents: set[str]
 
 
@@ -64,21 +63,21 @@ def parse_listing(documents: Iterable[str]) -> list[device_obj.PciDevice]:
     """Return the PCI functions of one listing of a host's node devices.
 
     :param documents: the XML of every node device with a ``pci``, ``net`` or
-        ``vdpa`` capability, in any order, all of one listing: children are
-        joined to their PCI function by the function's name.
+        ``vdpa`` capability, in any order, all of one listing: children refer
+        to their PCI function by its node device name.
     :returns: devices sorted by address, with ``REPORTED_FIELDS`` set.
-        Subsystem ids and ``offered_by`` are None and ``extra_info`` is empty:
-        libvirt knows none of it. Bridges are left out: the kernel's vfio-pci
-        refuses PCI bridges, and a host bridge or ISA bridge is the host
-        itself.
+        Subsystem ids and ``offered_by`` are None and ``extra_info`` is empty,
+        because libvirt does not have them. Bridges are skipped: the kernel's
+        vfio-pci refuses PCI bridges, and the host cannot run without its
+        host bridge or ISA bridge.
     """
-    listing = _take_apart(documents)
+    listing = _sort_by_capability(documents)
     devices = []
     for name, element, capability in listing.pci:
         try:
             device = _device(name, element, capability, listing)
         except (_UnusableDevice, ValueError) as reason:
-            LOG.warning('Node device %s is left out: %s', name, reason)
+            LOG.warning('Ignoring node device %s: %s', name, reason)
             continue
         if device is not None:
             devices.append(device)
@@ -86,16 +85,16 @@ def parse_listing(documents: Iterable[str]) -> list[device_obj.PciDevice]:
     return devices
 
 
-def _take_apart(documents: Iterable[str]) -> _Listing:
-    """Sort the documents by capability; warn of those that are no XML."""
+def _sort_by_capability(documents: Iterable[str]) -> _Listing:
+    """Sort the documents by capability; warn about malformed XML."""
     listing = _Listing([], {}, set())
     for document in documents:
         try:
-            # Not untrusted: the local libvirtd, which is root, wrote it.
+            # Trusted: the local libvirtd, which runs as root, wrote it.
             element = ElementTree.fromstring(document)  # noqa: S314
         except ElementTree.ParseError as error:
             LOG.warning(
-                'A node device is left out, its XML is broken (%s): %.200s',
+                'Ignoring a node device with malformed XML (%s): %.200s',
                 error,
                 document,
             )
@@ -123,8 +122,8 @@ def _device(
 ) -> device_obj.PciDevice | None:
     """Return one function, or None for a bridge.
 
-    :raises _UnusableDevice: the XML lacks something mandatory.
-    :raises ValueError: something in it has a form that it cannot have.
+    :raises _UnusableDevice: the XML lacks a mandatory element or attribute.
+    :raises ValueError: a value in the XML is malformed.
     """
     pci_class = _hex(_text(capability, 'class'), 6)
     functions = {
@@ -137,8 +136,8 @@ def _device(
     parent_addr = _physical_function(functions.get('phys_function'))
     total_vfs, is_pf = _virtual_functions(functions.get('virt_functions'))
     if parent_addr is not None:
-        # As in Nova, vdpa makes a kind of VF; a vdpa child of a function
-        # that is no VF changes nothing.
+        # As in Nova, only a VF can be vdpa; a vdpa child of another function
+        # is ignored.
         is_vdpa = name in listing.vdpa_parents
         dev_type = fields.DevType.VDPA if is_vdpa else fields.DevType.SRIOV_VF
     elif is_pf:
@@ -147,7 +146,7 @@ def _device(
         dev_type = fields.DevType.STANDARD
     net = _main_interface(listing.interfaces.get(name, ()))
     return device_obj.PciDevice(
-        address=_own_address(capability),
+        address=_device_address(capability),
         parent_addr=parent_addr,
         dev_type=dev_type,
         vendor_id=_id(capability, 'vendor'),
@@ -169,7 +168,7 @@ def _device(
 
 
 def _net_interface(capability: ElementTree.Element) -> _NetInterface | None:
-    """Return what a ``net`` capability says, None if it has no name."""
+    """Return the interface of a ``net`` capability, None without a name."""
     devname = capability.findtext('interface')
     if not devname:
         return None
@@ -191,10 +190,10 @@ def _net_interface(capability: ElementTree.Element) -> _NetInterface | None:
 def _main_interface(
     interfaces: Iterable[_NetInterface],
 ) -> _NetInterface | None:
-    """Choose the interface that stands for the function itself.
+    """Return the interface of the function itself, None without interfaces.
 
     In switchdev mode a PF is also the parent of its representors and
-    subfunctions. Those are made later and their names are longer
+    subfunctions. They are created later and have longer names
     (``ens1f0np0`` before ``ens1f0npf0vf3``, ``eth2`` before ``eth10``).
     """
     return min(
@@ -205,7 +204,7 @@ def _main_interface(
 
 
 def _link_speed(link: ElementTree.Element | None) -> int | None:
-    """Return Mbit/s while the link is up and its speed is known."""
+    """Return a link's speed in Mbit/s, None if it is down or unknown."""
     if link is None or link.get('state') != 'up':
         return None
     speed = link.get('speed', '')
@@ -215,7 +214,7 @@ def _link_speed(link: ElementTree.Element | None) -> int | None:
 
 
 def _physical_function(capability: ElementTree.Element | None) -> str | None:
-    """Return the address of a VF's PF, None if the function is no VF."""
+    """Return the address of a VF's PF, None if the function is not a VF."""
     if capability is None:
         return None
     address = capability.find('address')
@@ -225,10 +224,10 @@ def _physical_function(capability: ElementTree.Element | None) -> str | None:
 def _virtual_functions(
     capability: ElementTree.Element | None,
 ) -> tuple[int | None, bool]:
-    """Return how many VFs there can be, and whether it is a PF at all.
+    """Return (maximum number of VFs, whether the function is a PF).
 
-    ``maxCount`` is sysfs' ``sriov_totalvfs``. libvirt keeps the capability
-    with a count of 0 when the firmware has switched SR-IOV off.
+    ``maxCount`` is sysfs' ``sriov_totalvfs``. If the firmware has disabled
+    SR-IOV, libvirt reports the capability with a count of 0.
     """
     if capability is None:
         return None, False
@@ -236,15 +235,15 @@ def _virtual_functions(
     return total, bool(total) or capability.find('address') is not None
 
 
-def _own_address(capability: ElementTree.Element) -> str:
+def _device_address(capability: ElementTree.Element) -> str:
     return _address({part: _text(capability, part) for part in _ADDRESS_PARTS})
 
 
 def _address(parts: dict[str, str]) -> str:
-    """Return ``dddd:bb:ss.f``.
+    """Return the address in the form ``dddd:bb:ss.f``.
 
-    Elements are decimal and attributes are ``0x`` hexadecimal; base 0 reads
-    both.
+    Elements are decimal and attributes are hexadecimal with ``0x``; base 0
+    parses both.
     """
     try:
         domain, bus, slot, function = (
@@ -276,7 +275,7 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 
 def _number(element: ElementTree.Element | None, name: str) -> int | None:
-    """Return an attribute as a number; None if absent or negative."""
+    """Return an attribute as a number, None if it is missing or negative."""
     value = element.get(name) if element is not None else None
     if value is None:
         return None

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of a host's devices are offered, which are refused, and why.
+"""Scans a host: which of its devices are offered, which are refused and why.
 
-``offer`` and ``Remembered`` decide and are pure; ``scan`` does the reading.
+``classify`` and ``HiddenProperties`` decide and are pure; ``scan`` reads.
 """
 
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
-from pci_passthrough.discovery import host_root as host_root_module
-from pci_passthrough.discovery import host_use
+from pci_passthrough.discovery import host_facts
+from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
+from pci_passthrough.discovery import sysfs_reader as sysfs_reader_module
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information as pci_information_module
 
-_HIDDEN = device_obj.HIDDEN_IN_GUESTS
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Offer:
-    """A device that guests may have; ``extra_info`` and ``offered_by`` set."""
+class Offered:
+    """A device that guests may get; ``extra_info`` and ``offered_by`` set."""
 
     device: device_obj.PciDevice
     entry: pci_information_module.Entry
@@ -27,28 +26,28 @@ class Offer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """A device that an entry matches and the host needs for itself."""
+    """A device that an entry matches, but that the host itself uses."""
 
     device: device_obj.PciDevice
     entry: pci_information_module.Entry
-    #: words for a person
+    #: the use, as a text for people
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scan:
-    """What one look at a host's devices came to, all sorted by address."""
+    """The result of one scan of a host; all lists are sorted by address."""
 
-    offered: list[Offer]
+    offered: list[Offered]
     refused: list[Refused]
-    #: addresses of devices that no entry matches, or that one excludes
+    #: addresses of devices that no entry matches or that an entry excludes
     others: list[str]
-    #: True if nobody could tell what the host uses: nothing was refused
+    #: True if the host's use of devices was not checked: nothing was refused
     use_unknown: bool
 
     @property
     def withdrawn(self) -> list[str]:
-        """Addresses of all devices which are there and not offered."""
+        """The addresses of all devices that exist but are not offered."""
         return sorted(
             [
                 *self.others,
@@ -57,18 +56,19 @@ class Scan:
         )
 
 
-class Remembered:
-    """What devices were before a guest got them.
+class HiddenProperties:
+    """Remembers the properties that devices lose while guests have them.
 
-    A device of a guest is bound to vfio-pci and has lost its network
-    interface. Without this, an entry that matches ``driver`` or ``devname``
-    would stop matching, and the device would leave its pool, while a guest
-    has it. Not thread-safe.
+    A device in a guest is bound to vfio-pci and has no network interface on
+    the host. Without this memory, entries with ``driver`` or ``devname``
+    would not match the device, and the device would leave its pool, while a
+    guest has it. Not thread-safe.
 
-    What is remembered is forgotten when the device goes, or another one is
-    at its address. An agent that is started while guests have devices has
-    seen nothing of them: those which it offered by ``driver`` or ``devname``
-    are withdrawn until they are back, and stay with their owners.
+    The properties of a device are forgotten when the device disappears or
+    different hardware is at its address. An agent that starts while guests
+    have devices does not know the properties of these devices: devices that
+    an entry offers by ``driver`` or ``devname`` are withdrawn until the
+    guests release them. The guests keep them.
     """
 
     def __init__(self) -> None:
@@ -77,13 +77,15 @@ class Remembered:
     def restore(
         self, devices: Iterable[device_obj.PciDevice]
     ) -> list[device_obj.PciDevice]:
-        """Learn from one whole listing; fill in what guests' devices lost.
+        """Restore the hidden properties of the devices in one listing.
 
-        A device without a driver is left as it is and teaches nothing: on
-        the way to a guest and back it has none for a moment.
+        The properties of devices that are bound to a host driver are
+        remembered. A device without a driver is neither remembered nor
+        changed: on its way to a guest and back it has none for a moment.
 
         :param devices: all devices of the host.
-        :returns: the same devices, those of guests as they were before.
+        :returns: the same devices; devices in guests have the properties
+            from before.
         """
         restored = []
         known = {}
@@ -116,18 +118,18 @@ def _same_hardware(
     )
 
 
-def offer(
+def classify(
     devices: Iterable[device_obj.PciDevice],
     uses: Mapping[str, str] | None,
     pci_information: pci_information_module.PciInformation,
 ) -> Scan:
-    """Decide what becomes of each device. Pure.
+    """Sort devices into offered, refused and others. Pure.
 
     :param devices: all devices of a host.
-    :param uses: why the host needs a device for itself, by address; a
-        device without an entry is free. None: nobody knows, nothing is
-        refused.
-    :param pci_information: what the host may offer.
+    :param uses: the reason why the host itself uses a device, by address.
+        The host does not use a device without a reason. None means that the
+        use is unknown; then nothing is refused.
+    :param pci_information: the host's entries.
     """
     devices = sorted(devices, key=lambda device: str(device.address))
     devnames = {device.address: device.devname for device in devices}
@@ -144,28 +146,27 @@ def offer(
         )
         reason = None if uses is None else uses.get(device.address)
         if reason is None or entry.allow_in_use:
-            offered.append(Offer(device, entry))
+            offered.append(Offered(device, entry))
         else:
             refused.append(Refused(device, entry, reason))
     return Scan(offered, refused, others, use_unknown=uses is None)
 
 
 def _text_of(entry: pci_information_module.Entry) -> str:
-    """Return an entry as it is told to others, who keep no more of it."""
+    """Return an entry's text, cut to the length that the database stores."""
     text = entry.canonical
     if len(text) > device_obj.LONGEST_OFFERED_BY:
         return f'{text[: device_obj.LONGEST_OFFERED_BY - 3]}...'
     return text
 
 
-def fill_in(
+def add_sysfs_properties(
     devices: Iterable[device_obj.PciDevice],
-    functions: Mapping[str, host_use.Function],
+    functions: Mapping[str, host_facts.Function],
 ) -> None:
-    """Add to devices, in place, what libvirt does not tell and sysfs does.
+    """Set the properties that sysfs has and libvirt has not, in place.
 
-    That is the subsystem ids, and for libvirt's test driver, which drops
-    it, the driver.
+    These are the subsystem ids and, with libvirt's test driver, the driver.
     """
     for device in devices:
         function = functions.get(device.address)
@@ -181,29 +182,29 @@ def fill_in(
 
 def scan(
     listing: Iterable[str],
-    host_root: host_root_module.HostRoot | None,
+    sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
-    remembered: Remembered | None = None,
+    hidden_properties: HiddenProperties | None = None,
 ) -> Scan:
-    """Read the host's own files, and decide what becomes of each device.
+    """Read the host's sysfs and classify the listed devices.
 
-    :param listing: the XML of the host's node devices, as
-        ``LibvirtHost.list_node_devices`` returned it just now.
-    :param host_root: None for a remote libvirt or the test driver alone:
-        the host's own use of its devices is not known then.
-    :param remembered: the same object for each scan of a host.
+    :param listing: the XML of the host's node devices, just returned by
+        ``LibvirtHost.list_node_devices``.
+    :param sysfs_reader: None for a remote libvirt or the test driver alone;
+        then the host's use of its devices is unknown.
+    :param hidden_properties: the same object for each scan of a host.
     """
     devices = node_device.parse_listing(listing)
     uses: dict[str, str] | None = None
-    if host_root is not None:
-        # After the listing: a device that comes in between is in neither,
-        # one that goes is refused for a moment, not given away.
-        facts = host_root.facts()
-        uses = host_use.uses(facts)
+    if sysfs_reader is not None:
+        # After the listing: a device that appears in between is ignored
+        # until the next scan; one that disappears is refused, not offered.
+        facts = sysfs_reader.facts()
+        uses = in_use.reasons_in_use(facts)
         for device in devices:
             if device.address not in facts.functions:
-                uses[device.address] = host_root.unknown_function()
-        fill_in(devices, facts.functions)
-    if remembered is not None:
-        devices = remembered.restore(devices)
-    return offer(devices, uses, pci_information)
+                uses[device.address] = sysfs_reader.reason_not_in_sysfs()
+        add_sysfs_properties(devices, facts.functions)
+    if hidden_properties is not None:
+        devices = hidden_properties.restore(devices)
+    return classify(devices, uses, pci_information)

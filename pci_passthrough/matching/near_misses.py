@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pool lacks to be matched: so that people see what they mistyped."""
+"""Finds near misses: terms that a pool key fails by one condition only.
+
+They show users a mistyped value in a PCI flavor or in pci_information.
+"""
 
 import dataclasses
 
@@ -9,17 +12,17 @@ from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Miss:
-    """The one condition of a term that a pool key does not fulfil.
+    """The only condition of a term that a pool key does not fulfil.
 
     :ivar key: the match key, for example ``e.group``.
-    :ivar wanted: what its value would have to be, as JSON.
-    :ivar found: its value; None: it has none.
-    :ivar fulfilled: how many other conditions the term has.
+    :ivar wanted: the value that the condition requires, as JSON.
+    :ivar actual: the pool key's value; None means that it has none.
+    :ivar fulfilled: the number of the term's other conditions.
     """
 
     key: str
     wanted: str
-    found: str | None
+    actual: str | None
     fulfilled: int
 
 
@@ -28,22 +31,31 @@ def near_misses(
 ) -> tuple[Miss, ...]:
     """Return the terms that fail by exactly one condition, nearest first.
 
-    :returns: nothing if the expression matches, or is far from it.
+    :returns: an empty tuple if the expression matches, or if each term fails
+        by more conditions.
     """
-    found = []
+    misses = []
     for term in expression.terms:
         failed = [
-            one for one in term if not one.accepts(one.value_of(pool_key))
+            condition
+            for condition in term
+            if not condition.accepts(condition.value_of(pool_key))
         ]
         if not failed:
             return ()
         if len(failed) == 1:
-            [one] = failed
-            value = one.value_of(pool_key)
-            found.append(Miss(one.key, one.text, value, len(term) - 1))
-    return tuple(sorted(dict.fromkeys(found), key=_distance))
+            [condition] = failed
+            misses.append(
+                Miss(
+                    condition.key,
+                    condition.text,
+                    condition.value_of(pool_key),
+                    len(term) - 1,
+                )
+            )
+    return tuple(sorted(dict.fromkeys(misses), key=_distance))
 
 
 def _distance(miss: Miss) -> tuple[int, bool, str, str]:
-    # A value that is there was more probably mistyped.
-    return (-miss.fulfilled, miss.found is None, miss.key, miss.wanted)
+    # A mistyped value is more probable than a missing one.
+    return (-miss.fulfilled, miss.actual is None, miss.key, miss.wanted)

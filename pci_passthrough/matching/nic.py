@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which devices can serve a NIC. Pure: pool keys and a NIC in, yes or no out.
+"""Decides whether the devices of a pool can serve a NIC. Pure.
 
-``unmet_by`` says what keeps them from it.
-
-Nova and Neutron decide the same by the same facts: what the NIC's vnic_type
-needs (``nova.network.neutron``), and on which physical network the device is
-(the tag ``physical_network`` of Nova's ``[pci] device_spec``).
+The rules are those of Nova and Neutron: the type of device for each
+vnic_type (``nova.network.neutron``), and the device's physical network (the
+tag ``physical_network`` of Nova's ``[pci] device_spec``).
 """
 
 from collections.abc import Iterator
@@ -17,13 +15,13 @@ from pci_passthrough import objects
 from pci_passthrough.matching.near_misses import Miss
 from pci_passthrough.objects import fields
 
-#: The tag that says on which physical network a device is.
+#: The tag with the name of a device's physical network.
 PHYSICAL_NETWORK: Final = 'physical_network'
 
 #: Base class of network controllers, the first byte of the class code.
 _NETWORK_CLASS: Final = '02'
 
-#: What a device has to be for each vnic_type, one of ``DevType``.
+#: vnic_type to the required ``DevType``.
 _DEV_TYPES: Final[Mapping[str, str]] = {
     fields.VnicType.DIRECT: fields.DevType.SRIOV_VF,
     fields.VnicType.MACVTAP: fields.DevType.SRIOV_VF,
@@ -33,36 +31,32 @@ _DEV_TYPES: Final[Mapping[str, str]] = {
 
 
 def is_network_class(pci_class: str) -> bool:
-    """Whether devices of a class are network controllers.
+    """Return whether a class code is that of network controllers.
 
     :param pci_class: six hexadecimal digits.
     """
     return pci_class.startswith(_NETWORK_CLASS)
 
 
-def fits(key: objects.PoolKey, nic: objects.RequestedNic) -> bool:
-    """Whether the devices of a pool can serve a NIC.
-
-    :param nic: with its ``vnic_type`` settled, never None.
-    """
-    return next(unmet_by(key, nic), None) is None
+def serves_nic(key: objects.PoolKey, nic: objects.RequestedNic) -> bool:
+    """Return whether the devices of a pool can serve a NIC."""
+    return next(unmet_nic_conditions(key, nic), None) is None
 
 
-def unmet_by(
+def unmet_nic_conditions(
     key: objects.PoolKey, nic: objects.RequestedNic
 ) -> Iterator[Miss]:
-    """Yield the conditions of a NIC that the devices of a pool do not fulfil.
+    """Yield the conditions of a NIC that a pool's devices do not fulfil.
 
-    As if they were a term of a match expression; that devices have to be on
-    no physical network is ``null``. Physical networks are compared exactly,
-    as Neutron does. A device on none is for overlay networks, and for these
-    only.
-
-    :param nic: with its ``vnic_type`` settled, never None.
+    The conditions have the form of a match expression's term. Physical
+    networks are compared exactly, as in Neutron. A NIC without physical
+    networks is on an overlay network and needs a device without a physical
+    network; this condition is written ``null``. No device can serve a NIC
+    whose vnic_type is None.
     """
     if not is_network_class(key.pci_class):
         yield _miss('class', 'network', key.pci_class)
-    dev_type = _DEV_TYPES[str(nic.vnic_type)]
+    dev_type = _DEV_TYPES.get(str(nic.vnic_type))
     if key.dev_type != dev_type:
         yield _miss('dev_type', dev_type, key.dev_type)
     network = dict(key.extra_info).get(PHYSICAL_NETWORK)
@@ -71,6 +65,8 @@ def unmet_by(
         yield _miss(f'e.{PHYSICAL_NETWORK}', wanted or None, network)
 
 
-def _miss(key: str, wanted: str | list[str] | None, found: str | None) -> Miss:
-    # Beside two other conditions, if it is the only one.
-    return Miss(key, json.dumps(wanted), found, 2)
+def _miss(
+    key: str, wanted: str | list[str] | None, actual: str | None
+) -> Miss:
+    # A NIC has three conditions, so a near miss fulfils two others.
+    return Miss(key, json.dumps(wanted), actual, 2)

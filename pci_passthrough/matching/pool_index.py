@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Match expressions against pool keys, by bitsets.
+"""Matches pool keys with match expressions, by bitsets.
 
 A cloud has few distinct pool keys (hundreds) and few distinct values of each
-property (tens), while matching an operator expression is slow. So a
-condition is tried once on each distinct value, and the keys with that value
-are one bit each in a big integer: AND and OR of conditions are AND and OR of
-integers.
+property (tens), while evaluating an operator expression is slow. Therefore a
+condition is evaluated once for each distinct value. Each pool key is one bit
+of an integer, so that AND and OR of conditions are AND and OR of integers.
 """
 
 from collections.abc import Mapping
 
 from pci_passthrough import objects
 from pci_passthrough.specs import condition as condition_spec
+from pci_passthrough.specs import match_key
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 
 
 class PoolIndex:
-    """All pool keys known to this process, arranged for matching.
+    """An index of all pool keys known to this process, for fast matching.
 
-    Keys are only ever added: they are immutable in the database. Not
-    thread-safe: whoever shares it between threads locks it.
+    Pool keys are only added, because they are immutable in the database. Not
+    thread-safe: callers that share an index between threads must lock it.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class PoolIndex:
         return key_id in self._keys
 
     def add(self, keys: Mapping[int, objects.PoolKey]) -> None:
-        """Add pool keys by their ids; known ones are passed over."""
+        """Add pool keys by their ids; known ids are ignored."""
         new = {i: key for i, key in keys.items() if i not in self._keys}
         for key_id, key in new.items():
             bit = 1 << len(self._ids)
@@ -57,12 +57,12 @@ class PoolIndex:
     def matching(
         self, expression: pci_flavor_spec.MatchExpression
     ) -> frozenset[int]:
-        """Return the ids of all keys that an expression matches."""
-        found = self._by_expression.get(expression)
-        if found is None:
-            found = self._ids_of(self._evaluate(expression))
-            self._by_expression[expression] = found
-        return found
+        """Return the ids of all pool keys that an expression matches."""
+        key_ids = self._by_expression.get(expression)
+        if key_ids is None:
+            key_ids = self._ids_of(self._evaluate(expression))
+            self._by_expression[expression] = key_ids
+        return key_ids
 
     def _evaluate(self, expression: pci_flavor_spec.MatchExpression) -> int:
         everything = (1 << len(self._ids)) - 1
@@ -77,25 +77,25 @@ class PoolIndex:
     def _condition_bits(self, condition: condition_spec.Condition) -> int:
         bits = self._by_condition.get(condition)
         if bits is None:
-            name = condition_spec.FIELDS.get(condition.key, condition.key)
-            holders = self._bits.get(name, {})
+            name = match_key.FIELDS.get(condition.key, condition.key)
+            by_value = self._bits.get(name, {})
             bits = 0
-            for value in condition.among(holders.keys()):
-                bits |= holders[value]
+            for value in condition.accepted(by_value.keys()):
+                bits |= by_value[value]
             self._by_condition[condition] = bits
         return bits
 
     def _ids_of(self, bits: int) -> frozenset[int]:
-        found = []
+        key_ids = []
         while bits:
             lowest = bits & -bits
-            found.append(self._ids[lowest.bit_length() - 1])
+            key_ids.append(self._ids[lowest.bit_length() - 1])
             bits ^= lowest
-        return frozenset(found)
+        return frozenset(key_ids)
 
 
 def _properties(key: objects.PoolKey) -> list[tuple[str, str]]:
-    """Return what a key has, as (match key, value); unset ones left out."""
+    """Return a pool key's set properties, as (device field, value)."""
     properties = [
         (name, str(value))
         for name in objects.POOL_FIELDS

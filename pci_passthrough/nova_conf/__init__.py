@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's PCI configuration in this project's words, and the other way.
+"""Translates Nova's ``[pci]`` options into this project's and back. Pure.
 
-Pure. ``device_spec`` and ``alias`` read what ``nova.conf`` says;
-``to_device_spec`` and ``to_alias`` write it. What has no equivalent is left
-out in the direction that gives away fewer devices, and becomes a finding.
+====================  =======================================================
+``from_device_spec``  Nova's ``device_spec`` to pci_information
+``from_alias``        Nova's ``alias`` to PCI flavors
+``to_device_spec``    pci_information to Nova's ``device_spec``
+``to_alias``          PCI flavors to Nova's ``alias``
+``expansion``         expands a condition into the values that Nova compares
+``placement_names``   Placement's names of resource classes and traits
+====================  =======================================================
 
-The rules are those of Nova 34, where they are in ``nova.conf.pci`` (options
-and their old names), ``nova.pci.whitelist`` and ``nova.pci.devspec`` (what
-an entry of ``device_spec`` matches), ``nova.pci.request`` (the schema of
-``alias``) and ``nova.pci.stats`` (what an alias is given).
+Only ``pci-passthrough-manage import-nova`` and ``export-nova`` use this
+package. A translation never offers more devices than the original; whatever
+has no equivalent is left out and reported as a ``Finding``.
+
+The rules are those of Nova 34: ``nova.conf.pci`` (options and their
+deprecated names), ``nova.pci.whitelist`` and ``nova.pci.devspec`` (which
+devices an entry of ``device_spec`` matches), ``nova.pci.request`` (the
+schema of ``alias``) and ``nova.pci.stats`` (which devices an alias gets).
 """
 
-from collections.abc import Callable
 import dataclasses
 import json
 from typing import Any
@@ -21,49 +29,75 @@ from pci_passthrough import exception
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Value:
-    """One value of an option, or one object of a list in it."""
+class Finding:
+    """A report to the operator about something without an equivalent."""
 
-    #: the file that it was read from
+    #: option and entry, or PCI flavor
+    where: str
+    #: the key without an equivalent; None means the whole entry
+    key: str | None
+    #: what has no equivalent, and what was done instead
+    problem: str
+    #: what the operator can do
+    advice: str
+
+    def __str__(self) -> str:
+        key = f'key {self.key!r}: ' if self.key is not None else ''
+        return f'{self.where}: {key}{self.problem}; {self.advice}'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OptionValue:
+    """One value of an option, or one object of a list in the value."""
+
+    #: the configuration file
     file: str
     #: ``[<group>] <name>``
     option: str
-    #: as it was written
+    #: the value as the operator wrote it
     text: str
 
     def __str__(self) -> str:
         return f'{self.file}: {self.option} = {" ".join(self.text.split())}'
 
-    def part(self, document: Any) -> Self:
-        """Return what one object of the list was."""
+    def element(self, document: Any) -> Self:
+        """Return one object of the value's list as a value of its own."""
         return dataclasses.replace(self, text=json.dumps(document))
 
     def malformed(
         self, key: str | None, reason: str, example: str
     ) -> exception.InvalidConfiguration:
-        """Return the error of a value that Nova itself would refuse."""
+        """Return the error for a value that Nova refuses, too."""
         where = f'key {key!r}: ' if key is not None else ''
         return exception.InvalidConfiguration(
             f'{self}: {where}{reason}; right would be, for example: {example}'
         )
 
-    def load(self, example: str, twice: Callable[[str], None]) -> Any:
-        """Return the JSON document, read as ``oslo_serialization`` does.
+    def load(self, example: str, findings: list[Finding]) -> Any:
+        """Return the parsed JSON document, like ``oslo_serialization``.
 
-        :param twice: is told each key that is given twice; the last counts.
-        :raises: InvalidConfiguration
+        :param findings: gets a finding for each key that an object has
+            twice; the last value is used, as in Nova.
+        :raises exception.InvalidConfiguration: not JSON.
         """
 
-        def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            found: dict[str, Any] = {}
+        def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            document: dict[str, Any] = {}
             for key, value in pairs:
-                if key in found:
-                    twice(key)
-                found[key] = value
-            return found
+                if key in document:
+                    findings.append(
+                        Finding(
+                            str(self),
+                            key,
+                            'given twice: the last value was used, as in Nova',
+                            'check that the last value is the intended one',
+                        )
+                    )
+                document[key] = value
+            return document
 
         try:
-            return json.loads(self.text, object_pairs_hook=unique)
+            return json.loads(self.text, object_pairs_hook=to_dict)
         except json.JSONDecodeError as error:
             hint = ' (JSON has double quotes)' if "'" in self.text else ''
             raise self.malformed(
@@ -75,21 +109,3 @@ class Value:
             raise self.malformed(
                 None, f'not usable JSON: {error}', example
             ) from error
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that the other side has no equivalent for."""
-
-    #: option and entry, or PCI flavor
-    where: str
-    #: the key that it is about; None: the whole entry
-    key: str | None
-    #: what there is no equivalent for, and what was done instead
-    what: str
-    #: what the operator can do
-    do: str
-
-    def __str__(self) -> str:
-        about = f'key {self.key!r}: ' if self.key is not None else ''
-        return f'{self.where}: {about}{self.what}; {self.do}'

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resource classes and traits as Nova makes them for Placement.
+"""Normalizes names of resource classes and traits as Nova does. Pure.
 
-Source: ``nova.compute.pci_placement_translator``. Two names which it makes
-one are the same text here.
+Source: ``nova.compute.pci_placement_translator``. Two names that Nova
+normalizes to the same name become equal here, too.
 """
 
 import ast
@@ -13,7 +13,7 @@ import os_traits
 
 
 def resource_class(name: str) -> str:
-    """Return the name that Placement has for a resource class."""
+    """Return the name of a resource class in Placement."""
     name = name.upper()
     if name in os_resource_classes.STANDARDS or os_resource_classes.is_custom(
         name
@@ -23,9 +23,9 @@ def resource_class(name: str) -> str:
 
 
 def traits(text: str) -> list[str]:
-    """Return Placement's names of a comma separated list, sorted.
+    """Return the sorted names in Placement of comma-separated traits.
 
-    As in Nova a blank after a comma belongs to the name.
+    As in Nova, a blank after a comma belongs to the name.
     """
     if not text:
         return []
@@ -34,12 +34,12 @@ def traits(text: str) -> list[str]:
 
 
 def list_tag(names: Iterable[str]) -> str:
-    """Return a tag's value on which ``<all-in>`` works."""
+    """Return names as a tag's value, a list that ``<all-in>`` can test."""
     return str(list(names))
 
 
 def from_list_tag(value: str) -> str | None:
-    """Return the comma separated list of a tag's value, None if it is none."""
+    """Return a tag's list as comma-separated names, None if not a list."""
     try:
         names = ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

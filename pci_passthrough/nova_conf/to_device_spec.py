@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From ``[agent] pci_information`` to ``[pci] device_spec``.
+"""Translates pci_information to Nova's ``[pci] device_spec``. Pure.
 
-Pure. Nova has no exceptions and fewer conditions, so an entry may have no
-equivalent. Nothing is written that would offer a device which is not offered
-here: what a later entry would offer of a left out exception is held back.
+Nova has no excluding entries and fewer conditions, so that some entries have
+no equivalent. No device is offered to Nova that is not offered here: an
+entry that could offer a device of an earlier, excluding entry is held back.
 """
 
 from collections.abc import Sequence
@@ -17,20 +17,21 @@ from oslo_utils import strutils
 
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
-from pci_passthrough.nova_conf import expressible
+from pci_passthrough.nova_conf import expansion
 from pci_passthrough.nova_conf import placement_names
-from pci_passthrough.specs import condition
+from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import pci_information
 
-#: Conditions which Nova has, too.
+#: Match keys that Nova has, too.
 _KEYS = ('vendor_id', 'product_id', 'address', 'devname')
 
-#: Tags that Nova reads as yes or no, and does not start with another value.
+#: Tags that Nova parses as yes or no; nova-compute does not start with other
+#: values.
 _FLAGS = ('managed', 'live_migratable')
 
-#: Tags that would mean something else to Nova: ``nova.pci.stats`` and
-#: ``nova.pci.devspec`` have keys of these names.
-_TAKEN = frozenset(
+#: Tags with another meaning in Nova: ``nova.pci.stats`` and
+#: ``nova.pci.devspec`` use these keys.
+_RESERVED = frozenset(
     {
         'remote_managed',
         'one_time_use',
@@ -48,18 +49,18 @@ class Line:
     """One value of ``device_spec``."""
 
     text: str
-    #: why it must not be used as it is; None if it may be
+    #: the reason to write the value as a comment; None to write it as it is
     held_back: str | None
 
 
 def translate(
-    values: Sequence[nova_conf.Value],
+    values: Sequence[nova_conf.OptionValue],
 ) -> tuple[list[Line], list[nova_conf.Finding]]:
-    """Return the values of device_spec which mean the same.
+    """Return the equivalent values of device_spec.
 
-    :param values: of pci_information, in order.
-    :returns: JSON documents, and what there is no equivalent for.
-    :raises exception.InvalidConfiguration: for the first wrong entry.
+    :param values: the values of pci_information, in order.
+    :returns: JSON documents, and findings about the rest.
+    :raises exception.InvalidConfiguration: for the first invalid entry.
     """
     lines: list[Line] = []
     findings: list[nova_conf.Finding] = []
@@ -72,147 +73,152 @@ def translate(
                 nova_conf.Finding(
                     str(value),
                     'exclude',
-                    'left out: Nova has no exceptions',
-                    'see which later entries were held back for it',
+                    'left out: Nova has no excluding entries',
+                    'check which later entries were held back therefore',
                 )
             )
             continue
-        one = _Entry(value, entry, findings)
-        lines += one.lines(
+        translator = _EntryTranslator(value, entry, findings)
+        lines += translator.lines(
             next((e for e in excluded if _may_overlap(entry, e)), None)
         )
     return lines, findings
 
 
-def _parse(value: nova_conf.Value) -> pci_information.Entry:
+def _parse(value: nova_conf.OptionValue) -> pci_information.Entry:
     try:
-        found = pci_information.PciInformation.parse([value.text])
+        information = pci_information.PciInformation.parse([value.text])
     except exception.InvalidPciInformation as error:
         raise exception.InvalidConfiguration(
             f'{value.file}: {error}'
         ) from error
-    return found.entries[0]
+    return information.entries[0]
 
 
 def _may_overlap(
-    one: pci_information.Entry, other: pci_information.Entry
+    entry: pci_information.Entry, other: pci_information.Entry
 ) -> bool:
-    """Whether a device could match both; when in doubt, it could."""
-    theirs = {condition.key: condition for condition in other.match}
-    for mine in one.match:
-        if mine.key not in ('vendor_id', 'product_id'):
+    """Return False only if certainly no device matches both entries."""
+    others = {condition.key: condition for condition in other.match}
+    for condition in entry.match:
+        if condition.key not in ('vendor_id', 'product_id'):
             continue
         try:
-            ids = expressible.ids(mine)
+            ids = expansion.expand_ids(condition)
         except ValueError:
             continue
         if (
             ids is not None
-            and mine.key in theirs
-            and not theirs[mine.key].among(set(ids))
+            and condition.key in others
+            and not others[condition.key].accepted(set(ids))
         ):
             return False
     return True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Entry:
-    """Translates one entry; knows what to blame."""
+class _EntryTranslator:
+    """Translates one entry; reports what has no equivalent."""
 
-    value: nova_conf.Value
+    value: nova_conf.OptionValue
     entry: pci_information.Entry
     findings: list[nova_conf.Finding]
 
-    def lines(
-        self, exception_before: pci_information.Entry | None
-    ) -> list[Line]:
-        """Return what means the same, nothing if nothing does.
+    def lines(self, excluding: pci_information.Entry | None) -> list[Line]:
+        """Return the equivalent values, an empty list if there are none.
 
-        :param exception_before: an exception that may concern its devices.
+        :param excluding: an earlier, excluding entry that may match some of
+            the same devices.
         """
         specs = self._specs()
         held_back = None
-        if specs and exception_before is not None:
-            held_back = (
-                f'would offer what is excluded: {exception_before.text}'
-            )
-            self._find(
+        if specs and excluding is not None:
+            held_back = f'would offer excluded devices: {excluding.text}'
+            self._report(
                 None,
-                f'held back, as a comment: it {held_back}',
-                'write entries which leave those devices out',
+                f'held back, written as a comment: it {held_back}',
+                'write entries that do not match the excluded devices',
             )
         tags = self._tags() if specs else {}
         return [Line(json.dumps(spec | tags), held_back) for spec in specs]
 
-    def _find(self, key: str | None, what: str, do: str) -> None:
-        self.findings.append(nova_conf.Finding(str(self.value), key, what, do))
+    def _report(self, key: str | None, problem: str, advice: str) -> None:
+        self.findings.append(
+            nova_conf.Finding(str(self.value), key, problem, advice)
+        )
 
-    def _leave_out(self, key: str | None, reason: str) -> None:
-        self._find(
+    def _report_left_out(self, key: str | None, reason: str) -> None:
+        self._report(
             key,
             f'the entry was left out: {reason}',
-            'write vendor_id, product_id and address, as far as the host '
-            'allows',
+            'match vendor_id, product_id and address instead, if possible',
         )
 
     def _specs(self) -> list[dict[str, Any]]:
-        """Return what Nova is to match: each combination of alternatives."""
-        choices = []
-        for one in self.entry.match:
-            if one.key not in _KEYS:
-                self._leave_out(one.key, 'Nova has no such condition')
+        """Return the objects that Nova matches, one per combination."""
+        alternatives = []
+        for condition in self.entry.match:
+            if condition.key not in _KEYS:
+                self._report_left_out(
+                    condition.key, 'Nova has no such condition'
+                )
                 return []
             try:
-                choices.append(_choices(one))
+                alternatives.append(_alternatives(condition))
             except ValueError as error:
-                self._leave_out(one.key, str(error))
+                self._report_left_out(condition.key, str(error))
                 return []
-        if math.prod(map(len, choices)) > expressible.MOST:
-            self._leave_out(None, f'more than {expressible.MOST} were needed')
+        if math.prod(map(len, alternatives)) > expansion.MAX_VALUES:
+            self._report_left_out(
+                None, f'more than {expansion.MAX_VALUES} lines are needed'
+            )
             return []
         return [
             dict(itertools.chain.from_iterable(combination))
-            for combination in itertools.product(*choices)
+            for combination in itertools.product(*alternatives)
         ]
 
     def _tags(self) -> dict[str, str]:
-        found = {}
+        tags = {}
         for key, value in self.entry.extra_info.items():
             text: str | None = value
-            if key in _TAKEN:
+            if key in _RESERVED:
                 text = None
             elif key == 'traits':
                 text = placement_names.from_list_tag(value)
             elif key in _FLAGS and not _is_flag(value):
                 text = None
             if text is None:
-                self._find(
+                self._report(
                     key,
-                    f'the tag was left out: {value!r} would be misunderstood',
-                    'write it by hand if it is meant for Nova',
+                    f'the tag was left out: {value!r} has another meaning in '
+                    'Nova',
+                    'add it by hand if it is intended for Nova',
                 )
             else:
-                found[key] = text
-        return found
+                tags[key] = text
+        return tags
 
 
-def _choices(one: condition.Condition) -> list[list[tuple[str, Any]]]:
-    """Return the alternatives of a condition, each as items of a spec.
+def _alternatives(
+    condition: condition_spec.Condition,
+) -> list[list[tuple[str, Any]]]:
+    """Return a condition's alternatives, each as items of an object.
 
-    :raises ValueError: Nova cannot say it.
+    :raises ValueError: Nova has no equivalent.
     """
-    if one.key == 'address':
-        found: list[Any] = expressible.addresses(one)
-        if None in found:
+    if condition.key == 'address':
+        values: list[Any] = expansion.expand_addresses(condition)
+        if None in values:
             return [[]]
-    elif one.key == 'devname':
-        found = list(expressible.exact(one))
+    elif condition.key == 'devname':
+        values = list(expansion.exact_values(condition))
     else:
-        some = expressible.ids(one)
-        if some is None:
+        ids = expansion.expand_ids(condition)
+        if ids is None:
             return [[]]
-        found = list(some)
-    return [[(one.key, value)] for value in found]
+        values = list(ids)
+    return [[(condition.key, value)] for value in values]
 
 
 def _is_flag(value: str) -> bool:

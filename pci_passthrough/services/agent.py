@@ -13,9 +13,9 @@ from pci_passthrough import exception
 from pci_passthrough import reporting
 from pci_passthrough import rpc
 from pci_passthrough import specs
-from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.services import reporter
 
 LOG = logging.getLogger(__name__)
@@ -31,11 +31,15 @@ _STOP_SECONDS = 5.0
 
 def host_root_for(
     uri: str, configured: str | None
-) -> host_root.HostRoot | None:
+) -> sysfs_reader.SysfsReader | None:
     """Return where the host's own files are, None if that is not known."""
     if configured:
-        return host_root.HostRoot(configured)
-    return host_root.HostRoot('/') if uri.startswith(_LOCAL_DRIVERS) else None
+        return sysfs_reader.SysfsReader(configured)
+    return (
+        sysfs_reader.SysfsReader('/')
+        if uri.startswith(_LOCAL_DRIVERS)
+        else None
+    )
 
 
 class AgentService(service.ServiceBase):  # type: ignore[misc]
@@ -117,7 +121,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._news = threading.Event()
         self._libvirt = libvirt_host.LibvirtHost(self._uri)
         self._libvirt.watch(self._changed.set)
-        self._remembered = scan.Remembered()
+        self._remembered = scan.HiddenProperties()
         self._snapshot: reporting.Snapshot | None = None
         self._looking_since: float | None = None
         self._client = rpc.ConductorClient(

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people write: pci_information, PCI flavors, requests.
+"""Parses what people write: pci_information, PCI flavors, requests.
 
-Pure: text and parsed JSON in, immutable objects or a named error out.
+Pure: takes text and parsed JSON, returns immutable objects or raises a named
+exception.
 
-==================  ======================================================
-``pattern``         how a text is recognized: exactly, by glob or by regex
-``address``         the forms of a PCI address
-``pci_class``       names of PCI base classes
-``operation``       operators of ``oslo_utils.specs_matcher``
-``condition``       one match key and what its value must be
-``extra_info``      the form of tags
-``pci_information`` the compute host's list of what it offers
-``pci_flavor``      a PCI flavor's name and match expression
-``request``         how many devices of which PCI flavors
-==================  ======================================================
+===================  ========================================================
+``pattern``          exact values, globs and regular expressions
+``address``          PCI addresses, with globs or as Nova's dict
+``pci_class``        PCI class codes and the names of base classes
+``match_key``        the match keys and the syntax of their values
+``operators``        operators of ``oslo_utils.specs_matcher``
+``condition``        one match key and the values that it accepts
+``extra_info``       the syntax of tags
+``pci_information``  the compute host's list of devices to offer
+``pci_flavor``       a PCI flavor's name and match expression
+``request``          how many devices of which PCI flavors
+===================  ========================================================
 """
 
 from pci_passthrough.specs.condition import Condition

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI addresses as an operator writes them: exact, glob, or Nova's dict.
+"""PCI addresses as operators write them: exact, glob, or Nova's dict.
 
 The rules are those of ``nova.pci.devspec``, so that an entry of Nova's
-``[pci] device_spec`` means here what it meant there. A glob may have ``?``
-and ``[…]`` here besides, and a domain more than four digits: those of Intel
-VMD start at 10000.
+``[pci] device_spec`` keeps its meaning. Two extensions: a glob may also
+contain ``?`` and ``[…]``, and a domain may have more than four digits,
+because the domains of Intel VMD start at 10000.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import re
 
 from pci_passthrough.specs import pattern
 
-#: Part to its number of digits as printed, and its greatest value.
+#: Part of an address to its number of digits in sysfs and greatest value.
 _PARTS = {
     'domain': (4, 0xFFFFFFFF),
     'bus': (2, 0xFF),
@@ -23,11 +23,10 @@ _PARTS = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parts:
-    """Recognizes an address by one regular expression for each part.
+class PartPatterns:
+    """Matches an address by one regular expression for each part.
 
-    As in Nova an expression has to match the beginning of its part, not
-    all of it.
+    As in Nova, an expression must match the beginning of its part only.
     """
 
     domain: re.Pattern[str]
@@ -45,10 +44,10 @@ class Parts:
 
 
 def parse(text: str) -> pattern.Pattern:
-    """Return what recognizes the addresses that a text means.
+    """Parse an address or a glob over addresses.
 
-    Parts may be left out from the left, and the function; what is left out
-    or empty is any: ``*:0a:00.*``, ``0a:00``, ``:00.1``.
+    Leading parts and the function may be left out. An empty part, or a part
+    that is left out, matches any value: ``*:0a:00.*``, ``0a:00``, ``:00.1``.
 
     :raises ValueError: a part is not hexadecimal or out of its range.
     """
@@ -58,39 +57,41 @@ def parse(text: str) -> pattern.Pattern:
         raise ValueError(f'{text!r} has more parts than dddd:bb:ss.f')
     fields = ['*'] * (3 - len(fields)) + fields + [function]
     domain, bus, slot, function = (
-        pattern.hexadecimal(name, field.strip() or '*', *limits)
+        pattern.normalize_hex(name, field.strip() or '*', *limits)
         for field, (name, limits) in zip(fields, _PARTS.items(), strict=True)
     )
-    return pattern.glob(f'{domain}:{bus}:{slot}.{function}')
+    return pattern.compile_glob(f'{domain}:{bus}:{slot}.{function}')
 
 
-def parse_parts(parts: Mapping[str, object]) -> Parts:
-    """Return what recognizes the addresses that Nova's dict means.
+def parse_parts(parts: Mapping[str, object]) -> PartPatterns:
+    """Parse Nova's dict of one regular expression for each part.
 
     :param parts: ``domain``, ``bus``, ``slot``, ``function`` to a regular
-        expression each; ``.*`` if left out.
-    :raises ValueError: another part, no regular expression, or a number
-        that is out of its part's range or has not all of its digits: ``2``
-        would mean each bus from 20 to 2f.
+        expression each; a missing part means ``.*``.
+    :raises ValueError: an unknown part, an invalid regular expression, or a
+        number that is out of its part's range or lacks digits: ``2`` would
+        match each bus from 20 to 2f.
     """
     if unknown := sorted(parts.keys() - _PARTS.keys()):
         raise ValueError(f'an address has no part {unknown[0]!r}')
-    return Parts(
+    return PartPatterns(
         *(
-            _part(name, parts.get(name, '.*'), *limits)
+            _parse_part(name, parts.get(name, '.*'), *limits)
             for name, limits in _PARTS.items()
         )
     )
 
 
-def _part(name: str, value: object, digits: int, most: int) -> re.Pattern[str]:
+def _parse_part(
+    name: str, value: object, digits: int, maximum: int
+) -> re.Pattern[str]:
     if not isinstance(value, str):
         raise ValueError(f'{name}: {value!r} is no string')
     if re.fullmatch('[0-9a-fA-F]+', value):
-        pattern.hexadecimal(name, value, digits, most)
+        pattern.normalize_hex(name, value, digits, maximum)
         if len(value) < digits:
             raise ValueError(f'{name} {value} has not all {digits} digits')
     try:
-        return pattern.regex(value, ignore_case=True)
+        return pattern.compile_regex(value, ignore_case=True)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from error

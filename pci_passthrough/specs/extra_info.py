@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of tags: what pci_information adds and PCI flavors match."""
+"""The syntax of tags, which pci_information adds and PCI flavors match."""
 
 import re
 
 from pci_passthrough.specs import pattern
 
-#: Longest key of a tag.
+#: Longest key of a tag, in characters.
 MAX_KEY_LENGTH = 64
 
-#: Marks a tag among the match keys of a PCI flavor.
+#: Prefix that distinguishes a tag from a match key in a PCI flavor's match.
 PREFIX = 'e.'
 
 _KEY = re.compile(r'[a-z0-9][a-z0-9_.-]*', re.ASCII)
 
 
 def check_key(key: str) -> None:
-    """Check a tag's key, without ``PREFIX``.
+    """Check a tag's key.
 
-    :raises ValueError: it is too long or has other characters.
+    :param key: without ``PREFIX``.
+    :raises ValueError: the key is too long or has other characters.
     """
     if len(key) > MAX_KEY_LENGTH:
         raise ValueError(f'the key is longer than {MAX_KEY_LENGTH} characters')
@@ -29,16 +30,16 @@ def check_key(key: str) -> None:
 
 
 def check_value(value: object) -> str:
-    """Return a tag's value if it is one.
+    """Check a tag's value and return it.
 
-    Blanks at the ends are refused since some databases do not tell them
-    apart.
+    Blanks at the ends are refused because some databases ignore them when
+    they compare strings.
 
-    :raises ValueError: it is no string, empty, too long, has characters
-        that cannot be seen, or blanks at its ends.
+    :raises ValueError: the value is not a string, empty, too long, or has
+        unprintable characters or blanks at its ends.
     """
     if value is None:
-        raise ValueError('null is no string; leave the key out to say none')
+        raise ValueError('null is no string; to set no tag, remove the key')
     if isinstance(value, bool | int | float):
         raise ValueError('not a string: quote it')
     if not isinstance(value, str):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a text is recognized: exactly, by a glob or by a regular expression.
+"""Patterns that values are compared with: exact, glob, regular expression.
 
-Each pattern is immutable, equal to one that means the same and was written
-the same, and called with a text says whether it fits.
+A pattern is immutable and hashable, and called with a value returns whether
+the value matches. Patterns with the same meaning and spelling are equal.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,12 @@ import dataclasses
 import fnmatch
 import re
 
-#: Anything that recognizes a text. Hashable: conditions are sets of these.
+#: Returns whether a value matches. Hashable: conditions are sets of these.
 Pattern = Callable[[str], bool]
 
-#: Longest value or regular expression. A regular expression that backtracks
-#: without end is not detected: only a host's own configuration has any, and
-#: what they are compared with has some twenty characters.
+#: Longest value or regular expression. A regular expression with endless
+#: backtracking is not detected: only a host's own configuration has regular
+#: expressions, and they are compared with values of some twenty characters.
 MAX_LENGTH = 255
 
 _SET = re.compile(r'\[!?(?:[0-9A-Za-z_](?:-[0-9A-Za-z_])?)+\]', re.ASCII)
@@ -24,7 +24,7 @@ _RANGE = re.compile(r'([0-9A-Za-z_])-([0-9A-Za-z_])', re.ASCII)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Exact:
-    """Recognizes one text."""
+    """Matches one value."""
 
     text: str
 
@@ -34,7 +34,7 @@ class Exact:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Regex:
-    """Recognizes texts which match a regular expression as a whole."""
+    """Matches values that a regular expression matches as a whole."""
 
     pattern: re.Pattern[str]
 
@@ -44,7 +44,7 @@ class Regex:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NoneOf:
-    """Recognizes the texts which none of some patterns recognizes."""
+    """Matches values that match none of some patterns."""
 
     patterns: frozenset[Pattern]
 
@@ -52,37 +52,39 @@ class NoneOf:
         return not any(pattern(value) for pattern in self.patterns)
 
 
-def shape(text: str, alphabet: str) -> str:
-    """Check the characters of a glob and return what counts its length.
+def collapse_sets(text: str, alphabet: str) -> str:
+    """Check a glob's characters; return the glob with ``?`` for each ``[…]``.
 
-    :param text: plain text, or a glob as of Python's ``fnmatch``: ``*``,
-        ``?``, ``[1-3]``, ``[!1-3]``.
-    :param alphabet: the characters allowed beside those, as the inside of a
-        regular expression's ``[…]``.
-    :returns: the text with a ``?`` in place of each ``[…]``.
+    The length of the result is the number of characters that the glob
+    matches, if it has no ``*``.
+
+    :param text: plain text, or a glob of Python's ``fnmatch``: ``*``, ``?``,
+        ``[1-3]``, ``[!1-3]``.
+    :param alphabet: the other allowed characters, as the inside of a regular
+        expression's ``[…]``.
     :raises ValueError: other characters, or a malformed ``[…]``.
     """
-    for one_set in _SET.findall(text):
-        for low, high in _RANGE.findall(one_set):
+    for character_set in _SET.findall(text):
+        for low, high in _RANGE.findall(character_set):
             if low > high:
                 raise ValueError(f'the range {low}-{high} is empty')
-    shaped = _SET.sub('?', text)
-    if not re.fullmatch(f'[{alphabet}*?]+', shaped, re.ASCII):
-        raise ValueError(f'{text!r} has characters which have no place here')
-    return shaped
+    collapsed = _SET.sub('?', text)
+    if not re.fullmatch(f'[{alphabet}*?]+', collapsed, re.ASCII):
+        raise ValueError(f'{text!r} has characters that are not allowed here')
+    return collapsed
 
 
-def glob(text: str) -> Exact | Regex:
-    """Return what recognizes a text whose ``shape`` was checked."""
+def compile_glob(text: str) -> Exact | Regex:
+    """Return the pattern of a glob that ``collapse_sets`` has checked."""
     if not any(character in text for character in '*?['):
         return Exact(text)
     return Regex(re.compile(fnmatch.translate(text)))
 
 
-def regex(text: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+def compile_regex(text: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """Compile a regular expression that an operator wrote.
 
-    :raises ValueError: it is too long, or no regular expression of Python.
+    :raises ValueError: it is too long, or not valid in Python.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(
@@ -102,26 +104,27 @@ def regex(text: str, *, ignore_case: bool = False) -> re.Pattern[str]:
         ) from error
 
 
-def hexadecimal(what: str, text: str, digits: int, most: int) -> str:
+def normalize_hex(name: str, text: str, digits: int, maximum: int) -> str:
     """Return a hexadecimal number or glob in the form that sysfs prints.
 
-    :param what: what it is, for the error.
+    :param name: the number's name in error messages.
     :param text: with or without ``0x``, in upper or lower case.
-    :param digits: to how many digits it is filled up on the left.
-    :param most: the greatest value.
-    :raises ValueError: it is no such number, or a glob that can match none.
+    :param digits: a shorter number is filled with zeros to this length.
+    :param maximum: the greatest allowed value.
+    :raises ValueError: not hexadecimal, too great, or a glob that matches no
+        number of this length.
     """
     text = text.strip().lower().removeprefix('0x')
     try:
-        shaped = shape(text, '0-9a-f')
+        collapsed = collapse_sets(text, '0-9a-f')
     except ValueError as error:
-        raise ValueError(f'{what} is not hexadecimal: {error}') from error
-    if shaped == text and not any(wild in text for wild in '*?'):
-        if int(text, 16) > most:
-            raise ValueError(f'{what} {text} is greater than {most:x}')
+        raise ValueError(f'{name} is not hexadecimal: {error}') from error
+    if collapsed == text and not any(wildcard in text for wildcard in '*?'):
+        if int(text, 16) > maximum:
+            raise ValueError(f'{name} {text} is greater than {maximum:x}')
         return format(int(text, 16), f'0{digits}x')
-    fixed = len(shaped.replace('*', ''))
-    too_short = '*' not in shaped and fixed < digits
-    if too_short or fixed > max(digits, len(f'{most:x}')):
-        raise ValueError(f'{what} {text} fits no {digits} digits')
+    fixed = len(collapsed.replace('*', ''))
+    too_short = '*' not in collapsed and fixed < digits
+    if too_short or fixed > max(digits, len(f'{maximum:x}')):
+        raise ValueError(f'{name} {text} fits no {digits} digits')
     return text

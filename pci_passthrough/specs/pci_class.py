@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of PCI classes, and class codes."""
+"""PCI class codes, and the names of base classes."""
 
 import difflib
 
 from pci_passthrough.specs import pattern
 
-#: Name to base class, the first byte of the class code. The codes are those
-#: of the PCI-SIG's "PCI Code and ID Assignment Specification", chapter 1;
-#: the words are the short ones of pci.ids (https://pci-ids.ucw.cz).
+#: Name to base class, the first byte of the class code. The codes are from
+#: the PCI-SIG's "PCI Code and ID Assignment Specification", chapter 1; the
+#: names are short forms of those in pci.ids (https://pci-ids.ucw.cz).
 BASE_CLASSES = {
     'unclassified': '00',
     'storage': '01',
@@ -39,27 +39,28 @@ _DIGITS = 6
 
 
 def parse(text: str) -> pattern.Pattern:
-    """Return what recognizes a class code of six hexadecimal digits.
+    """Parse the name of a class, a class code or a glob over class codes.
 
-    :param text: a name of ``BASE_CLASSES``; base class, base class and
-        subclass, or all of the code in hexadecimal (``02``, ``0x0200``,
+    :param text: a name of ``BASE_CLASSES``; the base class, the base class
+        and subclass, or the whole code in hexadecimal (``02``, ``0x0200``,
         ``020000``); or a glob over the six digits (``02*``).
-    :raises ValueError: it is nothing of these.
+    :returns: a pattern for class codes of six hexadecimal digits.
+    :raises ValueError: the text is none of these.
     """
     name = text.strip().lower()
     if name in BASE_CLASSES:
-        return pattern.glob(f'{BASE_CLASSES[name]}*')
+        return pattern.compile_glob(f'{BASE_CLASSES[name]}*')
     code = name.removeprefix('0x')
     try:
-        shaped = pattern.shape(code, '0-9a-f')
+        collapsed = pattern.collapse_sets(code, '0-9a-f')
     except ValueError as error:
         near = difflib.get_close_matches(name, BASE_CLASSES, n=1)
         hint = f', did you mean {near[0]!r}?' if near else ''
         raise ValueError(f'there is no class {text!r}{hint}') from error
-    if '*' not in shaped and len(shaped) in (2, 4):
-        return pattern.glob(f'{code}*')
-    if len(shaped.replace('*', '')) > _DIGITS or (
-        '*' not in shaped and len(shaped) != _DIGITS
+    if '*' not in collapsed and len(collapsed) in (2, 4):
+        return pattern.compile_glob(f'{code}*')
+    if len(collapsed.replace('*', '')) > _DIGITS or (
+        '*' not in collapsed and len(collapsed) != _DIGITS
     ):
         raise ValueError(f'a class code has 2, 4 or 6 digits, not {text!r}')
-    return pattern.glob(code)
+    return pattern.compile_glob(code)

@@ -11,79 +11,83 @@ from oslo_utils import uuidutils
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.specs import condition
+from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import extra_info
-from pci_passthrough.specs import operation
+from pci_passthrough.specs import match_key
+from pci_passthrough.specs import operators
 from pci_passthrough.specs import pattern
 
-#: Longest name: that of names in Nova's and Neutron's APIs.
+#: Longest name, as in Nova's and Neutron's APIs.
 MAX_NAME_LENGTH = 255
 
-#: Most alternatives (OR) of a match expression.
+#: Most terms (OR) of a match expression.
 MAX_TERMS = 64
 
-#: The match keys of device properties: what pools are told apart by.
+#: The match keys of a PCI flavor: those that are properties of pools.
 KEYS = tuple(
     key
-    for key in condition.KEYS
-    if condition.FIELDS.get(key, key) in objects.POOL_FIELDS
+    for key in match_key.KEYS
+    if match_key.FIELDS.get(key, key) in objects.POOL_FIELDS
 )
 
 _EXAMPLE = '[{"vendor_id": "8086", "e.group": "10g"}]'
 
-# Separators of requests, and of paths: the API finds a PCI flavor by name.
+# Separators of the request grammar, and of URL paths, in which the API
+# accepts names.
 _RESERVED = ',|:/'
 
-# Identifiers are texts of a fixed form, for which there are globs.
+# Operators by match key. The other keys have values of a fixed form, for
+# which globs are used instead.
 _OPERATORS = {
-    'numa_node': operation.NUMERIC,
-    'driver': operation.TEXTUAL,
+    'numa_node': operators.NUMERIC,
+    'driver': operators.TEXTUAL,
 }
-_TAG_OPERATORS = operation.NUMERIC | operation.TEXTUAL | operation.LISTS
+_TAG_OPERATORS = operators.NUMERIC | operators.TEXTUAL | operators.LISTS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MatchExpression:
-    """What the pools of a PCI flavor have in common.
+    """A PCI flavor's match: conditions on the properties of pools.
 
     Immutable and hashable; the order within a term does not count.
     """
 
-    #: alternatives (OR) of conditions which all must hold (AND)
-    terms: tuple[tuple[condition.Condition, ...], ...]
+    #: alternatives (OR) of conditions that must all be fulfilled (AND)
+    terms: tuple[tuple[condition_spec.Condition, ...], ...]
 
     @classmethod
     def parse(cls, match: list[dict[str, str | list[str]]]) -> Self:
-        """Read a PCI flavor's ``match``.
+        """Parse a PCI flavor's ``match``.
 
         :param match: list (OR) of objects (AND) of key to value. Keys are
-            ``KEYS`` and ``e.<extra info key>``; a value is a string, a list
-            of which one has to fit, or an operator expression of
+            ``KEYS`` and ``e.<extra info key>``. A value is a string, a list
+            of alternatives, or an operator expression of
             ``oslo_utils.specs_matcher``. Ids and classes may be globs.
-        :raises exception.InvalidPciFlavor: with the key at fault.
+        :raises exception.InvalidPciFlavor: the match is malformed. The error
+            names the key at fault.
         """
         if not isinstance(match, list) or not all(
             isinstance(term, dict) for term in match
         ):
-            raise _invalid('match', 'has to be a list of objects')
+            raise _invalid('match', 'must be a list of objects')
         if not match:
             raise _invalid('match', 'an empty list matches no device')
         if len(match) > MAX_TERMS:
-            raise _invalid('match', f'more than {MAX_TERMS} alternatives')
+            raise _invalid('match', f'more than {MAX_TERMS} objects')
         if not all(match):
             raise _invalid('match', 'an empty object matches every device')
         return cls(tuple(_parse_term(term) for term in match))
 
     @property
     def live_migratable(self) -> bool:
-        """Whether all that it matches can move with a running guest.
+        """Whether every matching device can be live-migrated with its guest.
 
-        The tag is that of Nova's ``[pci] device_spec`` and its values are
-        those which Nova takes for true. A term with several values could
-        match a device that cannot move.
+        True if each term requires the tag ``live_migratable`` of Nova's
+        ``[pci] device_spec`` with a value that Nova treats as true. A
+        condition with several values could match another device.
         """
         return all(
-            any(_is_live_migratable(one) for one in term)
+            any(_requires_live_migratable(condition) for condition in term)
             for term in self.terms
         )
 
@@ -91,12 +95,12 @@ class MatchExpression:
 def validate_name(name: str) -> None:
     """Check the name of a PCI flavor.
 
-    :raises exception.InvalidPciFlavor: it is empty or too long, cannot be
-        printed, has blanks at its ends, has a separator of the request
-        grammar or of paths, or could be taken for a UUID.
+    :raises exception.InvalidPciFlavor: the name is empty or too long, is not
+        printable, has blanks at its ends, contains a separator of the
+        request grammar or of URL paths, or looks like a UUID.
     """
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
-        reason = f'has to be a string of 1 to {MAX_NAME_LENGTH} characters'
+        reason = f'must be a string of 1 to {MAX_NAME_LENGTH} characters'
     elif not name.isprintable():
         reason = 'has unprintable characters'
     elif name != name.strip():
@@ -104,22 +108,22 @@ def validate_name(name: str) -> None:
     elif any(character in name for character in _RESERVED):
         reason = f'has one of {" ".join(_RESERVED)}'
     elif name in ('.', '..'):
-        reason = 'has a meaning of its own in paths'
+        reason = 'has a special meaning in URL paths'
     elif uuidutils.is_uuid_like(name):
-        reason = 'could be taken for a UUID'
+        reason = 'looks like a UUID'
     else:
         return
     raise exception.InvalidPciFlavor('name', reason, 'bigGPU')
 
 
-#: The tag of devices that can move with a running guest, as in Nova.
+#: The tag of devices that can be live-migrated, as in Nova.
 _LIVE_MIGRATABLE = f'{extra_info.PREFIX}live_migratable'
 
 
-def _is_live_migratable(one: condition.Condition) -> bool:
-    patterns = tuple(one.patterns)
+def _requires_live_migratable(condition: condition_spec.Condition) -> bool:
+    patterns = tuple(condition.patterns)
     return (
-        one.key == _LIVE_MIGRATABLE
+        condition.key == _LIVE_MIGRATABLE
         and len(patterns) == 1
         and isinstance(patterns[0], pattern.Exact)
         and strutils.bool_from_string(patterns[0].text)
@@ -134,61 +138,70 @@ def _invalid(
 
 def _parse_term(
     term: dict[str, str | list[str]],
-) -> tuple[condition.Condition, ...]:
+) -> tuple[condition_spec.Condition, ...]:
     return tuple(_parse_condition(key, term[key]) for key in sorted(term))
 
 
-def _parse_condition(key: str, value: object) -> condition.Condition:
+def _parse_condition(key: str, value: object) -> condition_spec.Condition:
     is_tag = key.startswith(extra_info.PREFIX)
     try:
         if is_tag:
             extra_info.check_key(key.removeprefix(extra_info.PREFIX))
         else:
             _check_key(key)
-        return condition.Condition(key, _read(key, value), json.dumps(value))
+        patterns = _parse_value(key, value)
+        return condition_spec.Condition(key, patterns, json.dumps(value))
     except ValueError as error:
         example = '"10g"' if is_tag else _EXAMPLE
         if key in KEYS:
-            example = condition.KEYS[key].example
+            example = match_key.KEYS[key].example
         raise _invalid(key, str(error), example) from error
 
 
 def _check_key(key: str) -> None:
     if key in KEYS:
         return
-    if key in condition.KEYS:
+    if key in match_key.KEYS:
         raise ValueError(
-            "names one host's device; give the device a tag in that host's "
-            'pci_information and match e.<tag>'
+            "identifies one host's device; give the device a tag in that "
+            "host's pci_information and match e.<tag>"
         )
-    near = condition.nearest_key(key)
+    near = match_key.nearest(key)
     hint = f'did you mean {near!r}?' if near in KEYS else f'or is it e.{key}?'
     raise ValueError(f'no such match key, {hint}')
 
 
-def _read(key: str, value: object) -> frozenset[pattern.Pattern]:
+def _parse_value(key: str, value: object) -> frozenset[pattern.Pattern]:
     if not isinstance(value, list):
         text = extra_info.check_value(value)
-        if operation.Operation.is_meant(text):
-            return _read_operation(key, operation.Operation.parse(text))
-        return _read_values(key, [text])
+        if operators.OperatorExpression.starts_with_operator(text):
+            return _parse_operator(
+                key, operators.OperatorExpression.parse(text)
+            )
+        return _parse_values(key, [text])
     texts = [extra_info.check_value(item) for item in value]
     if not texts:
         raise ValueError('an empty list matches nothing')
-    if any(operation.Operation.is_meant(text) for text in texts):
+    if any(
+        operators.OperatorExpression.starts_with_operator(text)
+        for text in texts
+    ):
         raise ValueError('no operator in a list: use one <or> expression')
-    return _read_values(key, texts)
+    return _parse_values(key, texts)
 
 
-def _read_operation(
-    key: str, expression: operation.Operation
+def _parse_operator(
+    key: str, expression: operators.OperatorExpression
 ) -> frozenset[pattern.Pattern]:
-    """Return patterns for an operator; equality is that of plain values."""
+    """Return the patterns of an operator; equality works as for plain values.
+
+    :raises ValueError: the operator cannot be used with this key.
+    """
     if expression.operator in ('<or>', 's=='):
-        return _read_values(key, expression.operands)
+        return _parse_values(key, expression.operands)
     if expression.operator == 's!=':
         return frozenset(
-            {pattern.NoneOf(_read_values(key, expression.operands))}
+            {pattern.NoneOf(_parse_values(key, expression.operands))}
         )
     allowed = _OPERATORS.get(key, frozenset())
     if key.startswith(extra_info.PREFIX):
@@ -201,14 +214,14 @@ def _read_operation(
     return frozenset({expression})
 
 
-def _read_values(
+def _parse_values(
     key: str, values: Iterable[str]
 ) -> frozenset[pattern.Pattern]:
     if key.startswith(extra_info.PREFIX):
         return frozenset(pattern.Exact(value) for value in values)
-    patterns = condition.Condition.parse(key, list(values)).patterns
+    patterns = condition_spec.Condition.parse(key, list(values)).patterns
     if key in _OPERATORS and any(
-        isinstance(one, pattern.Regex) for one in patterns
+        isinstance(value_pattern, pattern.Regex) for value_pattern in patterns
     ):
-        raise ValueError('no glob here: list the values')
+        raise ValueError('this key takes no glob: list the values')
     return patterns

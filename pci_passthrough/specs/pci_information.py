@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute host's list of what it offers.
+"""Parses ``[agent] pci_information``: the devices that a host offers.
 
-Each value of ``[agent] pci_information`` is one JSON document, in one of
-four forms which mean the same::
+Each value of the option is one JSON document, an entry, in one of four
+equivalent forms::
 
     {"match": {"vendor_id": "8086"}, "extra_info": {"group": "10g"}}
     {"match": {"address": "0000:65:00.*"}, "exclude": true}
     [{"vendor_id": "8086"}, {"e.group": "10g"}]
     {"vendor_id": "8086", "group": "10g"}
 
-The third is that of the original blueprint, the fourth that of Nova's
-``[pci] device_spec``.
+The third is the form of the original blueprint, the fourth is the form of
+Nova's ``[pci] device_spec``.
 """
 
 from collections.abc import Mapping
@@ -23,70 +23,71 @@ from typing import Self
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.specs import condition
+from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import extra_info
+from pci_passthrough.specs import match_key
 
 EXAMPLE = (
     '{"match": {"vendor_id": "8086", "product_id": "10ca"}, '
     '"extra_info": {"group": "10g"}}'
 )
 
-#: Keys of the first form, which no tag may be named.
+#: Keys of the first form. A tag cannot have one of these names.
 RESERVED = ('match', 'extra_info', 'exclude', 'allow_in_use')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: a set of devices, and what is to be done with them.
+    """One entry: which devices it matches, and what it means for them.
 
-    Entries that mean the same are equal, in whatever form they were written.
+    Entries with the same meaning are equal, regardless of their form.
     """
 
-    #: all must hold; sorted by key
-    match: tuple[condition.Condition, ...]
-    #: tags for the devices
+    #: conditions that must all be fulfilled, sorted by key
+    match: tuple[condition_spec.Condition, ...]
+    #: tags to add to the devices
     extra_info: Mapping[str, str] = dataclasses.field(hash=False)
-    #: the devices are not offered
+    #: whether the devices are not offered
     exclude: bool
-    #: the devices are offered even if the host uses them
+    #: whether the devices are offered even if the host uses them
     allow_in_use: bool
-    #: as it was written
+    #: the JSON document as the operator wrote it
     text: str = dataclasses.field(compare=False)
-    #: place in the list, from 0
+    #: position among the option's values, from 0
     index: int = dataclasses.field(compare=False)
 
     @property
     def canonical(self) -> str:
-        """The entry as it was written, blanks and order of keys aside."""
+        """The JSON document with normalized blanks and sorted keys."""
         return json.dumps(json.loads(self.text), sort_keys=True)
 
     def matches(
         self, device: objects.PciDevice, parent_devname: str | None = None
     ) -> bool:
-        """Whether all conditions hold for a device."""
+        """Return whether a device fulfils all conditions."""
         return all(
-            one.accepts(one.value_of(device))
-            or _holds_for_parent(one, device, parent_devname)
-            for one in self.match
+            condition.accepts(condition.value_of(device))
+            or _names_parent(condition, device, parent_devname)
+            for condition in self.match
         )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PciInformation:
-    """All entries of a host, in order."""
+    """All entries of a host, in the order of the configuration."""
 
     entries: tuple[Entry, ...]
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> Self:
-        """Read the values of the option.
+        """Parse the values of the option.
 
         :param values: one JSON document each.
-        :raises exception.InvalidPciInformation: for the first wrong entry.
+        :raises exception.InvalidPciInformation: for the first invalid entry.
         """
         return cls(
             tuple(
-                _Reader(text, index).read()
+                _EntryParser(text, index).parse()
                 for index, text in enumerate(values)
             )
         )
@@ -96,13 +97,13 @@ class PciInformation:
     ) -> Entry | None:
         """Return the first entry that matches a device, or None.
 
-        It may be an excluding one. As in ``nova.pci.devspec`` the exact
-        ``address`` or ``devname`` of a physical function means its virtual
-        functions, too.
+        The entry may be an excluding one. As in ``nova.pci.devspec``, the
+        exact ``address`` or ``devname`` of a physical function also matches
+        its virtual functions.
 
-        :param device: with all ``HARDWARE_FIELDS`` set.
+        :param device: a device with all ``HARDWARE_FIELDS`` set.
         :param parent_devname: interface name of the device's physical
-            function, if it has one.
+            function; None if there is no physical function or no interface.
         """
         for entry in self.entries:
             if entry.matches(device, parent_devname):
@@ -110,24 +111,26 @@ class PciInformation:
         return None
 
 
-def _holds_for_parent(
-    one: condition.Condition,
+def _names_parent(
+    condition: condition_spec.Condition,
     device: objects.PciDevice,
     parent_devname: str | None,
 ) -> bool:
-    if one.key == 'address':
-        return one.names(device.parent_addr)
-    return one.key == 'devname' and one.names(parent_devname)
+    if condition.key == 'address':
+        return condition.names_exactly(device.parent_addr)
+    return condition.key == 'devname' and condition.names_exactly(
+        parent_devname
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads one entry; knows what to blame."""
+class _EntryParser:
+    """Parses one entry; its errors name the entry and the key at fault."""
 
     text: str
     index: int
 
-    def read(self) -> Entry:
+    def parse(self) -> Entry:
         document = self._load()
         if isinstance(document, list):
             return self._from_list(document)
@@ -156,23 +159,23 @@ class _Reader:
                 None, f'not JSON: {error.msg} at character {error.pos + 1}'
             )
         except (ValueError, RecursionError) as error:
-            # A number of thousands of digits; nesting of thousands of levels.
+            # A number with thousands of digits, or thousands of nested lists.
             self._refuse(None, f'not usable JSON: {error}')
 
     def _unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        document: dict[str, Any] = {}
         for key, value in pairs:
-            if key in found:
+            if key in document:
                 self._refuse(key, 'given twice')
-            found[key] = value
-        return found
+            document[key] = value
+        return document
 
     def _from_explicit(self, document: dict[str, Any]) -> Entry:
         for key in document:
             if key not in RESERVED:
                 self._refuse(
                     key,
-                    'has no place beside "match"; put it into '
+                    'not allowed beside "match"; move it into '
                     '"match" or "extra_info"',
                 )
         tags = document.get('extra_info', {})
@@ -187,8 +190,9 @@ class _Reader:
         ):
             self._refuse(
                 None,
-                'a list has to be the match object and the extra info '
-                'object; further entries are further values of the option',
+                'a list must be the match object, optionally followed by '
+                'the extra info object; write each further entry as another '
+                'value of the option',
                 '[{"vendor_id": "8086"}, {"e.group": "10g"}]',
             )
         tags = {}
@@ -206,24 +210,24 @@ class _Reader:
         match = {}
         tags = {}
         for key, value in document.items():
-            if key in condition.KEYS:
+            if key in match_key.KEYS:
                 match[key] = value
             elif key == 'extra_info':
-                self._refuse(key, 'goes together with "match"')
+                self._refuse(key, 'can be used only together with "match"')
             elif key not in RESERVED:
-                self._check_no_slip(key)
+                self._check_not_misspelled(key)
                 tags[key] = value
         return self._entry(match, tags, document)
 
-    def _check_no_slip(self, key: str) -> None:
-        near = condition.nearest_key(key)
+    def _check_not_misspelled(self, key: str) -> None:
+        near = match_key.nearest(key)
         if near is not None:
             self._refuse(
                 key,
-                f'would be a tag, and the entry match more than meant: did '
-                f'you mean {near!r}? A tag of that name has to be written '
-                'with "match" and "extra_info"',
-                f'{{"{near}": {condition.KEYS[near].example}}}',
+                'would be a tag, so that the entry could match more devices '
+                f'than intended: did you mean {near!r}? For a tag with this '
+                'name use the form with "match" and "extra_info"',
+                f'{{"{near}": {match_key.KEYS[near].example}}}',
             )
 
     def _entry(
@@ -235,7 +239,7 @@ class _Reader:
         exclude = self._flag(flags, 'exclude')
         allow_in_use = self._flag(flags, 'allow_in_use')
         if exclude and tags:
-            self._refuse('exclude', 'an excluded device has no extra info')
+            self._refuse('exclude', 'an excluding entry has no extra info')
         if exclude and allow_in_use:
             self._refuse('exclude', 'contradicts "allow_in_use"')
         return Entry(
@@ -252,17 +256,19 @@ class _Reader:
         if not isinstance(value, bool):
             self._refuse(
                 key,
-                'has to be true or false, without quotes',
+                'must be true or false, without quotes',
                 f'{{"match": {{"address": "0000:65:00.*"}}, "{key}": true}}',
             )
         return value
 
-    def _match(self, match: dict[str, Any]) -> tuple[condition.Condition, ...]:
+    def _match(
+        self, match: dict[str, Any]
+    ) -> tuple[condition_spec.Condition, ...]:
         if not match:
             self._refuse(
                 'match',
                 'empty: it would offer every device of the host',
-                '{"match": {"address": "*"}} if that is meant',
+                '{"match": {"address": "*"}} if this is intended',
             )
         if 'address' in match and 'devname' in match:
             self._refuse(
@@ -270,33 +276,33 @@ class _Reader:
             )
         return tuple(self._condition(key, match[key]) for key in sorted(match))
 
-    def _condition(self, key: str, value: object) -> condition.Condition:
-        if key not in condition.KEYS:
-            near = condition.nearest_key(key)
+    def _condition(self, key: str, value: object) -> condition_spec.Condition:
+        if key not in match_key.KEYS:
+            near = match_key.nearest(key)
             hint = f', did you mean {near!r}?' if near else ''
             self._refuse(
                 key,
-                f'no such match key{hint}; there are: '
-                f'{", ".join(condition.KEYS)}',
+                f'no such match key{hint}; the match keys are: '
+                f'{", ".join(match_key.KEYS)}',
             )
         try:
-            return condition.Condition.parse(key, value)
+            return condition_spec.Condition.parse(key, value)
         except ValueError as error:
-            example = f'{{"{key}": {condition.KEYS[key].example}}}'
+            example = f'{{"{key}": {match_key.KEYS[key].example}}}'
             self._refuse(key, str(error), example)
 
     def _tags(self, tags: dict[str, Any]) -> dict[str, str]:
         for key in tags:
             if key.startswith(extra_info.PREFIX):
                 plain = key.removeprefix(extra_info.PREFIX)
-                self._refuse(key, f'leave the prefix out here: {plain!r}')
-            if key in RESERVED or key in condition.KEYS:
-                self._refuse(key, 'is no name for a tag: it has a meaning')
-        found = {}
+                self._refuse(key, f'omit the prefix here: {plain!r}')
+            if key in RESERVED or key in match_key.KEYS:
+                self._refuse(key, 'is reserved and cannot name a tag')
+        checked = {}
         for key, value in tags.items():
             try:
                 extra_info.check_key(key)
-                found[key] = extra_info.check_value(value)
+                checked[key] = extra_info.check_value(value)
             except ValueError as error:
                 self._refuse(key, str(error), '{"group": "10g"}')
-        return found
+        return checked

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests for devices, as a Nova flavor's extra specs say them.
+"""Parses and checks requests for devices in a Nova flavor's extra specs.
 
 ::
 
     pci_passthrough:pci_flavor = "10g:2,bigGPU|midGPU:1"
     hardware_resource:10g = 2
 
-A comma means and; ``|`` separates alternatives in order of preference; the
-count is 1 if left out. Blanks around separators do not count.
+A comma separates requests; ``|`` separates alternatives in order of
+preference; a missing count means 1. Blanks around separators are ignored.
 """
 
 from collections.abc import Iterable
@@ -23,25 +23,26 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import pci_flavor
 
-#: Extra spec with the grammar of ``parse``.
+#: Name of the extra spec whose value ``parse`` reads.
 EXTRA_SPEC = 'pci_passthrough:pci_flavor'
 
-#: Followed by one PCI flavor, with the count as its value.
+#: Prefix of extra specs that are named after one PCI flavor and whose value
+#: is the count.
 EXTRA_SPEC_PREFIX = 'hardware_resource:'
 
-#: Most devices of one request: twice the slots of a PCI bus. More is a slip
-#: of the keyboard, and would lock that many rows in one claim.
+#: Most devices of one request: twice the slots of a PCI bus. A greater count
+#: is probably a typing error, and its claim would lock that many rows.
 MAX_COUNT = 64
 
 #: Most requests of one instance, for the same reason.
 MAX_REQUESTS = 32
 
-#: Most combinations of alternatives, over all requests of an instance. The
+#: Most combinations of alternatives over all requests of an instance. The
 #: assignment tries them in order of preference, on each host.
 MAX_COMBINATIONS = 4096
 
-#: Most physical networks of a NIC: a network has a segment for each, and
-#: routed provider networks have one for a rack.
+#: Most physical networks of a NIC. A Neutron network has one for each
+#: segment; a routed provider network has one segment for each rack.
 MAX_PHYSICAL_NETWORKS = 1024
 
 #: Longest name of a physical network, as in Neutron's database.
@@ -51,18 +52,19 @@ _COUNT = re.compile('[0-9]{1,4}', re.ASCII)
 
 
 def parse(text: str) -> list[objects.PciRequest]:
-    """Read the value of ``pci_passthrough:pci_flavor``.
+    """Parse the value of the extra spec ``pci_passthrough:pci_flavor``.
 
-    :returns: the requests in the order written, each with a fresh id.
-    :raises exception.InvalidRequest: with the part at fault.
+    :returns: the requests in the order written, each with a new request id.
+    :raises exception.InvalidRequest: a request is malformed. The error names
+        the part at fault.
     """
     if not isinstance(text, str):
         raise exception.InvalidRequest(str(text), 'is no string')
-    # One more than is allowed is enough to see that there are too many.
+    # One part more than allowed suffices to detect too many requests; this
+    # last part is not parsed, because it may be very long.
     parts = text.split(',', MAX_REQUESTS)
-    requests = [_parse_one(part.strip()) for part in parts[:MAX_REQUESTS]] + [
-        _parse_one('x') for _ in parts[MAX_REQUESTS:]
-    ]
+    requests = [_parse_request(part.strip()) for part in parts[:MAX_REQUESTS]]
+    requests += [_parse_request('x') for _ in parts[MAX_REQUESTS:]]
     check(requests, text)
     return requests
 
@@ -70,12 +72,14 @@ def parse(text: str) -> list[objects.PciRequest]:
 def from_extra_specs(
     extra_specs: Mapping[str, str],
 ) -> list[objects.PciRequest]:
-    """Return all requests that a Nova flavor makes.
+    """Return all requests in a Nova flavor's extra specs.
 
-    :param extra_specs: all of the flavor's; other keys are passed over.
-    :returns: those of ``EXTRA_SPEC``, then those of ``EXTRA_SPEC_PREFIX`` in
-        the order of their names; each with a fresh id.
-    :raises exception.InvalidRequest: with the part at fault.
+    :param extra_specs: all extra specs of the flavor; keys of others than
+        this project are ignored.
+    :returns: the requests of ``EXTRA_SPEC``, then those of
+        ``EXTRA_SPEC_PREFIX`` sorted by name; each with a new request id.
+    :raises exception.InvalidRequest: a request is malformed. The error names
+        the part at fault.
     """
     requests = []
     if EXTRA_SPEC in extra_specs:
@@ -92,10 +96,11 @@ def from_extra_specs(
 def check(
     requests: Sequence[objects.PciRequest], text: str | None = None
 ) -> None:
-    """Refuse what no instance may ask for, wherever it comes from.
+    """Check all requests of an instance, from extra specs and NICs alike.
 
-    :param text: the requests as they were written, for the error.
-    :raises exception.InvalidRequest: with the part at fault.
+    :param text: the requests as the user wrote them, for the error.
+    :raises exception.InvalidRequest: a request is invalid, or there are too
+        many requests. The error names the part at fault.
     """
     whole = ','.join(map(str, requests)) if text is None else text
     if len(requests) > MAX_REQUESTS:
@@ -103,30 +108,31 @@ def check(
             whole, f'more than {MAX_REQUESTS} requests'
         )
     for request in requests:
-        _check_one(request, str(request))
-    if math.prod(len(one.pci_flavors) for one in requests) > MAX_COMBINATIONS:
+        _check_request(request, str(request))
+    combinations = math.prod(len(request.pci_flavors) for request in requests)
+    if combinations > MAX_COMBINATIONS:
         raise exception.InvalidRequest(
             whole, f'more than {MAX_COMBINATIONS} combinations of alternatives'
         )
 
 
-def check_settled(requests: Iterable[objects.PciRequest]) -> None:
-    """Refuse NICs of which it is not known what kind of device they need.
+def check_vnic_types(requests: Iterable[objects.PciRequest]) -> None:
+    """Check that the vnic_type of each request's NIC is set.
 
-    :raises: InvalidRequest
+    :raises exception.InvalidRequest: a NIC has no vnic_type.
     """
     for request in requests:
         nic = request.get('nic')
         if nic is not None and nic.vnic_type is None:
             raise exception.InvalidRequest(
-                str(request), 'the vnic_type of its NIC is not settled'
+                str(request), 'the vnic_type of its NIC is not set'
             )
 
 
 def check_owner(instance_uuid: str) -> None:
-    """Refuse what is no UUID in the one form that is compared.
+    """Check that an owner is a UUID in the canonical form.
 
-    :raises: InvalidRequest
+    :raises exception.InvalidRequest: not a UUID, or in another form.
     """
     if not (
         isinstance(instance_uuid, str)
@@ -135,14 +141,14 @@ def check_owner(instance_uuid: str) -> None:
     ):
         raise exception.InvalidRequest(
             str(instance_uuid),
-            'the owner has to be a UUID, in lower case and with hyphens',
+            'the owner must be a UUID, in lower case and with hyphens',
         )
 
 
 def check_ids(requests: Sequence[objects.PciRequest]) -> None:
-    """Refuse ids by which a claim could not be found again.
+    """Check that the request ids are valid and unique.
 
-    :raises: InvalidRequest
+    :raises exception.InvalidRequest: an id is invalid or used twice.
     """
     seen: set[str] = set()
     for request in requests:
@@ -155,18 +161,19 @@ def check_ids(requests: Sequence[objects.PciRequest]) -> None:
 
 
 def check_id(request_id: str, text: str) -> None:
-    """Refuse an id that cannot be kept.
+    """Check that a request id can be stored.
 
     :param text: the request, for the error.
-    :raises: InvalidRequest
+    :raises exception.InvalidRequest: the id is empty, too long or not
+        printable.
     """
     if not 1 <= len(request_id) <= 64 or not request_id.isprintable():
         raise exception.InvalidRequest(
-            text, 'its id has to have 1 to 64 characters'
+            text, 'its id must have 1 to 64 printable characters'
         )
 
 
-def _check_one(request: objects.PciRequest, text: str) -> None:
+def _check_request(request: objects.PciRequest, text: str) -> None:
     names = request.pci_flavors
     if not names:
         raise exception.InvalidRequest(text, 'it names no PCI flavor')
@@ -174,7 +181,7 @@ def _check_one(request: objects.PciRequest, text: str) -> None:
         raise exception.InvalidRequest(text, 'names an alternative twice')
     if not 1 <= request.count <= MAX_COUNT:
         raise exception.InvalidRequest(
-            text, f'the count has to be a number from 1 to {MAX_COUNT}'
+            text, f'the count must be a number from 1 to {MAX_COUNT}'
         )
     nic = request.get('nic')
     if nic is not None:
@@ -186,7 +193,7 @@ def _check_nic(
 ) -> None:
     if request.count != 1 or len(request.pci_flavors) != 1:
         raise exception.InvalidRequest(
-            text, 'for a NIC it is one device of one PCI flavor'
+            text, 'a NIC needs exactly one device of one PCI flavor'
         )
     networks = nic.physical_networks
     if len(networks) > MAX_PHYSICAL_NETWORKS or not all(
@@ -200,7 +207,7 @@ def _check_nic(
         )
 
 
-def _parse_one(part: str) -> objects.PciRequest:
+def _parse_request(part: str) -> objects.PciRequest:
     if not part:
         raise exception.InvalidRequest(part, 'a request is empty')
     names, *counts = part.split(':')
@@ -215,12 +222,12 @@ def _request(part: str, names: list[str], count: str) -> objects.PciRequest:
         _check_name(part, name)
     request = objects.PciRequest(
         request_id=uuidutils.generate_uuid(),
-        # Not a number: a count that is refused.
+        # 0 is a count that the check below refuses.
         count=int(count) if _COUNT.fullmatch(count) else 0,
         pci_flavors=names,
         numa_policy=None,
     )
-    _check_one(request, part)
+    _check_request(request, part)
     return request
 
 

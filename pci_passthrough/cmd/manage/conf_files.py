@@ -59,13 +59,15 @@ def find(files: Sequence[str], folders: Sequence[str]) -> list[str]:
     return found
 
 
-def read_nova(files: Sequence[str], option: str) -> list[nova_conf.Value]:
+def read_nova(
+    files: Sequence[str], option: str
+) -> list[nova_conf.OptionValue]:
     """Return the values of one of ``NOVA_OPTIONS``.
 
     :raises: oslo_config.cfg.Error, InvalidConfiguration
     """
     return [
-        nova_conf.Value(file, f'[pci] {option}', text)
+        nova_conf.OptionValue(file, f'[pci] {option}', text)
         for file in files
         for text in _read(file, 'pci', _NOVA_OPTS)[option]
     ]
@@ -84,7 +86,7 @@ def is_pci_in_placement(files: Sequence[str]) -> bool:
     return next((one for one in reversed(said) if one is not None), False)
 
 
-def read_agent(files: Sequence[str]) -> list[nova_conf.Value]:
+def read_agent(files: Sequence[str]) -> list[nova_conf.OptionValue]:
     """Return the pci_information of an agent's configuration.
 
     :raises: oslo_config.cfg.Error, InvalidConfiguration
@@ -92,7 +94,7 @@ def read_agent(files: Sequence[str]) -> list[nova_conf.Value]:
     ((group, options),) = agent.list_opts()
     mine = [one for one in options if one.name == _PCI_INFORMATION]
     return [
-        nova_conf.Value(file, f'[{group}] {_PCI_INFORMATION}', text)
+        nova_conf.OptionValue(file, f'[{group}] {_PCI_INFORMATION}', text)
         for file in files
         for text in _read(file, str(group), mine)[_PCI_INFORMATION]
     ]

@@ -19,15 +19,15 @@ from pci_passthrough import store
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
-from pci_passthrough.nova_conf import alias
-from pci_passthrough.nova_conf import device_spec
+from pci_passthrough.nova_conf import from_alias
+from pci_passthrough.nova_conf import from_device_spec
 from pci_passthrough.nova_conf import to_alias
 from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.store.pci_flavors import editing
 
-_COLUMNS: dict[str, Callable[[alias.Draft], Any]] = {
+_COLUMNS: dict[str, Callable[[from_alias.PciFlavorDraft], Any]] = {
     'Name': lambda draft: draft.name,
     'Match': lambda draft: words.Match(draft.match),
     'NUMA Policy': lambda draft: words.OrDash(draft.numa_policy),
@@ -167,7 +167,7 @@ class Import(lister.Lister):
         return int(parsed_args.strict and bool(self.findings))
 
     def _create(
-        self, parsed_args: argparse.Namespace, draft: alias.Draft
+        self, parsed_args: argparse.Namespace, draft: from_alias.PciFlavorDraft
     ) -> str:
         """Create a PCI flavor if there is none; return what was done."""
         database = context.of(self).writer
@@ -200,13 +200,15 @@ class Import(lister.Lister):
 
 def _translated(
     files: Sequence[str],
-) -> tuple[list[str], list[alias.Draft], list[nova_conf.Finding]]:
-    entries, findings = device_spec.translate(
+) -> tuple[
+    list[str], list[from_alias.PciFlavorDraft], list[nova_conf.Finding]
+]:
+    entries, findings = from_device_spec.translate(
         conf_files.read_nova(files, 'device_spec')
     )
-    drafts, more = alias.translate(
+    drafts, more = from_alias.translate(
         conf_files.read_nova(files, 'alias'),
-        alias.Placement(
+        from_alias.PlacementUse(
             in_use=conf_files.is_pci_in_placement(files),
             classes=any('"resource_class"' in one for one in entries),
         ),

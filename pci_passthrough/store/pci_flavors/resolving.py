@@ -133,7 +133,7 @@ def demands(
         request takes new requests, or a NIC's vnic_type is not settled.
     """
     requests = list(requests)
-    request_spec.check_settled(requests)
+    request_spec.check_vnic_types(requests)
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
         db.catalog.refresh(connection)
@@ -225,7 +225,9 @@ def alternative_of(
     if nic is not None:
         name = f"{name} on the NIC's network"
         key_ids = frozenset(
-            key_id for key_id in key_ids if matching.fits(catalog[key_id], nic)
+            key_id
+            for key_id in key_ids
+            if matching.serves_nic(catalog[key_id], nic)
         )
     policy = numa_policy or flavor.numa_policy or fields.NumaPolicy.LEGACY
     return claims.Alternative(flavor.uuid, name, key_ids, policy)

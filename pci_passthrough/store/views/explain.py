@@ -211,7 +211,9 @@ def _misses(
     nic: objects.RequestedNic | None,
 ) -> Sequence[matching.Miss]:
     """Return by what one condition a pool fails, the NIC's included."""
-    unmet = [] if nic is None else list(matching.unmet_by(key, nic))
+    unmet = (
+        [] if nic is None else list(matching.unmet_nic_conditions(key, nic))
+    )
     if matches:
         return unmet if len(unmet) == 1 else []
     # Both may want the same: a dev_type, most often.
@@ -233,7 +235,7 @@ def _nearest(
         for miss in misses[key_id]
     ]
     found.sort(
-        key=lambda one: (-one[0].fulfilled, one[0].found is None, one[1])
+        key=lambda one: (-one[0].fulfilled, one[0].actual is None, one[1])
     )
     return [
         claims.NearMiss(
@@ -241,7 +243,7 @@ def _nearest(
             claims.pool_in_words(catalog[key_id]),
             miss.key,
             miss.wanted,
-            miss.found,
+            miss.actual,
         )
         for miss, key_id, devices in found[:MOST_NEAR_MISSES]
     ]

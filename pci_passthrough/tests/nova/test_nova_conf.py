@@ -28,8 +28,8 @@ from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough import objects
 from pci_passthrough.cmd.manage import conf_files
-from pci_passthrough.nova_conf import alias
-from pci_passthrough.nova_conf import device_spec
+from pci_passthrough.nova_conf import from_alias
+from pci_passthrough.nova_conf import from_device_spec
 from pci_passthrough.nova_conf import placement_names
 from pci_passthrough.nova_conf import to_alias
 from pci_passthrough.nova_conf import to_device_spec
@@ -136,8 +136,8 @@ def _devices() -> list[objects.PciDevice]:
     ]
 
 
-def _values(texts: Iterable[str]) -> list[nova_conf.Value]:
-    return [nova_conf.Value('x.conf', '[pci] x', text) for text in texts]
+def _values(texts: Iterable[str]) -> list[nova_conf.OptionValue]:
+    return [nova_conf.OptionValue('x.conf', '[pci] x', text) for text in texts]
 
 
 def _offered(lines: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -207,7 +207,7 @@ class NovaConfTest(test.NoDBTestCase):
             specs = [self.spec(n) for n in range(self.random.randint(1, 3))]
             before = _native([json.dumps(specs)])
             matched |= before.keys()
-            lines, findings = device_spec.translate(
+            lines, findings = from_device_spec.translate(
                 _values([json.dumps(specs)])
             )
             self.assertEqual([], findings)
@@ -255,7 +255,7 @@ class NovaConfTest(test.NoDBTestCase):
             self.assertRaises(nova_exception.NovaException, _native, [text])
             self.assertRaises(
                 exception.InvalidConfiguration,
-                device_spec.translate,
+                from_device_spec.translate,
                 _values([text]),
             )
 
@@ -307,8 +307,8 @@ class NovaConfTest(test.NoDBTestCase):
             )
             before, policy = self.given(texts, tags)
             matched |= before
-            (draft,), findings = alias.translate(
-                _values(texts), alias.Placement()
+            (draft,), findings = from_alias.translate(
+                _values(texts), from_alias.PlacementUse()
             )
             self.assertEqual([], findings)
             self.assertEqual(policy, draft.numa_policy or 'legacy')
@@ -334,7 +334,7 @@ class NovaConfTest(test.NoDBTestCase):
     def aliases(self) -> list[dict[str, str]]:
         """Return some of one name."""
         common = {'name': 'a1'}
-        kind = self.random.choice((None, *alias.DEVICE_TYPES))
+        kind = self.random.choice((None, *from_alias.DEVICE_TYPES))
         if kind is not None:
             common['device_type'] = kind
         if self.random.random() < 0.5:
@@ -385,10 +385,12 @@ class NovaConfTest(test.NoDBTestCase):
             )
 
 
-def _matched(draft: alias.Draft, tags: Mapping[str, str]) -> set[str]:
+def _matched(
+    draft: from_alias.PciFlavorDraft, tags: Mapping[str, str]
+) -> set[str]:
     """Return the devices that a PCI flavor matches."""
     expression = pci_flavor.MatchExpression.parse(draft.match)
-    lines, _ = device_spec.translate(_values([json.dumps(tags)]))
+    lines, _ = from_device_spec.translate(_values([json.dumps(tags)]))
     found = set()
     offered = _offered(lines)
     for device in _devices():

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Discovery, with samples of libvirt's XML and made-up directory trees."""
+"""Tests of discovery, with samples of libvirt's XML and of sysfs trees."""

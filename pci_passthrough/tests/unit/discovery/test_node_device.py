@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""XML samples: Linux 6.12, libvirt 11.3, QEMU's igb and NVMe."""
+"""Tests of parsing libvirt's XML.
+
+The samples are from Linux 6.12, libvirt 11.3 and QEMU's igb and NVMe.
+"""
 
 import pathlib
 
@@ -11,7 +14,7 @@ from pci_passthrough.objects import device as device_obj
 
 _SAMPLES = pathlib.Path(__file__).parent / 'samples'
 
-#: Format of libvirt's nodedev documentation; no sample was at hand.
+#: Written after libvirt's documentation; no vdpa device was available.
 _VDPA = """
 <device>
   <name>vdpa_vdpa0</name>
@@ -36,7 +39,7 @@ def _net(parent: str, name: str, link: str) -> str:
 
 
 class ParseListingTestCase(testtools.TestCase):
-    """One listing becomes devices."""
+    """Tests of one listing."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -118,13 +121,13 @@ class ParseListingTestCase(testtools.TestCase):
         )
         self.assertEqual('type-PCI', device.dev_type)
 
-    def test_bridges_are_left_out(self) -> None:
+    def test_bridges_are_ignored(self) -> None:
         self.assertEqual(
             [], node_device.parse_listing([_sample('pci_0000_20_00_0')])
         )
 
     def test_nvswitch_is_no_bridge(self) -> None:
-        """Its class says bridge, its header does not."""
+        """The class is a bridge's, the header type is not."""
         sample = _sample('pci_0000_62_00_0')
         begin, end = sample.index('<class>'), sample.index('</class>')
         switch = f'{sample[:begin]}<class>0x068000{sample[end:]}'
@@ -140,7 +143,7 @@ class ParseListingTestCase(testtools.TestCase):
         self.assertIsNone(device.numa_node)
 
     def test_wide_domain(self) -> None:
-        """Intel's VMD makes domains of more than four digits."""
+        """Intel's VMD has domains of more than four digits."""
         sample = _sample('pci_0000_62_00_0')
         device = self._one(
             sample.replace('<domain>0</domain>', '<domain>65536</domain>')
@@ -182,9 +185,9 @@ class ParseListingTestCase(testtools.TestCase):
             ],
         )
 
-    def test_unusable_devices_are_left_out_by_name(self) -> None:
+    def test_incomplete_devices_are_ignored(self) -> None:
         whole = _sample('pci_0000_62_00_0')
-        left_out = 0
+        ignored = 0
         for removed in (
             '<class>0x038000</class>',
             '<bus>98</bus>',
@@ -195,15 +198,15 @@ class ParseListingTestCase(testtools.TestCase):
             self.assertNotEqual(whole, broken)
             device = self._one(broken, _sample('pci_0000_61_10_0'))
             self.assertEqual('0000:61:10.0', device.address)
-            left_out += 1
+            ignored += 1
             self.assertEqual(
-                left_out,
-                self.log.output.count('pci_0000_62_00_0 is left out'),
+                ignored,
+                self.log.output.count('Ignoring node device pci_0000_62_00_0'),
             )
 
-    def test_nonsense_values_are_left_out_by_name(self) -> None:
+    def test_malformed_values_are_ignored(self) -> None:
         whole = _sample('pci_0000_62_00_0')
-        left_out = 0
+        ignored = 0
         for right, wrong in (
             ('0x038000', 'display'),
             ('<slot>0</slot>', '<slot>99</slot>'),
@@ -213,13 +216,13 @@ class ParseListingTestCase(testtools.TestCase):
             self.assertEqual(
                 [], node_device.parse_listing([whole.replace(right, wrong)])
             )
-            left_out += 1
+            ignored += 1
             self.assertEqual(
-                left_out,
-                self.log.output.count('pci_0000_62_00_0 is left out'),
+                ignored,
+                self.log.output.count('Ignoring node device pci_0000_62_00_0'),
             )
 
     def test_broken_xml_does_not_break_the_listing(self) -> None:
         whole = _sample('pci_0000_62_00_0')
         self._one(whole, whole[:100], '')
-        self.assertIn('its XML is broken', self.log.output)
+        self.assertIn('a node device with malformed XML', self.log.output)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests of classifying devices and of properties hidden in guests."""
 
 import json
 from typing import Any
 
 import testtools
 
-from pci_passthrough.discovery import host_use
+from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import scan
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information
@@ -43,11 +44,11 @@ _MANY_TAGS = {f'tag_{number}': 'x' * 200 for number in range(30)}
 ONE, TWO, THREE, FOUR = (f'0000:0{number}:00.0' for number in range(1, 5))
 
 
-class OfferTestCase(testtools.TestCase):
-    """What becomes of each device."""
+class ClassifyTestCase(testtools.TestCase):
+    """Sorts devices into offered, refused and others."""
 
-    def test_what_offers_a_device(self) -> None:
-        result = scan.offer(
+    def test_offered_by(self) -> None:
+        result = scan.classify(
             [device(ONE), device(TWO), device(THREE, vendor_id='10de')],
             {},
             information(
@@ -56,7 +57,7 @@ class OfferTestCase(testtools.TestCase):
                 json.dumps({'vendor_id': '10de', **_MANY_TAGS}),
             ),
         )
-        one, two, three = (offer.device.offered_by for offer in result.offered)
+        one, two, three = (item.device.offered_by for item in result.offered)
         self.assertEqual(f'{{"address": "{ONE}", "vendor_id": "8086"}}', one)
         self.assertEqual(
             [{'vendor_id': '8086'}, {'e.group': 'ä'}], json.loads(str(two))
@@ -71,7 +72,7 @@ class OfferTestCase(testtools.TestCase):
             device(ONE),
             device(THREE, vendor_id='10de'),
         ]
-        result = scan.offer(
+        result = scan.classify(
             devices,
             {TWO: 'it is mounted', THREE: 'not asked for'},
             information(
@@ -93,7 +94,7 @@ class OfferTestCase(testtools.TestCase):
         self.assertEqual({}, devices[2].extra_info)
 
     def test_allow_in_use(self) -> None:
-        result = scan.offer(
+        result = scan.classify(
             [device(ONE)],
             {ONE: 'it is mounted'},
             information(
@@ -101,10 +102,12 @@ class OfferTestCase(testtools.TestCase):
             ),
         )
         self.assertEqual([], result.refused)
-        self.assertEqual([ONE], [one.device.address for one in result.offered])
+        self.assertEqual(
+            [ONE], [item.device.address for item in result.offered]
+        )
 
     def test_use_unknown(self) -> None:
-        result = scan.offer(
+        result = scan.classify(
             [device(ONE)], None, information('{"vendor_id": "8086"}')
         )
         self.assertTrue(result.use_unknown)
@@ -116,23 +119,23 @@ class OfferTestCase(testtools.TestCase):
             device(TWO, devname='ens1v0', dev_type='type-VF', parent_addr=ONE),
             device(THREE, devname='ens3'),
         ]
-        result = scan.offer(devices, {}, information('{"devname": "ens1"}'))
+        result = scan.classify(devices, {}, information('{"devname": "ens1"}'))
         self.assertEqual(
-            [ONE, TWO], [one.device.address for one in result.offered]
+            [ONE, TWO], [item.device.address for item in result.offered]
         )
 
-    def test_nothing_configured_offers_nothing(self) -> None:
-        result = scan.offer([device(ONE)], {}, information())
+    def test_no_entries(self) -> None:
+        result = scan.classify([device(ONE)], {}, information())
         self.assertEqual([ONE], result.withdrawn)
 
 
-class FillInTestCase(testtools.TestCase):
-    """Sysfs adds to what libvirt tells and does not overrule it."""
+class AddSysfsPropertiesTestCase(testtools.TestCase):
+    """Sysfs adds properties and does not replace those of libvirt."""
 
-    def test_fill_in(self) -> None:
+    def test_add_sysfs_properties(self) -> None:
         devices = [device(ONE), device(TWO, driver=None), device(THREE)]
         facts = {
-            address: host_use.Function(
+            address: host_facts.Function(
                 address,
                 subsystem_vendor_id='1af4',
                 subsystem_id='1100',
@@ -141,7 +144,7 @@ class FillInTestCase(testtools.TestCase):
             )
             for address in (ONE, TWO)
         }
-        scan.fill_in(devices, facts)
+        scan.add_sysfs_properties(devices, facts)
         self.assertEqual(
             [
                 ('1af4', '1100', 'ice', 7),
@@ -150,28 +153,28 @@ class FillInTestCase(testtools.TestCase):
             ],
             [
                 (
-                    one.subsystem_vendor_id,
-                    one.subsystem_id,
-                    one.driver,
-                    one.total_vfs,
+                    item.subsystem_vendor_id,
+                    item.subsystem_id,
+                    item.driver,
+                    item.total_vfs,
                 )
-                for one in devices
+                for item in devices
             ],
         )
 
 
-class RememberedTestCase(testtools.TestCase):
-    """A guest's device keeps what it was before."""
+class HiddenPropertiesTestCase(testtools.TestCase):
+    """A device in a guest keeps its properties from before."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.remembered = scan.Remembered()
+        self.hidden_properties = scan.HiddenProperties()
         self.free = device(ONE)
 
-    def _see(self, *devices: device_obj.PciDevice) -> device_obj.PciDevice:
-        return self.remembered.restore(devices)[0]
+    def _restore(self, *devices: device_obj.PciDevice) -> device_obj.PciDevice:
+        return self.hidden_properties.restore(devices)[0]
 
-    def _attached(
+    def _in_guest(
         self, driver: str | None, **changes: Any
     ) -> device_obj.PciDevice:
         return device(
@@ -184,48 +187,50 @@ class RememberedTestCase(testtools.TestCase):
         )
 
     def test_restores(self) -> None:
-        self._see(self.free)
+        self._restore(self.free)
         for driver in ('vfio-pci', 'mlx5_vfio_pci', 'pci-stub'):
-            seen = self._see(self._attached(driver, iommu_group=9))
-            self.assertEqual('ice', seen.driver)
-            self.assertEqual('ens1', seen.devname)
-            self.assertEqual(self.free.mac_address, seen.mac_address)
-            self.assertEqual(['tso'], seen.capabilities)
-            self.assertEqual(self.free.iommu_group, seen.iommu_group)
+            restored = self._restore(self._in_guest(driver, iommu_group=9))
+            self.assertEqual('ice', restored.driver)
+            self.assertEqual('ens1', restored.devname)
+            self.assertEqual(self.free.mac_address, restored.mac_address)
+            self.assertEqual(['tso'], restored.capabilities)
+            self.assertEqual(self.free.iommu_group, restored.iommu_group)
 
-    def test_the_moment_without_driver(self) -> None:
-        self._see(self.free)
-        self.assertIsNone(self._see(self._attached(None)).driver)
-        self.assertEqual('ice', self._see(self._attached('vfio-pci')).driver)
+    def test_moment_without_driver(self) -> None:
+        self._restore(self.free)
+        self.assertIsNone(self._restore(self._in_guest(None)).driver)
+        self.assertEqual(
+            'ice', self._restore(self._in_guest('vfio-pci')).driver
+        )
 
-    def test_back_from_the_guest_it_learns_anew(self) -> None:
-        self._see(self.free)
-        self._see(self._attached('vfio-pci'))
+    def test_changes_after_the_guest(self) -> None:
+        self._restore(self.free)
+        self._restore(self._in_guest('vfio-pci'))
         mac_address = '52:54:00:00:00:99'
-        self._see(device(ONE, mac_address=mac_address))
-        seen = self._see(self._attached('vfio-pci'))
-        self.assertEqual(mac_address, seen.mac_address)
+        self._restore(device(ONE, mac_address=mac_address))
+        restored = self._restore(self._in_guest('vfio-pci'))
+        self.assertEqual(mac_address, restored.mac_address)
 
-    def test_never_seen_with_a_driver_of_its_own(self) -> None:
+    def test_first_scan_while_in_guest(self) -> None:
         self.assertEqual(
-            'vfio-pci', self._see(self._attached('vfio-pci')).driver
+            'vfio-pci', self._restore(self._in_guest('vfio-pci')).driver
         )
 
-    def test_another_card_at_the_address(self) -> None:
-        self._see(self.free)
-        other = self._attached('vfio-pci', product_id='159b')
-        self.assertEqual('vfio-pci', self._see(other).driver)
+    def test_other_hardware_at_the_address(self) -> None:
+        self._restore(self.free)
+        other = self._in_guest('vfio-pci', product_id='159b')
+        self.assertEqual('vfio-pci', self._restore(other).driver)
 
-    def test_forgets_what_is_gone(self) -> None:
-        self._see(self.free)
-        self._see(device(TWO))
+    def test_device_disappears(self) -> None:
+        self._restore(self.free)
+        self._restore(device(TWO))
         self.assertEqual(
-            'vfio-pci', self._see(self._attached('vfio-pci')).driver
+            'vfio-pci', self._restore(self._in_guest('vfio-pci')).driver
         )
 
-    def test_entry_goes_on_matching(self) -> None:
+    def test_entry_still_matches(self) -> None:
         entries = information('{"driver": "ice", "devname": "ens1"}')
-        self._see(self.free)
-        attached = self._see(self._attached('vfio-pci'))
-        result = scan.offer([attached], {}, entries)
+        self._restore(self.free)
+        attached = self._restore(self._in_guest('vfio-pci'))
+        result = scan.classify([attached], {}, entries)
         self.assertEqual(1, len(result.offered))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of matching PCI flavors against pool keys."""
+"""Tests of matching pool keys with PCI flavors and NICs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pools lack to be matched."""
+"""Tests of near misses."""
 
 import hypothesis
 import testtools
@@ -8,7 +8,7 @@ from pci_passthrough import matching
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor
-from pci_passthrough.tests.unit.matching import test_pool_index as made_up
+from pci_passthrough.tests.unit.matching import test_pool_index
 
 _KEY = objects.PoolKey(
     vendor_id='10de',
@@ -27,10 +27,10 @@ _Term = dict[str, str | list[str]]
 
 
 def misses(match: fields.Match) -> list[tuple[str, str, str | None, int]]:
-    """Return (key, wanted, found, other conditions) of a GPU's misses."""
+    """Return (key, wanted, actual, fulfilled) of a GPU's near misses."""
     expression = pci_flavor.MatchExpression.parse(match)
     return [
-        (miss.key, miss.wanted, miss.found, miss.fulfilled)
+        (miss.key, miss.wanted, miss.actual, miss.fulfilled)
         for miss in matching.near_misses(expression, _KEY)
     ]
 
@@ -47,7 +47,7 @@ class NearMissesTest(testtools.TestCase):
         for condition, expected in conditions:
             self.assertEqual([expected], misses([gpu | condition]))
 
-    def test_what_matches_or_is_far_off(self) -> None:
+    def test_no_near_misses(self) -> None:
         nic: _Term = {'vendor_id': '8086', 'e.group': '10g'}
         self.assertEqual([], misses([nic]))
         self.assertEqual([], misses([{'vendor_id': '10de'}]))
@@ -77,17 +77,17 @@ class NearMissesTest(testtools.TestCase):
             ),
         )
 
-    @hypothesis.given(made_up.KEYS, made_up.EXPRESSIONS)
-    def test_it_is_that_condition(
+    @hypothesis.given(test_pool_index.KEYS, test_pool_index.EXPRESSIONS)
+    def test_matches_without_the_condition(
         self, key: objects.PoolKey, match: fields.Match
     ) -> None:
         expression = pci_flavor.MatchExpression.parse(match)
         index = matching.PoolIndex()
         index.add({1: key})
-        found = matching.near_misses(expression, key)
+        near_misses = matching.near_misses(expression, key)
         if index.matching(expression):
-            self.assertEqual((), found)
-        for miss in found:
+            self.assertEqual((), near_misses)
+        for miss in near_misses:
             without = [
                 {k: v for k, v in term.items() if k != miss.key}
                 for term in match

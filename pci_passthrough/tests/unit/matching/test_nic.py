@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of which devices can serve a NIC."""
+"""Tests of the decision whether a pool's devices can serve a NIC."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from pci_passthrough import objects
 from pci_passthrough.objects import fields
 
 
-def key(network: str | None = None, **facts: Any) -> objects.PoolKey:
+def key(network: str | None = None, **properties: Any) -> objects.PoolKey:
     """Return the key of virtual functions on a physical network."""
     tags = () if network is None else (('physical_network', network),)
-    of_a_vf = {
+    vf_properties = {
         'vendor_id': '8086',
         'product_id': '1889',
         'subsystem_vendor_id': None,
@@ -24,17 +24,17 @@ def key(network: str | None = None, **facts: Any) -> objects.PoolKey:
         'numa_node': 0,
         'extra_info': (('group', '10g'), *tags),
     }
-    return objects.PoolKey(**of_a_vf | facts)
+    return objects.PoolKey(**vf_properties | properties)
 
 
 def nic(*networks: str, vnic_type: str = 'direct') -> objects.RequestedNic:
-    """Return a NIC; without networks, on an overlay one."""
+    """Return a NIC; without networks, it is on an overlay network."""
     return objects.RequestedNic(
         vnic_type=vnic_type, physical_networks=list(networks)
     )
 
 
-class FitsTest(testtools.TestCase):
+class ServesNicTest(testtools.TestCase):
     def test_networks(self) -> None:
         for network, networks, expected in (
             ('physnet1', ('physnet1',), True),
@@ -48,15 +48,17 @@ class FitsTest(testtools.TestCase):
         ):
             with self.subTest(network=network, networks=networks):
                 self.assertEqual(
-                    expected, matching.fits(key(network), nic(*networks))
+                    expected, matching.serves_nic(key(network), nic(*networks))
                 )
 
     def test_vnic_types(self) -> None:
-        fitting = {
+        served = {
             (vnic_type, dev_type)
             for vnic_type in fields.VnicType.ALL
             for dev_type in fields.DevType.ALL
-            if matching.fits(key(dev_type=dev_type), nic(vnic_type=vnic_type))
+            if matching.serves_nic(
+                key(dev_type=dev_type), nic(vnic_type=vnic_type)
+            )
         }
         self.assertEqual(
             {
@@ -65,8 +67,12 @@ class FitsTest(testtools.TestCase):
                 ('direct-physical', 'type-PF'),
                 ('vdpa', 'vdpa'),
             },
-            fitting,
+            served,
         )
+
+    def test_no_vnic_type(self) -> None:
+        request = objects.RequestedNic(vnic_type=None, physical_networks=[])
+        self.assertFalse(matching.serves_nic(key(), request))
 
     def test_classes(self) -> None:
         for pci_class, expected in (
@@ -79,10 +85,10 @@ class FitsTest(testtools.TestCase):
             self.assertEqual(
                 expected, matching.is_network_class(pool_key.pci_class)
             )
-            self.assertEqual(expected, matching.fits(pool_key, nic()))
+            self.assertEqual(expected, matching.serves_nic(pool_key, nic()))
 
 
-class UnmetByTest(testtools.TestCase):
+class UnmetNicConditionsTest(testtools.TestCase):
     def test_conditions(self) -> None:
         gpu = key('a', pci_class='030200', dev_type='type-PCI')
         for pool_key, networks, expected in (
@@ -106,7 +112,9 @@ class UnmetByTest(testtools.TestCase):
             self.assertEqual(
                 expected,
                 [
-                    (miss.key, miss.wanted, miss.found)
-                    for miss in matching.unmet_by(pool_key, nic(*networks))
+                    (miss.key, miss.wanted, miss.actual)
+                    for miss in matching.unmet_nic_conditions(
+                        pool_key, nic(*networks)
+                    )
                 ],
             )

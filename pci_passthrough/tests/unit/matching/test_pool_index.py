@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The index against trying each condition on each pool key."""
+"""Tests of the index: same results as evaluating every condition."""
 
 from typing import Any
 
@@ -55,10 +55,10 @@ TERMS = strategies.fixed_dictionaries(
 EXPRESSIONS = strategies.lists(TERMS, min_size=1, max_size=3)
 
 
-def directly(
+def matching_ids(
     keys: dict[int, objects.PoolKey], expression: pci_flavor.MatchExpression
 ) -> set[int]:
-    """Return the ids of matching keys, by the meaning of the expression."""
+    """Return the ids of matching keys by evaluating each condition."""
     return {
         key_id
         for key_id, key in keys.items()
@@ -77,7 +77,7 @@ class PoolIndexTest(testtools.TestCase):
         strategies.lists(strategies.lists(KEYS, max_size=6), max_size=3),
         strategies.lists(EXPRESSIONS, min_size=1, max_size=4),
     )
-    def test_same_as_directly(
+    def test_same_as_without_index(
         self,
         batches: list[list[objects.PoolKey]],
         matches: list[list[dict[str, Any]]],
@@ -86,14 +86,15 @@ class PoolIndexTest(testtools.TestCase):
         index = matching.PoolIndex()
         known: dict[int, objects.PoolKey] = {}
         for batch in [[], *batches]:
-            # Ids neither start at zero nor come in order.
+            # Ids start at 1000 and descend.
             new = {1000 - 7 * (len(known) + i): k for i, k in enumerate(batch)}
             known |= new
             index.add(new)
-            # The second time is answered from memory.
+            # The second result comes from the index's cache.
             for expression in expressions * 2:
                 self.assertEqual(
-                    directly(known, expression), index.matching(expression)
+                    matching_ids(known, expression),
+                    index.matching(expression),
                 )
 
     def test_container(self) -> None:
@@ -119,7 +120,7 @@ class PoolIndexTest(testtools.TestCase):
 
 
 def key_of(number: int) -> objects.PoolKey:
-    """Return a key; numbers up to 4 billion differ."""
+    """Return a pool key that is different for each number."""
     return objects.PoolKey(
         '8086',
         f'{number % 50:04x}',

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Right and wrong input of the specs, in tables, and fuzzing."""
+"""Tests of the specs: tables of valid and invalid input, and fuzzing."""

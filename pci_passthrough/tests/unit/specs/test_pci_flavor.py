@@ -11,7 +11,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import pci_flavor
 
-#: key, value as written, pool values that fit, pool values that do not
+#: key, value as written, accepted pool values, other pool values
 ACCEPTED: list[tuple[str, str | list[str], list[str], list[str]]] = [
     ('vendor_id', '0x8086', ['8086'], ['10de']),
     ('vendor_id', ['8086', '10de'], ['8086', '10de'], ['15b3']),
@@ -54,7 +54,7 @@ ACCEPTED: list[tuple[str, str | list[str], list[str], list[str]]] = [
     ),
 ]
 
-#: key, value as written, part of the reason
+#: match key, value as written, part of the reason
 REFUSED: list[tuple[str, Any, str]] = [
     ('address', '0000:65:00.0', "one host's device"),
     ('parent_addr', '0000:65:00.0', "one host's device"),
@@ -77,21 +77,21 @@ REFUSED: list[tuple[str, Any, str]] = [
     ('vendor_id', 's== intel', 'not hexadecimal'),
     ('class', '<or> network <or> netwrok', "no class 'netwrok'"),
     ('dev_type', 'type-XX', 'none of'),
-    ('driver', 'vfio*', 'no glob here'),
+    ('driver', 'vfio*', 'takes no glob'),
     ('driver', '>= 1', 'operator >= does not apply'),
-    ('numa_node', '*', 'no glob here'),
+    ('numa_node', '*', 'takes no glob'),
     ('numa_node', '<in> 1', 'operator <in> does not apply'),
     ('e.speed', '>= fast', 'needs a number'),
     ('e.speed', '>= nan', 'needs a number'),
     ('e.speed', '>=', 'no operator expression'),
-    ('e.speed', '>= 10 20', 'goes wrong at character 7'),
+    ('e.speed', '>= 10 20', 'syntax error at character 7'),
     ('e.speed', '<range-in> [ 10 ]', 'no operator expression'),
     ('e.speed', '<range-in> [10 20]', 'no operator expression'),
     ('e.speed', '<range-in> { 10 20 }', 'needs brackets'),
     ('e.speed', '<range-in> [ a 20 ]', 'needs numbers'),
     ('e.speed', '<range-in> [ 20 10 ]', 'is empty'),
     ('e.speed', '<or>', 'needs a number'),
-    ('e.speed', '<or> 1 2', 'goes wrong'),
+    ('e.speed', '<or> 1 2', 'syntax error'),
     ('e.speed', '<all-in>', 'needs a number'),
     ('e.group', 'a' * 256, 'longer than 255'),
     ('e.group', 'a\n', 'unprintable'),
@@ -105,25 +105,31 @@ NAMES_REFUSED = [
     (' a', 'blanks'),
     ('a ', 'blanks'),
     ('a,b', 'has one of'),
-    ('..', 'has a meaning of its own'),
+    ('..', 'special meaning'),
     ('a|b', 'has one of'),
     ('a:b', 'has one of'),
     ('a/b', 'has one of'),
-    ('5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01', 'a UUID'),
-    ('5E5D5A3E95C54A0A9CD80C1F3A8D6A01', 'a UUID'),
+    ('5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01', 'looks like a UUID'),
+    ('5E5D5A3E95C54A0A9CD80C1F3A8D6A01', 'looks like a UUID'),
 ]
 
 
 class MatchExpressionTest(testtools.TestCase):
     def test_accepted(self) -> None:
-        for key, value, fitting, others in ACCEPTED:
-            ((one,),) = pci_flavor.MatchExpression.parse([{key: value}]).terms
-            self.assertEqual(key, one.key)
-            for text in fitting:
-                self.assertTrue(one.accepts(text), f'{one}: {text}')
+        for key, value, accepted, others in ACCEPTED:
+            ((condition,),) = pci_flavor.MatchExpression.parse(
+                [{key: value}]
+            ).terms
+            self.assertEqual(key, condition.key)
+            for text in accepted:
+                self.assertTrue(
+                    condition.accepts(text), f'{condition}: {text}'
+                )
             for text in others:
-                self.assertFalse(one.accepts(text), f'{one}: {text}')
-            self.assertFalse(one.accepts(None), str(one))
+                self.assertFalse(
+                    condition.accepts(text), f'{condition}: {text}'
+                )
+            self.assertFalse(condition.accepts(None), str(condition))
 
     def test_refused(self) -> None:
         for key, value, reason in REFUSED:
@@ -165,17 +171,20 @@ class MatchExpressionTest(testtools.TestCase):
         )
         self.assertEqual(
             [['e.group', 'vendor_id'], ['class']],
-            [[one.key for one in term] for term in expression.terms],
+            [
+                [condition.key for condition in term]
+                for term in expression.terms
+            ],
         )
 
     def test_equal_however_written(self) -> None:
         parse = pci_flavor.MatchExpression.parse
-        one = parse([{'vendor_id': ['8086', '10de'], 'e.group': '10g'}])
-        other = parse(
+        expression = parse([{'vendor_id': ['8086', '10de'], 'e.group': '10g'}])
+        same = parse(
             [{'e.group': 's== 10g', 'vendor_id': '<or> 0x10de <or> 8086'}]
         )
-        self.assertEqual(one, other)
-        self.assertEqual(hash(one), hash(other))
+        self.assertEqual(expression, same)
+        self.assertEqual(hash(expression), hash(same))
 
     def test_names(self) -> None:
         for name in ('a', '10g', 'big GPU', 'Größe', 'a' * 255, 'a.b_c-d'):
@@ -226,8 +235,8 @@ class FuzzTest(testtools.TestCase):
             return
         hash(expression)
         for term in expression.terms:
-            for one in term:
-                one.accepts(value)
+            for condition in term:
+                condition.accepts(value)
 
     @hypothesis.given(
         OPERATORS,
@@ -236,16 +245,16 @@ class FuzzTest(testtools.TestCase):
     )
     def test_operators(self, operator: str, text: str, value: str) -> None:
         try:
-            ((one,),) = pci_flavor.MatchExpression.parse(
+            ((condition,),) = pci_flavor.MatchExpression.parse(
                 [{'e.x': f'{operator} {text}'}]
             ).terms
         except exception.InvalidPciFlavor:
             return
-        one.accepts(value)
+        condition.accepts(value)
 
 
 class LiveMigratableTest(testtools.TestCase):
-    def test_every_term_has_to_say_so(self) -> None:
+    def test_every_term_must_require_it(self) -> None:
         yes: dict[str, str | list[str]] = {'e.live_migratable': 'yes'}
         gpu: dict[str, str | list[str]] = {'vendor_id': '10de'}
         cases: list[tuple[list[dict[str, str | list[str]]], bool]] = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of pci_information: four forms, wrong entries, first match."""
+"""Tests of pci_information: four forms, invalid entries, first match."""
 
 import json
 from typing import Any
@@ -11,6 +11,7 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import condition
+from pci_passthrough.specs import match_key
 from pci_passthrough.specs import pci_information
 
 MATCH = '{"vendor_id": "8086", "product_id": "000[1-2]"}'
@@ -32,7 +33,11 @@ REFUSED: list[tuple[str, str | None, str]] = [
     ('{"match": {}}', 'match', 'every device'),
     ('{"match": []}', 'match', 'not an object'),
     ('{"match": null}', 'match', 'not an object'),
-    ('{"match": {"vendor_id": "1"}, "tags": {}}', 'tags', 'no place beside'),
+    (
+        '{"match": {"vendor_id": "1"}, "tags": {}}',
+        'tags',
+        'not allowed beside',
+    ),
     (
         '{"match": {"vendor_id": "1"}, "extra_info": []}',
         'extra_info',
@@ -43,7 +48,7 @@ REFUSED: list[tuple[str, str | None, str]] = [
         'vendorid',
         "no such match key, did you mean 'vendor_id'?",
     ),
-    ('{"match": {"group": "1"}}', 'group', 'there are: vendor_id,'),
+    ('{"match": {"group": "1"}}', 'group', 'keys are: vendor_id,'),
     ('{"match": {"vendor_id": 8086}}', 'vendor_id', 'quote it'),
     (
         '{"match": {"vendor_id": "1"}, "exclude": "true"}',
@@ -72,15 +77,15 @@ REFUSED: list[tuple[str, str | None, str]] = [
         'exclude each other',
     ),
     # The blueprint's form.
-    ('[]', None, 'a list has to be'),
-    ('[{"vendor_id": "1"}, {}, {}]', None, 'a list has to be'),
-    ('[{"vendor_id": "1"}, "e.group"]', None, 'a list has to be'),
+    ('[]', None, 'a list must be'),
+    ('[{"vendor_id": "1"}, {}, {}]', None, 'a list must be'),
+    ('[{"vendor_id": "1"}, "e.group"]', None, 'a list must be'),
     ('[{}]', 'match', 'every device'),
     ('[{"vendor_id": "1"}, {"group": "a"}]', 'group', 'keys e.<name> only'),
     ('[{"vendor_id": "1"}, {"vendor_id": "2"}]', 'vendor_id', 'e.<name>'),
     ('[{"vendor_id": "1", "group": "a"}]', 'group', 'no such match key'),
     ('[{"vendor_id": "1"}, {"e.": "a"}]', '', 'begins with'),
-    ('[{"vendor_id": "1"}, {"e.exclude": "a"}]', 'exclude', 'has a meaning'),
+    ('[{"vendor_id": "1"}, {"e.exclude": "a"}]', 'exclude', 'is reserved'),
     # Nova's form.
     ('{}', 'match', 'every device'),
     ('{"physical_network": "physnet1"}', 'match', 'every device'),
@@ -93,7 +98,7 @@ REFUSED: list[tuple[str, str | None, str]] = [
     ),
     ('{"vendor_id": "1", "vendor-id": "2"}', 'vendor-id', "'vendor_id'?"),
     ('{"vendor_id": "1", "exclude": true, "a": "b"}', 'exclude', 'no extra'),
-    ('{"vendor_id": "1", "e.group": "a"}', 'e.group', "out here: 'group'"),
+    ('{"vendor_id": "1", "e.group": "a"}', 'e.group', "prefix here: 'group'"),
     # Tags.
     ('{"vendor_id": "1", "physical_network": null}', 'physical_network', ''),
     ('{"vendor_id": "1", "trusted": true}', 'trusted', 'quote it'),
@@ -118,7 +123,7 @@ REFUSED: list[tuple[str, str | None, str]] = [
     (
         '{"match": {"vendor_id": "1"}, "extra_info": {"product_id": "a"}}',
         'product_id',
-        'has a meaning',
+        'is reserved',
     ),
 ]
 
@@ -154,7 +159,7 @@ def parse(*values: str) -> tuple[pci_information.Entry, ...]:
 
 
 class FormsTest(testtools.TestCase):
-    def test_three_forms_of_an_offer_are_equal(self) -> None:
+    def test_three_forms_of_an_entry_are_equal(self) -> None:
         explicit, blueprint, flat = parse(
             f'{{"match": {MATCH}, "extra_info": {{"group": "gpu"}}}}',
             f'[{MATCH}, {{"e.group": "gpu"}}]',
@@ -165,7 +170,8 @@ class FormsTest(testtools.TestCase):
         self.assertEqual(1, len({explicit, blueprint, flat}))
         self.assertEqual({'group': 'gpu'}, explicit.extra_info)
         self.assertEqual(
-            ['product_id', 'vendor_id'], [one.key for one in explicit.match]
+            ['product_id', 'vendor_id'],
+            [condition.key for condition in explicit.match],
         )
 
     def test_without_extra_info(self) -> None:
@@ -190,7 +196,7 @@ class FormsTest(testtools.TestCase):
         self.assertEqual((MATCH, 0), (first.text, first.index))
         self.assertEqual((f'[{MATCH}]', 1), (second.text, second.index))
 
-    def test_a_tag_near_a_match_key_can_be_forced(self) -> None:
+    def test_tag_similar_to_a_match_key(self) -> None:
         (entry,) = parse(
             f'{{"match": {MATCH}, "extra_info": {{"product": "x"}}}}'
         )
@@ -209,7 +215,7 @@ class FormsTest(testtools.TestCase):
         (entry,) = parse(json.dumps({'devname': 'eth1', **tags}))
         self.assertEqual(tags, entry.extra_info)
 
-    def test_nothing(self) -> None:
+    def test_no_entries(self) -> None:
         self.assertEqual((), parse())
 
 
@@ -225,16 +231,19 @@ class RefusedTest(testtools.TestCase):
 
     def test_examples_are_right(self) -> None:
         parse(pci_information.EXAMPLE)
-        for key, match_key in condition.KEYS.items():
-            parse(f'{{"{key}": {match_key.example}}}')
+        for key, syntax in match_key.KEYS.items():
+            parse(f'{{"{key}": {syntax.example}}}')
 
 
 class FindTest(testtools.TestCase):
     def find(
-        self, found: objects.PciDevice, *values: str, parent: str | None = None
+        self,
+        function: objects.PciDevice,
+        *values: str,
+        parent: str | None = None,
     ) -> int | None:
         information = pci_information.PciInformation.parse(values)
-        entry = information.find(found, parent)
+        entry = information.find(function, parent)
         return None if entry is None else entry.index
 
     def test_first_match_wins(self) -> None:
@@ -247,7 +256,7 @@ class FindTest(testtools.TestCase):
         self.assertEqual(2, self.find(device(product_id='0002'), *values))
         self.assertIsNone(self.find(device(vendor_id='1af4'), *values))
 
-    def test_an_excluding_entry_is_found(self) -> None:
+    def test_excluding_entry(self) -> None:
         information = pci_information.PciInformation.parse(
             ['{"address": "0000:65:00.*", "exclude": true}', MATCH]
         )
@@ -255,8 +264,8 @@ class FindTest(testtools.TestCase):
         assert entry is not None
         self.assertTrue(entry.exclude)
 
-    def test_every_key_is_looked_up(self) -> None:
-        found = virtual_function().replace(
+    def test_every_key(self) -> None:
+        function = virtual_function().replace(
             subsystem_vendor_id='8086', subsystem_id='0001', devname='eth5'
         )
         for text in (
@@ -269,24 +278,24 @@ class FindTest(testtools.TestCase):
             '{"devname": "eth5"}',
             '{"subsystem_vendor_id": "8086", "subsystem_id": "0001"}',
         ):
-            self.assertEqual(0, self.find(found, text), text)
+            self.assertEqual(0, self.find(function, text), text)
 
-    def test_a_missing_property_fits_nothing(self) -> None:
+    def test_unset_property_matches_nothing(self) -> None:
         self.assertIsNone(self.find(device(), '{"subsystem_id": "*"}'))
         self.assertIsNone(
             self.find(device(numa_node=None), '{"numa_node": "*"}')
         )
 
-    def test_a_physical_function_means_its_virtual_functions(self) -> None:
-        found = virtual_function()
-        self.assertEqual(0, self.find(found, '{"address": "0000:65:00.1"}'))
-        self.assertIsNone(self.find(found, '{"address": "0000:65:00.*"}'))
-        self.assertIsNone(self.find(found, '{"devname": "eth1"}'))
+    def test_physical_function_matches_its_virtual_functions(self) -> None:
+        function = virtual_function()
+        self.assertEqual(0, self.find(function, '{"address": "0000:65:00.1"}'))
+        self.assertIsNone(self.find(function, '{"address": "0000:65:00.*"}'))
+        self.assertIsNone(self.find(function, '{"devname": "eth1"}'))
         self.assertEqual(
-            0, self.find(found, '{"devname": "eth1"}', parent='eth1')
+            0, self.find(function, '{"devname": "eth1"}', parent='eth1')
         )
         self.assertIsNone(
-            self.find(found, '{"devname": "eth*"}', parent='eth1')
+            self.find(function, '{"devname": "eth*"}', parent='eth1')
         )
 
 
@@ -317,7 +326,7 @@ VALUES = (
     | strategies.builds(lambda text: {'regex': text}, TEXTS)
 )
 MATCHES = strategies.dictionaries(
-    strategies.sampled_from(sorted(condition.KEYS)), VALUES, max_size=3
+    strategies.sampled_from(sorted(match_key.KEYS)), VALUES, max_size=3
 )
 FLAGS = strategies.fixed_dictionaries(
     {},
@@ -361,8 +370,8 @@ class FuzzTest(testtools.TestCase):
             self.assertEqual(text, error.entry)
             return
         hash(information)
-        for found in (device(), virtual_function()):
-            entry = information.find(found)
+        for function in (device(), virtual_function()):
+            entry = information.find(function)
             if entry is not None:
                 objects.PciDevice(extra_info=dict(entry.extra_info))
 
@@ -375,12 +384,12 @@ class FuzzTest(testtools.TestCase):
         self.check(text)
 
     @hypothesis.given(
-        strategies.sampled_from(sorted(condition.KEYS)), VALUES, TEXTS
+        strategies.sampled_from(sorted(match_key.KEYS)), VALUES, TEXTS
     )
     def test_conditions(self, key: str, value: Any, text: str) -> None:
         try:
-            one = condition.Condition.parse(key, value)
+            parsed = condition.Condition.parse(key, value)
         except ValueError:
             return
-        one.accepts(text)
-        self.assertEqual(one, condition.Condition.parse(key, value))
+        parsed.accepts(text)
+        self.assertEqual(parsed, condition.Condition.parse(key, value))

@@ -43,7 +43,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     ('10g:\u0662', '10g:\u0662', 'from 1 to 64'),
     ('10g:' + '9' * 5000, '10g:' + '9' * 5000, 'from 1 to 64'),
     ('10g:1:1', '10g:1:1', 'more than one count'),
-    ('10g|', '10g|', "the name '' has to be"),
+    ('10g|', '10g|', "the name '' must be"),
     ('a|b|a', 'a|b|a', 'twice'),
     ('a/b', 'a/b', 'has one of'),
     ('a\x00', 'a\x00', 'unprintable'),
@@ -58,12 +58,12 @@ class ParseTest(testtools.TestCase):
         for text, wanted in ACCEPTED:
             requests = request.parse(text)
             self.assertEqual(
-                wanted, [(one.pci_flavors, one.count) for one in requests]
+                wanted, [(item.pci_flavors, item.count) for item in requests]
             )
-            self.assertEqual({None}, {one.numa_policy for one in requests})
-            ids = {one.request_id for one in requests}
+            self.assertEqual({None}, {item.numa_policy for item in requests})
+            ids = {item.request_id for item in requests}
             self.assertEqual(len(wanted), len(ids))
-            self.assertTrue(all(uuidutils.is_uuid_like(one) for one in ids))
+            self.assertTrue(all(uuidutils.is_uuid_like(item) for item in ids))
 
     def test_refused(self) -> None:
         for text, part, reason in REFUSED:
@@ -73,7 +73,7 @@ class ParseTest(testtools.TestCase):
             self.assertEqual(part, error.request)
             self.assertIn(reason, error.reason, repr(text))
 
-    def test_the_most_combinations(self) -> None:
+    def test_maximum_of_combinations(self) -> None:
         self.assertEqual(12, len(request.parse(','.join(['a|b'] * 12))))
 
 
@@ -91,14 +91,14 @@ class ExtraSpecsTest(testtools.TestCase):
             }
         )
         self.assertEqual(
-            ['10g:2', 'big:1', 'small:2'], [str(one) for one in requests]
+            ['10g:2', 'big:1', 'small:2'], [str(item) for item in requests]
         )
 
     def test_refused(self) -> None:
         name = 'hardware_resource:'
         wrong: list[tuple[dict[str, str], str]] = [
             ({request.EXTRA_SPEC: ''}, 'empty'),
-            ({name: '1'}, "the name '' has to be"),
+            ({name: '1'}, "the name '' must be"),
             ({f'{name}a': '0'}, 'from 1 to 64'),
             ({f'{name}a': ''}, 'from 1 to 64'),
             ({f'{name}a|b': '1'}, 'has one of'),
@@ -124,11 +124,11 @@ def for_nic(
     *networks: str, vnic_type: str | None = 'direct', **changes: Any
 ) -> objects.PciRequest:
     """Return a request for a NIC."""
-    [one] = request.parse('10g')
+    [parsed] = request.parse('10g')
     nic = objects.RequestedNic(
         vnic_type=vnic_type, physical_networks=list(networks)
     )
-    return one.replace(nic=nic, **changes)
+    return parsed.replace(nic=nic, **changes)
 
 
 class NicTest(testtools.TestCase):
@@ -139,8 +139,11 @@ class NicTest(testtools.TestCase):
 
     def test_refused(self) -> None:
         for wrong, reason in (
-            (for_nic(count=2), 'one device of one PCI flavor'),
-            (for_nic(pci_flavors=['a', 'b']), 'one device of one PCI flavor'),
+            (for_nic(count=2), 'exactly one device of one PCI flavor'),
+            (
+                for_nic(pci_flavors=['a', 'b']),
+                'exactly one device of one PCI flavor',
+            ),
             (for_nic('physnet1', ''), 'of 1 to 64 characters'),
             (for_nic('x' * 65), 'of 1 to 64 characters'),
             (for_nic(*['x'] * 1025), 'at most 1024 physical networks'),
@@ -151,11 +154,11 @@ class NicTest(testtools.TestCase):
             self.assertIn(reason, error.reason)
             self.assertNotIn('physnet1', error.text)
 
-    def test_settled(self) -> None:
-        request.check_settled([for_nic(), *request.parse('10g:2')])
+    def test_vnic_types(self) -> None:
+        request.check_vnic_types([for_nic(), *request.parse('10g:2')])
         error = self.assertRaises(
             exception.InvalidRequest,
-            request.check_settled,
+            request.check_vnic_types,
             [for_nic(), for_nic(vnic_type=None)],
         )
         self.assertIn('vnic_type', error.reason)
@@ -169,11 +172,11 @@ class FuzzTest(testtools.TestCase):
     def test_grammar(self, text: str) -> None:
         try:
             requests = request.parse(text)
-            again = request.parse(','.join(str(one) for one in requests))
+            again = request.parse(','.join(str(item) for item in requests))
         except exception.InvalidRequest:
             return
         self.assertEqual(
-            [str(one) for one in requests], [str(one) for one in again]
+            [str(item) for item in requests], [str(item) for item in again]
         )
 
     @hypothesis.given(

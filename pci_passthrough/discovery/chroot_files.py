@@ -1,38 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files below a root directory and follows links only inside it.
+"""Reads files below a root directory, resolving links as chroot(2) would.
 
 ``/sys`` is full of symbolic links. Below another root (a simulated host's
 ``/proc/PID/root``, a test's temporary directory) the operating system would
-follow an absolute link, or one with too many ``..``, to this machine's own
-files, and one host's facts would be told of another.
+resolve an absolute link, or one with too many ``..``, to a file of this
+machine instead of the other host.
 """
 
 import errno
 import os
 
-#: As many links in one path as Linux follows.
+#: Most links in one path, as in Linux.
 _MAX_LINKS = 40
 
 
-class RootedFiles:
-    """The files below ``root``. Paths are relative to it. Only reads.
+class ChrootFiles:
+    """Read-only access to the files below a root directory.
+
+    All paths are relative to the root.
 
     :param root: an existing directory, ``/`` for this machine.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
-        # Folders known to be no links: sysfs never swaps one for the other,
-        # and most paths begin alike.
+        # Directories that are known not to be links: sysfs never replaces
+        # a directory by a link, and most paths have common parents.
         self._folders: set[str] = set()
 
     def resolve(self, path: str) -> str:
-        """Return the path without links and ``..``, as chroot(2) would see.
+        """Return the path without links and ``..``.
 
-        An absolute link starts again at the root and ``..`` stops there.
+        An absolute link starts at the root directory, and ``..`` never
+        leaves the root directory.
 
-        :raises OSError: something on the path is missing or unreadable, or
-            the links go in circles.
+        :raises OSError: a part of the path is missing or unreadable, or the
+            links form a loop.
         """
         links = 0
         done: list[str] = []
@@ -60,9 +63,9 @@ class RootedFiles:
         return '/'.join(done)
 
     def link(self, path: str) -> str:
-        """Return where the link at the end of a path points, unresolved.
+        """Return the target of the link at the end of a path, unresolved.
 
-        :raises OSError: it is missing or no link.
+        :raises OSError: the link is missing, or the path is no link.
         """
         folder, _, name = path.rpartition('/')
         return os.readlink(self._join(f'{self.resolve(folder)}/{name}'))
@@ -70,7 +73,7 @@ class RootedFiles:
     def read(self, path: str) -> str:
         """Return a text file's content.
 
-        :raises OSError: it is missing or unreadable.
+        :raises OSError: the file is missing or unreadable.
         """
         with open(
             self._join(self.resolve(path)), encoding='utf-8', errors='replace'
@@ -78,29 +81,29 @@ class RootedFiles:
             return file.read()
 
     def names(self, path: str) -> list[str]:
-        """Return the names in a directory, sorted; none if it is missing.
+        """Return the sorted names in a directory, [] if it does not exist.
 
-        :raises OSError: it is there and cannot be read.
+        :raises OSError: the directory exists and cannot be read.
         """
         try:
             return sorted(os.listdir(self._join(self.resolve(path))))
         except FileNotFoundError:
             return []
 
-    def read_if_there(self, path: str) -> str | None:
-        """Return a text file's content, None if it is missing.
+    def read_if_exists(self, path: str) -> str | None:
+        """Return a text file's content, None if it does not exist.
 
-        :raises OSError: it is there and cannot be read.
+        :raises OSError: the file exists and cannot be read.
         """
         try:
             return self.read(path)
         except FileNotFoundError:
             return None
 
-    def resolve_if_there(self, path: str) -> str | None:
-        """Return the path without links, None if it is missing.
+    def resolve_if_exists(self, path: str) -> str | None:
+        """Return the path without links, None if it does not exist.
 
-        :raises OSError: something on the path cannot be read.
+        :raises OSError: a part of the path cannot be read.
         """
         try:
             return self.resolve(path)
@@ -108,7 +111,7 @@ class RootedFiles:
             return None
 
     def _link(self, path: str) -> str | None:
-        """Return where a link points to, None if it is no link."""
+        """Return a link's target, None if the path is no link."""
         try:
             return os.readlink(self._join(path))
         except OSError as error:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests of resolving links below a root directory."""
 
 import os
 import pathlib
@@ -6,11 +7,11 @@ import pathlib
 import fixtures
 import testtools
 
-from pci_passthrough.discovery import rooted_files
+from pci_passthrough.discovery import chroot_files
 
 
-class RootedFilesTestCase(testtools.TestCase):
-    """Links stay inside the root."""
+class ChrootFilesTestCase(testtools.TestCase):
+    """Links never lead outside the root directory."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -19,9 +20,9 @@ class RootedFilesTestCase(testtools.TestCase):
         self.root = outside / 'root'
         (self.root / 'a/b').mkdir(parents=True)
         (self.root / 'a/b/file').write_text('inside')
-        (self.root / 'secret').write_text('the root has its own')
+        (self.root / 'secret').write_text('in the root')
         self.outside = outside
-        self.files = rooted_files.RootedFiles(str(self.root))
+        self.files = chroot_files.ChrootFiles(str(self.root))
 
     def _link(self, name: str, target: object) -> None:
         os.symlink(str(target), self.root / name)
@@ -33,16 +34,16 @@ class RootedFilesTestCase(testtools.TestCase):
 
     def test_absolute_link_starts_at_the_root(self) -> None:
         self._link('a/link', '/secret')
-        self.assertEqual('the root has its own', self.files.read('a/link'))
+        self.assertEqual('in the root', self.files.read('a/link'))
 
     def test_absolute_link_to_the_outside_is_missing(self) -> None:
         self._link('link', self.outside / 'secret')
         self.assertRaises(FileNotFoundError, self.files.read, 'link')
-        self.assertIsNone(self.files.read_if_there('link'))
+        self.assertIsNone(self.files.read_if_exists('link'))
 
     def test_dots_stop_at_the_root(self) -> None:
         self._link('a/link', '../../../../secret')
-        self.assertEqual('the root has its own', self.files.read('a/link'))
+        self.assertEqual('in the root', self.files.read('a/link'))
         self.assertEqual('secret', self.files.resolve('../../secret'))
 
     def test_link_in_the_middle(self) -> None:
@@ -50,13 +51,13 @@ class RootedFilesTestCase(testtools.TestCase):
         self._link('a/b/far', '/a/up/a')
         self.assertEqual('a/b/file', self.files.resolve('a/b/far/b/file'))
 
-    def test_circle(self) -> None:
-        self._link('one', 'two')
-        self._link('two', 'one')
-        self.assertRaises(OSError, self.files.resolve, 'one')
-        self.assertRaises(OSError, self.files.resolve_if_there, 'one')
+    def test_loop(self) -> None:
+        self._link('a_link', 'b_link')
+        self._link('b_link', 'a_link')
+        self.assertRaises(OSError, self.files.resolve, 'a_link')
+        self.assertRaises(OSError, self.files.resolve_if_exists, 'a_link')
 
     def test_missing(self) -> None:
         self.assertEqual([], self.files.names('nowhere'))
-        self.assertIsNone(self.files.resolve_if_there('a/nowhere'))
+        self.assertIsNone(self.files.resolve_if_exists('a/nowhere'))
         self.assertEqual(['b'], self.files.names('a'))

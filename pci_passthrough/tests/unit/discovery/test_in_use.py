@@ -1,135 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host uses, from files as Linux shows them."""
-
-import os
-import pathlib
+"""Tests of the decision which functions the host uses, with Linux's files."""
 
 import fixtures
 import testtools
 
-from pci_passthrough.discovery import host_root
-from pci_passthrough.discovery import host_use
-
-NIC, VF, DISK, OTHER_DISK, GPU = (
-    '0000:01:00.0',
-    '0000:01:10.0',
-    '0000:02:00.0',
-    '0000:03:00.0',
-    '0000:04:00.0',
-)
-
-_ROUTE_HEAD = 'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n'
-_SWAPS_HEAD = 'Filename\tType\tSize\tUsed\tPriority\n'
+from pci_passthrough.discovery import in_use
+from pci_passthrough.discovery import sysfs_reader
+from pci_passthrough.tests.unit.discovery import host_tree
 
 
-class HostTree(fixtures.Fixture):
-    """A host's root with a NIC, its VF, two disks' controllers, a GPU."""
-
-    def _setUp(self) -> None:
-        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.mounts: list[str] = []
-        self.write('proc/1/mountinfo', '22 1 0:21 / /proc rw - proc proc rw')
-        self.write('proc/swaps', _SWAPS_HEAD)
-        self.write('proc/1/net/route', _ROUTE_HEAD)
-        for address, code in (
-            (NIC, '0x020000'),
-            (VF, '0x020000'),
-            (DISK, '0x010802'),
-            (OTHER_DISK, '0x010802'),
-            (GPU, '0x030000'),
-        ):
-            self.write(f'{self.device(address)}/class', code)
-            self.link(f'sys/bus/pci/devices/{address}', self.device(address))
-        self.link(f'{self.device(VF)}/physfn', self.device(NIC))
-        # Nobody may ever read it: for a test, reading it fails.
-        (self.root / self.device(NIC) / 'sriov_numvfs').mkdir()
-
-    @staticmethod
-    def device(address: str) -> str:
-        return f'sys/devices/pci0000:00/0000:00:{address[5:7]}.0/{address}'
-
-    def write(self, path: str, text: str) -> None:
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f'{text}\n')
-
-    def link(self, path: str, target: str) -> None:
-        place = self.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        (self.root / target).mkdir(parents=True, exist_ok=True)
-        place.symlink_to(
-            os.path.relpath(self.root / target, place.parent),
-        )
-
-    def block(self, path: str, number: str, signature: str | None = '') -> str:
-        """Add a block device; ``signature`` None: udev has not seen it."""
-        name = path.rpartition('/')[2]
-        self.write(f'{path}/dev', number)
-        self.write(f'{path}/size', '2048')
-        self.link(f'sys/class/block/{name}', path)
-        if signature is not None:
-            self.write(
-                f'run/udev/data/b{number}',
-                f'S:disk/x\nE:ID_FS_TYPE={signature}' if signature else 'I:1',
-            )
-        return path
-
-    def disk(self, name: str, address: str, signature: str | None = '') -> str:
-        path = f'{self.device(address)}/nvme/{name[:5]}/{name}'
-        return self.block(path, f'259:{address[6:7]}0', signature)
-
-    def partition(self, disk: str, signature: str | None = '') -> str:
-        name = disk.rpartition('/')[2]
-        number = (self.root / disk / 'dev').read_text().strip() + '1'
-        path = self.block(f'{disk}/{name}p1', number, signature)
-        self.write(f'{path}/partition', '1')
-        return path
-
-    def stack(self, upper: str, lower: str) -> None:
-        """Put a block device upon another."""
-        self.link(f'{upper}/slaves/{os.path.basename(lower)}', lower)
-        self.link(f'{lower}/holders/{os.path.basename(upper)}', upper)
-
-    def mount(self, number: str, kind: str, source: str, at: str) -> None:
-        self.mounts.append(
-            f'{30 + len(self.mounts)} 1 {number} / {at} rw shared:1 - '
-            f'{kind} {source} rw'
-        )
-        self.write('proc/1/mountinfo', '\n'.join(self.mounts))
-
-    def interface(self, name: str, path: str, kind: str = '') -> str:
-        path = f'{path}/net/{name}'
-        self.write(f'{path}/uevent', f'DEVTYPE={kind}\nINTERFACE={name}')
-        self.link(f'sys/class/net/{name}', path)
-        return path
-
-    def route(self, name: str, target: str, mask: str) -> None:
-        self.write(
-            'proc/1/net/route',
-            f'{_ROUTE_HEAD}{name}\t{target}\t00000000\t0001\t0\t0\t0\t{mask}',
-        )
-
-
-class HostRootTestCase(testtools.TestCase):
-    """Base: a tree and the object over it."""
+class InUseTestCase(testtools.TestCase):
+    """Base class: reads the files of a ``HostTree`` and evaluates them."""
 
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.FakeLogger())
-        self.tree = self.useFixture(HostTree())
-        self.host = host_root.HostRoot(str(self.tree.root))
+        self.tree = self.useFixture(host_tree.HostTree())
+        self.reader = sysfs_reader.SysfsReader(str(self.tree.root))
 
     def uses(self) -> dict[str, str]:
-        return host_use.uses(self.host.facts())
+        return in_use.reasons_in_use(self.reader.facts())
 
     def assert_uses(self, **expected: str) -> None:
-        """Check that exactly these devices are used, by variable name."""
+        """Check that the host uses these devices only, for these reasons."""
         names = {
-            'nic': NIC,
-            'vf': VF,
-            'disk': DISK,
-            'other_disk': OTHER_DISK,
-            'gpu': GPU,
+            'nic': host_tree.NIC,
+            'vf': host_tree.VF,
+            'disk': host_tree.DISK,
+            'other_disk': host_tree.OTHER_DISK,
+            'gpu': host_tree.GPU,
         }
         self.assertEqual(
             {names[name]: reason for name, reason in expected.items()},
@@ -141,51 +40,29 @@ class HostRootTestCase(testtools.TestCase):
         )
 
 
-class FunctionTestCase(HostRootTestCase):
-    """Facts of one function."""
-
-    def test_facts(self) -> None:
-        folder = self.tree.device(NIC)
-        self.tree.write(f'{folder}/subsystem_vendor', '0x1af4')
-        self.tree.write(f'{folder}/subsystem_device', '0x0001')
-        self.tree.write(f'{folder}/sriov_totalvfs', '7')
-        self.tree.link(f'{folder}/driver', 'sys/bus/pci/drivers/igb')
-        self.assertEqual(('1af4', '0001', 'igb', 7), self.known_of(NIC))
-
-    def test_nothing_there(self) -> None:
-        self.assertEqual((None, None, None, None), self.known_of(GPU))
-
-    def known_of(self, address: str) -> tuple[object, ...]:
-        function = self.host.facts().functions[address]
-        return (
-            function.subsystem_vendor_id,
-            function.subsystem_id,
-            function.driver,
-            function.total_vfs,
-        )
-
-    def test_unknown_function(self) -> None:
-        self.assertNotIn('0000:99:00.0', self.host.facts().functions)
-        reason = self.host.unknown_function()
-        self.assertTrue(reason.startswith(host_use.CANNOT_TELL))
+class IdleTestCase(InUseTestCase):
+    """A host that uses no device."""
 
     def test_idle_host(self) -> None:
         self.assert_uses()
-        self.assertNotIn(NIC, self.uses())
+        self.assertNotIn(host_tree.NIC, self.uses())
 
 
-class StorageUseTestCase(HostRootTestCase):
-    """Disks which the host needs."""
+class StorageUseTestCase(InUseTestCase):
+    """Disks that the host uses."""
 
     def test_mounted_partition(self) -> None:
-        self.tree.partition(self.tree.disk('nvme0n1', DISK))
-        self.tree.disk('nvme1n1', OTHER_DISK)
+        self.tree.partition(self.tree.disk('nvme0n1', host_tree.DISK))
+        self.tree.disk('nvme1n1', host_tree.OTHER_DISK)
         self.tree.mount('259:201', 'ext4', '/dev/root', '/')
         self.assert_uses(disk='its disk nvme0n1p1 is mounted at /')
 
     def test_mount_upon_lvm_upon_raid(self) -> None:
         raid = self.tree.block('sys/devices/virtual/block/md0', '9:0')
-        for name, address in (('nvme0n1', DISK), ('nvme1n1', OTHER_DISK)):
+        for name, address in (
+            ('nvme0n1', host_tree.DISK),
+            ('nvme1n1', host_tree.OTHER_DISK),
+        ):
             part = self.tree.partition(self.tree.disk(name, address))
             self.tree.stack(raid, part)
         volume = self.tree.block('sys/devices/virtual/block/dm-0', '253:0')
@@ -196,18 +73,18 @@ class StorageUseTestCase(HostRootTestCase):
 
     def test_holder_without_mount(self) -> None:
         volume = self.tree.block('sys/devices/virtual/block/dm-0', '253:0')
-        part = self.tree.partition(self.tree.disk('nvme0n1', DISK))
+        part = self.tree.partition(self.tree.disk('nvme0n1', host_tree.DISK))
         self.tree.stack(volume, part)
         self.assert_uses(disk='its disk nvme0n1p1 is held by dm-0')
 
     def test_swap(self) -> None:
-        disk = self.tree.disk('nvme0n1', DISK)
+        disk = self.tree.disk('nvme0n1', host_tree.DISK)
         volume = self.tree.block('sys/devices/virtual/block/dm-3', '253:3')
         self.tree.write(f'{volume}/dm/name', 'vg-swap')
         self.tree.link(f'{volume}/slaves/nvme0n1', disk)
         self.tree.write(
             'proc/swaps',
-            f'{_SWAPS_HEAD}/swapfile file 8 0 -2\n'
+            f'{host_tree.SWAPS_HEAD}/swapfile file 8 0 -2\n'
             '/dev/mapper/vg-swap partition 1024 0 -3',
         )
         self.assert_uses(disk='its disk dm-3 is swap space')
@@ -217,31 +94,31 @@ class StorageUseTestCase(HostRootTestCase):
             'LVM2_member', 'linux_raid_member', 'zfs_member', 'bcache',
             'ceph_bluestore',
         ):  # fmt: skip
-            self.tree = self.useFixture(HostTree())
-            self.host = host_root.HostRoot(str(self.tree.root))
-            self.tree.disk('nvme0n1', DISK, signature)
+            self.tree = self.useFixture(host_tree.HostTree())
+            self.reader = sysfs_reader.SysfsReader(str(self.tree.root))
+            self.tree.disk('nvme0n1', host_tree.DISK, signature)
             self.assert_uses(disk=f'its disk nvme0n1 is a {signature}')
 
     def test_closed_encryption_and_old_file_systems_are_free(self) -> None:
-        self.tree.disk('nvme0n1', DISK, 'crypto_LUKS')
-        self.tree.disk('nvme1n1', OTHER_DISK, 'ext4')
+        self.tree.disk('nvme0n1', host_tree.DISK, 'crypto_LUKS')
+        self.tree.disk('nvme1n1', host_tree.OTHER_DISK, 'ext4')
         self.assert_uses()
 
     def test_unprobed_content(self) -> None:
-        self.tree.disk('nvme0n1', DISK, None)
+        self.tree.disk('nvme0n1', host_tree.DISK, None)
         self.assert_uses(
-            disk='cannot tell whether the host uses it: /run/udev/data has '
+            disk='unknown whether the host uses it: /run/udev/data has '
             'no record of what is on nvme0n1'
         )
 
     def test_empty_drive(self) -> None:
-        disk = self.tree.disk('nvme0n1', DISK, None)
+        disk = self.tree.disk('nvme0n1', host_tree.DISK, None)
         self.tree.write(f'{disk}/size', '0')
         self.assert_uses()
 
     def test_btrfs_of_two_disks(self) -> None:
-        self.tree.disk('nvme0n1', DISK, 'btrfs')
-        other = self.tree.disk('nvme1n1', OTHER_DISK, 'btrfs')
+        self.tree.disk('nvme0n1', host_tree.DISK, 'btrfs')
+        other = self.tree.disk('nvme1n1', host_tree.OTHER_DISK, 'btrfs')
         self.tree.link('sys/fs/btrfs/0123-45/devices/nvme1n1', other)
         self.tree.mount('0:40', 'btrfs', '/dev/nvme0n1', '/home')
         self.assert_uses(
@@ -252,7 +129,9 @@ class StorageUseTestCase(HostRootTestCase):
     def _multipath(self) -> None:
         subsystem = 'sys/devices/virtual/nvme-subsystem/nvme-subsys0'
         self.tree.block(f'{subsystem}/nvme0n1', '259:0')
-        for number, address in enumerate((DISK, OTHER_DISK)):
+        for number, address in enumerate(
+            (host_tree.DISK, host_tree.OTHER_DISK)
+        ):
             controller = f'{self.tree.device(address)}/nvme/nvme{number}'
             self.tree.link(f'{subsystem}/nvme{number}', controller)
         self.tree.mount('259:0', 'ext4', '/dev/nvme0n1', '/')
@@ -264,44 +143,49 @@ class StorageUseTestCase(HostRootTestCase):
 
     def test_nvme_multipath_by_one_controller(self) -> None:
         self._multipath()
-        path = f'{self.tree.device(OTHER_DISK)}/nvme/nvme1/nvme0c1n1'
+        path = f'{self.tree.device(host_tree.OTHER_DISK)}/nvme/nvme1/nvme0c1n1'
         self.tree.write(f'{path}/hidden', '1')
         self.tree.link('sys/class/block/nvme0c1n1', path)
         self.assert_uses(other_disk='its disk nvme0n1 is mounted at /')
 
     def test_disk_behind_a_volume_management_device(self) -> None:
-        """A VMD controller takes its disks along."""
-        path = f'{self.tree.device(DISK)}/pci10000:e0/10000:e1:00.0'
+        """A VMD controller is used if one of its disks is."""
+        path = f'{self.tree.device(host_tree.DISK)}/pci10000:e0/10000:e1:00.0'
         self.tree.block(f'{path}/nvme/nvme0/nvme0n1', '259:0')
         self.tree.mount('259:0', 'ext4', '/dev/nvme0n1', '/')
         self.assert_uses(disk='its disk nvme0n1 is mounted at /')
 
-    def test_mount_that_sysfs_cannot_explain(self) -> None:
+    def test_mount_without_block_device(self) -> None:
         self.tree.mount('8:1', 'ext4', '/dev/sda1', '/')
         reason = (
-            'cannot tell whether the host uses it: sysfs shows no disks, '
+            'unknown whether the host uses it: sysfs shows no disks, '
             'but block device 8:1 is mounted at /'
         )
         self.assert_uses(disk=reason, other_disk=reason)
 
     def test_no_mount_table(self) -> None:
         (self.tree.root / 'proc/1/mountinfo').unlink()
-        for address in (NIC, VF, DISK, GPU):
+        for address in (
+            host_tree.NIC,
+            host_tree.VF,
+            host_tree.DISK,
+            host_tree.GPU,
+        ):
             reason = self.uses()[address]
-            self.assertTrue(reason.startswith(host_use.CANNOT_TELL))
+            self.assertTrue(reason.startswith(in_use.USE_UNKNOWN))
             self.assertIn('mountinfo', reason)
 
 
-class NetworkUseTestCase(HostRootTestCase):
-    """Interfaces which the host needs."""
+class NetworkUseTestCase(InUseTestCase):
+    """Network interfaces that the host uses."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.nic = self.tree.interface('ens1', self.tree.device(NIC))
-        self.vf = self.tree.interface('ens1v0', self.tree.device(VF))
+        self.nic = self.tree.interface('ens1', self.tree.device(host_tree.NIC))
+        self.vf = self.tree.interface('ens1v0', self.tree.device(host_tree.VF))
 
     def test_route(self) -> None:
-        """The VFs of a PF that carries an address stay free."""
+        """The VFs of a PF with an address are not used."""
         self.tree.route('ens1', '000200C0', '00FFFFFF')
         self.assert_uses(
             nic='its network interface ens1 carries an IPv4 address or route'
@@ -322,7 +206,8 @@ class NetworkUseTestCase(HostRootTestCase):
         )
         reason = 'its network interface ens1v0 carries the address 2001:db8::1'
         self.assert_uses(
-            vf=reason, nic=f'its virtual function {VF} is in use: {reason}'
+            vf=reason,
+            nic=f'its virtual function {host_tree.VF} is in use: {reason}',
         )
 
     def test_ipv6_default_route(self) -> None:
@@ -371,32 +256,32 @@ class NetworkUseTestCase(HostRootTestCase):
         self.tree.link(f'{self.nic}/upper_macvtap0', tap)
         self.assert_uses(nic='its network interface ens1 carries macvtap0')
 
-    def test_route_that_sysfs_cannot_explain(self) -> None:
+    def test_route_of_an_unknown_interface(self) -> None:
         self.tree.route('enp9', '000200C0', '00FFFFFF')
         reason = (
-            'cannot tell whether the host uses it: network interface enp9 '
+            'unknown whether the host uses it: network interface enp9 '
             'carries an IPv4 address or route, but sysfs does not show it'
         )
         self.assert_uses(nic=reason, vf=reason)
 
     def test_no_routing_table(self) -> None:
         (self.tree.root / 'proc/1/net/route').unlink()
-        reason = self.uses()[NIC]
-        self.assertTrue(reason.startswith(host_use.CANNOT_TELL))
+        reason = self.uses()[host_tree.NIC]
+        self.assertTrue(reason.startswith(in_use.USE_UNKNOWN))
 
 
-class ConsoleUseTestCase(HostRootTestCase):
-    """The display which shows the host's console."""
+class ConsoleUseTestCase(InUseTestCase):
+    """The display that shows the host's console."""
 
     def test_framebuffer_of_the_boot_device(self) -> None:
-        folder = self.tree.device(GPU)
+        folder = self.tree.device(host_tree.GPU)
         self.tree.link('sys/class/graphics/fb0', f'{folder}/graphics/fb0')
         self.assert_uses()
         self.tree.write(f'{folder}/boot_vga', '1')
         self.assert_uses(gpu="it shows the host's console")
 
     def test_framebuffer_of_the_firmware(self) -> None:
-        self.tree.write(f'{self.tree.device(GPU)}/boot_vga', '1')
+        self.tree.write(f'{self.tree.device(host_tree.GPU)}/boot_vga', '1')
         self.assert_uses()
         self.tree.link(
             'sys/class/graphics/fb0',

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators of ``oslo_utils.specs_matcher``, checked before they are used.
+"""Operator expressions of ``oslo_utils.specs_matcher``, checked once.
 
-The library reads an expression anew for each comparison, ignores what
-follows a complete expression, takes what it cannot read for a plain string,
-and raises on values which are no numbers. Here an expression is read once,
-as a whole, and a value that an operator cannot work on does not match.
+The library parses an expression again for each comparison, ignores text
+after a complete expression, treats a malformed expression as a plain string,
+and raises on values that are not numbers. Here an expression is parsed once
+and completely, and a value of the wrong type does not match.
 """
 
 import dataclasses
@@ -16,42 +16,42 @@ from typing import Self
 from oslo_utils import specs_matcher
 import pyparsing
 
-#: Operators which compare numbers. ``=`` means ``>=``, see the library.
+#: Operators that compare numbers. ``=`` means ``>=``, as in the library.
 NUMERIC = frozenset({'=', '==', '!=', '<', '<=', '>', '>=', '<range-in>'})
-#: Operators which compare texts.
+#: Operators that compare strings.
 TEXTUAL = frozenset({'s==', 's!=', 's<', 's<=', 's>', 's>=', '<in>', '<or>'})
-#: Operators on values that are a list written as in Python: ``['a', 'b']``.
+#: Operators on values that are a list in Python's syntax: ``['a', 'b']``.
 LISTS = frozenset({'<all-in>'})
 
 _START = re.compile(r'=|!=|<|>|s==|s!=|s<|s>')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Operation:
-    """An operator and what it compares with."""
+class OperatorExpression:
+    """An operator and its operands; matches values like a pattern."""
 
     operator: str
     operands: tuple[str, ...]
 
     @staticmethod
-    def is_meant(text: str) -> bool:
-        """Whether a text begins like an operator."""
+    def starts_with_operator(text: str) -> bool:
+        """Return whether a text starts like an operator expression."""
         return _START.match(text) is not None
 
     @classmethod
     @functools.lru_cache(maxsize=1024)
     def parse(cls, text: str) -> Self:
-        """Read an operator expression.
+        """Parse an operator expression.
 
-        :raises ValueError: the library's grammar does not read all of it,
-            or the operands are not what the operator works on.
+        :raises ValueError: the text does not completely match the library's
+            grammar, or the operands have the wrong type.
         """
         grammar = specs_matcher.make_grammar()
         try:
             operator, *operands = grammar.parse_string(text, parse_all=True)
         except pyparsing.ParseException as error:
             raise ValueError(
-                f'{text!r} is no operator expression: it goes wrong at '
+                f'{text!r} is no operator expression: syntax error at '
                 f'character {error.loc + 1}'
             ) from error
         if not operands:
@@ -76,7 +76,7 @@ class Operation:
             MemoryError,
             RecursionError,
         ):
-            # ``<all-in>`` and ``<range-in>`` read the value by
+            # ``<all-in>`` and ``<range-in>`` parse the value with
             # ast.literal_eval, which may raise all of these.
             return False
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From ``[pci] alias`` to PCI flavors.
+"""Translates Nova's ``[pci] alias`` to PCI flavors. Pure.
 
-Pure. Source: the schema and the checks of ``nova.pci.request``, and what
-``nova.pci.stats`` leaves of the pools for a request. An alias without
-``device_type`` is never given a PF or a vdpa device, so the PCI flavor says
-that.
+Source: the schema and the checks of ``nova.pci.request``, and the filters
+of ``nova.pci.stats``. An alias without ``device_type`` never gets a PF or a
+vdpa device, so its PCI flavor matches the other types only.
 """
 
 from collections.abc import Sequence
@@ -26,20 +25,20 @@ EXAMPLE = (
     '"device_type": "type-PCI"}'
 )
 
-#: Nova gives no vdpa devices for aliases.
+#: The values of ``device_type``. An alias never gets a vdpa device.
 DEVICE_TYPES = (
     fields.DevType.STANDARD,
     fields.DevType.SRIOV_PF,
     fields.DevType.SRIOV_VF,
 )
 
-#: What an alias without ``device_type`` is given.
-UNSAID_TYPES = (fields.DevType.STANDARD, fields.DevType.SRIOV_VF)
+#: The types of devices for an alias without ``device_type``.
+DEFAULT_DEVICE_TYPES = (fields.DevType.STANDARD, fields.DevType.SRIOV_VF)
 
-#: Longest name, one more than a PCI flavor's.
+#: Longest name, one character more than a PCI flavor's.
 _MAX_NAME_LENGTH = 256
 
-#: All keys, with the values that they may have if they are few.
+#: Key of an alias to its allowed values; an empty tuple allows any string.
 _KEYS: dict[str, tuple[str, ...]] = {
     'name': (),
     'vendor_id': (),
@@ -54,29 +53,29 @@ _KEYS: dict[str, tuple[str, ...]] = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Draft:
-    """A PCI flavor that is yet to be created."""
+class PciFlavorDraft:
+    """A PCI flavor that does not exist yet."""
 
     name: str
-    #: see ``objects.PciFlavor``
+    #: as in ``objects.PciFlavor``
     match: list[dict[str, str | list[str]]]
     numa_policy: str | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Placement:
-    """What of Nova's use of Placement changes the meaning of an alias."""
+class PlacementUse:
+    """Nova's use of Placement, which changes the meaning of an alias."""
 
     #: ``[filter_scheduler] pci_in_placement``
     in_use: bool = False
-    #: whether an entry of device_spec has a resource class
+    #: whether an object of device_spec has a resource class
     classes: bool = False
 
 
 def translate(
-    values: Sequence[nova_conf.Value], placement: Placement
-) -> tuple[list[Draft], list[nova_conf.Finding]]:
-    """Return the PCI flavors which mean the same, and what none does.
+    values: Sequence[nova_conf.OptionValue], placement: PlacementUse
+) -> tuple[list[PciFlavorDraft], list[nova_conf.Finding]]:
+    """Return the equivalent PCI flavors, and findings about the rest.
 
     Values with the same name are alternatives.
 
@@ -84,12 +83,13 @@ def translate(
         refuses, too.
     """
     findings: list[nova_conf.Finding] = []
-    by_name: dict[str, list[_Alias]] = {}
+    by_name: dict[str, list[_AliasTranslator]] = {}
     for value in values:
-        one = _Alias(value, _load(value, findings), placement, findings)
-        one.check()
-        by_name.setdefault(one.name, []).append(one)
-        one.check_beside(by_name[one.name][0])
+        spec = _load(value, findings)
+        alias = _AliasTranslator(value, spec, placement, findings)
+        alias.check()
+        by_name.setdefault(alias.name, []).append(alias)
+        alias.check_alternative(by_name[alias.name][0])
     drafts = [
         draft
         for aliases in by_name.values()
@@ -99,19 +99,9 @@ def translate(
 
 
 def _load(
-    value: nova_conf.Value, findings: list[nova_conf.Finding]
+    value: nova_conf.OptionValue, findings: list[nova_conf.Finding]
 ) -> dict[str, Any]:
-    document = value.load(
-        EXAMPLE,
-        lambda key: findings.append(
-            nova_conf.Finding(
-                str(value),
-                key,
-                'given twice: the last one was taken, as Nova does',
-                'make sure that it is the one that is meant',
-            )
-        ),
-    )
+    document = value.load(EXAMPLE, findings)
     if not isinstance(document, dict):
         raise value.malformed(
             None, 'not an object; one value is one alias', EXAMPLE
@@ -120,10 +110,10 @@ def _load(
 
 
 def _draft(
-    aliases: list['_Alias'], findings: list[nova_conf.Finding]
-) -> Draft | None:
+    aliases: list['_AliasTranslator'], findings: list[nova_conf.Finding]
+) -> PciFlavorDraft | None:
     first = aliases[0]
-    draft = Draft(
+    draft = PciFlavorDraft(
         first.name,
         [alias.term() for alias in aliases],
         first.spec.get('numa_policy'),
@@ -136,10 +126,9 @@ def _draft(
             nova_conf.Finding(
                 str(first.value),
                 'name' if error.key == 'name' else None,
-                'no PCI flavor was made of the alias: '
-                f'{error.key!r}: {error.reason}',
-                'create one by hand, if need be with another name, and name '
-                'it so in Nova flavors',
+                f'the alias was left out: {error.key!r}: {error.reason}',
+                'create a PCI flavor by hand, with another name if necessary, '
+                'and use this name in Nova flavors',
             )
         )
         return None
@@ -147,12 +136,12 @@ def _draft(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Alias:
-    """Translates one value; knows what to blame."""
+class _AliasTranslator:
+    """Translates one value of alias; reports what has no equivalent."""
 
-    value: nova_conf.Value
+    value: nova_conf.OptionValue
     spec: dict[str, Any]
-    placement: Placement
+    placement: PlacementUse
     findings: list[nova_conf.Finding]
 
     @property
@@ -160,9 +149,9 @@ class _Alias:
         return str(self.spec['name']).strip()
 
     def check(self) -> None:
-        """Check it as Nova does.
+        """Check the alias by Nova's rules.
 
-        :raises: InvalidConfiguration
+        :raises exception.InvalidConfiguration: Nova refuses the alias.
         """
         if 'name' not in self.spec:
             raise self.value.malformed('name', 'missing', EXAMPLE)
@@ -173,7 +162,7 @@ class _Alias:
                 raise self.value.malformed(
                     key, f'an alias has no such key{hint}', EXAMPLE
                 )
-            reason = _wrong(key, value)
+            reason = _reason_invalid(key, value)
             if reason:
                 raise self.value.malformed(key, reason, EXAMPLE)
         if self.spec.get('resource_class') and self.placement.in_use:
@@ -182,7 +171,7 @@ class _Alias:
             if key not in self.spec:
                 raise self.value.malformed(
                     key,
-                    'missing, and Nova takes a resource_class instead only '
+                    'missing; Nova accepts a resource_class instead only '
                     'with [filter_scheduler] pci_in_placement, which these '
                     'files do not set'
                     if not self.placement.in_use
@@ -190,96 +179,103 @@ class _Alias:
                     EXAMPLE,
                 )
 
-    def check_beside(self, first: '_Alias') -> None:
-        """Check it together with the first one of its name.
+    def check_alternative(self, first: '_AliasTranslator') -> None:
+        """Check the alias together with the first alias of the same name.
 
-        :raises: InvalidConfiguration
+        :raises exception.InvalidConfiguration: Nova refuses the second one.
         """
         if self is first:
             return
-        policies, kinds = (
-            {one.spec.get(key, default) for one in (self, first)}
+        policies, device_types = (
+            {alias.spec.get(key, default) for alias in (self, first)}
             for key, default in (
                 ('numa_policy', fields.NumaPolicy.LEGACY),
                 ('device_type', None),
             )
         )
         if len(policies) > 1:
-            key, reason = 'numa_policy', 'another one than before'
-        elif len(kinds) > 1 or None in kinds:
+            key = 'numa_policy'
+            reason = 'differs from the first alias of this name'
+        elif len(device_types) > 1 or None in device_types:
             key = 'device_type'
-            reason = 'aliases of one name must have one, and the same'
+            reason = 'all aliases of one name must have the same device_type'
         elif self.placement.in_use:
             key = 'name'
-            reason = 'with pci_in_placement a name can be given once only'
+            reason = 'with pci_in_placement a name can be used once only'
         else:
             return
         raise self.value.malformed(key, reason, EXAMPLE)
 
     def term(self) -> dict[str, str | list[str]]:
-        """Return the alternative that means the same."""
-        found: dict[str, str | list[str]] = {}
+        """Return the equivalent term of a match expression."""
+        term: dict[str, str | list[str]] = {}
         for key in ('vendor_id', 'product_id'):
             if key in self.spec:
-                found[key] = self.spec[key].lower()
-        found['dev_type'] = self.spec.get('device_type', list(UNSAID_TYPES))
+                term[key] = self.spec[key].lower()
+        term['dev_type'] = self.spec.get(
+            'device_type', list(DEFAULT_DEVICE_TYPES)
+        )
         if 'live_migratable' in self.spec:
             migratable = strutils.bool_from_string(
                 self.spec['live_migratable'], strict=True
             )
-            found['e.live_migratable'] = str(migratable).lower()
+            term['e.live_migratable'] = str(migratable).lower()
         if 'capability_type' in self.spec:
-            found['e.capability_type'] = self.spec['capability_type']
-            self._find(
+            term['e.capability_type'] = self.spec['capability_type']
+            self._report(
                 'capability_type',
-                'became a condition on a tag of that name, as in Nova: only '
-                'devices whose device_spec has the tag match',
-                'take it out of the PCI flavor if that is not meant',
+                'became a condition on a tag of the same name, as in Nova: '
+                'only devices whose device_spec has this tag match',
+                'remove the condition from the PCI flavor if it is not '
+                'intended',
             )
-        return found | self._placement_terms()
+        return term | self._placement_conditions()
 
-    def _placement_terms(self) -> dict[str, str | list[str]]:
-        found: dict[str, str | list[str]] = {}
+    def _placement_conditions(self) -> dict[str, str | list[str]]:
+        conditions: dict[str, str | list[str]] = {}
         name = self.spec.get('resource_class')
         traits = self.spec.get('traits')
         if not self.placement.in_use:
             for key in ('resource_class', 'traits'):
                 if key in self.spec:
-                    self._find(
+                    self._report(
                         key,
                         'left out: Nova ignores it without '
                         '[filter_scheduler] pci_in_placement',
-                        f'add e.{key} to the match of the PCI flavor if it '
-                        'is to count',
+                        f'add e.{key} to the match of the PCI flavor if the '
+                        'condition is intended',
                     )
-            return found
+            return conditions
         if name:
-            found['e.resource_class'] = placement_names.resource_class(name)
+            resource_class = placement_names.resource_class(name)
+            conditions['e.resource_class'] = resource_class
         elif self.placement.classes:
-            self._find(
+            self._report(
                 None,
-                'Nova leaves devices which have a resource_class of their '
-                'own to aliases that name it; the PCI flavor matches them, '
-                'too',
-                'match another tag of the devices that are meant',
+                'Nova gives devices with a resource_class only to aliases '
+                'with this resource_class; the PCI flavor matches these '
+                'devices, too',
+                'match another tag of the intended devices',
             )
         if traits:
             wanted = ' '.join(placement_names.traits(traits))
-            found['e.traits'] = f'<all-in> {wanted}'
-        return found
+            conditions['e.traits'] = f'<all-in> {wanted}'
+        return conditions
 
-    def _find(self, key: str | None, what: str, do: str) -> None:
-        self.findings.append(nova_conf.Finding(str(self.value), key, what, do))
+    def _report(self, key: str | None, problem: str, advice: str) -> None:
+        self.findings.append(
+            nova_conf.Finding(str(self.value), key, problem, advice)
+        )
 
 
-def _wrong(key: str, value: object) -> str | None:
-    """Return why Nova refuses the value of a key, None if it does not."""
+def _reason_invalid(key: str, value: object) -> str | None:
+    """Return why Nova refuses the value of a key, None if it is valid."""
     if not isinstance(value, str):
         return 'not a string: quote it'
     if _KEYS[key] and value not in _KEYS[key]:
         return f'{value!r} is none of {", ".join(_KEYS[key])}'
     if key == 'name' and not 1 <= len(value) <= _MAX_NAME_LENGTH:
-        return f'has to have 1 to {_MAX_NAME_LENGTH} characters'
+        return f'must have 1 to {_MAX_NAME_LENGTH} characters'
     if key in ('vendor_id', 'product_id') and not re.fullmatch(
         '[0-9a-fA-F]{4}', value
     ):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of operators: the same answers as the library, without its traps."""
+"""Tests of operator expressions: same results as the library, no surprises."""
 
 import hypothesis
 from hypothesis import strategies
 from oslo_utils import specs_matcher
 import testtools
 
-from pci_passthrough.specs import operation
+from pci_passthrough.specs import operators
 
 NUMBERS = strategies.integers(-30, 30).map(str)
 WORDS = strategies.text('abs', min_size=1, max_size=3)
@@ -14,13 +14,13 @@ EXPRESSIONS = strategies.one_of(
     strategies.builds(
         '{} {}'.format,
         strategies.sampled_from(
-            sorted(operation.NUMERIC.difference(['<range-in>']))
+            sorted(operators.NUMERIC.difference(['<range-in>']))
         ),
         NUMBERS,
     ),
     strategies.builds(
         '{} {}'.format,
-        strategies.sampled_from(sorted(operation.TEXTUAL)),
+        strategies.sampled_from(sorted(operators.TEXTUAL)),
         WORDS,
     ),
     strategies.builds('<or> {} <or> {}'.format, WORDS, WORDS),
@@ -32,30 +32,40 @@ EXPRESSIONS = strategies.one_of(
 VALUES = NUMBERS | WORDS | strategies.lists(WORDS).map(str)
 
 
-class OperationTest(testtools.TestCase):
+class OperatorExpressionTest(testtools.TestCase):
     def test_every_operator_of_the_library_is_known(self) -> None:
         self.assertEqual(
             set(specs_matcher.op_methods),
-            operation.NUMERIC | operation.TEXTUAL | operation.LISTS,
+            operators.NUMERIC | operators.TEXTUAL | operators.LISTS,
         )
 
-    def test_plain_text_is_no_operation(self) -> None:
-        self.assertFalse(operation.Operation.is_meant('san'))
-        self.assertRaises(ValueError, operation.Operation.parse, 'san')
+    def test_plain_text(self) -> None:
+        self.assertFalse(
+            operators.OperatorExpression.starts_with_operator('san')
+        )
+        self.assertRaises(
+            ValueError, operators.OperatorExpression.parse, 'san'
+        )
 
-    def test_what_the_library_raises_on_does_not_match(self) -> None:
+    def test_value_that_is_no_number_does_not_match(self) -> None:
         self.assertRaises(ValueError, specs_matcher.match, 'fast', '>= 1')
-        self.assertFalse(operation.Operation.parse('>= 1')('fast'))
+        self.assertFalse(operators.OperatorExpression.parse('>= 1')('fast'))
 
-    def test_what_the_library_passes_over_is_refused(self) -> None:
+    def test_text_after_the_expression_is_refused(self) -> None:
         self.assertTrue(specs_matcher.match('1', '>= 1 2'))
-        self.assertRaises(ValueError, operation.Operation.parse, '>= 1 2')
+        self.assertRaises(
+            ValueError, operators.OperatorExpression.parse, '>= 1 2'
+        )
 
     @hypothesis.given(EXPRESSIONS, VALUES)
-    def test_same_answer_as_the_library(self, text: str, value: str) -> None:
+    def test_same_result_as_the_library(self, text: str, value: str) -> None:
         try:
             wanted = specs_matcher.match(value, text)
         except (ValueError, TypeError, SyntaxError):
             wanted = False
-        self.assertTrue(operation.Operation.is_meant(text))
-        self.assertEqual(wanted, operation.Operation.parse(text)(value))
+        self.assertTrue(
+            operators.OperatorExpression.starts_with_operator(text)
+        )
+        self.assertEqual(
+            wanted, operators.OperatorExpression.parse(text)(value)
+        )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what libvirt does not tell from a host's sysfs, procfs and udev.
+"""Reads a host's sysfs, procfs and udev database, for data not in libvirt.
 
-Thin: ``host_use`` decides what the facts mean. The files are described in
+Decides nothing: ``in_use`` evaluates the facts. The files are described in
 the kernel's Documentation/ABI/testing/sysfs-bus-pci and in proc(5).
 """
 
@@ -11,8 +11,9 @@ import re
 
 from oslo_log import log
 
-from pci_passthrough.discovery import host_use
-from pci_passthrough.discovery import rooted_files
+from pci_passthrough.discovery import chroot_files
+from pci_passthrough.discovery import host_facts
+from pci_passthrough.discovery import in_use
 
 LOG = log.getLogger(__name__)
 
@@ -24,53 +25,54 @@ _FRAMEBUFFERS = 'sys/class/graphics'
 _ADDRESS = re.compile(
     r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
 )
-#: A namespace of an NVMe subsystem, ``nvme<subsystem>n<namespace>``.
+#: Block device of an NVMe namespace, ``nvme<subsystem>n<namespace>``.
 _NVME_HEAD = re.compile(r'nvme(?P<subsystem>\d+)n(?P<namespace>\d+)')
 _UPPER = 'upper_'
 
 
-class HostRoot:
-    """A host's own files below a root directory. Reads anew each time.
+class SysfsReader:
+    """Reads the facts about a host from the files below its root directory.
 
-    :param path: ``/`` for this machine, ``/proc/PID/root`` for a simulated
-        host.
+    :param path: the host's root directory: ``/`` for this machine,
+        ``/proc/PID/root`` for a simulated host.
     """
 
     def __init__(self, path: str = '/') -> None:
         self.path = path
-        self._files = rooted_files.RootedFiles(path)
+        self._files = chroot_files.ChrootFiles(path)
 
-    def unknown_function(self) -> str:
-        """Return the reason for a function which sysfs does not know."""
-        return (
-            f'{host_use.CANNOT_TELL}sysfs below {self.path} does not show it'
-        )
+    def reason_not_in_sysfs(self) -> str:
+        """Return the reason to refuse a function that sysfs does not show."""
+        return f'{in_use.USE_UNKNOWN}sysfs below {self.path} does not show it'
 
-    def _read_function(self, address: str) -> host_use.Function | None:
-        """Return what sysfs says about a function, None if nothing."""
+    def _read_function(self, address: str) -> host_facts.Function | None:
+        """Return a function's facts, None if it is missing or unreadable."""
         try:
             folder = self._files.resolve(f'{_FUNCTIONS}/{address}')
             return self._function(address, folder)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            # Left out like an unknown one, which nobody is given.
+            # The scan refuses functions without facts.
             LOG.warning(
-                'PCI function %s below %s is unreadable: %s',
+                'Could not read PCI function %s below %s; it is not '
+                'offered: %s',
                 address,
                 self.path,
                 error,
             )
             return None
 
-    def facts(self) -> host_use.HostFacts:
-        """Return all that decides what the host needs for itself.
+    def facts(self) -> host_facts.HostFacts:
+        """Read all facts that ``in_use`` evaluates.
 
-        Something unreadable does not raise, it is told in the facts.
+        An unreadable file does not raise; ``HostFacts.unreadable`` has the
+        error.
         """
         functions = {}
-        # What was a folder in an earlier look may be gone with its device.
-        self._files = rooted_files.RootedFiles(self.path)
+        # Since the last call a directory may have disappeared with its
+        # device.
+        self._files = chroot_files.ChrootFiles(self.path)
         try:
             for address in self._files.names(_FUNCTIONS):
                 function = self._read_function(address)
@@ -79,11 +81,12 @@ class HostRoot:
             return self._facts(functions)
         except (OSError, ValueError) as error:
             LOG.warning(
-                'What the host below %s uses is unreadable: %s',
+                'Could not read which devices the host below %s uses; '
+                'none is offered: %s',
                 self.path,
                 error,
             )
-            return host_use.HostFacts(
+            return host_facts.HostFacts(
                 functions=functions,
                 block_devices={},
                 interfaces={},
@@ -91,29 +94,29 @@ class HostRoot:
             )
 
     def _facts(
-        self, functions: Mapping[str, host_use.Function]
-    ) -> host_use.HostFacts:
+        self, functions: Mapping[str, host_facts.Function]
+    ) -> host_facts.HostFacts:
         files = self._files
-        # A kernel without swap or without IPv6 lacks these files; one
-        # without mounts or IPv4 runs no compute host.
-        return host_use.HostFacts(
+        # A kernel without swap or IPv6 lacks some files. The mount table and
+        # the IPv4 routes exist on every compute host.
+        return host_facts.HostFacts(
             functions=functions,
             block_devices=self._block_devices(),
             interfaces=self._interfaces(),
             mountinfo=files.read('proc/1/mountinfo'),
-            swaps=files.read_if_there('proc/swaps') or '',
+            swaps=files.read_if_exists('proc/swaps') or '',
             btrfs_members=self._btrfs_members(),
             ipv4_routes=files.read('proc/1/net/route'),
-            ipv6_addresses=files.read_if_there('proc/1/net/if_inet6') or '',
-            ipv6_routes=files.read_if_there('proc/1/net/ipv6_route') or '',
+            ipv6_addresses=files.read_if_exists('proc/1/net/if_inet6') or '',
+            ipv6_routes=files.read_if_exists('proc/1/net/ipv6_route') or '',
             framebuffers=self._framebuffers(),
         )
 
-    def _function(self, address: str, folder: str) -> host_use.Function:
-        """Read one function; ``sriov_numvfs`` is never read.
+    def _function(self, address: str, folder: str) -> host_facts.Function:
+        """Read one function, but never ``sriov_numvfs``.
 
-        A read of it blocks, uninterruptibly, while the kernel waits for a
-        guest to give a virtual function back.
+        Reading ``sriov_numvfs`` blocks, uninterruptibly, while the kernel
+        waits for a guest to release a virtual function.
         """
         files = self._files
         names = frozenset(files.names(folder))
@@ -131,7 +134,7 @@ class HostRoot:
             return os.path.basename(files.link(f'{folder}/{name}'))
 
         total_vfs = int(text('sriov_totalvfs') or 0)
-        return host_use.Function(
+        return host_facts.Function(
             address=address,
             pci_class=_hex(text('class'), 6),
             subsystem_vendor_id=_hex(text('subsystem_vendor'), 4),
@@ -142,10 +145,10 @@ class HostRoot:
             boot_vga=text('boot_vga') == '1',
         )
 
-    def _block_devices(self) -> dict[str, host_use.BlockDevice]:
+    def _block_devices(self) -> dict[str, host_facts.BlockDevice]:
         blocks = {}
         for name in self._files.names(_BLOCK_DEVICES):
-            folder = self._files.resolve_if_there(f'{_BLOCK_DEVICES}/{name}')
+            folder = self._files.resolve_if_exists(f'{_BLOCK_DEVICES}/{name}')
             block = self._block_device(name, folder) if folder else None
             if block is not None:
                 blocks[name] = block
@@ -153,23 +156,23 @@ class HostRoot:
 
     def _block_device(
         self, name: str, folder: str
-    ) -> host_use.BlockDevice | None:
-        """Read one block device, None if it vanished or is a hidden path.
+    ) -> host_facts.BlockDevice | None:
+        """Read one block device, None if it has no device number.
 
-        The paths below an NVMe multipath device have no device number:
-        nobody can open them.
+        It has disappeared, or it is a hidden path of an NVMe multipath
+        device, which cannot be opened.
         """
         files = self._files
-        number = files.read_if_there(f'{folder}/dev')
+        number = files.read_if_exists(f'{folder}/dev')
         if number is None:
             return None
         number = number.strip()
         parent = os.path.dirname(folder)
         is_partition = 'partition' in files.names(folder)
-        size = files.read_if_there(f'{folder}/size')
-        mapper_name = files.read_if_there(f'{folder}/dm/name')
-        record = files.read_if_there(f'run/udev/data/b{number}')
-        return host_use.BlockDevice(
+        size = files.read_if_exists(f'{folder}/size')
+        mapper_name = files.read_if_exists(f'{folder}/dm/name')
+        record = files.read_if_exists(f'run/udev/data/b{number}')
+        return host_facts.BlockDevice(
             name=name,
             number=number,
             disk=os.path.basename(parent) if is_partition else None,
@@ -183,12 +186,12 @@ class HostRoot:
         )
 
     def _nvme_functions(self, folder: str) -> tuple[str, ...]:
-        """Return the controllers of an NVMe multipath device.
+        """Return the PCI functions of an NVMe multipath device's controllers.
 
         ``nvme0n1`` is a child of ``nvme-subsys0``, which links to its
-        controllers; a controller ``nvme2`` that serves this namespace has a
-        hidden child ``nvme0c2n1``. Older kernels do not show that child;
-        then all controllers of the subsystem are taken.
+        controllers. A controller ``nvme2`` that serves this namespace has a
+        hidden child ``nvme0c2n1``. Older kernels do not show this child;
+        then all controllers of the subsystem are returned.
         """
         subsystem, _, rest = folder.partition('/nvme-subsystem/')
         if not rest:
@@ -219,23 +222,23 @@ class HostRoot:
             )
         )
 
-    def _interfaces(self) -> dict[str, host_use.Interface]:
+    def _interfaces(self) -> dict[str, host_facts.Interface]:
         interfaces = {}
         for name in self._files.names(_INTERFACES):
             # bonding_masters is a file in the same folder.
-            folder = self._files.resolve_if_there(f'{_INTERFACES}/{name}')
+            folder = self._files.resolve_if_exists(f'{_INTERFACES}/{name}')
             if folder is None or folder == f'{_INTERFACES}/{name}':
                 continue
             interfaces[name] = self._interface(name, folder)
         return interfaces
 
-    def _interface(self, name: str, folder: str) -> host_use.Interface:
+    def _interface(self, name: str, folder: str) -> host_facts.Interface:
         entries = self._files.names(folder)
         master = None
         if 'master' in entries:
             master = os.path.basename(self._files.link(f'{folder}/master'))
-        uevent = self._files.read_if_there(f'{folder}/uevent') or ''
-        return host_use.Interface(
+        uevent = self._files.read_if_exists(f'{folder}/uevent') or ''
+        return host_facts.Interface(
             name=name,
             functions=_functions_in(folder),
             master=master,
@@ -256,10 +259,10 @@ class HostRoot:
 
 
 def _functions_in(path: str) -> tuple[str, ...]:
-    """Return all PCI addresses on a sysfs path.
+    """Return all PCI addresses in a sysfs path.
 
-    All, since a bridge is never given away and a VMD controller, which is
-    on the way to its disks, must not be either.
+    A path contains bridges, which are never offered, and may contain a VMD
+    controller, which must not be offered either.
     """
     return tuple(part for part in path.split('/') if _ADDRESS.fullmatch(part))
 

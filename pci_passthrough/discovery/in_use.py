@@ -1,151 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides which PCI functions the host needs for itself. Pure.
+"""Decides which PCI functions the host itself uses. Pure.
 
-Giving such a function to a guest takes the host's disk or network away, so
-whatever cannot be told counts as used. What is looked at:
+A guest that gets such a function takes the host's disk or network away.
+Therefore a function counts as used if the facts are incomplete. These uses
+are detected:
 
-* storage: mounted file systems, active swap, members of what is stacked
-  upon disks (device-mapper, RAID, LVM, bcache, ZFS, Ceph), through
-  partitions and NVMe multipath down to the controllers;
-* network: interfaces with an IPv4 route or an IPv6 address, members of a
-  bridge, bond, team or Open vSwitch, and interfaces below such ones;
-* a physical function with a virtual function in such use, because the
-  virtual function goes away with it. Not the other way round: the virtual
-  functions of a PF that carries the host's address can be given away;
-* the boot VGA device while it shows a framebuffer console. A second GPU
-  which merely has a framebuffer is free.
+* storage: mounted file systems, active swap, and disks that are members of
+  device-mapper, RAID, LVM, bcache, ZFS or Ceph, through partitions and NVMe
+  multipath down to the controllers;
+* network: interfaces with an IPv4 route or an IPv6 address, ports of a
+  bridge, bond, team or Open vSwitch, and the interfaces below all of these;
+* a physical function with a used virtual function, because the virtual
+  function disappears with its physical function. The virtual functions of a
+  used physical function can be offered;
+* the boot VGA device while it shows a framebuffer console. Another GPU with
+  a framebuffer is not used.
 
-Not seen: storage that is reached over the network (iSCSI, NVMe over
-fabrics), interfaces which were moved to another network namespace, and
-programs that drive a device from user space (DPDK, SPDK, a guest's disk
-that is a raw block device).
+Not detected: storage that is reached over the network (iSCSI, NVMe over
+fabrics), interfaces in another network namespace, and user-space drivers
+(DPDK, SPDK, a raw block device that is a guest's disk).
 """
 
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
-import dataclasses
 import ipaddress
 
-#: Begins every reason that stands for missing knowledge.
-CANNOT_TELL = 'cannot tell whether the host uses it: '
+from pci_passthrough.discovery import host_facts
 
-#: ``ID_FS_TYPE`` (libblkid) of members whose use needs no holder and no
-#: mount: their owner opens them directly, or is not active just now.
+#: Prefix of the reasons that mean that the facts are incomplete.
+USE_UNKNOWN = 'unknown whether the host uses it: '
+
+#: ``ID_FS_TYPE`` (libblkid) of members that can be in use without holder and
+#: mount: a program opens them directly, or the volume is not active now.
 _MEMBER_SIGNATURES = frozenset(
     ('LVM2_member', 'zfs_member', 'bcache', 'ceph_bluestore', 'drbd')
 )
 _RAID_SIGNATURE = '_raid_member'
 
-#: Base and sub classes which may have disks behind them: mass storage, SD
-#: host, FireWire, USB, Fibre Channel.
+#: Classes and subclasses of controllers that can have disks: mass storage,
+#: SD host, FireWire, USB, Fibre Channel.
 _STORAGE_CLASSES = ('01', '0805', '0c00', '0c03', '0c04')
 _NETWORK_CLASSES = ('02',)
 
-#: File systems which show an anonymous device number in mountinfo.
+#: File systems with an anonymous device number in mountinfo.
 _POOLED_FILE_SYSTEMS = ('btrfs', 'bcachefs')
 
-#: ``RTF_REJECT`` (linux/route.h): a route that leads nowhere.
+#: ``RTF_REJECT`` (linux/route.h): packets on this route are rejected.
 _REJECT = 0x0200
 _NO_IPV4 = '00000000'
 _NO_IPV6 = '0' * 32
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Function:
-    """What sysfs says about one PCI function."""
+def reasons_in_use(facts: host_facts.HostFacts) -> dict[str, str]:
+    """Return the reasons why the host uses functions, by address.
 
-    address: str
-    #: six hexadecimal digits, None if unreadable
-    pci_class: str | None = None
-    subsystem_vendor_id: str | None = None
-    subsystem_id: str | None = None
-    driver: str | None = None
-    #: ``sriov_totalvfs``, None if it is no physical function
-    total_vfs: int | None = None
-    #: the physical function's address, for virtual functions
-    physical_function: str | None = None
-    boot_vga: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class BlockDevice:
-    """A disk, partition or virtual block device of the host."""
-
-    name: str
-    #: ``major:minor``
-    number: str
-    #: a partition's disk
-    disk: str | None = None
-    #: block devices below a virtual one (``slaves`` in sysfs)
-    lower: tuple[str, ...] = ()
-    holders: tuple[str, ...] = ()
-    #: functions on the way to it, its own path only
-    functions: tuple[str, ...] = ()
-    #: device-mapper's name, as in ``/dev/mapper``
-    mapper_name: str | None = None
-    #: without medium (a card reader, an unused nbd)
-    is_empty: bool = False
-    #: udev has looked at the content
-    is_probed: bool = False
-    #: ``ID_FS_TYPE`` as udev found it
-    signature: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Interface:
-    """A network interface of the host."""
-
-    name: str
-    functions: tuple[str, ...] = ()
-    #: bridge, bond, team or ``ovs-system`` which it belongs to
-    master: str | None = None
-    #: interfaces stacked upon it, the master included
-    upper: tuple[str, ...] = ()
-    #: ``vlan``, ``macvlan``, ``bridge`` …, empty for hardware
-    kind: str = ''
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HostFacts:
-    """All that was read below a host's root, at one time."""
-
-    functions: Mapping[str, Function]
-    block_devices: Mapping[str, BlockDevice]
-    interfaces: Mapping[str, Interface]
-    #: content of ``/proc/1/mountinfo``, see proc(5)
-    mountinfo: str = ''
-    #: content of ``/proc/swaps``
-    swaps: str = ''
-    #: block devices of mounted Btrfs file systems
-    btrfs_members: tuple[str, ...] = ()
-    #: content of ``/proc/1/net/route``, ``if_inet6`` and ``ipv6_route``
-    ipv4_routes: str = ''
-    ipv6_addresses: str = ''
-    ipv6_routes: str = ''
-    #: functions on the way to each framebuffer; none: a firmware's
-    framebuffers: tuple[tuple[str, ...], ...] = ()
-    #: what could not be read, None if all could
-    unreadable: str | None = None
-
-
-def uses(facts: HostFacts) -> dict[str, str]:
-    """Return why the host needs a function, by address.
-
-    :returns: an entry for each function which is in use or of which that
-        cannot be told; a function of ``facts.functions`` without an entry
-        is free.
+    :returns: a reason for each function that is used, or that could be used
+        because facts are missing. Functions of ``facts.functions`` without a
+        reason are not used.
     """
     if facts.unreadable is not None:
-        reason = CANNOT_TELL + facts.unreadable
+        reason = USE_UNKNOWN + facts.unreadable
         return dict.fromkeys(facts.functions, reason)
     reasons: dict[str, str] = {}
-    for found in (
+    for uses in (
         _storage_uses(facts),
         _network_uses(facts),
         _console_uses(facts),
     ):
-        for addresses, reason in found:
+        for addresses, reason in uses:
             for address in addresses:
                 reasons.setdefault(address, reason)
     for address, reason in sorted(reasons.items()):
@@ -158,20 +81,21 @@ def uses(facts: HostFacts) -> dict[str, str]:
     return reasons
 
 
+#: (addresses of functions, reason) for each use
 _Uses = Iterator[tuple[Iterable[str], str]]
 
 
-def _storage_uses(facts: HostFacts) -> _Uses:
+def _storage_uses(facts: host_facts.HostFacts) -> _Uses:
     blocks = facts.block_devices
     for name, reason in (*_mounts(facts), *_swaps(facts)):
         if name in blocks:
             yield _functions_below(blocks, name), f'its disk {reason}'
         elif not blocks:
-            # Every living block device is in sysfs; a device that is
-            # missing among others was pulled out under its file system.
+            # Every existing block device is in sysfs. If only this one is
+            # missing, it was unplugged while its file system was mounted.
             yield (
                 _of_class(facts, _STORAGE_CLASSES),
-                f'{CANNOT_TELL}sysfs shows no disks, but {reason}',
+                f'{USE_UNKNOWN}sysfs shows no disks, but {reason}',
             )
     for block in blocks.values():
         if not block.functions or block.is_empty:
@@ -180,7 +104,7 @@ def _storage_uses(facts: HostFacts) -> _Uses:
             yield _functions_below(blocks, block.name), reason
 
 
-def _member_reasons(block: BlockDevice) -> Iterator[str]:
+def _member_reasons(block: host_facts.BlockDevice) -> Iterator[str]:
     signature = block.signature or ''
     if block.holders:
         yield f'its disk {block.name} is held by {", ".join(block.holders)}'
@@ -190,13 +114,13 @@ def _member_reasons(block: BlockDevice) -> Iterator[str]:
         yield f'its disk {block.name} is a {signature}'
     elif not block.is_probed:
         yield (
-            f'{CANNOT_TELL}/run/udev/data has no record of what is on '
+            f'{USE_UNKNOWN}/run/udev/data has no record of what is on '
             f'{block.name}'
         )
 
 
-def _mounts(facts: HostFacts) -> Iterator[tuple[str, str]]:
-    """Yield (block device name, what is done with it) for each mount."""
+def _mounts(facts: host_facts.HostFacts) -> Iterator[tuple[str, str]]:
+    """Yield (block device name, phrase with its mount point) per mount."""
     by_number = {
         block.number: block.name for block in facts.block_devices.values()
     }
@@ -225,17 +149,19 @@ def _mounts(facts: HostFacts) -> Iterator[tuple[str, str]]:
         yield name, f'{name} belongs to a mounted Btrfs'
 
 
-def _swaps(facts: HostFacts) -> Iterator[tuple[str, str]]:
+def _swaps(facts: host_facts.HostFacts) -> Iterator[tuple[str, str]]:
     for line in facts.swaps.splitlines()[1:]:
         words = line.split()
-        # A swap file is in a mounted file system.
+        # The disk of a swap file is used by the file system's mount.
         if len(words) > 1 and words[1] == 'partition':
             name = _block_name(facts.block_devices, words[0])
             yield name, f'{name} is swap space'
 
 
-def _block_name(blocks: Mapping[str, BlockDevice], path: str) -> str:
-    """Return the kernel's name of a block device's path in ``/dev``."""
+def _block_name(
+    blocks: Mapping[str, host_facts.BlockDevice], path: str
+) -> str:
+    """Return the kernel's name for a block device's path in ``/dev``."""
     name = path.rpartition('/')[2]
     for block in blocks.values():
         if block.mapper_name == name:
@@ -244,9 +170,9 @@ def _block_name(blocks: Mapping[str, BlockDevice], path: str) -> str:
 
 
 def _functions_below(
-    blocks: Mapping[str, BlockDevice], name: str
+    blocks: Mapping[str, host_facts.BlockDevice], name: str
 ) -> Iterator[str]:
-    """Yield the functions which a block device's data pass through."""
+    """Yield the functions through which a block device is accessed."""
     seen: set[str] = set()
     todo = [name]
     while todo:
@@ -261,7 +187,7 @@ def _functions_below(
             todo.append(block.disk)
 
 
-def _network_uses(facts: HostFacts) -> _Uses:
+def _network_uses(facts: host_facts.HostFacts) -> _Uses:
     carries = dict(_addressed_interfaces(facts))
     for interface in facts.interfaces.values():
         if not interface.functions:
@@ -275,15 +201,17 @@ def _network_uses(facts: HostFacts) -> _Uses:
     for name in sorted(carries.keys() - facts.interfaces.keys()):
         yield (
             _of_class(facts, _NETWORK_CLASSES),
-            f'{CANNOT_TELL}network interface {name} {carries[name]}, but '
+            f'{USE_UNKNOWN}network interface {name} {carries[name]}, but '
             'sysfs does not show it',
         )
 
 
 def _interface_use(
-    interfaces: Mapping[str, Interface], carries: Mapping[str, str], name: str
+    interfaces: Mapping[str, host_facts.Interface],
+    carries: Mapping[str, str],
+    name: str,
 ) -> str | None:
-    """Return what an interface is used for, None if for nothing."""
+    """Return the use of an interface as a phrase, None if it is not used."""
     if name in carries:
         return carries[name]
     interface = interfaces.get(name)
@@ -294,7 +222,8 @@ def _interface_use(
     for upper in interface.upper:
         kind = interfaces[upper].kind if upper in interfaces else ''
         if kind != 'vlan':
-            # Others bring traffic of their own, a macvtap a guest's.
+            # Unlike a VLAN without address, others carry traffic in any
+            # case: a macvtap that of a guest.
             return f'carries {upper}'
         reason = _interface_use(interfaces, carries, upper)
         if reason is not None:
@@ -302,11 +231,15 @@ def _interface_use(
     return None
 
 
-def _addressed_interfaces(facts: HostFacts) -> Iterator[tuple[str, str]]:
-    """Yield (interface, what it carries); the last of a name says most.
+def _addressed_interfaces(
+    facts: host_facts.HostFacts,
+) -> Iterator[tuple[str, str]]:
+    """Yield (interface, phrase with its address or route).
 
-    procfs does not tell the IPv4 addresses of an interface. The main
-    table's routes do instead: each address has the route to its network.
+    If an interface is yielded more than once, the last phrase is the most
+    informative one. procfs does not show the IPv4 addresses of an interface.
+    The main table's routes are used instead: each address has the route to
+    its network.
     """
     for line in facts.ipv6_addresses.splitlines():
         words = line.split()
@@ -325,7 +258,10 @@ def _addressed_interfaces(facts: HostFacts) -> Iterator[tuple[str, str]]:
 
 
 def _ipv4_routes(table: str) -> Iterator[tuple[str, bool]]:
-    """Yield (interface, is the default route) of ``/proc/net/route``."""
+    """Yield (interface, is default route) for each IPv4 route.
+
+    :param table: content of ``/proc/net/route``.
+    """
     for line in table.splitlines()[1:]:
         words = line.split()
         if len(words) < 8 or words[0] == 'lo' or int(words[3], 16) & _REJECT:
@@ -334,7 +270,10 @@ def _ipv4_routes(table: str) -> Iterator[tuple[str, bool]]:
 
 
 def _ipv6_default_routes(table: str) -> Iterator[str]:
-    """Yield interfaces with a default route of ``/proc/net/ipv6_route``."""
+    """Yield the interfaces of IPv6 default routes.
+
+    :param table: content of ``/proc/net/ipv6_route``.
+    """
     for line in table.splitlines():
         words = line.split()
         if len(words) != 10 or words[9] == 'lo' or int(words[8], 16) & _REJECT:
@@ -343,7 +282,7 @@ def _ipv6_default_routes(table: str) -> Iterator[str]:
             yield words[9]
 
 
-def _console_uses(facts: HostFacts) -> _Uses:
+def _console_uses(facts: host_facts.HostFacts) -> _Uses:
     for function in facts.functions.values():
         if function.boot_vga and any(
             not framebuffer or function.address in framebuffer
@@ -352,8 +291,10 @@ def _console_uses(facts: HostFacts) -> _Uses:
             yield (function.address,), "it shows the host's console"
 
 
-def _of_class(facts: HostFacts, classes: tuple[str, ...]) -> list[str]:
-    """Return the functions that are, or may be, of one of these classes."""
+def _of_class(
+    facts: host_facts.HostFacts, classes: tuple[str, ...]
+) -> list[str]:
+    """Return the functions of some classes, and those of unknown class."""
     return [
         function.address
         for function in facts.functions.values()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From ``[pci] device_spec`` to ``[agent] pci_information``.
+"""Translates Nova's ``[pci] device_spec`` to pci_information. Pure.
 
-Pure. Source: ``nova.pci.whitelist`` and ``nova.pci.devspec``. Each object
-becomes one entry in the same place, since the first match decides in both.
-An entry that would mean more here than there is left out.
+Source: ``nova.pci.whitelist`` and ``nova.pci.devspec``. Each object becomes
+one entry at the same position, because the first match decides in both
+options. An object whose entry would match more devices than in Nova is left
+out.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ from oslo_utils import strutils
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import placement_names
-from pci_passthrough.specs import condition
 from pci_passthrough.specs import extra_info
+from pci_passthrough.specs import match_key
 from pci_passthrough.specs import pci_information
 
 EXAMPLE = (
@@ -26,10 +27,10 @@ EXAMPLE = (
     '"physical_network": "physnet1"}'
 )
 
-#: Keys which say what a device must be; all others are tags.
-_MATCH = ('vendor_id', 'product_id', 'address', 'devname')
+#: Keys with conditions for devices; all other keys are tags.
+_CONDITIONS = ('vendor_id', 'product_id', 'address', 'devname')
 
-#: Part of an address to its digits and greatest value.
+#: Part of an address to its number of digits and greatest value.
 _PARTS = {
     'domain': (4, 0xFFFF),
     'bus': (2, 0xFF),
@@ -37,53 +38,43 @@ _PARTS = {
     'function': (1, 0x7),
 }
 
-#: Tags that Nova reads strictly as yes or no.
+#: Tags that Nova parses strictly as yes or no.
 _FLAGS = ('managed', 'live_migratable', 'one_time_use')
 
-#: Tags whose devices Nova treats in a way which there is not here.
-_WITHHELD = {
-    'remote_managed': 'devices that another machine manages',
-    'one_time_use': 'devices that are given away once only',
+#: Tags with a special treatment in Nova that this project does not have.
+_UNSUPPORTED = {
+    'remote_managed': 'remotely managed devices',
+    'one_time_use': 'devices for one-time use',
 }
 
-# Where a regular expression means something else if case is ignored.
+# Parts of a regular expression whose meaning depends on case sensitivity.
 _CASE = re.compile('[A-Z]|[0-9]-[a-z]')
 
 
 def translate(
-    values: Sequence[nova_conf.Value],
+    values: Sequence[nova_conf.OptionValue],
 ) -> tuple[list[str], list[nova_conf.Finding]]:
-    """Return the values of pci_information which mean the same.
+    """Return the equivalent values of pci_information.
 
-    :param values: in the order in which Nova reads them.
-    :returns: JSON documents, and what there is no equivalent for.
+    :param values: the values of device_spec, in Nova's order.
+    :returns: JSON documents, and findings about the rest.
     :raises exception.InvalidConfiguration: for the first value that Nova
         refuses, too.
     """
-    lines = []
+    entries = []
     findings: list[nova_conf.Finding] = []
     for value in values:
-        for part, spec in _specs(value, findings):
-            line = _Entry(part, spec, findings).line()
-            if line is not None:
-                lines.append(line)
-    return lines, findings
+        for element, spec in _specs(value, findings):
+            entry = _SpecTranslator(element, spec, findings).entry()
+            if entry is not None:
+                entries.append(entry)
+    return entries, findings
 
 
 def _specs(
-    value: nova_conf.Value, findings: list[nova_conf.Finding]
-) -> list[tuple[nova_conf.Value, dict[str, Any]]]:
-    document = value.load(
-        EXAMPLE,
-        lambda key: findings.append(
-            nova_conf.Finding(
-                str(value),
-                key,
-                'given twice: the last one was taken, as Nova does',
-                'make sure that it is the one that is meant',
-            )
-        ),
-    )
+    value: nova_conf.OptionValue, findings: list[nova_conf.Finding]
+) -> list[tuple[nova_conf.OptionValue, dict[str, Any]]]:
+    document = value.load(EXAMPLE, findings)
     if isinstance(document, dict):
         return [(value, document)]
     if not isinstance(document, list):
@@ -93,30 +84,33 @@ def _specs(
             raise value.malformed(
                 None, f'{json.dumps(spec)} is no object', f'[{EXAMPLE}]'
             )
-    return [(value.part(spec), spec) for spec in document]
+    return [(value.element(spec), spec) for spec in document]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Entry:
-    """Translates one object; knows what to blame."""
+class _SpecTranslator:
+    """Translates one object of device_spec; reports what has no equivalent."""
 
-    value: nova_conf.Value
+    value: nova_conf.OptionValue
     spec: dict[str, Any]
     findings: list[nova_conf.Finding]
 
-    def line(self) -> str | None:
+    def entry(self) -> str | None:
+        """Return the equivalent entry as JSON, None if there is none."""
         document: dict[str, Any] = {'match': self._match()}
-        # Read in any case: Nova refuses some values.
+        # Also for an excluding entry, because Nova refuses some values.
         tags = self._tags()
-        withheld = [key for key in _WITHHELD if tags.pop(key, '') == 'true']
-        for key in withheld:
-            self._find(
+        unsupported = [
+            key for key in _UNSUPPORTED if tags.pop(key, '') == 'true'
+        ]
+        for key in unsupported:
+            self._report(
                 key,
-                f'{_WITHHELD[key]} are not supported: the entry became an '
-                'excluding one',
-                "leave it in Nova's device_spec",
+                f'{_UNSUPPORTED[key]} are not supported: the object became '
+                'an excluding entry',
+                "leave the object in Nova's device_spec",
             )
-        if withheld:
+        if unsupported:
             document['exclude'] = True
         elif tags:
             document['extra_info'] = tags
@@ -124,16 +118,18 @@ class _Entry:
         try:
             pci_information.PciInformation.parse([text])
         except exception.InvalidPciInformation as error:
-            self._find(
+            self._report(
                 error.key,
-                f'the entry was left out: {error.reason}',
-                'write an entry for it by hand if devices are missed',
+                f'the object was left out: {error.reason}',
+                'write an entry by hand if devices are missing',
             )
             return None
         return text
 
-    def _find(self, key: str | None, what: str, do: str) -> None:
-        self.findings.append(nova_conf.Finding(str(self.value), key, what, do))
+    def _report(self, key: str | None, problem: str, advice: str) -> None:
+        self.findings.append(
+            nova_conf.Finding(str(self.value), key, problem, advice)
+        )
 
     def _refuse(
         self, key: str, reason: str, example: str = EXAMPLE
@@ -141,56 +137,58 @@ class _Entry:
         return self.value.malformed(key, reason, example)
 
     def _match(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        match: dict[str, Any] = {}
         for key in ('vendor_id', 'product_id'):
-            if (one := self._id(key)) is not None:
-                found[key] = one
+            if (hex_id := self._id(key)) is not None:
+                match[key] = hex_id
         address = self.spec.get('address') or None
         devname = self.spec.get('devname') or None
         if address is not None and devname is not None:
             raise self._refuse(
-                'devname', 'it excludes "address", and vice versa'
+                'devname', '"address" and "devname" exclude each other'
             )
         if devname is not None:
-            found['devname'] = self._devname(devname)
+            match['devname'] = self._devname(devname)
         elif isinstance(address, str):
-            found['address'] = self._glob(address)
+            match['address'] = self._glob(address)
         elif isinstance(address, dict):
-            found['address'] = self._expressions(address)
+            match['address'] = self._expressions(address)
         elif address is not None:
             raise self._refuse(
                 'address',
                 'neither a string nor an object',
                 '{"address": "0000:65:00.*"}',
             )
-        if found.get('address') == '*' and len(found) > 1:
-            del found['address']
-        return found or {'address': '*'}
+        if match.get('address') == '*' and len(match) > 1:
+            del match['address']
+        return match or {'address': '*'}
 
     def _id(self, key: str) -> str | None:
         text = self.spec.get(key, '*')
         if not isinstance(text, str):
             raise self._refuse(key, 'not a string: quote it')
-        # Only the vendor's blanks are taken off before the asterisk is
-        # looked for.
+        # As in Nova: only the vendor id is stripped before it is compared
+        # with the asterisk.
         if (text.strip() if key == 'vendor_id' else text) == '*':
             return None
         return self._hexadecimal(key, text, 4, 0xFFFF)
 
-    def _hexadecimal(self, key: str, text: str, digits: int, most: int) -> str:
+    def _hexadecimal(
+        self, key: str, text: str, digits: int, maximum: int
+    ) -> str:
         try:
             number = int(text, 16)
         except ValueError as error:
             raise self._refuse(key, f'{text!r} is not hexadecimal') from error
-        if number > most:
-            raise self._refuse(key, f'{text!r} is greater than {most:x}')
+        if number > maximum:
+            raise self._refuse(key, f'{text!r} is greater than {maximum:x}')
         return format(number, f'0{digits}x')
 
     def _devname(self, name: object) -> str | dict[str, str]:
         text = str(name)
-        if not any(wild in text for wild in '*?['):
+        if not any(wildcard in text for wildcard in '*?['):
             return text
-        # No interface has such a name. It must not become a glob.
+        # No interface has such a name, and the name must not become a glob.
         return {'regex': re.escape(text)}
 
     def _glob(self, text: str) -> str:
@@ -211,17 +209,17 @@ class _Entry:
             else self._hexadecimal('address', part, *limits)
             for part, limits in zip(parts, _PARTS.values(), strict=True)
         )
-        found = f'{domain}:{bus}:{slot}.{function}'
-        return '*' if found == '*:*:*.*' else found
+        glob = f'{domain}:{bus}:{slot}.{function}'
+        return '*' if glob == '*:*:*.*' else glob
 
     def _expressions(self, parts: dict[str, object]) -> str | dict[str, str]:
         for name in sorted(parts.keys() - _PARTS.keys()):
-            self._find(
+            self._report(
                 'address',
-                f'an address has no part {name!r}: left out, as Nova does',
-                f'see whether one of {", ".join(_PARTS)} is meant',
+                f'an address has no part {name!r}: left out, as in Nova',
+                f'check whether one of {", ".join(_PARTS)} is intended',
             )
-        found = {}
+        expressions = {}
         for name in _PARTS:
             text = parts.get(name, '.*')
             try:
@@ -233,44 +231,45 @@ class _Entry:
                     '{"address": {"bus": "02", "function": "[0-3]"}}',
                 ) from error
             if text not in ('', '.*'):
-                found[name] = str(text)
-        if _is_single(found):
-            # As such it means the virtual functions of a physical one, too.
-            return '{domain}:{bus}:{slot}.{function}'.format(**found)
+                expressions[name] = str(text)
+        if _is_single_address(expressions):
+            # As a string, as in Nova, the address of a physical function
+            # also matches its virtual functions.
+            return '{domain}:{bus}:{slot}.{function}'.format(**expressions)
         return {
             name: _expression(text, _PARTS[name][0])
-            for name, text in found.items()
+            for name, text in expressions.items()
         } or '*'
 
     def _tags(self) -> dict[str, str]:
-        found = {}
+        tags = {}
         for key, value in self.spec.items():
-            if key in _MATCH:
+            if key in _CONDITIONS:
                 continue
             if value is None:
-                self._find(
+                self._report(
                     key,
-                    'null was left out: a tag has a value',
-                    'nothing has to be done unless devices for tunnelled '
-                    'networks are meant, which stay with Nova',
+                    'null was left out: a tag needs a value',
+                    'do nothing, unless the devices are for tunnelled '
+                    "networks: leave the object in Nova's device_spec then",
                 )
             elif (text := self._tag(key, value)) is not None:
-                found[key] = text
-        return found
+                tags[key] = text
+        return tags
 
     def _tag(self, key: str, value: object) -> str | None:
-        """Return the value of a tag, None if it was left out."""
+        """Return the value of a tag, None if the tag is left out."""
         if key in _FLAGS:
             return self._flag(key, value)
         if key == 'remote_managed':
-            # As Nova does: what is no word for yes means no.
+            # As in Nova: every other value than a word for yes means no.
             is_set = strutils.bool_from_string(value)
             return 'true' if is_set else None
         if isinstance(value, list | dict):
-            self._find(
+            self._report(
                 key,
                 'the tag was left out: its value is no string',
-                'give the devices a tag with a string for its value',
+                'give the devices a tag with a string value',
             )
             return None
         text = str(value)
@@ -278,7 +277,7 @@ class _Entry:
             text = placement_names.resource_class(text)
         elif key == 'traits' and text:
             text = placement_names.list_tag(placement_names.traits(text))
-        return self._checked(key, text)
+        return self._checked_tag(key, text)
 
     def _flag(self, key: str, value: object) -> str:
         try:
@@ -288,33 +287,33 @@ class _Entry:
                 key, 'neither yes nor no', f'{{"{key}": "yes"}}'
             ) from error
 
-    def _checked(self, key: str, text: str) -> str | None:
-        if key in condition.KEYS:
-            self._find(
+    def _checked_tag(self, key: str, text: str) -> str | None:
+        if key in match_key.KEYS:
+            self._report(
                 key,
-                'the tag was left out: Nova does not take it for a condition, '
-                'and here it would be one',
-                f'if a condition is meant, put {key!r} into "match"',
+                'the tag was left out: in Nova it is not a condition, but '
+                'here it would be a condition',
+                f'if a condition is intended, add {key!r} to "match"',
             )
             return None
         try:
             if key in pci_information.RESERVED:
-                raise ValueError('is no name for a tag: it has a meaning')
+                raise ValueError('the key is reserved and cannot name a tag')
             if key.startswith(extra_info.PREFIX):
-                raise ValueError('names of tags begin with e. only in matches')
+                raise ValueError('tags have the prefix e. in PCI flavors only')
             extra_info.check_key(key)
             return extra_info.check_value(text)
         except ValueError as error:
-            self._find(
+            self._report(
                 key,
                 f'the tag was left out: {error}',
-                'give the devices another tag, and match that',
+                'give the devices another tag, and match the other tag',
             )
             return None
 
 
-def _is_single(parts: dict[str, str]) -> bool:
-    """Whether Nova finds one device by it, in ``is_single_address``."""
+def _is_single_address(parts: dict[str, str]) -> bool:
+    """Return whether Nova's ``is_single_address`` holds for the parts."""
     return all(
         re.fullmatch(f'[0-9a-f]{{{digits}}}', parts.get(name, ''))
         for name, (digits, _) in _PARTS.items()
@@ -322,9 +321,9 @@ def _is_single(parts: dict[str, str]) -> bool:
 
 
 def _expression(text: str, digits: int) -> str:
-    """Return a regular expression with the meaning that Nova gives it.
+    """Return a regular expression with the same meaning as in Nova.
 
-    Here a number must have all of its digits, and case does not count.
+    In pci_information a number must have all digits, and case is ignored.
     """
     if re.fullmatch('[0-9a-fA-F]+', text) and len(text) < digits:
         text += '.*'
