@@ -111,7 +111,7 @@ class ExceptionTest(testtools.TestCase):
 
     def test_name_of_a_deleted_one(self) -> None:
         error = exception.PciFlavorExists('10g', 3)
-        for word in ("'10g'", 'deleted', '3 device', 'free once'):
+        for word in ("'10g'", 'deleted', '3 device', 'used again'):
             self.assertIn(word, error.text)
 
     def test_codes_are_unique(self) -> None:
