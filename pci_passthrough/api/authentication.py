@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: Keystone knows, or, for development, everybody is believed."""
+"""Authentication: by Keystone or, for development, by trusting everybody."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from _typeshed.wsgi import WSGIEnvironment
 
-#: Puts an application behind something that says who asks.
+#: Wraps an application in a middleware that authenticates the user. The
+#: last argument has the paths that need no token.
 Authentication = Callable[
     [cfg.ConfigOpts, 'WSGIApplication', Set[str]], 'WSGIApplication'
 ]
 
-#: What keystonemiddleware says of a token: this one is good.
+#: The value of X-Identity-Status for a valid token.
 CONFIRMED = 'Confirmed'
 
 _PREFIX = 'HTTP_X_'
@@ -32,13 +33,14 @@ def keystone(
     application: 'WSGIApplication',
     public: Set[str],
 ) -> 'WSGIApplication':
-    """Have Keystone validate tokens, as ``[keystone_authtoken]`` says.
+    """Return an application for which Keystone validates the tokens.
 
-    Its middleware is not asked to let requests without a good token through,
-    although that would spare the list of paths: then it takes every token for
-    a bad one while Keystone is away, and clients would drop theirs.
+    ``[keystone_authtoken]`` configures keystonemiddleware. Its option
+    ``delay_auth_decision`` would make the list of public paths superfluous.
+    But with it the middleware takes every token for invalid while Keystone is
+    down, and clients would drop theirs.
 
-    :param public: paths that need no token.
+    :param public: the paths that need no token.
     """
     protected: WSGIApplication = auth_token.AuthProtocol(
         application,
@@ -51,20 +53,21 @@ def keystone(
     def answer(
         environ: 'WSGIEnvironment', start_response: 'StartResponse'
     ) -> Iterable[bytes]:
-        # Empty: the root of a service that is below another path.
+        # The path is empty for the root of a service that is below another
+        # path.
         is_public = (environ.get('PATH_INFO') or '/') in public
-        asked = application if is_public else protected
-        return asked(environ, start_response)
+        responsible = application if is_public else protected
+        return responsible(environ, start_response)
 
     return answer
 
 
 class NoAuth:
-    """Believes a token that says ``user:project:role,role``.
+    """Trusts every token; its form is ``user:project:role,role``.
 
     For development and tests; ``wsgi`` never uses it.
 
-    :param application: what is behind it.
+    :param application: the application to protect.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class NoAuth:
         self, environ: 'WSGIEnvironment', start_response: 'StartResponse'
     ) -> Iterable[bytes]:
         """Answer a request."""
-        # WSGI has made Latin-1 of it.
+        # WSGI decodes headers as Latin-1.
         header = environ.get(f'{_PREFIX}AUTH_TOKEN', '').encode('latin-1')
         token = header.decode('utf-8', 'replace')
         for name in [n for n in environ if n.startswith(_PREFIX)]:

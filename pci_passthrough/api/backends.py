@@ -14,10 +14,10 @@ from pci_passthrough.api import policies
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on a PCI flavor's availability is low.
+    """The limits up to which a PCI flavor's availability is ``low``.
 
-    :ivar requests: up to so many requests that could still be served.
-    :ivar percent: up to such a share of free devices.
+    :ivar requests: the number of requests that could still be served.
+    :ivar percent: the share of the devices that are free.
     """
 
     requests: int
@@ -26,16 +26,17 @@ class Thresholds:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backends:
-    """The database to read from, and a conductor for all changes.
+    """The database to read from, and the conductor for all changes.
 
-    :ivar policy: what the operator configured about hosts and claims.
-    :ivar thresholds: of the availability that projects see.
+    :ivar limits: the ages up to which a host counts as up, as in the
+        scheduler.
+    :ivar thresholds: the limits of the availability that projects see.
     """
 
     database: store.Reader
     conductor: rpc.ConductorClient
     enforcer: policy.Enforcer
-    policy: store.Policy
+    limits: store.Limits
     thresholds: Thresholds
 
     @classmethod
@@ -51,17 +52,12 @@ class Backends:
             store.Reader.from_conf(conf),
             rpc.ConductorClient(rpc.get_transport(conf), conf.api.rpc_timeout),
             policies.enforcer(conf),
-            store.Policy.from_conf(conf),
+            store.Policy.from_conf(conf).limits,
             Thresholds(
                 conf.api.availability_low_requests,
                 conf.api.availability_low_percent,
             ),
         )
-
-    @property
-    def limits(self) -> store.Limits:
-        """Which hosts are up, for the scheduler and so for everybody."""
-        return self.policy.limits
 
     def close(self) -> None:
         """Close connections."""

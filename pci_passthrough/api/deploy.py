@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application with all that stands before it."""
+"""Assembles the application and its middleware."""
 
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,17 @@ from pci_passthrough.api.backends import Backends
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-#: What needs no token.
+#: The paths that need no token.
 _PUBLIC = frozenset(route.path for route in routing.ROUTES if not route.rule)
 
-_READ_BY_SERVICE = [
+#: The headers that scripts in browsers may send, and read.
+_REQUEST_HEADERS = [
     'X-Auth-Token',
     'If-Match',
     'If-None-Match',
     microversion.HEADER,
 ]
-_READ_BY_BROWSERS = [
+_RESPONSE_HEADERS = [
     'ETag',
     'Location',
     'X-Openstack-Request-Id',
@@ -42,18 +43,19 @@ def load(
     """Return the WSGI application of the service.
 
     :param conf: the configuration.
-    :param backends: what handlers work with; made of the same configuration.
-    :param authenticate: finds out who asks.
+    :param backends: the database and the conductor that handlers use, from
+        the same configuration.
+    :param authenticate: adds the middleware that authenticates the user.
     """
     app: WSGIApplication = application.Application(backends, routing.ROUTES)
     app = authenticate(conf, app, _PUBLIC)
     app = errors.ErrorsOfMiddleware(app)
     app = oslo_middleware.RequestId(app)
     app = oslo_middleware.CORS(app, conf)
-    conf.set_default('allow_headers', _READ_BY_SERVICE, group='cors')
-    conf.set_default('expose_headers', _READ_BY_BROWSERS, group='cors')
+    conf.set_default('allow_headers', _REQUEST_HEADERS, group='cors')
+    conf.set_default('expose_headers', _RESPONSE_HEADERS, group='cors')
     app = oslo_middleware.HTTPProxyToWSGI(app, conf)
-    # For load balancers; [healthcheck] says what is looked at.
+    # For load balancers; [healthcheck] configures the checks.
     return dispatcher.DispatcherMiddleware(
         app, {'/healthcheck': oslo_middleware.Healthcheck(None, conf)}
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAPI 3.1 document, made of the routes and their schemas."""
+"""Generates the OpenAPI 3.1 document from the routes and their schemas."""
 
 from collections.abc import Sequence
 import functools
@@ -16,15 +16,15 @@ from pci_passthrough.api import request as request_mod
 from pci_passthrough.api.route import Route
 from pci_passthrough.api.schemas import base
 
-#: What every request may be answered with.
+#: The statuses of errors that every route may answer with.
 _ALWAYS = (400, 406, 500)
 
-#: What a request that needs a token may be answered with, besides.
+#: The further ones of routes that need a token.
 _WITH_TOKEN = (401, 403, 503)
 
 
 def route_to_document(routes: Sequence[Route]) -> Route:
-    """Return the route by which the document of all routes is had."""
+    """Return the route of the document that describes all routes."""
 
     @functools.cache
     def text() -> str:
@@ -45,7 +45,7 @@ def route_to_document(routes: Sequence[Route]) -> Route:
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
-    """Return the document as JSON knows it."""
+    """Return the document, as data for JSON."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(
@@ -55,7 +55,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         'openapi': '3.1.0',
         'info': {
             'title': 'pci_passthrough',
-            'summary': 'PCI devices offered to instances by name.',
+            'summary': 'PCI devices for instances, requested by name.',
             'description': f'Microversions {microversion.MIN} to '
             f'{microversion.MAX}.',
             'version': microversion.MAX,
@@ -71,7 +71,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
                     'type': 'apiKey',
                     'in': 'header',
                     'name': 'X-Auth-Token',
-                    'description': 'A token of Keystone, of a project.',
+                    'description': 'A Keystone token of a project.',
                 }
             },
         },
@@ -132,7 +132,7 @@ def _query(route: Route) -> list[dict[str, Any]]:
 _VERSION = {
     'name': microversion.HEADER,
     'in': 'header',
-    'description': f'The microversion; {microversion.MIN} if not given.',
+    'description': f'The microversion; {microversion.MIN} by default.',
     'schema': {
         'type': 'string',
         'enum': [
@@ -145,15 +145,15 @@ _VERSION = {
 _IF_MATCH = {
     'name': 'If-Match',
     'in': 'header',
-    'description': 'The ETag of what the change is based on; ``*`` for '
-    'whatever it is.',
+    'description': 'The ETag of the state that the change is based on; '
+    '``*`` for any state.',
     'schema': {'type': 'string', 'examples': ['*']},
 }
 
 _IF_NONE_MATCH = {
     'name': 'If-None-Match',
     'in': 'header',
-    'description': 'The ETag of what is known already.',
+    'description': 'The ETag of the state that the client has already.',
     'schema': {'type': 'string'},
 }
 

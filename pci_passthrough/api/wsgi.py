@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application for WSGI servers: ``pci_passthrough.api.wsgi:application``.
 
-Importing this reads the configuration, because that is all that a WSGI server
-does. Nothing else here imports it.
+A WSGI server only imports this module, so the import reads the configuration.
+No other module imports it.
 """
 
 from collections.abc import Mapping
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 PROG = 'pci-passthrough-api'
 
-#: Names of files, separated by ``;``; relative ones are below the directory.
+#: File names, separated by ``;``; relative ones are below the directory.
 _FILES = 'OS_PCI_PASSTHROUGH_CONFIG_FILES'
 _DIRECTORY = 'OS_PCI_PASSTHROUGH_CONFIG_DIR'
 
 
 def load(environ: Mapping[str, str]) -> 'WSGIApplication':
-    """Return the application as the environment wants it configured.
+    """Return the application, configured by environment variables.
 
-    A WSGI server has its own command line. Without the variables the
-    configuration is at the usual places below /etc and ~.
+    They replace a command line, which is the WSGI server's own. Without them
+    the configuration is read from the usual places below /etc and ~.
 
     :raises: oslo_config.cfg.Error, InvalidConfiguration
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: one file a noun, all rules with their defaults."""
+"""The policies, with their defaults: one file a noun."""
 
 from oslo_config import cfg
 from oslo_policy import policy
@@ -24,16 +24,16 @@ def list_rules() -> list[policy.RuleDefault]:
 
 
 def enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
-    """Return what decides by the rules and the operator's policy file."""
-    made = policy.Enforcer(conf)
-    made.register_defaults(list_rules())
-    return made
+    """Return an enforcer of the rules and of the operator's policy file."""
+    rules = policy.Enforcer(conf)
+    rules.register_defaults(list_rules())
+    return rules
 
 
 def get_enforcer() -> policy.Enforcer:
     """Return an enforcer for oslo.policy's own commands.
 
-    They read the configuration from the command line's remainder.
+    Those parse the command line themselves.
     """
     conf = pci_passthrough.conf.load([], 'pci-passthrough-api')
     return enforcer(conf)

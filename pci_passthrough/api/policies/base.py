@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who somebody is, for all other rules to refer to."""
+"""The roles of users, which all other rules refer to."""
 
 from oslo_policy import policy
 
-#: Begins the name of each rule that is enforced.
+#: The first part of the name of each rule that is enforced.
 PREFIX = 'pci_passthrough'
 
 ADMIN = 'rule:admin_api'
@@ -17,7 +17,7 @@ def list_rules() -> list[policy.RuleDefault]:
         policy.RuleDefault(
             'default',
             '!',
-            'What no rule allows is denied.',
+            'Denies everything that no rule allows.',
         ),
         policy.RuleDefault(
             'admin_api',
@@ -27,15 +27,15 @@ def list_rules() -> list[policy.RuleDefault]:
         policy.RuleDefault(
             'project_member_or_admin',
             f'(role:member and project_id:%(project_id)s) or {ADMIN}',
-            'Members of the project that something belongs to. No rule '
-            'refers to it by default. With it as the rule for creating and '
-            'changing PCI flavors, projects may have PCI flavors of their '
+            'Members of the project that a PCI flavor belongs to. No rule '
+            'refers to this one by default. If the rules for creating and '
+            'changing PCI flavors do, projects may have PCI flavors of their '
             'own.',
         ),
         policy.RuleDefault(
             'project_reader_or_admin',
             f'(role:reader and project_id:%(project_id)s) or {ADMIN}',
-            'Those who may look at what a project may use.',
+            'Readers of a project, who see the PCI flavors that it may use.',
         ),
     ]
 
@@ -49,10 +49,10 @@ def rule(
 ) -> policy.DocumentedRuleDefault:
     """Return a rule that is enforced.
 
-    :param noun: what it is about, for example ``pci_flavors``.
-    :param verb: what is done to it.
-    :param check: who may, one of those above.
-    :param operations: method and path of each request it is for.
+    :param noun: the resource, for example ``pci_flavors``.
+    :param verb: the action on it.
+    :param check: the users to allow it to, one of the rules above.
+    :param operations: method and path of each request that it applies to.
     """
     return policy.DocumentedRuleDefault(
         name=f'{PREFIX}:{noun}:{verb}',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about hosts."""
+"""Policies for hosts."""
 
 from oslo_policy import policy
 

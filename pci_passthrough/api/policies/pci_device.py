@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about devices."""
+"""Policies for devices."""
 
 from oslo_policy import policy
 
 from pci_passthrough.api.policies import base
 
 _NOUN = 'pci_devices'
-_ALL = '/v1/pci-devices'
-_ONE = '/v1/pci-devices/{pci_device}'
+_LIST = '/v1/pci-devices'
+_ITEM = '/v1/pci-devices/{pci_device}'
 
 LIST = f'{base.PREFIX}:{_NOUN}:list'
 SHOW = f'{base.PREFIX}:{_NOUN}:show'
@@ -23,28 +23,28 @@ def list_rules() -> list[policy.DocumentedRuleDefault]:
             'list',
             base.ADMIN,
             'List devices, with their hosts and owners. Also needed to see '
-            'which instances keep a PCI flavor from being changed.',
-            ('GET', _ALL),
+            'which instances prevent a change of a PCI flavor.',
+            ('GET', _LIST),
         ),
         base.rule(
             _NOUN,
             'show',
             base.ADMIN,
             'Show a device.',
-            ('GET', _ONE),
+            ('GET', _ITEM),
         ),
         base.rule(
             _NOUN,
             'history',
             base.ADMIN,
-            'Show what happened to a device.',
-            ('GET', f'{_ONE}/history'),
+            'Show the history of a device.',
+            ('GET', f'{_ITEM}/history'),
         ),
         base.rule(
             _NOUN,
             'update',
             base.ADMIN,
-            'Take a device out of service or into it again.',
-            ('PATCH', _ONE),
+            'Take a device out of service, or put it back.',
+            ('PATCH', _ITEM),
         ),
     ]

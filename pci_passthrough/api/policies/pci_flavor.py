@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about PCI flavors."""
+"""Policies for PCI flavors."""
 
 from oslo_policy import policy
 
 from pci_passthrough.api.policies import base
 
 _NOUN = 'pci_flavors'
-_ALL = '/v1/pci-flavors'
-_ONE = '/v1/pci-flavors/{pci_flavor}'
+_LIST = '/v1/pci-flavors'
+_ITEM = '/v1/pci-flavors/{pci_flavor}'
 
 LIST = f'{base.PREFIX}:{_NOUN}:list'
 SHOW = f'{base.PREFIX}:{_NOUN}:show'
@@ -29,130 +29,135 @@ EXPLAIN_HOSTS = f'{base.PREFIX}:{_NOUN}:explain_hosts'
 
 def list_rules() -> list[policy.DocumentedRuleDefault]:
     """Return the rules."""
-    return [*_of_reading(), *_of_changing(), *_of_access(), *_of_answers()]
+    return [
+        *_read_rules(),
+        *_change_rules(),
+        *_access_rules(),
+        *_availability_rules(),
+    ]
 
 
-def _of_reading() -> list[policy.DocumentedRuleDefault]:
+def _read_rules() -> list[policy.DocumentedRuleDefault]:
     return [
         base.rule(
             _NOUN,
             'list',
             base.PROJECT_READER,
             'List the PCI flavors that the project may use.',
-            ('GET', _ALL),
+            ('GET', _LIST),
         ),
         base.rule(
             _NOUN,
             'show',
             base.PROJECT_READER,
-            'Show a PCI flavor that the project may use. Any other does not '
-            'exist for it (404).',
-            ('GET', _ONE),
+            'Show a PCI flavor that the project may use. For any other the '
+            'answer is 404, as if it did not exist.',
+            ('GET', _ITEM),
         ),
         base.rule(
             _NOUN,
             'all_projects',
             base.ADMIN,
-            'See the private PCI flavors of all projects, and of each PCI '
-            'flavor its owner and the projects that it is shared with.',
-            ('GET', _ALL),
-            ('GET', _ONE),
+            'See the private PCI flavors of all projects; see the owner of '
+            'each PCI flavor, and the projects that it is shared with.',
+            ('GET', _LIST),
+            ('GET', _ITEM),
         ),
     ]
 
 
-def _of_changing() -> list[policy.DocumentedRuleDefault]:
+def _change_rules() -> list[policy.DocumentedRuleDefault]:
     return [
         base.rule(
             _NOUN,
             'create',
             base.ADMIN,
-            'Create a PCI flavor that belongs to the own project. A match '
-            'expression can select any device which operators offer.',
-            ('POST', _ALL),
+            "Create a PCI flavor that belongs to the user's own project. Its "
+            'match expression can select any device that hosts expose.',
+            ('POST', _LIST),
         ),
         base.rule(
             _NOUN,
             'create_for_project',
             base.ADMIN,
             'Create a PCI flavor that belongs to another project, or to none.',
-            ('POST', _ALL),
+            ('POST', _LIST),
         ),
         base.rule(
             _NOUN,
             'publicize',
             base.ADMIN,
-            'Let all projects use a PCI flavor, at its creation or later.',
-            ('POST', _ALL),
-            ('PATCH', _ONE),
+            'Make a PCI flavor public, at its creation or later.',
+            ('POST', _LIST),
+            ('PATCH', _ITEM),
         ),
         base.rule(
             _NOUN,
             'update',
             base.ADMIN,
             'Change a PCI flavor.',
-            ('PATCH', _ONE),
+            ('PATCH', _ITEM),
         ),
         base.rule(
             _NOUN,
             'delete',
             base.ADMIN,
-            'Delete a PCI flavor that nothing holds devices by.',
-            ('DELETE', _ONE),
+            'Delete a PCI flavor through which no instance holds devices.',
+            ('DELETE', _ITEM),
         ),
         base.rule(
             _NOUN,
             'force',
             base.ADMIN,
             'Change or delete a PCI flavor although instances hold devices '
-            'by it that it would not match any more.',
-            ('PATCH', _ONE),
-            ('DELETE', _ONE),
+            'through it that it would no longer match.',
+            ('PATCH', _ITEM),
+            ('DELETE', _ITEM),
         ),
     ]
 
 
-def _of_access() -> list[policy.DocumentedRuleDefault]:
-    one = f'{_ONE}/access/{{project_id}}'
+def _access_rules() -> list[policy.DocumentedRuleDefault]:
+    project = f'{_ITEM}/access/{{project_id}}'
     return [
         base.rule(
             _NOUN,
             'access:list',
             base.ADMIN,
             'List the projects that a PCI flavor is shared with.',
-            ('GET', f'{_ONE}/access'),
+            ('GET', f'{_ITEM}/access'),
         ),
         base.rule(
             _NOUN,
             'access:add',
             base.ADMIN,
             'Share a PCI flavor with a project.',
-            ('PUT', one),
-            ('POST', _ALL),
-            ('PATCH', _ONE),
+            ('PUT', project),
+            ('POST', _LIST),
+            ('PATCH', _ITEM),
         ),
         base.rule(
             _NOUN,
             'access:remove',
             base.ADMIN,
-            'Share a PCI flavor with a project no longer.',
-            ('DELETE', one),
-            ('PATCH', _ONE),
+            'Stop to share a PCI flavor with a project.',
+            ('DELETE', project),
+            ('PATCH', _ITEM),
         ),
     ]
 
 
-def _of_answers() -> list[policy.DocumentedRuleDefault]:
-    availability = ('GET', f'{_ONE}/availability')
-    explain = ('GET', f'{_ONE}/explain')
+def _availability_rules() -> list[policy.DocumentedRuleDefault]:
+    availability = ('GET', f'{_ITEM}/availability')
+    explain = ('GET', f'{_ITEM}/explain')
     return [
         base.rule(
             _NOUN,
             'availability',
             base.PROJECT_READER,
-            'Ask whether a PCI flavor is available: none, low or ok.',
+            'See the availability of a PCI flavor: none, low or ok.',
             availability,
-            ('GET', _ALL),
+            ('GET', _LIST),
         ),
         base.rule(
             _NOUN,
@@ -166,7 +171,7 @@ def _of_answers() -> list[policy.DocumentedRuleDefault]:
             _NOUN,
             'explain',
             base.PROJECT_READER,
-            'Ask why devices of a PCI flavor cannot be had, without hosts '
+            'See why requests for a PCI flavor get no devices, without hosts '
             'and numbers.',
             explain,
         ),
@@ -174,8 +179,8 @@ def _of_answers() -> list[policy.DocumentedRuleDefault]:
             _NOUN,
             'explain_hosts',
             base.ADMIN,
-            'Ask why hosts cannot give devices of a PCI flavor, also for '
-            'NICs on some physical network.',
+            'See which hosts have no devices for a PCI flavor, and why; also '
+            'for NICs on a physical network.',
             explain,
         ),
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about pools."""
+"""Policies for pools."""
 
 from oslo_policy import policy
 
@@ -15,8 +15,8 @@ def list_rules() -> list[policy.DocumentedRuleDefault]:
             'pci_pools',
             'list',
             base.ADMIN,
-            'List the pools of all hosts. Also needed to see which pools a '
-            'change of a PCI flavor gains and loses.',
+            'List the pools of all hosts. Also needed to see in a dry run '
+            'which pools a PCI flavor gains and loses.',
             ('GET', '/v1/pci-pools'),
         ),
     ]

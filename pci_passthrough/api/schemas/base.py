@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the schemas of all nouns have in common."""
+"""Schemas that those of several nouns use."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-#: Most things of one page of a list, and how many if nobody says.
+#: The most items on a page of a list, and the default.
 MOST_LISTED = 1000
 
 TIME: Schema = {'type': 'string', 'format': 'date-time'}
@@ -17,12 +17,12 @@ STRING: Schema = {'type': 'string'}
 BOOLEAN: Schema = {'type': 'boolean'}
 TAGS: Schema = {'type': 'object', 'additionalProperties': STRING}
 
-#: For a filter: any text. What fits nothing finds nothing.
+#: The value of a filter: any text, also one that no item has.
 WORD: Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 WORDS: Schema = {'type': 'array', 'items': WORD, 'maxItems': 100}
 NUMA_NODE: Schema = {'type': 'integer', 'minimum': 0, 'maximum': 65535}
 
-#: How many devices one request asks for.
+#: The number of devices that one request asks for.
 REQUEST_COUNT: Schema = {
     'type': 'integer',
     'minimum': 1,
@@ -39,7 +39,10 @@ LIMIT: Schema = {
 
 
 def nullable(schema: Schema) -> Schema:
-    """Return the schema of such a value or null."""
+    """Return the schema of a value or null.
+
+    :param schema: the schema of the value.
+    """
     if 'enum' in schema:
         return {
             **schema,
@@ -53,16 +56,16 @@ def nullable(schema: Schema) -> Schema:
 
 
 def choice(values: Sequence[str]) -> Schema:
-    """Return the schema of one of some words."""
+    """Return the schema of a word out of several."""
     return {'type': 'string', 'enum': list(values)}
 
 
 def closed(
     properties: Mapping[str, Schema], optional: Sequence[str] = ()
 ) -> Schema:
-    """Return the schema of an object that has these properties only.
+    """Return the schema of an object without further properties.
 
-    :param optional: the names of those which may be left out.
+    :param optional: the names of properties that may be left out.
     """
     return {
         'type': 'object',
@@ -75,7 +78,8 @@ def closed(
 def page(noun: str, item: Schema) -> Schema:
     """Return the schema of a page of a list.
 
-    :param noun: what is listed, the key of the list.
+    :param noun: the key of the list.
+    :param item: the schema of an item.
     """
     link = closed({'rel': choice(['next']), 'href': STRING})
     return closed(
@@ -87,7 +91,7 @@ def page(noun: str, item: Schema) -> Schema:
     )
 
 
-#: The form of all errors, after the guideline of OpenStack's API SIG.
+#: The form of all errors, as in the guideline of OpenStack's API SIG.
 ERRORS: Schema = closed(
     {
         'errors': {

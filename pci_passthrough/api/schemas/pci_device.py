@@ -44,15 +44,15 @@ LIST_QUERY = {
     'instance_uuid': base.WORD,
     'held_by': {
         **base.WORD,
-        'description': 'UUID or name of a PCI flavor: only devices that are '
-        'held by it.',
+        'description': 'UUID or name of a PCI flavor: only devices that '
+        'instances hold through it.',
     },
     **pci_pool.FILTERS,
     'limit': base.LIMIT,
     'marker': base.WORD,
 }
 
-#: Shown with each event of a device's history.
+#: An event of a device's history.
 _EVENT = base.closed(
     {
         'created_at': base.TIME,
@@ -76,7 +76,7 @@ UPDATE: base.Schema = {
         {
             'action': base.choice(lifecycle.OPERATOR_ACTIONS),
             'reason': {
-                'description': 'One line, for the next operator.',
+                'description': 'The reason in one line, for other operators.',
                 'type': 'string',
                 'minLength': 1,
                 'maxLength': 255,

@@ -12,11 +12,11 @@ _AVAILABILITY = base.choice(['none', 'low', 'ok'])
 _PROJECT: base.Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 
 _MATCH: base.Schema = {
-    'description': 'Alternatives, each an object of conditions which all '
-    'must hold. Keys are '
+    'description': 'Alternatives. Each is an object of conditions, all of '
+    'which a device must fulfil. Keys are '
     + ', '.join(pci_flavor.KEYS)
-    + ' and e.<extra info key>; a value is a string (ids may be globs), a '
-    'list of which one has to fit, or an operator expression of '
+    + ' and e.<extra info key>. A value is a string (ids may be globs), a '
+    'list of which one item must fit, or an operator expression of '
     'oslo_utils.specs_matcher.',
     'type': 'array',
     'minItems': 1,
@@ -42,8 +42,8 @@ _MATCH: base.Schema = {
 
 _SETTABLE = {
     'name': {
-        'description': 'Without / | : and comma; no UUID; no blanks at its '
-        'ends.',
+        'description': 'A name without / | : and comma, without blanks at '
+        'its ends; not a UUID.',
         'type': 'string',
         'minLength': 1,
         'maxLength': pci_flavor.MAX_NAME_LENGTH,
@@ -55,7 +55,8 @@ _SETTABLE = {
     'is_public': base.BOOLEAN,
     'state': _STATE,
     'access': {
-        'description': 'Projects that may use it while it is private.',
+        'description': 'The projects that may use the PCI flavor while it is '
+        'private.',
         'type': 'array',
         'maxItems': 1000,
         'items': _PROJECT,
@@ -68,8 +69,8 @@ CREATE: base.Schema = {
             **_SETTABLE,
             'project_id': {
                 **base.nullable(_PROJECT),
-                'description': 'The owner, by default the own project; null: '
-                'none. Needs a policy of its own.',
+                'description': "The owner, by default the user's project; "
+                'null means none. Needs the policy create_for_project.',
             },
         }
     ),
@@ -81,8 +82,8 @@ UPDATE: base.Schema = {
         {
             **_SETTABLE,
             'generation': {
-                'description': 'That the change is based on; instead of '
-                'If-Match.',
+                'description': 'The generation that the change is based on; '
+                'instead of If-Match.',
                 'type': 'integer',
                 'minimum': 1,
                 'maximum': 2**31 - 1,
@@ -92,7 +93,8 @@ UPDATE: base.Schema = {
     'required': [],
 }
 
-#: ``availability`` only in lists, if asked for; owner and sharing by policy.
+#: ``availability`` is only in lists, if the query asks for it; ``project_id``
+#: and ``access`` are only for viewers whom the policies show them.
 SHOWN = base.closed(
     {
         'uuid': base.UUID,
@@ -115,7 +117,7 @@ SHOWN = base.closed(
 
 LISTED = base.page('pci_flavors', SHOWN)
 
-#: What a list can be sorted by.
+#: The keys by which a list can be sorted.
 SORT_KEYS = ('name', 'state', 'created_at', 'updated_at', 'uuid')
 
 LIST_QUERY = {
@@ -126,7 +128,7 @@ LIST_QUERY = {
     'project_id': base.WORD,
     'availability': base.BOOLEAN,
     'sort': {
-        'description': 'key:direction, comma between several.',
+        'description': 'KEY:DIRECTION; commas separate several.',
         'type': 'string',
         'maxLength': 200,
         'examples': ['state:asc,name:desc'],
@@ -138,7 +140,7 @@ LIST_QUERY = {
 DRY_RUN_QUERY = {
     'dry_run': {
         **base.BOOLEAN,
-        'description': 'Change nothing, and tell what it would do.',
+        'description': 'Change nothing; show the effect of the change.',
     }
 }
 
@@ -146,8 +148,8 @@ FORCE_QUERY = {
     **DRY_RUN_QUERY,
     'force': {
         **base.BOOLEAN,
-        'description': 'Also if instances hold devices by it that it would '
-        'not match any more.',
+        'description': 'Change or delete it although instances hold devices '
+        'through it that it would no longer match.',
     },
 }
 
@@ -177,7 +179,7 @@ EFFECT = base.closed(
 
 ACCESS = base.closed({'access': {'type': 'array', 'items': base.STRING}})
 
-_ASKED = {
+_QUESTION = {
     'pci_flavor': base.UUID,
     'name': base.STRING,
     'count': base.REQUEST_COUNT,
@@ -187,7 +189,7 @@ AVAILABILITY_QUERY = {'count': base.REQUEST_COUNT}
 
 AVAILABILITY = base.closed(
     {
-        **_ASKED,
+        **_QUESTION,
         'availability': _AVAILABILITY,
         'free': base.COUNT,
         'total': base.COUNT,
@@ -211,14 +213,14 @@ EXPLAIN_QUERY = {
     'count': base.REQUEST_COUNT,
     'host': {
         **base.WORDS,
-        'description': 'Only these; by the policy explain_hosts.',
+        'description': 'Only these hosts. Needs the policy explain_hosts.',
     },
     'physical_network': {
         **base.WORDS,
-        'description': 'Only devices that serve a NIC of the vnic_type of the '
-        'PCI flavor, direct if it has none, on one of these; empty: on an '
-        'overlay network. Then count is of such NICs. By the policy '
-        'explain_hosts.',
+        'description': 'Only devices for a NIC on one of these physical '
+        'networks; an empty one means an overlay network. The NIC has the '
+        'vnic_type of the PCI flavor, by default direct. count is then the '
+        'number of NICs. Needs the policy explain_hosts.',
         'items': {
             'type': 'string',
             'maxLength': request.MAX_PHYSICAL_NETWORK_LENGTH,
@@ -245,7 +247,7 @@ _NEAR_MISS = base.closed(
 
 EXPLAIN = base.closed(
     {
-        **_ASKED,
+        **_QUESTION,
         'serving': base.nullable(base.COUNT),
         'summary': base.STRING,
         'reasons': {

@@ -4,7 +4,7 @@
 from pci_passthrough.api.schemas import base
 from pci_passthrough.objects import fields
 
-#: The properties that pools are told apart by.
+#: The properties in which pools differ.
 PROPERTIES = {
     'vendor_id': base.STRING,
     'product_id': base.STRING,
@@ -26,14 +26,14 @@ _POOL = {
 
 SHOWN = base.closed(_POOL)
 
-#: With what it is called as a marker.
+#: ``id`` is the pool's marker.
 LISTED = base.page('pci_pools', base.closed({'id': base.STRING, **_POOL}))
 
-#: Filters by properties, for devices, too.
+#: Filters of pools and of devices.
 FILTERS = {
     'pci_flavor': {
         **base.WORD,
-        'description': 'UUID or name: only what this PCI flavor matches.',
+        'description': 'UUID or name of a PCI flavor: only what it matches.',
     },
     'vendor_id': base.WORD,
     'product_id': base.WORD,

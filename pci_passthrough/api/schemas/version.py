@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers about versions of the interface."""
+"""Answers about the versions of the API."""
 
 from typing import Any
 
