@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection of a Nova process to the conductors.
+"""The RPC client of a Nova process for the conductors.
 
-Tests put a client of their own in its place, with ``replace``.
+Tests replace it with ``replace``.
 """
 
 import os
@@ -12,38 +12,38 @@ from pci_passthrough import rpc
 from pci_passthrough.conf import nova as nova_options
 from pci_passthrough.nova_plugin.install import bootstrap
 
-#: By process: a child must not read its parent's answers.
+#: Process id to client: a child must not read its parent's answers.
 _clients: dict[int, rpc.ConductorClient] = {}
 _replacement: rpc.ConductorClient | None = None
 
 
 def conductor(conf: cfg.ConfigOpts | None = None) -> rpc.ConductorClient:
-    """Return this process's client; the first call makes it.
+    """Return the client of this process; the first call makes it.
 
-    No connection is made yet. Services fork after they have been set up, so
-    a child makes its own.
+    The client connects with its first call. Nova's services fork child
+    processes after they have started, and each child makes its own client.
 
-    :param conf: Nova's configuration; None is the one of this process.
-    :raises InvalidConfiguration: ``[pci_passthrough] transport_url`` can
-        never be opened.
+    :param conf: Nova's configuration; None means that of this process.
+    :raises InvalidConfiguration: ``[pci_passthrough] transport_url`` is
+        wrong.
     """
     if _replacement is not None:
         return _replacement
     process = os.getpid()
     client = _clients.get(process)
     if client is None:
-        made = _make(bootstrap.nova_conf() if conf is None else conf)
+        fresh = _make(bootstrap.nova_conf() if conf is None else conf)
         # Another thread may have been faster.
-        client = _clients.setdefault(process, made)
-        if client is not made:
-            made.close()
+        client = _clients.setdefault(process, fresh)
+        if client is not fresh:
+            fresh.close()
     return client
 
 
 def replace(client: rpc.ConductorClient | None) -> None:
-    """Have another client used; for tests.
+    """Set another client; for tests.
 
-    :param client: None: the process's own again.
+    :param client: None means the process's own client again.
     """
     global _replacement
     _replacement = client

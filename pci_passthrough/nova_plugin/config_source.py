@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings the door into a Nova process that has read its configuration.
+"""Installs the Nova plugin when a Nova process has read its configuration.
 
-A driver for oslo.config's sources of values, which has none to offer: that it
-is asked is the point. In ``nova.conf``::
+A driver for oslo.config's configuration sources. It has no values: oslo.config
+calls it after it has read the files, and that is enough. In ``nova.conf``::
 
     [DEFAULT]
     config_source = pci_passthrough
@@ -13,9 +13,9 @@ is asked is the point. In ``nova.conf``::
 oslo.config catches every exception of a driver and goes on without it. Only
 ``SystemExit`` ends the process, so that is raised here.
 
-Nova 34 reads its files a first time before eventlet patches the standard
-library, and so does everything that loads this module: it imports nothing
-but oslo.config.
+Nova 34 reads its files for the first time before eventlet patches the
+standard library. oslo.config loads this module then, so the module imports
+only oslo.config.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ from typing import Any
 from oslo_config import cfg
 from oslo_config import sources
 
-#: Programs of Nova that place and claim nothing. An operator needs them when
-#: the door does not fit, too.
+#: Programs of Nova that do not use PCI devices. Operators need them also if
+#: the Nova plugin refuses this release of Nova.
 _TOOLS = frozenset(
     {
         'nova-manage',
@@ -43,27 +43,28 @@ class Driver(sources.ConfigurationSourceDriver):
     def open_source_from_opt_group(
         self, conf: cfg.ConfigOpts, group_name: str
     ) -> sources.ConfigurationSource:
-        """Install the door, if this is a Nova service.
+        """Install the Nova plugin if this process is a Nova service.
 
-        :raises SystemExit: it cannot be installed.
+        :raises SystemExit: the plugin cannot be installed.
         """
-        # privsep-helper and Nova 34's early look read the same file.
+        # privsep-helper and Nova 34's first reading have the same file, and
+        # another project name.
         if conf.project == 'nova' and conf.prog not in _TOOLS:
             _install(conf, group_name)
-        return _Nothing()
+        return _EmptySource()
 
     def list_options_for_discovery(self) -> list[cfg.Opt]:
-        """Return none: they are listed as ``pci_passthrough.nova``."""
+        """Return no options: ``pci_passthrough.nova`` lists them."""
         return []
 
 
-class _Nothing(sources.ConfigurationSource):
-    """A source that knows no option."""
+class _EmptySource(sources.ConfigurationSource):
+    """A source without values."""
 
     def get(
         self, group_name: str | None, option_name: str, opt: cfg.Opt
     ) -> tuple[Any, cfg.LocationInfo | None]:
-        """Return that the value is elsewhere."""
+        """Return no value, for each option."""
         return sources._NoValue, None
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of our extra specs when a flavor gets them.
+"""Validates the extra specs for PCI flavors when a Nova flavor gets them.
 
-Only what they say as such is looked at: whether a PCI flavor exists, and who
-may use it, is asked when a server is made. Nova looks from microversion 2.86
-on.
+Only the grammar is checked. Whether the PCI flavor exists, and who may use
+it, is checked when a server is created. Nova validates extra specs from
+microversion 2.86 on.
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from pci_passthrough.specs import request as request_spec
 
 
 class PciFlavorExtraSpec(api.ExtraSpecValidator):
-    """Has a request's own grammar say what is wrong with it."""
+    """Validates an extra spec with the grammar of requests."""
 
     def validate(self, name: str, value: str) -> None:
         """Check one extra spec.
 
-        :raises ValidationError: with the part at fault.
+        :raises ValidationError: the text names the part that is wrong.
         """
         try:
             request_spec.from_extra_specs({name: value})
@@ -30,7 +30,7 @@ class PciFlavorExtraSpec(api.ExtraSpecValidator):
 
 
 def register() -> list[Any]:
-    """Return the validators; called by nova-api when it is loaded."""
+    """Return the validators; nova-api calls it at its start."""
     return [
         PciFlavorExtraSpec(
             name=request_spec.EXTRA_SPEC,

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings the door into nova-api, and takes PCI flavors of NICs from bodies.
+"""Installs the Nova plugin in nova-api; reads PCI flavors of NICs from bodies.
 
-A paste filter. nova-api without the door would pass over a flavor's PCI
-flavors, so it does not start then. Requests that ask for PCI flavors on NICs
-have them taken out of their bodies, for Nova knows no such key::
+A paste filter. nova-api without the Nova plugin would ignore the PCI flavors
+of a Nova flavor, so nova-api does not start if the plugin does not fit. Nova
+does not know the key ``pci_flavor`` of a NIC, so the filter removes it::
 
-    POST /servers, and its old twin /os-volumes_boot
+    POST /servers, and the older /os-volumes_boot
     {"server": {"networks": [{"uuid": …, "pci_flavor": "10g"}], …}}
 
     POST /servers/{id}/os-interface
     {"interfaceAttachment": {"net_id": …, "pci_flavor": "10g"}}
 
-All else passes as it came.
+All other requests stay unchanged.
 """
 
 from collections.abc import Callable
@@ -31,34 +31,35 @@ from pci_passthrough.nova_plugin.network import asked_nics
 
 _Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-#: What the path ends with, whatever of it other filters have taken away.
+#: Ends of paths; other filters may have removed the beginnings.
 _SERVERS = re.compile(r'(?:^|/)(?:servers|os-volumes_boot)/?\Z')
 _INTERFACES = re.compile(r'(?:^|/)servers/[^/]+/os-interface/?\Z')
 
-#: The key in the bodies.
+#: The key of a NIC in the body.
 _KEY = 'pci_flavor'
 
-#: Longer bodies are none that Nova takes, so nobody has to read them.
-_LONGEST = 1 << 20
+#: Bytes. Nova accepts no longer bodies, so they are not read here.
+_MAX_LENGTH = 1 << 20
 
 
 class BadBody(Exception):
-    """What a body asks for makes no sense."""
+    """A body asks for a PCI flavor in a wrong way: HTTP 400."""
 
 
 def factory(
     global_conf: Mapping[str, str], **local_conf: str
 ) -> Callable[[_Application], _Application]:
-    """Install the door and return the filter.
+    """Install the Nova plugin and return the filter.
 
-    :raises UnsupportedNova: the application is not loaded then.
+    :raises UnsupportedNova: the plugin does not fit this Nova; then nova-api
+        does not start.
     """
     bootstrap.install()
     return NicFilter
 
 
 class NicFilter:
-    """Takes PCI flavors of NICs out of requests, and adds warnings."""
+    """Removes PCI flavors of NICs from requests; adds warnings to answers."""
 
     def __init__(self, application: _Application) -> None:
         self._application = application
@@ -67,65 +68,66 @@ class NicFilter:
         self, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
         """Pass a request on; see PEP 3333."""
-        take = _taker(environ)
-        if take is None:
+        extract = _extractor(environ)
+        if extract is None:
             return self._application(environ, start_response)
         try:
-            asked = asked_nics.AskedNics(_taken(environ, take))
+            asked = asked_nics.AskedNics(_extract(environ, extract))
         except BadBody as error:
             return _bad_request(start_response, str(error))
         except exceptions.HTTPException as error:
             return error.get_response(environ)(environ, start_response)
 
         def start(status: str, headers: Any, *error: Any) -> Any:
-            told = [('Warning', warning) for warning in asked.warnings]
-            return start_response(status, [*headers, *told], *error)
+            warnings = [('Warning', warning) for warning in asked.warnings]
+            return start_response(status, [*headers, *warnings], *error)
 
         with asked_nics.in_thread(asked):
             return self._application(environ, start)
 
 
-def _taker(
+def _extractor(
     environ: Mapping[str, Any],
 ) -> Callable[[Any], dict[int, str]] | None:
-    """Return what takes the PCI flavors from a body; None: there are none."""
+    """Return the function that removes PCI flavors from this body, if any."""
     if environ['REQUEST_METHOD'] != 'POST':
         return None
     path = str(environ.get('PATH_INFO', ''))
-    for pattern, take in (
-        (_SERVERS, _of_server),
-        (_INTERFACES, _of_interface),
+    for pattern, extract in (
+        (_SERVERS, _from_server),
+        (_INTERFACES, _from_interface),
     ):
         if pattern.search(path):
-            return take
+            return extract
     return None
 
 
-def _taken(
-    environ: dict[str, Any], take: Callable[[Any], dict[int, str]]
+def _extract(
+    environ: dict[str, Any], extract: Callable[[Any], dict[int, str]]
 ) -> dict[int, str]:
-    """Take the PCI flavors from a request; by place in its networks.
+    """Remove the PCI flavors from the body of a request.
 
-    A body that cannot be read safely, or is too long, stays as it is. With
-    a PCI flavor in it, Nova refuses it for a key that it does not know; but
-    for /v2, which passes over all such keys.
+    A body that cannot be read safely, or is too long, stays unchanged. If it
+    has a PCI flavor, Nova refuses the unknown key. Only /v2 ignores unknown
+    keys.
 
-    :raises: BadBody; HTTPException if it turns out to be too long, or is not
-        sent to its end.
+    :returns: index in the list of networks to the PCI flavor's name.
+    :raises: BadBody; HTTPException for a body that is too long in spite of
+        its header, or incomplete.
     """
     length = wsgi.get_content_length(environ)
     if length is None and not environ.get('wsgi.input_terminated'):
         return {}
-    if length is not None and length > _LONGEST:
+    if length is not None and length > _MAX_LENGTH:
         return {}
-    stream = wsgi.get_input_stream(environ, max_content_length=_LONGEST)
-    # The first read stops at the limit, the second one complains of it.
+    stream = wsgi.get_input_stream(environ, max_content_length=_MAX_LENGTH)
+    # The first read stops at the limit, the second one raises an error.
     raw = stream.read() + stream.read()
     names = {}
-    # Nova says what is wrong with a body that is not as expected.
+    # Nova answers with an error for any other form of body.
     with contextlib.suppress(KeyError, RecursionError, TypeError, ValueError):
         body = json.loads(raw)
-        names = take(body)
+        names = extract(body)
         if names:
             raw = json.dumps(body).encode()
     environ['wsgi.input'] = io.BytesIO(raw)
@@ -134,18 +136,18 @@ def _taken(
     return names
 
 
-def _of_server(body: Any) -> dict[int, str]:
+def _from_server(body: Any) -> dict[int, str]:
     networks = body['server']['networks']
     if not isinstance(networks, list):
         return {}
     return {
-        place: _name(network.pop(_KEY), network, f'networks[{place}]', 'port')
-        for place, network in enumerate(networks)
+        index: _name(network.pop(_KEY), network, f'networks[{index}]', 'port')
+        for index, network in enumerate(networks)
         if isinstance(network, dict) and _KEY in network
     }
 
 
-def _of_interface(body: Any) -> dict[int, str]:
+def _from_interface(body: Any) -> dict[int, str]:
     attachment = body['interfaceAttachment']
     if not isinstance(attachment, dict) or _KEY not in attachment:
         return {}
@@ -174,7 +176,7 @@ def _name(value: Any, nic: Mapping[str, Any], where: str, port: str) -> str:
 
 
 def _bad_request(start_response: Any, message: str) -> Iterable[bytes]:
-    """Answer as Nova's API does."""
+    """Answer in the form of Nova's API."""
     answer = {'badRequest': {'code': 400, 'message': message}}
     raw = json.dumps(answer).encode()
     start_response(

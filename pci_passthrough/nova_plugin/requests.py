@@ -1,133 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests for PCI flavors, as Nova carries them.
+"""Requests for PCI flavors in Nova's form, ``InstancePCIRequest`` objects.
 
-Nova makes requests anew from the flavor's extra specs whenever it needs
-them: nova-api for a new server and for a resize, nova-compute for every move
-to its host. All go through ``nova.pci.request``.
-
-A request of ours is an ``InstancePCIRequest`` with one spec for each
-alternative, in order of preference::
+A request has one spec for each alternative, in order of preference::
 
     {'pci_flavor': <UUID>, 'pci_flavor_name': <name>}
 
-No pool of Nova's own has such a key, so a process without the door finds no
-device for it. ``alias_name`` is what the extra spec said; None there means a
-request for a NIC, whose only spec says what the device needs beside::
+No pool of Nova has such a key, so a process without the Nova plugin finds no
+device for the request. ``alias_name`` is the extra spec's part for this
+request. It is None in the request of a NIC; its only spec also has the
+requirements of the NIC::
 
     {'pci_flavor_vnic_type': 'direct',
      'pci_flavor_physical_networks': '["physnet1"]'}
+
+All other ``InstancePCIRequest`` objects are native: Nova made them from a
+``[pci] alias`` or for an SR-IOV port.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
-import functools
-import inspect
-import threading
 from typing import Any
 
-from oslo_context import context as oslo_context
-from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
-from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import client
-from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compat import pools
-from pci_passthrough.objects import fields
 from pci_passthrough.specs import request as request_spec
 
-LOG = logging.getLogger(__name__)
-
-#: What whoever asks can mend. All else is the operator's business.
-_USERS_FAULTS = (
-    exception.InvalidNic,
-    exception.InvalidRequest,
-    exception.PciFlavorNotFound,
-)
-
-#: In a spec: the UUID of a PCI flavor. No other request has it.
+#: Key of a spec: the UUID of a PCI flavor. No native request has it.
 _UUID = 'pci_flavor'
 
-#: Its name, for people who look into Nova's database.
+#: Key of a spec: the PCI flavor's name, for people who read Nova's database.
 _NAME = 'pci_flavor_name'
 
-#: Of a NIC: its vNIC type, and the physical networks of its network as JSON.
+#: Keys of a NIC's spec: its vNIC type, and the physical networks of its
+#: network as JSON.
 _VNIC_TYPE = 'pci_flavor_vnic_type'
 _PHYSICAL_NETWORKS = 'pci_flavor_physical_networks'
 
-#: As in ``[pci] alias``: Nova moves running instances only with it.
+#: Key of a spec, as in ``[pci] alias``: Nova migrates running instances only
+#: with it.
 _LIVE_MIGRATABLE = 'live_migratable'
 
-#: Nova's own extra spec and image property. Its resize and its moves do not
-#: look at them any more.
-_POLICY_EXTRA_SPEC = 'hw:pci_numa_affinity_policy'
+#: An image property of Nova. Nova does not read it for resizes and moves.
 _POLICY_IMAGE_PROPERTY = 'hw_pci_numa_affinity_policy'
 
 
-class RequestRefused(errors.PciRequestAliasNotDefined):
-    """A flavor asks for what cannot be given: HTTP 400."""
-
-    msg_fmt = '%(reason)s'
-
-
-class PciFlavorsUnavailable(errors.Unauthorized):
-    """Nobody can say what a flavor asks for: HTTP 503.
-
-    Why is the operator's business, and in the log.
-    """
-
-    msg_fmt = 'PCI flavors cannot be looked up now, try again later'
-    code = 503
-    safe = True
-
-
-class _Thread(threading.local):
-    """What a thread is in the middle of.
-
-    :ivar moving: Nova's instance for whose move a resource tracker claims.
-    :ivar is_live: whether it moves while it runs.
-    """
-
-    moving: Any = None
-    is_live: bool = False
-
-
-_thread = _Thread()
-
-
-def is_ours(request: Any) -> bool:
+def is_for_pci_flavor(request: Any) -> bool:
     """Whether an ``InstancePCIRequest`` asks for PCI flavors."""
     specs = getattr(request, 'spec', None)
     return isinstance(specs, list) and bool(specs) and _UUID in specs[0]
 
 
-def ours(requests: Iterable[Any] | None) -> list[Any]:
-    """Return those ``InstancePCIRequest`` objects that are ours."""
-    return [request for request in requests or () if is_ours(request)]
+def for_pci_flavors(requests: Iterable[Any] | None) -> list[Any]:
+    """Return the ``InstancePCIRequest`` objects that are for PCI flavors."""
+    return [
+        request for request in requests or () if is_for_pci_flavor(request)
+    ]
 
 
-def natives(requests: Iterable[Any] | None) -> list[Any]:
-    """Return those ``InstancePCIRequest`` objects that are Nova's own."""
-    return [request for request in requests or () if not is_ours(request)]
-
-
-def asks(flavor: Any) -> bool:
-    """Whether a flavor's extra specs ask for PCI flavors."""
-    return any(
-        key == request_spec.EXTRA_SPEC
-        or key.startswith(request_spec.EXTRA_SPEC_PREFIX)
-        for key in _extra_specs(flavor)
-    )
+def native(requests: Iterable[Any] | None) -> list[Any]:
+    """Return the ``InstancePCIRequest`` objects that are native."""
+    return [
+        request for request in requests or () if not is_for_pci_flavor(request)
+    ]
 
 
 def nic_of(request: Any) -> objects.RequestedNic | None:
-    """Return what a request of ours needs for its NIC.
+    """Return the requirements of the NIC that a request is for.
 
-    :returns: None: the request is a flavor's.
+    :param request: a request for PCI flavors.
+    :returns: None for a flavor's request.
     """
     spec = request.spec[0]
     if _VNIC_TYPE not in spec:
@@ -138,34 +81,55 @@ def nic_of(request: Any) -> objects.RequestedNic | None:
     )
 
 
-def is_of_nic(request: Any) -> bool:
+def is_for_nic(request: Any) -> bool:
     """Whether an ``InstancePCIRequest`` asks for a PCI flavor for a NIC."""
-    return is_ours(request) and nic_of(request) is not None
+    return is_for_pci_flavor(request) and nic_of(request) is not None
 
 
-def _of_flavors(requests: Iterable[Any] | None) -> list[Any]:
-    """Return those of our requests that are no NIC's."""
-    return [one for one in ours(requests) if nic_of(one) is None]
+def of_flavor(requests: Iterable[Any] | None) -> list[Any]:
+    """Return the requests for PCI flavors that are no NIC's."""
+    return [
+        request
+        for request in for_pci_flavors(requests)
+        if nic_of(request) is None
+    ]
 
 
-def missing(flavor: Any, pci_requests: Any) -> bool:
-    """Whether requests lack what the flavor asks for.
+def asks_for_pci_flavors(flavor: Any) -> bool:
+    """Whether the extra specs of a flavor ask for PCI flavors."""
+    return any(
+        key == request_spec.EXTRA_SPEC
+        or key.startswith(request_spec.EXTRA_SPEC_PREFIX)
+        for key in extra_specs(flavor)
+    )
 
-    Then they were made by a process without the door, nova-api as a rule,
-    and the instance would come without its devices.
+
+def extra_specs(flavor: Any) -> Mapping[str, str]:
+    """Return the extra specs of a Nova flavor; it may be None."""
+    if not flavor or 'extra_specs' not in flavor:
+        return {}
+    specs: Mapping[str, str] | None = flavor['extra_specs']
+    return specs or {}
+
+
+def lack_pci_flavors(flavor: Any, pci_requests: Any) -> bool:
+    """Whether requests lack the PCI flavors that the flavor asks for.
+
+    Then a process without the Nova plugin made them, usually a nova-api, and
+    the instance would start without its devices.
 
     :param pci_requests: an ``InstancePCIRequests``, or None.
     """
     requests = pci_requests.requests if pci_requests else None
-    return asks(flavor) and not _of_flavors(requests)
+    return asks_for_pci_flavors(flavor) and not of_flavor(requests)
 
 
 def to_pci_request(
     request: Any, policy: str | None = None
 ) -> objects.PciRequest:
-    """Return a request of ours as the conductor knows it.
+    """Convert a request for PCI flavors to the conductor's form.
 
-    :param policy: a NUMA policy, if the request has none itself.
+    :param policy: the NUMA policy of a request that has none.
     """
     return objects.PciRequest(
         request_id=request.request_id,
@@ -176,12 +140,15 @@ def to_pci_request(
     )
 
 
-def in_words(requests: Iterable[Any]) -> str:
-    """Return requests of ours as the extra spec says them, for operators."""
-    return ','.join(map(_in_words, requests))
+def describe(requests: Iterable[Any]) -> str:
+    """Return requests for PCI flavors as text for operators.
+
+    The text is in the form of the extra spec.
+    """
+    return ','.join(map(_describe, requests))
 
 
-def _in_words(request: Any) -> str:
+def _describe(request: Any) -> str:
     nic = nic_of(request)
     if nic is None:
         return f'{request.alias_name}:{request.count}'
@@ -190,7 +157,7 @@ def _in_words(request: Any) -> str:
 
 
 def policy_of_image(image: Any) -> str | None:
-    """Return the NUMA policy which an image asks for.
+    """Return the NUMA policy that an image asks for.
 
     :param image: Nova's ``ImageMeta``; may be empty.
     """
@@ -201,172 +168,11 @@ def policy_of_image(image: Any) -> str | None:
     return policy
 
 
-def wrap_get_pci_requests_from_flavor(
-    original: Callable[..., Any],
-) -> Callable[..., Any]:
-    """Add our requests to ``nova.pci.request``'s."""
-
-    @functools.wraps(original)
-    def get_pci_requests_from_flavor(
-        flavor: Any, affinity_policy: str | None = None
-    ) -> Any:
-        found = original(flavor, affinity_policy=affinity_policy)
-        if _thread.is_live:
-            # It keeps them: Nova claims for a live migration by the requests
-            # which the instance has, and would later find others there.
-            kept = _thread.moving.pci_requests
-            # Nova adds those of NICs itself.
-            found.requests.extend(_of_flavors(kept and kept.requests))
-        elif asks(flavor):
-            found.requests.extend(_from_flavor(flavor, affinity_policy))
-        return found
-
-    return get_pci_requests_from_flavor
-
-
-def wrap_move_claim(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Remember for whom ``ResourceTracker._move_claim`` asks for requests.
-
-    The instance was admitted long ago, so nobody's right to use the PCI
-    flavors is looked at again. Nova has forgotten the image's NUMA policy
-    there.
-    """
-    signature = inspect.signature(original)
-
-    @functools.wraps(original)
-    def _move_claim(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
-        migration = given.get('migration')
-        before = _thread.moving, _thread.is_live
-        _thread.moving = given['instance']
-        _thread.is_live = bool(migration and migration.is_live_migration)
-        try:
-            return original(*args, **kwargs)
-        finally:
-            _thread.moving, _thread.is_live = before
-
-    return _move_claim
-
-
-def mover() -> str | None:
-    """Return the instance for whose move this thread claims, if it does."""
-    return None if _thread.moving is None else str(_thread.moving.uuid)
-
-
-def wrap_generate_request_groups(
-    original: Callable[..., Any],
-) -> Callable[..., Any]:
-    """Keep our requests from Placement, which knows no PCI flavors."""
-
-    @functools.wraps(original)
-    def generate_request_groups_from_pci_requests(spec: Any) -> Any:
-        if 'pci_requests' not in spec or not _holds_ours(spec.pci_requests):
-            return original(spec)
-        found = spec.pci_requests.requests
-        kept = list(found)
-        # Nothing is marked as changed by an assignment to a slice.
-        found[:] = natives(kept)
-        try:
-            return original(spec)
-        finally:
-            found[:] = kept
-
-    return generate_request_groups_from_pci_requests
-
-
-def _holds_ours(pci_requests: Any) -> bool:
-    return bool(pci_requests) and bool(ours(pci_requests.requests))
-
-
-def _extra_specs(flavor: Any) -> Mapping[str, str]:
-    if not flavor or 'extra_specs' not in flavor:
-        return {}
-    found: Mapping[str, str] | None = flavor['extra_specs']
-    return found or {}
-
-
-def _from_flavor(flavor: Any, policy: str | None) -> list[Any]:
-    """Return our requests of a flavor.
-
-    :raises: what Nova understands, where it asks.
-    """
-    specs = _extra_specs(flavor)
-    policy = policy or specs.get(_POLICY_EXTRA_SPEC)
-    if _thread.moving is None:
-        with refused_as(RequestRefused):
-            return _resolved(specs, policy)
-    try:
-        image = _thread.moving.image_meta
-        return _resolved(specs, policy or policy_of_image(image))
-    except exception.PciPassthroughError as error:
-        raise errors.ComputeResourcesUnavailable(
-            reason=_for_users(error)
-        ) from error
-
-
-@contextlib.contextmanager
-def refused_as(refusal: Callable[..., Exception]) -> Iterator[None]:
-    """Turn errors into what Nova's API answers with.
-
-    :param refusal: makes the one for what the user can mend, of a reason.
-    :raises PciFlavorsUnavailable: it is nothing that the user can mend.
-    """
-    try:
-        yield
-    except exception.PciPassthroughError as error:
-        if isinstance(error, _USERS_FAULTS):
-            raise refusal(reason=error.text) from error
-        LOG.error('PCI flavors cannot be looked up: %s', error.text)
-        raise PciFlavorsUnavailable from error
-
-
-def _for_users(error: exception.PciPassthroughError) -> str:
-    """Return what a project may read of an error."""
-    if isinstance(error, _USERS_FAULTS):
-        return error.text
-    LOG.error('PCI flavors cannot be looked up: %s', error.text)
-    return 'PCI flavors cannot be looked up now'
-
-
-def _check_policy(policy: str | None) -> None:
-    if policy is not None and policy not in fields.NumaPolicy.ALL:
-        raise exception.InvalidRequest(
-            f'{_POLICY_EXTRA_SPEC} = {policy}',
-            f'is none of {", ".join(fields.NumaPolicy.ALL)}',
-        )
-
-
-def _resolved(specs: Mapping[str, str], policy: str | None) -> list[Any]:
-    _check_policy(policy)
-    wanted = request_spec.from_extra_specs(specs)
-    moving = _thread.moving is not None
-    answers = client.conductor().resolve(
-        wanted,
-        None if moving else project_of(oslo_context.get_current()),
-        take_disabled=moving,
-    )
-    return [
-        pools.InstancePCIRequest(
-            count=one.count,
-            spec=_specs(answer.alternatives),
-            alias_name='|'.join(one.pci_flavors),
-            numa_policy=policy,
-            request_id=one.request_id,
-        )
-        for one, answer in zip(wanted, answers, strict=True)
-    ]
-
-
-def _specs(alternatives: list[objects.PciAlternative]) -> list[dict[str, str]]:
-    migratable = all(one.live_migratable for one in alternatives)
-    extra = {_LIVE_MIGRATABLE: 'true'} if migratable else {}
-    return [{_UUID: a.uuid, _NAME: a.name, **extra} for a in alternatives]
-
-
 def project_of(context: Any) -> str | None:
-    """Return on whose behalf Nova asks; None: the operator's.
+    """Return the project that a request to Nova's API comes from.
 
-    :param context: of the request; None: there is none.
+    :param context: Nova's request context; None if there is none.
+    :returns: None for an administrator, who may use all PCI flavors.
     """
     if context is None or context.is_admin:
         return None
@@ -374,19 +180,39 @@ def project_of(context: Any) -> str | None:
     return project
 
 
-def for_nic(
+def make_flavor_request(
+    request: objects.PciRequest,
+    alternatives: list[objects.PciAlternative],
+    policy: str | None,
+) -> Any:
+    """Make Nova's request for one request of a flavor's extra specs.
+
+    :param request: the request, in the conductor's form.
+    :param alternatives: the PCI flavors that the request names.
+    :param policy: the NUMA policy; None means the PCI flavor's.
+    """
+    return pools.InstancePCIRequest(
+        count=request.count,
+        spec=_specs(alternatives),
+        alias_name='|'.join(request.pci_flavors),
+        numa_policy=policy,
+        request_id=request.request_id,
+    )
+
+
+def make_nic_request(
     alternative: objects.PciAlternative,
     nic: objects.RequestedNic,
     request_id: str,
     port_id: str | None,
     policy: str | None,
 ) -> Any:
-    """Return Nova's request for a NIC.
+    """Make Nova's request for a NIC.
 
     :param alternative: the PCI flavor.
-    :param nic: what else the device has to be.
-    :param port_id: the user's port, if there is one.
-    :param policy: the NUMA policy; None: the PCI flavor's.
+    :param nic: the requirements of the NIC.
+    :param port_id: the user's port; None if Nova makes the port.
+    :param policy: the NUMA policy; None means the PCI flavor's.
     """
     (spec,) = _specs([alternative])
     return pools.InstancePCIRequest(
@@ -398,9 +224,20 @@ def for_nic(
                 _PHYSICAL_NETWORKS: jsonutils.dumps(nic.physical_networks),
             }
         ],
-        # What tells Nova that it is a NIC's.
+        # Nova takes a request without alias for one of a NIC.
         alias_name=None,
         numa_policy=policy,
         request_id=request_id,
         requester_id=port_id,
     )
+
+
+def _specs(alternatives: list[objects.PciAlternative]) -> list[dict[str, str]]:
+    migratable = all(
+        alternative.live_migratable for alternative in alternatives
+    )
+    extra = {_LIVE_MIGRATABLE: 'true'} if migratable else {}
+    return [
+        {_UUID: alternative.uuid, _NAME: alternative.name, **extra}
+        for alternative in alternatives
+    ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler's filter: hosts that can serve requests for PCI flavors.
+"""A filter of nova-scheduler: hosts that can serve requests for PCI flavors.
 
 ``nova.conf``::
 
@@ -8,8 +8,8 @@
     available_filters = pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter
     enabled_filters = ...,PciFlavorFilter,NUMATopologyFilter,PciPassthroughFilter
 
-It comes before NUMATopologyFilter and PciPassthroughFilter, which find in
-the hosts' ``pci_stats`` what this filter has put there.
+It comes before NUMATopologyFilter and PciPassthroughFilter, which read the
+hosts' ``pci_stats`` after this filter has replaced them.
 """  # noqa: E501
 
 from collections.abc import Iterable
@@ -31,36 +31,35 @@ from pci_passthrough.nova_plugin.install import bootstrap
 
 LOG = logging.getLogger(__name__)
 
-#: How many choices of a host's NUMA nodes are tried for an instance. A host
-#: with more passes as if one of them fitted: NUMATopologyFilter tries all.
-_MOST_CHOICES = 256
+#: Number of choices of a host's NUMA nodes that are tried for an instance. A
+#: host with more choices passes untested: NUMATopologyFilter tries all.
+_MAX_CHOICES = 256
 
 
 @dataclasses.dataclass(eq=False)
 class _Scheduling:
-    """One request to the scheduler, which may be for several instances.
+    """One call of the scheduler, which may be for several instances.
 
     :ivar spec: Nova's ``RequestSpec``.
-    :ivar wanted: those of its requests that are ours.
-    :ivar told: instances whose refusals were told already.
-    :ivar places: NUMA nodes and sockets of a host, to where on such a host
-        an instance could be.
+    :ivar wanted: its requests for PCI flavors.
+    :ivar recorded: UUIDs of instances whose refusals are recorded already.
+    :ivar affinities: NUMA nodes and sockets of a host, to the NUMA
+        affinities that an instance could have on it.
     """
 
     spec: Any
     wanted: list[Any]
-    told: set[str] = dataclasses.field(default_factory=set)
-    places: dict[Any, Sequence[objects.NumaAffinity | None]] = (
+    recorded: set[str] = dataclasses.field(default_factory=set)
+    affinities: dict[Any, Sequence[objects.NumaAffinity | None]] = (
         dataclasses.field(default_factory=dict)
     )
 
 
 class ScheduledStats(stats.PciFlavorStats):
-    """A host's pools for one request to the scheduler.
+    """The pools of a host during one call of the scheduler.
 
-    :ivar scheduling: the request.
-    :ivar decision: how the host would serve the next instance; for the
-        weigher.
+    :ivar scheduling: the call.
+    :ivar decision: the devices for the next instance; for the weigher.
     """
 
     scheduling: _Scheduling
@@ -68,10 +67,10 @@ class ScheduledStats(stats.PciFlavorStats):
 
 
 class PciFlavorFilter(scheduler.BaseHostFilter):
-    """Passes hosts that can serve all requests for PCI flavors."""
+    """Passes the hosts that can serve all requests for PCI flavors."""
 
-    #: Nova asks once, and for a multi-create once for each instance and once
-    #: more for the alternates; each time with what is left.
+    #: Nova calls it once; for a multi-create once for each instance, and once
+    #: more for alternates, each time with the remaining devices.
     RUN_ON_REBUILD = False
     run_filter_once_per_request = False
 
@@ -81,7 +80,7 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
     def filter_all(
         self, filter_obj_list: Iterable[Any], spec_obj: Any
     ) -> list[Any]:
-        """Return the hosts which can serve an instance.
+        """Return the hosts that can serve an instance.
 
         :param filter_obj_list: Nova's ``HostState`` objects.
         :param spec_obj: Nova's ``RequestSpec``.
@@ -90,10 +89,12 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         if not hosts or scheduler.request_is_rebuild(spec_obj):
             return hosts
         pci_requests = spec_obj.pci_requests
-        wanted = requests.ours(pci_requests.requests if pci_requests else ())
+        wanted = requests.for_pci_flavors(
+            pci_requests.requests if pci_requests else ()
+        )
         if wanted:
             return self._serving(hosts, _Scheduling(spec_obj, wanted))
-        if requests.missing(spec_obj.flavor, pci_requests):
+        if requests.lack_pci_flavors(spec_obj.flavor, pci_requests):
             refuse_all(
                 hosts,
                 _Scheduling(spec_obj, []),
@@ -116,38 +117,41 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         passed = []
         refused: dict[str, list[str]] = {}
         for host in hosts:
-            reasons = _look(host, scheduling)
+            reasons = _decide(host, scheduling)
             if not reasons:
                 passed.append(host)
             for reason in reasons:
                 refused.setdefault(reason, []).append(host.host)
-        _tell(scheduling, refused)
+        _record_refusals(scheduling, refused)
         return passed
 
 
 def _split(hosts: list[Any], spec: Any) -> tuple[list[Any], list[Any]]:
-    """Return the hosts whose offers are here already, and the others.
+    """Return the hosts whose supply is loaded already, and the others.
 
-    Those have been consumed from for earlier instances of a multi-create.
-    Host states live as long as one request to the scheduler.
+    Earlier instances of a multi-create have consumed from loaded supplies.
+    Nova makes new host states for each call of the scheduler.
     """
     loaded: list[Any] = []
     fresh: list[Any] = []
     for host in hosts:
-        found = host.pci_stats
-        known = (
-            isinstance(found, ScheduledStats) and found.scheduling.spec is spec
+        pools = host.pci_stats
+        is_loaded = (
+            isinstance(pools, ScheduledStats) and pools.scheduling.spec is spec
         )
-        (loaded if known else fresh).append(host)
+        (loaded if is_loaded else fresh).append(host)
     return loaded, fresh
 
 
 def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
-    """Ask once what all hosts offer."""
+    """Get the supplies of all hosts with one call to the conductor."""
     spec = scheduling.spec
     policy = requests.policy_of_image(spec.image)
-    offer = client.conductor().offer(
-        [requests.to_pci_request(one, policy) for one in scheduling.wanted],
+    snapshot = client.conductor().offer(
+        [
+            requests.to_pci_request(request, policy)
+            for request in scheduling.wanted
+        ],
         {host.host for host in hosts},
         instance_uuid=spec.instance_uuid,
     )
@@ -155,74 +159,79 @@ def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
         native = host.pci_stats
         if native is None:
             continue
-        host.pci_stats = ScheduledStats.with_offer(
-            native, stats.HostOffer(host.host, offer)
+        host.pci_stats = ScheduledStats.with_supply(
+            native, stats.HostSupply(host.host, snapshot)
         )
         host.pci_stats.scheduling = scheduling
 
 
-def _look(host: Any, scheduling: _Scheduling) -> list[str]:
-    """Find out how a host would serve the next instance.
+def _decide(host: Any, scheduling: _Scheduling) -> list[str]:
+    """Decide which devices of a host would serve the next instance.
 
-    :returns: why it cannot; nothing if it can.
+    :returns: the reasons why the host cannot serve it; none if it can.
     """
-    found = host.pci_stats
-    if found is None:
+    pools = host.pci_stats
+    if pools is None:
         return ['nova-compute has not reported yet']
-    offer = found.offer
-    place: objects.NumaAffinity | None = None
-    found.decision = offer.decide(place)
-    if found.decision is not None:
-        for place in _places(host, scheduling):
-            found.decision = offer.decide(place)
-            if found.decision is not None:
+    supply = pools.supply
+    affinity: objects.NumaAffinity | None = None
+    pools.decision = supply.decide(affinity)
+    if pools.decision is not None:
+        for affinity in _affinities(host, scheduling):
+            pools.decision = supply.decide(affinity)
+            if pools.decision is not None:
                 return []
-    return list(offer.offer.refused([host.host], place))
+    return list(supply.snapshot.refused([host.host], affinity))
 
 
-def _places(
+def _affinities(
     host: Any, scheduling: _Scheduling
 ) -> Sequence[objects.NumaAffinity | None]:
-    """Return where on a host an instance could be.
+    """Return the NUMA affinities that an instance could have on a host.
 
-    Whether it fits there by CPUs and memory is NUMATopologyFilter's to say;
-    here it is enough to know whether its devices could be near.
+    NUMATopologyFilter decides whether CPUs and memory fit. Here it is enough
+    to know whether the devices could be near.
     """
     instance = scheduling.spec.numa_topology
     if not (instance and host.numa_topology):
         return [None]
     cells = host.numa_topology.cells
-    # Many hosts are alike, and reading an object's fields takes time.
-    like = tuple((cell.id, stats.socket_of(cell)) for cell in cells)
-    if like not in scheduling.places:
+    # Many hosts have the same topology, and reading Nova's objects is slow.
+    topology = tuple((cell.id, stats.socket_of(cell)) for cell in cells)
+    if topology not in scheduling.affinities:
         choices = itertools.combinations(cells, len(instance.cells))
-        some = list(itertools.islice(choices, _MOST_CHOICES + 1))
-        scheduling.places[like] = (
-            [stats.affinity(one, host.numa_topology) for one in some]
-            if len(some) <= _MOST_CHOICES
+        tried = list(itertools.islice(choices, _MAX_CHOICES + 1))
+        scheduling.affinities[topology] = (
+            [stats.affinity(choice, host.numa_topology) for choice in tried]
+            if len(tried) <= _MAX_CHOICES
             else [None]
         )
-    return scheduling.places[like]
+    return scheduling.affinities[topology]
 
 
 def refuse_all(
     hosts: Sequence[Any], scheduling: _Scheduling, reason: str
 ) -> None:
-    """Tell why no host is taken, whatever they offer."""
-    _tell(scheduling, {reason: [host.host for host in hosts]})
+    """Record one reason why no host can serve an instance."""
+    _record_refusals(scheduling, {reason: [host.host for host in hosts]})
 
 
-def _tell(scheduling: _Scheduling, refused: dict[str, list[str]]) -> None:
-    """Log why hosts are refused, and have it kept.
+def _record_refusals(
+    scheduling: _Scheduling, refused: dict[str, list[str]]
+) -> None:
+    """Log why hosts cannot serve an instance; let the conductor record it.
 
-    Once for each instance: the look for alternates tells nothing new.
+    Only once for each instance: Nova's search for alternates has no new
+    reasons.
+
+    :param refused: reason to hosts.
     """
     instance_uuid = scheduling.spec.instance_uuid
-    if not refused or instance_uuid in scheduling.told:
+    if not refused or instance_uuid in scheduling.recorded:
         return
-    scheduling.told.add(instance_uuid)
+    scheduling.recorded.add(instance_uuid)
     summary = claims.summarize_hosts(refused)
-    wanted = requests.in_words(scheduling.wanted)
+    wanted = requests.describe(scheduling.wanted)
     LOG.info(
         'PCI flavors %(wanted)s for instance %(uuid)s: %(summary)s',
         {'wanted': wanted, 'uuid': instance_uuid, 'summary': summary},
@@ -232,4 +241,4 @@ def _tell(scheduling: _Scheduling, refused: dict[str, list[str]]) -> None:
             instance_uuid, summary, refused, wanted
         )
     except exception.PciPassthroughError as error:
-        LOG.error('Refusals are not kept: %s', error.text)
+        LOG.error("Could not record the scheduler's refusals: %s", error.text)

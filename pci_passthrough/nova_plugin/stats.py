@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host's pools: Nova's own beside what this project offers.
+"""Replaces a host's PciDeviceStats: Nova's pools and the conductor's supply.
 
-Nova asks this in the scheduler (filters, weighers, the consumption of a
-multi-create) and in the resource tracker (a claim's test). Requests for PCI
-flavors are decided together, by ``claims.decide``; all others are left to
-Nova's own pools. Neither can be served from the other's.
+Nova calls it in the scheduler (filters, weighers, the consumption of a
+multi-create) and in the resource tracker (the test of a claim). All requests
+for PCI flavors are decided together, by ``claims.decide``; Nova's native
+pools serve all other requests. Neither serves the other's requests.
 """
 
 from collections.abc import Callable
@@ -21,47 +21,51 @@ from pci_passthrough import objects
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import pools
 
-#: Gets requests of ours, returns what can be given for them.
-Load = Callable[[Sequence[Any]], 'HostOffer']
+#: Takes requests for PCI flavors, returns the supply of a host for them.
+Load = Callable[[Sequence[Any]], 'HostSupply']
 
 
-class HostOffer:
-    """What one host can give for some requests; less with each instance.
+class HostSupply:
+    """The free devices of one host, for the requests of an instance.
 
     :param host: its name.
-    :param offer: with the requests, and the host's supply.
+    :param snapshot: the requests, and the supplies of this host and maybe
+        others.
     """
 
-    def __init__(self, host: str, offer: claims.SupplySnapshot) -> None:
+    def __init__(self, host: str, snapshot: claims.SupplySnapshot) -> None:
         self.host = host
-        self.offer = offer
+        self.snapshot = snapshot
 
     def decide(
         self, numa: objects.NumaAffinity | None = None
     ) -> claims.Decision | None:
-        """Say how all requests can be served; see ``claims.decide``."""
-        return self.offer.decide(self.host, numa)
+        """Decide how to serve all requests; see ``claims.decide``.
+
+        :returns: None if they cannot be served.
+        """
+        return self.snapshot.decide(self.host, numa)
 
     def consume(self, decision: claims.Decision) -> None:
-        """Take away what was decided."""
-        left = claims.consume(self.offer.supplies[self.host], decision)
-        # The other hosts go on with what they have in common.
-        self.offer = dataclasses.replace(
-            self.offer, supplies={self.host: left}
+        """Remove the devices of a decision from the supply."""
+        left = claims.consume(self.snapshot.supplies[self.host], decision)
+        # Other hosts keep the snapshot that they share with this one.
+        self.snapshot = dataclasses.replace(
+            self.snapshot, supplies={self.host: left}
         )
 
     def pools(self) -> list[dict[str, Any]]:
-        """Return pools as Nova shows them.
+        """Return the supply as pools in Nova's form.
 
         A physical function and its virtual functions are both counted,
-        although not both can be given.
+        although they exclude each other.
         """
-        supply = self.offer.supplies.get(self.host)
+        supply = self.snapshot.supplies.get(self.host)
         if supply is None:
             return []
         keys = sorted({key_id for key_id, _ in supply.pools()})
         return [
-            _pool(self.offer.keys[key_id], supply.total({key_id}))
+            _pool(self.snapshot.keys[key_id], supply.total({key_id}))
             for key_id in keys
         ]
 
@@ -77,34 +81,36 @@ def _pool(key: objects.PoolKey, count: int) -> dict[str, Any]:
 
 
 class PciFlavorStats(pools.PciDeviceStats):
-    """In the place of a host's ``PciDeviceStats``.
+    """Replaces the ``PciDeviceStats`` object of one host.
 
-    What is not said otherwise here works on Nova's own pools.
+    Methods that are not overridden work on Nova's native pools.
 
-    :param native: Nova's own pools.
-    :param load: asked what can be given, whenever Nova wants to know.
-    :param offer: what can be given, if that is known and stays so; to be
-        counted among the pools, and consumed.
+    :param native: Nova's ``PciDeviceStats`` of the host.
+    :param load: called for the supply whenever Nova asks.
+    :param supply: the supply, if it is known and does not change by itself;
+        it is counted among the pools, and consumed.
     """
 
     def __init__(
-        self, native: Any, load: Load, offer: HostOffer | None = None
+        self, native: Any, load: Load, supply: HostSupply | None = None
     ) -> None:
-        # Not Nova's own: it would read [pci] device_spec again.
+        # Without Nova's __init__, which would read [pci] device_spec again.
         self.native = native
         self.load = load
-        self.offer = offer
+        self.supply = supply
 
     @classmethod
-    def with_offer(cls, native: Any, offer: HostOffer) -> Self:
-        """Return the pools of a host whose offer is here already."""
-        return cls(native, lambda wanted: offer, offer)
+    def with_supply(cls, native: Any, supply: HostSupply) -> Self:
+        """Return the pools of a host whose supply is known already."""
+        return cls(native, lambda wanted: supply, supply)
 
     @property
     def pools(self) -> list[dict[str, Any]]:
         """All pools, as PCIWeigher and NUMATopologyFilter count them."""
-        own: list[dict[str, Any]] = self.native.pools
-        return own if self.offer is None else [*own, *self.offer.pools()]
+        native: list[dict[str, Any]] = self.native.pools
+        if self.supply is None:
+            return native
+        return [*native, *self.supply.pools()]
 
     @pools.setter
     def pools(self, pools: list[dict[str, Any]]) -> None:
@@ -112,42 +118,43 @@ class PciFlavorStats(pools.PciDeviceStats):
 
     @property
     def numa_topology(self) -> Any:
-        """The host's."""
+        """Nova's ``NUMATopology`` of the host."""
         return self.native.numa_topology
 
     @property
     def dev_filter(self) -> Any:
-        """What ``[pci] device_spec`` says."""
+        """Nova's ``Whitelist``, made from ``[pci] device_spec``."""
         return self.native.dev_filter
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Return what Nova keeps in its database: its own pools."""
+        """Return the pools that Nova keeps in its database: native ones."""
         return iter(self.native)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> 'PciFlavorStats':
-        made = copy.copy(self)
-        made.native = copy.deepcopy(self.native, memo)
-        if self.offer is not None:
-            # What it can give does not change, only which it is.
-            offer = copy.copy(self.offer)
-            made.offer, made.load = offer, lambda wanted: offer
-        return made
+        copied = copy.copy(self)
+        copied.native = copy.deepcopy(self.native, memo)
+        if self.supply is not None:
+            # Consuming replaces a supply's snapshot, and does not change it.
+            supply = copy.copy(self.supply)
+            copied.supply, copied.load = supply, lambda wanted: supply
+        return copied
 
     __hash__ = None  # type: ignore[assignment]
 
     def support_requests(
         self, wanted: Sequence[Any], *args: Any, **kwargs: Any
     ) -> bool:
-        """Say whether all requests can be served, Nova's and ours.
+        """Return whether the host can serve all requests.
 
-        :param args: as Nova's; without a request of ours they are passed on
-            just as they came.
+        :param wanted: Nova's ``InstancePCIRequest`` objects.
+        :param args: as Nova's; they are passed on unchanged if no request is
+            for PCI flavors.
         """
-        if not requests.ours(wanted):
-            native: bool = self.native.support_requests(
+        if not requests.for_pci_flavors(wanted):
+            supported: bool = self.native.support_requests(
                 wanted, *args, **kwargs
             )
-            return native
+            return supported
         return self._support_both(wanted, *args, **kwargs)
 
     def _support_both(
@@ -156,13 +163,13 @@ class PciFlavorStats(pools.PciDeviceStats):
         provider_mapping: Any,
         numa_cells: Sequence[Any] | None = None,
     ) -> bool:
-        own = requests.natives(wanted)
-        if own and not self.native.support_requests(
-            own, provider_mapping, numa_cells
+        native = requests.native(wanted)
+        if native and not self.native.support_requests(
+            native, provider_mapping, numa_cells
         ):
             return False
-        offer = self.load(requests.ours(wanted))
-        return offer.decide(self.affinity(numa_cells)) is not None
+        supply = self.load(requests.for_pci_flavors(wanted))
+        return supply.decide(self.affinity(numa_cells)) is not None
 
     def apply_requests(
         self,
@@ -170,51 +177,54 @@ class PciFlavorStats(pools.PciDeviceStats):
         provider_mapping: Any,
         numa_cells: Sequence[Any] | None = None,
     ) -> None:
-        """Take away what requests need, in the scheduler's mind only.
+        """Remove the devices for requests from the pools, in memory only.
 
-        :raises PciDeviceRequestFailed: they cannot be served.
+        :raises PciDeviceRequestFailed: the host cannot serve the requests.
         """
-        ours = requests.ours(wanted)
-        own = requests.natives(wanted)
-        if not ours:
-            self.native.apply_requests(own, provider_mapping, numa_cells)
+        for_pci_flavors = requests.for_pci_flavors(wanted)
+        native = requests.native(wanted)
+        if not for_pci_flavors:
+            self.native.apply_requests(native, provider_mapping, numa_cells)
             return
-        offer = self.load(ours)
-        decision = offer.decide(self.affinity(numa_cells))
+        supply = self.load(for_pci_flavors)
+        decision = supply.decide(self.affinity(numa_cells))
         if decision is None:
             raise pools.PciDeviceRequestFailed(requests=wanted)
-        if own:
-            self.native.apply_requests(own, provider_mapping, numa_cells)
-        offer.consume(decision)
+        if native:
+            self.native.apply_requests(native, provider_mapping, numa_cells)
+        supply.consume(decision)
 
     def affinity(
         self, numa_cells: Sequence[Any] | None
     ) -> objects.NumaAffinity | None:
-        """Return where an instance is; see ``affinity``."""
+        """Return where on this host an instance is; see ``affinity``."""
         return affinity(numa_cells, self.numa_topology)
 
 
 def affinity(
     cells: Iterable[Any] | None, host_topology: Any
 ) -> objects.NumaAffinity | None:
-    """Return where an instance with some NUMA cells is on a host.
+    """Return where on a host an instance with some NUMA cells is.
 
     :param cells: Nova's ``InstanceNUMACell`` or ``NUMACell`` objects, with
-        the host's numbers. None: the instance has no NUMA topology.
-    :param host_topology: Nova's ``NUMATopology`` of the host; None: unknown.
+        the host's numbers. None means no NUMA topology.
+    :param host_topology: Nova's ``NUMATopology`` of the host; None means not
+        known.
     """
     if not cells:
         return None
     nodes = sorted({cell.id for cell in cells})
     known = host_topology.cells if host_topology else []
     sockets = {socket_of(cell) for cell in known if cell.id in nodes}
-    # As in Nova: a host that does not tell all sockets has no near ones.
-    told = all(socket_of(cell) is not None for cell in known)
-    near = [cell.id for cell in known if told and socket_of(cell) in sockets]
+    # As in Nova: without the sockets of all cells, no cells share a socket.
+    complete = all(socket_of(cell) is not None for cell in known)
+    near = [
+        cell.id for cell in known if complete and socket_of(cell) in sockets
+    ]
     return objects.NumaAffinity(nodes=nodes, socket_nodes=near)
 
 
 def socket_of(cell: Any) -> int | None:
-    """Return the socket of a host's ``NUMACell``, None if not told."""
+    """Return the socket of a host's ``NUMACell``; None means not known."""
     socket: int | None = cell.socket if 'socket' in cell else None
     return socket

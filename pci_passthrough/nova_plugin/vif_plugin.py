@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings the door into a nova-compute which ``config_source`` did not reach.
+"""Installs the Nova plugin in a nova-compute without ``config_source``.
 
 nova-compute loads every installed os-vif plugin at its start, whatever its
-configuration says. This one plugs no interface. It installs the door when
-``nova.conf`` asks for it: a nova-compute without it would drop requests for
-PCI devices on a move. Nothing is done, and nothing changes, where the
-package is merely installed.
+configuration. This one plugs no interface. It installs the Nova plugin if
+``nova.conf`` asks for it: a nova-compute without the plugin would drop
+requests for PCI flavors on a move. On hosts where only the package is
+installed it does nothing.
 """
 
 from typing import Any
@@ -16,10 +16,11 @@ from pci_passthrough.nova_plugin.install import bootstrap
 
 
 class VifPlugin(os_vif.PluginBase):
-    """Plugs nothing.
+    """Plugs no interface.
 
-    :raises UnsupportedNova: the door cannot be installed, and nova.conf asks
-        for it. os-vif lets it pass, and nova-compute ends.
+    :raises UnsupportedNova: the Nova plugin cannot be installed, and
+        nova.conf asks for it. os-vif passes the error on, and nova-compute
+        ends.
     """
 
     def __init__(self, config: Any) -> None:
@@ -29,15 +30,15 @@ class VifPlugin(os_vif.PluginBase):
             bootstrap.install(conf)
 
     def describe(self) -> Any:
-        """Return that no kind of interface is plugged."""
+        """Return that this plugin plugs no type of interface."""
         return os_vif.HostPluginInfo(
             plugin_name='pci_passthrough', vif_info=[]
         )
 
     def plug(self, vif: Any, instance_info: Any) -> NoReturn:
-        """Refuse: no interface is described, so none is sent."""
+        """Refuse; os-vif does not call it, because of ``describe``."""
         raise NotImplementedError
 
     def unplug(self, vif: Any, instance_info: Any) -> NoReturn:
-        """Refuse: no interface is described, so none is sent."""
+        """Refuse; os-vif does not call it, because of ``describe``."""
         raise NotImplementedError

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler's weigher: the host that would lose least goes first.
+"""A weigher of nova-scheduler: prefers the host with the least loss.
 
 ``nova.conf``::
 
@@ -28,14 +28,18 @@ _MULTIPLIER = 'pci_flavor_weight_multiplier'
 
 
 class PciFlavorWeigher(scheduler.BaseHostWeigher):
-    """Keeps devices for those who need them."""
+    """Keeps devices for the instances that need them.
+
+    An instance with PCI flavors goes to the host that would lose least (see
+    ``claims.Loss``), any other instance to a host without devices.
+    """
 
     def __init__(self) -> None:
         bootstrap.install()
-        self._known = KnownHosts()
+        self._hosts = HostsWithDevices()
 
     def weight_multiplier(self, host_state: Any) -> float:
-        """Return how much this weigher counts."""
+        """Return the multiplier of this weigher's weights."""
         multiplier: float = scheduler.get_weight_multiplier(
             host_state, _MULTIPLIER, _options()[_MULTIPLIER]
         )
@@ -44,28 +48,27 @@ class PciFlavorWeigher(scheduler.BaseHostWeigher):
     def weigh_objects(
         self, weighed_obj_list: Sequence[Any], weight_properties: Any
     ) -> list[float]:
-        """Return a weight for each host; more is better.
+        """Return a weight for each host; a greater one is better.
 
-        :param weighed_obj_list: ``obj`` of each is Nova's ``HostState``.
+        :param weighed_obj_list: objects with Nova's ``HostState`` in ``obj``.
         :param weight_properties: Nova's ``RequestSpec``.
         """
-        hosts = [one.obj for one in weighed_obj_list]
+        hosts = [weighed.obj for weighed in weighed_obj_list]
         pci_requests = weight_properties.pci_requests
-        if requests.ours(pci_requests.requests if pci_requests else ()):
+        if requests.for_pci_flavors(
+            pci_requests.requests if pci_requests else ()
+        ):
             return _by_loss(hosts)
-        have = self._known.get(_options().hosts_with_devices_interval)
-        return [-1.0 if host.host in have else 0.0 for host in hosts]
+        avoided = self._hosts.get(_options().hosts_with_devices_interval)
+        return [-1.0 if host.host in avoided else 0.0 for host in hosts]
 
     def _weigh_object(self, host_state: Any, weight_properties: Any) -> float:
-        """Not asked for: one host says nothing without the others."""
+        """Refuse: a loss can only be compared with those of other hosts."""
         raise NotImplementedError
 
 
-class KnownHosts:
-    """Which hosts offer devices, as far as is known.
-
-    Nobody waits for it: a thread asks the conductor.
-    """
+class HostsWithDevices:
+    """The hosts that offer devices, updated by a thread from time to time."""
 
     def __init__(self) -> None:
         self._hosts: frozenset[str] = frozenset()
@@ -73,7 +76,7 @@ class KnownHosts:
         self._asked_at: float | None = None
 
     def get(self, interval: float) -> frozenset[str]:
-        """Return what is known.
+        """Return the hosts of the last answer, without waiting.
 
         :param interval: seconds after which the conductor is asked again.
         """
@@ -92,8 +95,7 @@ class KnownHosts:
             hosts = frozenset(client.conductor().hosts_with_devices())
         except exception.PciPassthroughError as error:
             LOG.warning(
-                'Which hosts have devices is not known, so they are not '
-                'spared: %s',
+                'Cannot list hosts with PCI devices; not avoiding them: %s',
                 error.text,
             )
             hosts = frozenset()
@@ -106,26 +108,26 @@ def _options() -> Any:
 
 
 def _by_loss(hosts: Sequence[Any]) -> list[float]:
+    """Return 0 for the least loss, -1 for the next one, and so on."""
     losses = [_loss(host.pci_stats) for host in hosts]
     order = sorted({loss for loss in losses if loss is not None})
-    places = {loss: float(place) for place, loss in enumerate(order)}
+    ranks = {loss: float(rank) for rank, loss in enumerate(order)}
     return [
-        -float(len(order)) if loss is None else -places[loss]
-        for loss in losses
+        -float(len(order)) if loss is None else -ranks[loss] for loss in losses
     ]
 
 
 def _loss(pools: Any) -> claims.Loss | None:
-    """Return what a host would lose; None: PciFlavorFilter did not look."""
+    """Return the loss of a host; None if PciFlavorFilter has not run."""
     if (
         not isinstance(pools, scheduler_filter.ScheduledStats)
-        or pools.offer is None
+        or pools.supply is None
         or pools.decision is None
     ):
         return None
-    offer = pools.offer.offer
+    snapshot = pools.supply.snapshot
     return claims.Loss.of(
-        offer.supplies[pools.offer.host],
+        snapshot.supplies[pools.supply.host],
         pools.decision,
-        offer.keys.__getitem__,
+        snapshot.keys.__getitem__,
     )

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names of Nova that this project uses, and the only place to get them.
+"""Imports Nova; no other package of this project does.
 
-One file for each part of Nova, so that no process imports what it has no use
-for: several modules of Nova read options when they are imported, and must
-not be imported before the configuration files were.
+There is one file for each part of Nova, so that a process imports only the
+parts that it uses. Several modules of Nova read options when they are
+imported, and must not be imported before the configuration files are read.
 
-Every name here is in ``nova_plugin.symbols`` as well, which says what is
-relied on.
+``install.symbols`` lists every name that is imported here.
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How nova-api checks extra specs."""
+"""Nova's validation of extra specs, in nova-api."""
 
-# Checks one kind of extra specs when a flavor gets them.
+# Validates one kind of extra specs when a flavor gets them.
 from nova.api.validation.extra_specs.base import ExtraSpecValidator
 
-# The extra spec is wrong: 400.
+# An extra spec is wrong: HTTP 400.
 from nova.exception import ValidationError
 
 __all__ = ['ExtraSpecValidator', 'ValidationError']

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors by which Nova is told that a request is not served."""
+"""Errors of Nova for requests that are not served."""
 
-# On a host: the instance goes to another one, or stays where it is.
+# On a host: Nova tries another host, or the instance stays on its host.
 from nova.exception import ComputeResourcesUnavailable
 
 # Nova's API answers 400, in every method that reads PCI requests.
 from nova.exception import PciRequestAliasNotDefined
 
-# No method of Nova's API makes something else of it, so it becomes an answer
-# with its ``code``, and its text if it is ``safe``.
+# No method of Nova's API catches it, so the answer has its ``code``, and its
+# text if it is ``safe``.
 from nova.exception import Unauthorized
 
 __all__ = [

@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova has to do with Neutron.
+"""Nova's client of Neutron, and its errors about interfaces.
 
-For what runs when Nova has begun its work: several modules of Nova read
-options when these are imported.
+Imported only when Nova is running: several modules of Nova read options when
+they are imported.
 """
 
 from typing import Any
 
 from neutronclient.common import exceptions as neutron_exceptions
 
-# An interface cannot be attached: nova-api answers 400.
+# An interface cannot be attached: HTTP 400.
 from nova.exception import InterfaceAttachPciClaimFailed
 
-# There is no such network: nova-api answers 404.
+# There is no such network: HTTP 404.
 from nova.exception import NetworkNotFound
 
-# What the driver raises when it cannot detach one.
+# The driver cannot detach an interface.
 from nova.exception import NovaException
 from nova.network import neutron
 
 __all__ = ['InterfaceAttachPciClaimFailed', 'NovaException']
 
-#: Of a port.
+#: Key of a port: its vNIC type.
 VNIC_TYPE = 'binding:vnic_type'
 
 
 def admin_client(context: Any) -> Any:
-    """Return a client of Neutron's API with Nova's own rights."""
+    """Return a client of Neutron's API with the rights of Nova's user."""
     return neutron.get_client(context, admin=True)
 
 
 def check_network(context: Any, network_id: str | None) -> None:
-    """Make sure that there is a network, as far as the caller can see.
+    """Check that the caller can see a network.
 
-    :raises NetworkNotFound:
+    :raises NetworkNotFound: there is no such network, or it is hidden.
     """
     try:
         neutron.get_client(context).show_network(network_id, fields=['id'])

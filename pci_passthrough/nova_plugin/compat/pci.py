@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's rows for PCI devices, and what nova-compute claims them with.
+"""Nova's rows for PCI devices, and errors of claims in nova-compute.
 
-Imported right after ``nova.pci.manager`` was: before it can be changed.
+Imported right after ``nova.pci.manager``, before the class there is replaced.
 """
 
 from typing import Any
 
-# The registry of Nova's objects: the module of an instance must not be
-# imported from here yet.
+# The registry of Nova's objects. The module of ``Instance`` must not be
+# imported here yet.
 from nova import objects
 
-# A claim that fails: Nova tries another host.
+# A claim failed: Nova tries another host.
 from nova.exception import ComputeResourcesUnavailable
 from nova.exception import InstanceNotFound
 
-# Somebody else has deleted a row.
+# Another process has deleted a row.
 from nova.exception import PciDeviceNotFound
 from nova.objects.fields import PciDeviceStatus
 
-# All requests of an instance, to hand Nova's own of them to Nova's tracker.
+# All requests of an instance; Nova's tracker gets one with native requests.
 from nova.objects.instance_pci_requests import InstancePCIRequests
 
 # Nova's row for a device.
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def is_migrating(context: Any, instance_uuid: str) -> bool:
-    """Whether there is such an instance and it is migrating live."""
+    """Whether an instance is migrating live; False if it was deleted."""
     try:
         instance = objects.Instance.get_by_uuid(
             context, instance_uuid, expected_attrs=[]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's PCI requests, and the pools that they are served from.
+"""Nova's PCI requests, and the pools that serve them.
 
-``nova.pci.manager`` has imported all of it before it can be changed.
+``nova.pci.manager`` imports all of it before the class there is replaced.
 """
 
-# Raised where pools cannot serve a request.
+# The pools cannot serve a request.
 from nova.exception import PciDeviceRequestFailed
 
-# How many devices of what; a request for PCI flavors is one of them.
+# A request for PCI devices, native or for PCI flavors.
 from nova.objects.instance_pci_requests import InstancePCIRequest
 
 # A host's pools, in the scheduler and in the resource tracker.

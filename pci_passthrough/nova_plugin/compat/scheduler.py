@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What filters and weighers are made of."""
+"""Nova's base classes of filters and weighers, and their helpers."""
 
-# Nova's scheduler takes only filters and weighers derived from these.
+# Nova's scheduler loads only filters and weighers derived from these.
 from nova.scheduler.filters import BaseHostFilter
 
-# A multiplier may be set for an aggregate of hosts.
+# Reads a multiplier, which an aggregate of hosts may set.
 from nova.scheduler.utils import get_weight_multiplier
 
-# Then the instance stays where it is, with the devices that it has.
+# In a rebuild the instance stays on its host, and keeps its devices.
 from nova.scheduler.utils import request_is_rebuild
 from nova.scheduler.weights import BaseHostWeigher
 

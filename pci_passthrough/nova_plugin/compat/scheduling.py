@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova remembers of how an instance is to be scheduled.
+"""Nova's records of the requests of an instance.
 
-For nova-api, when it has begun its work.
+Imported in nova-api when it is running.
 """
 
 from typing import Any
 
 from nova import objects
 
-# There is none: the instance is older than these are, or gone.
+# The instance has no request spec: it is very old, or deleted.
 from nova.exception import RequestSpecNotFound
 from nova.objects.instance_pci_requests import InstancePCIRequests
 
@@ -16,16 +16,16 @@ __all__ = ['InstancePCIRequests', 'RequestSpecNotFound']
 
 
 def pci_requests_of(context: Any, instance_uuid: str) -> Any:
-    """Return the requests that an instance has now.
+    """Return the PCI requests that an instance has now.
 
-    :param context: one that is bound to the instance's cell.
+    :param context: a context that is bound to the instance's cell.
     """
     return InstancePCIRequests.get_by_instance_uuid(context, instance_uuid)
 
 
 def request_spec_of(context: Any, instance_uuid: str) -> Any:
-    """Return what the scheduler will be asked for an instance.
+    """Return the request spec that Nova schedules an instance by.
 
-    :raises RequestSpecNotFound:
+    :raises RequestSpecNotFound: the instance has none.
     """
     return objects.RequestSpec.get_by_instance_uuid(context, instance_uuid)

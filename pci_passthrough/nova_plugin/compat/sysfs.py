@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Nova reads a network device's facts from the host it runs on.
+"""Nova's functions that read facts of network devices from sysfs.
 
-Its modules are among those which ``nova.pci.manager`` has imported.
+``nova.pci.manager`` imports them before the class there is replaced.
 """
 
-# The device is no network device, or its driver is not bound.
+# The device is no network device, or no driver is bound to it.
 from nova.exception import PciDeviceNotFoundById
 from nova.pci import utils
 
@@ -14,7 +14,7 @@ __all__ = ['PciDeviceNotFoundById']
 def mac_of(address: str) -> str:
     """Return the MAC address of a device's network interface.
 
-    :raises PciDeviceNotFoundById: it has none.
+    :raises PciDeviceNotFoundById: the device has no interface.
     """
     return str(utils.get_mac_by_pci_address(address))
 
@@ -22,6 +22,6 @@ def mac_of(address: str) -> str:
 def vf_number_of(address: str) -> int:
     """Return a virtual function's number at its physical function.
 
-    :raises PciDeviceNotFoundById: there is none.
+    :raises PciDeviceNotFoundById: the device has no physical function.
     """
     return int(utils.get_vf_num_by_pci_address(address))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's PCI device tracker; for the one module that derives from it.
+"""Nova's PCI device tracker, for ``compute.tracker`` only.
 
-That module is put in the place of this class, so whoever imports this must
-be imported after, or by, ``nova.pci.manager``.
+``compute.tracker`` derives the class from it that replaces it. So it must be
+imported after, or by, ``nova.pci.manager``.
 """
 
 from nova.pci.manager import PciDevTracker

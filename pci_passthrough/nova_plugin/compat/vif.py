@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""os-vif, which nova-compute asks for plugins at its start."""
+"""os-vif, whose plugins nova-compute loads at its start."""
 
-# What a plugin says of itself.
+# The description of a plugin.
 from os_vif.objects.host_info import HostPluginInfo
 
-# What a plugin must be derived from.
+# The base class of plugins.
 from os_vif.plugin import PluginBase
 
 __all__ = ['HostPluginInfo', 'PluginBase']

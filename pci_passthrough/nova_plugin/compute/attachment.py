@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's row for a device of this project that an instance has.
+"""An attachment: Nova's row for a device of a PCI flavor that is held.
 
-Nova's libvirt driver, its port binding and its migration contexts know
-devices from the table ``pci_devices``. For a device of this project there is
-a row as long as an instance has it, told apart by ``extra_info``.
+Nova's libvirt driver, port binding and migration contexts know devices from
+the table ``pci_devices``. A device of a PCI flavor has a row there as long as
+an instance holds it. Keys in ``extra_info`` mark the row as an attachment.
 
-A row begins and ends as *available* and without owner, and is saved so:
+An attachment begins and ends as *available* and without owner, and is saved
+like that:
 
-* ``allocate`` and ``free`` of Nova find a device of an instance by the row's
-  id, so a new row has to be saved. Its owner must not be saved yet:
-  ``Instance.pci_devices`` may be loaded before the device is allocated to
-  the instance, and would contain it twice then.
-* ``Instance.pci_devices`` may be loaded with deleted rows, and asks for the
-  status and the owner alone: a row deleted as it was would come back.
+* ``allocate`` and ``free`` of Nova's ``PciDevice`` find a device of an
+  instance by the row's id, so a new row has to be saved. Its owner must not
+  be saved yet: ``Instance.pci_devices`` may be loaded before the device is
+  allocated to the instance, and would then contain the device twice.
+* ``Instance.pci_devices`` may be loaded with deleted rows, and its query has
+  no condition but status and owner: a row that was deleted with its owner
+  would come back.
 """
 
 from typing import Any
@@ -25,36 +27,36 @@ from pci_passthrough import objects
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compute import net_facts
 
-#: Key of ``extra_info`` that marks a row; its value is the device's UUID.
+#: Key of ``extra_info`` that marks an attachment: the device's UUID.
 DEVICE = 'pci_passthrough_device'
 
-#: Key of ``extra_info``: the id by which this project knows the request.
+#: Key of ``extra_info``: the id by which the conductor knows the request.
 CLAIM = 'pci_passthrough_claim'
 
-#: Key of ``extra_info``: the PCI flavor for which the device was given.
+#: Key of ``extra_info``: the UUID of the PCI flavor that was requested.
 FLAVOR = 'pci_passthrough_flavor'
 
-#: Key of ``extra_info``: the physical network that the device is on. Not the
-#: tag's own name: Nova would take it for one of ``[pci] device_spec``.
+#: Key of ``extra_info``: the physical network that the device is on. It
+#: differs from the tag's name, which Nova reads as a tag of device_spec.
 NETWORK = 'pci_passthrough_physical_network'
 
-#: Tags of pci_information that Nova's libvirt driver reads from the row.
+#: Tags of pci_information that Nova's libvirt driver reads from a row.
 _TAGS = ('managed', 'live_migratable')
 
 
-def is_ours(row: Any) -> bool:
-    """Whether one of Nova's rows is the record of a device of ours."""
+def is_attachment(row: Any) -> bool:
+    """Whether one of Nova's rows is for a device of a PCI flavor."""
     return DEVICE in row.extra_info
 
 
 def physical_network(row: Any) -> str | None:
-    """Return the physical network of the device of a row; None: on none."""
-    found: str | None = row.extra_info.get(NETWORK)
-    return found
+    """Return the physical network of an attachment's device, if any."""
+    network: str | None = row.extra_info.get(NETWORK)
+    return network
 
 
 def is_held(row: Any) -> bool:
-    """Whether an instance has the device of one of Nova's rows."""
+    """Whether an instance holds the device of one of Nova's rows."""
     return row.status in (
         pci.PciDeviceStatus.CLAIMED,
         pci.PciDeviceStatus.ALLOCATED,
@@ -62,53 +64,55 @@ def is_held(row: Any) -> bool:
 
 
 def claim_id(row: Any) -> str:
-    """Return the id by which this project knows the request of a row.
+    """Return the id by which the conductor knows the request of a row.
 
-    Rows of very old instances name no request.
+    Native rows of very old instances have no request id.
     """
     return str(row.extra_info.get(CLAIM) or row.request_id or row.uuid)
 
 
 def claim_number(request_id: str, number: int) -> str:
-    """Return the id of an instance's claim for one of Nova's requests.
+    """Return the claim id of one of Nova's requests.
 
-    :param number: 1 as a rule.
+    :param number: 1; 2 and so on for a further claim of the same request, in
+        a resize within the host.
     """
     return request_id if number == 1 else f'{request_id}/{number}'
 
 
 def request_of(claim: str) -> str:
-    """Return the id of Nova's request of a claim."""
+    """Return the id of Nova's request that a claim is for."""
     return claim.partition('/')[0]
 
 
 class Attachment:
-    """A row of ours, from its making to its end.
+    """One attachment, from its creation to its deletion.
 
-    :ivar row: Nova's object.
-    :ivar instance_uuid: who has the device, or had it last.
-    :ivar is_released: the instance does not have it any more, and what is
-        left is to save that. Rows found so at start are what a nova-compute
-        left that ended before it had saved the owner, or the end.
-    :ivar is_told: the service knows as what the instance has it.
+    :ivar row: Nova's ``PciDevice`` object.
+    :ivar instance_uuid: the instance that holds the device, or held it last.
+    :ivar is_released: the instance does not hold the device any more, and the
+        row is to be deleted. So is a row that nova-compute reads without
+        owner at its start: the process ended before it had saved the owner,
+        or before it had deleted the row.
+    :ivar is_reported: the conductor knows whether the device is allocated.
     """
 
     def __init__(self, row: Any) -> None:
-        # Only rows of Nova's own PFs and VFs are to know each other.
+        # Only native rows are to be linked as PFs and VFs.
         row.parent_device = None
         row.child_devices = []
         self.row = row
         self.instance_uuid: str | None = row.instance_uuid
         self.is_released = not is_held(row)
-        self.is_told = True
+        self.is_reported = True
 
     @classmethod
     def claimed(
         cls, context: Any, node_id: int, device: objects.PciDevice
     ) -> Self:
-        """Make a row for a device that was claimed, and save it ownerless.
+        """Create a claimed device's row, and save it without owner.
 
-        :param device: as it was claimed.
+        :param device: as the conductor has claimed it.
         """
         row = _new_row(context, node_id, device)
         row.save()
@@ -116,14 +120,14 @@ class Attachment:
         row.claim(str(device.instance_uuid))
         row.request_id = request_of(str(device.request_id))
         attachment.instance_uuid = row.instance_uuid
-        attachment.is_released = attachment.is_told = False
+        attachment.is_released = attachment.is_reported = False
         return attachment
 
     @classmethod
     def restored(
         cls, context: Any, node_id: int, device: objects.PciDevice
     ) -> Self:
-        """Make the row of a held device again, unsaved."""
+        """Create the lost row of a held device again, unsaved."""
         row = _new_row(context, node_id, device)
         row.status = device.status
         row.instance_uuid = device.instance_uuid
@@ -132,44 +136,44 @@ class Attachment:
 
     @classmethod
     def taken_over(cls, row: Any, device: objects.PciDevice) -> Self:
-        """Make one of Nova's rows one of ours, unsaved.
+        """Turn a native row into an attachment, unsaved.
 
-        :param device: as it was adopted.
+        :param device: as the conductor has adopted it.
         """
         _mark(row, device, claim_id(row))
         return cls(row)
 
     @property
     def address(self) -> str:
-        """The device's address."""
+        """The PCI address of the device."""
         return str(self.row.address)
 
     @property
     def claim_id(self) -> str:
-        """See ``claim_id``."""
+        """The id by which the conductor knows the request."""
         return claim_id(self.row)
 
     @property
     def pci_flavor_uuid(self) -> str | None:
-        """The PCI flavor for which the device was given, if for any."""
-        found: str | None = self.row.extra_info.get(FLAVOR)
-        return found
+        """The PCI flavor that was requested; None for an adopted device."""
+        pci_flavor: str | None = self.row.extra_info.get(FLAVOR)
+        return pci_flavor
 
     @property
     def is_allocated(self) -> bool:
-        """Whether the instance has the device for good."""
+        """Whether the device is allocated, and not only claimed."""
         return bool(self.row.status == pci.PciDeviceStatus.ALLOCATED)
 
     def allocate(self, instance: Any) -> None:
-        """Turn the claim into an allocation, in the instance's list, too."""
+        """Turn the claim into an allocation, also in the instance's list."""
         self.row.allocate(instance)
-        self.is_told = False
+        self.is_reported = False
 
     def release(self, instance: Any = None) -> None:
         """Take the device from its instance.
 
-        :param instance: to take it from that one's list, too; Nova's method
-            fails for a device that is not in it.
+        :param instance: Nova's instance, to remove the device from its list,
+            too. Nova's method fails for a device that is not in the list.
         """
         if instance is not None and self.is_allocated:
             listed = instance['pci_devices'] or ()
@@ -179,7 +183,7 @@ class Attachment:
         self.is_released = True
 
     def hand_back(self) -> Any:
-        """Make the row Nova's own, unsaved, and return it."""
+        """Turn the attachment into a native row, unsaved, and return it."""
         self.row.extra_info = {
             key: value
             for key, value in self.row.extra_info.items()
@@ -188,20 +192,20 @@ class Attachment:
         return self.row
 
     def save(self, context: Any) -> None:
-        """Save what changed."""
+        """Save changed fields of the row."""
         with self.row.obj_alternate_context(context):
             if self.row.obj_what_changed():
                 self.row.save()
 
     def delete(self, context: Any) -> None:
-        """Delete the row, which was saved as released before."""
+        """Delete the row, after ``save`` has removed its owner."""
         with self.row.obj_alternate_context(context):
             if self.row.status == pci.PciDeviceStatus.AVAILABLE:
                 self.row.remove()
             try:
                 self.row.save()
             except pci.PciDeviceNotFound:
-                # Somebody else has tidied up.
+                # Another process has deleted it.
                 self.row.status = pci.PciDeviceStatus.DELETED
 
 
@@ -217,7 +221,7 @@ def _new_row(context: Any, node_id: int, device: objects.PciDevice) -> Any:
             'vendor_id': device.vendor_id,
             'product_id': device.product_id,
             'numa_node': device.numa_node,
-            # As Nova's libvirt driver names them.
+            # As Nova's libvirt driver names devices.
             'dev_id': f'pci_{name}',
             'label': f'label_{device.vendor_id}_{device.product_id}',
         },

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of Nova's rows for devices of this project on one host."""
+"""All attachments of one host: Nova's rows for devices of PCI flavors."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -11,62 +11,63 @@ from pci_passthrough.nova_plugin.compute import host_conductor
 
 
 class Attachments:
-    """The rows of a host, and what is still to be told about them.
+    """The attachments of a host; saves them and calls the conductor.
 
-    :param rows: as they were found at start.
-    :param devices: of the host.
+    :param rows: Nova's rows of attachments, as read when nova-compute starts.
+    :param conductor: the conductor, for this host.
     """
 
     def __init__(
-        self, rows: Iterable[Any], devices: host_conductor.HostDevices
+        self, rows: Iterable[Any], conductor: host_conductor.HostConductor
     ) -> None:
-        self._devices = devices
+        self._conductor = conductor
         self._all = [attachment.Attachment(row) for row in rows]
-        #: (instance, claim) of rows that are not ours any more
+        #: (instance, claim) of dropped attachments, to be freed by ``save``
         self._to_free: set[tuple[str | None, str]] = set()
 
     def __iter__(self) -> Iterator[attachment.Attachment]:
         return iter(self._all)
 
-    def add(self, one: attachment.Attachment) -> None:
-        """Add a row; one that is there already is fine."""
-        if one not in self._all:
-            self._all.append(one)
+    def add(self, attached: attachment.Attachment) -> None:
+        """Add an attachment, unless it is known already."""
+        if attached not in self._all:
+            self._all.append(attached)
 
-    def drop(self, one: attachment.Attachment) -> None:
-        """Drop a row, and have its device freed after the next ``save``."""
-        self._all.remove(one)
-        if one.instance_uuid is not None:
-            self._to_free.add((one.instance_uuid, one.claim_id))
+    def drop(self, attached: attachment.Attachment) -> None:
+        """Drop an attachment; the next ``save`` frees its device."""
+        self._all.remove(attached)
+        if attached.instance_uuid is not None:
+            self._to_free.add((attached.instance_uuid, attached.claim_id))
 
     def held(self) -> list[attachment.Attachment]:
-        """Return the rows of devices that instances have."""
-        return [one for one in self._all if not one.is_released]
+        """Return the attachments of devices that instances have."""
+        return [held for held in self._all if not held.is_released]
 
     def of(
         self, instance_uuid: str, allocated: bool | None = None
     ) -> list[attachment.Attachment]:
-        """Return what an instance has.
+        """Return the attachments of an instance.
 
-        :param allocated: only allocations, only claims; None: both.
+        :param allocated: True for allocations only, False for claims only;
+            None means both.
         """
         return [
-            one
-            for one in self.held()
-            if one.instance_uuid == instance_uuid
-            and allocated in (None, one.is_allocated)
+            held
+            for held in self.held()
+            if held.instance_uuid == instance_uuid
+            and allocated in (None, held.is_allocated)
         ]
 
     def at(self, address: str) -> attachment.Attachment | None:
-        """Return the row for a device; None if there is none."""
-        for one in self._all:
-            if one.address == address:
-                return one
+        """Return the attachment of the device at an address, if any."""
+        for attached in self._all:
+            if attached.address == address:
+                return attached
         return None
 
     def new_claim_id(self, instance_uuid: str, request_id: str) -> str:
-        """Return an id for a claim that no allocation of the instance has."""
-        taken = {one.claim_id for one in self.of(instance_uuid, True)}
+        """Return a claim id that no allocation of the instance has."""
+        taken = {held.claim_id for held in self.of(instance_uuid, True)}
         numbered = (
             attachment.claim_number(request_id, number)
             for number in itertools.count(1)
@@ -74,40 +75,49 @@ class Attachments:
         return next(claim for claim in numbered if claim not in taken)
 
     def save(self, context: Any) -> None:
-        """Write the rows, then tell the conductor what changed.
+        """Save Nova's rows, then report changes to the conductor.
 
-        What cannot be told is mended by the periodic task.
+        The periodic task repairs what the conductor did not get.
         """
-        released = [one for one in self._all if one.is_released]
-        for one in released:
-            one.save(context)
-        # Before the others: one of them may be for the same device.
-        for one in released:
-            one.delete(context)
-            self.drop(one)
-        for one in self._all:
-            one.save(context)
-        self._tell_freed()
-        self._tell_allocated()
+        released = [known for known in self._all if known.is_released]
+        for attached in released:
+            attached.save(context)
+        # Before the others are saved: one may be for the same device.
+        for attached in released:
+            attached.delete(context)
+            self.drop(attached)
+        for attached in self._all:
+            attached.save(context)
+        self._free_dropped()
+        self._report_allocations()
 
-    def _tell_freed(self) -> None:
-        kept = {(one.instance_uuid, one.claim_id) for one in self._all}
+    def _free_dropped(self) -> None:
+        kept = {(known.instance_uuid, known.claim_id) for known in self._all}
         freed = _by_instance(self._to_free - kept)
         self._to_free.clear()
         for instance_uuid, claims in freed.items():
-            self._devices.free(instance_uuid, claims)
+            self._conductor.free(instance_uuid, claims)
 
-    def _tell_allocated(self) -> None:
-        new = [o for o in self._all if o.is_allocated and not o.is_told]
-        claims = _by_instance({(o.instance_uuid, o.claim_id) for o in new})
+    def _report_allocations(self) -> None:
+        unreported = [
+            known
+            for known in self._all
+            if known.is_allocated and not known.is_reported
+        ]
+        claims = _by_instance(
+            {(known.instance_uuid, known.claim_id) for known in unreported}
+        )
         for instance_uuid, claim_ids in claims.items():
-            self._devices.allocate(instance_uuid, claim_ids)
-        for one in new:
-            one.is_told = True
+            self._conductor.allocate(instance_uuid, claim_ids)
+        for attached in unreported:
+            attached.is_reported = True
 
 
 def _by_instance(pairs: set[tuple[str | None, str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for instance_uuid, claim in sorted((str(i), c) for i, c in pairs):
-        found.setdefault(instance_uuid, []).append(claim)
-    return found
+    """Return instance UUID to claim ids, both sorted."""
+    claims: dict[str, list[str]] = {}
+    for instance_uuid, claim in sorted(
+        (str(instance), claim) for instance, claim in pairs
+    ):
+        claims.setdefault(instance_uuid, []).append(claim)
+    return claims

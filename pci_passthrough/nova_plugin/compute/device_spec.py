@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``[pci] device_spec`` of a host, beside what its agent offers."""
+"""Compares a host's ``[pci] device_spec`` with its pci_information."""
 
 from collections.abc import Collection
 from collections.abc import Iterable
@@ -16,46 +16,49 @@ LOG = logging.getLogger(__name__)
 
 
 class DeviceSpec:
-    """Says by which of the two a device is given away.
+    """``[pci] device_spec`` of a host, and the devices its agent offers.
 
     :param dev_filter: Nova's ``Whitelist``.
-    :param devices: of the host.
-    :ivar offered: by address, what the agent offers; None: not known.
+    :param conductor: the conductor, for this host.
+    :ivar offered: address to device that the agent offers; None means not
+        known.
     """
 
     def __init__(
-        self, dev_filter: Any, devices: host_conductor.HostDevices
+        self, dev_filter: Any, conductor: host_conductor.HostConductor
     ) -> None:
         self._specs = dev_filter.specs
-        self._devices = devices
+        self._conductor = conductor
         self._generation: int | None = None
-        self._told: Collection[str] = ()
+        self._logged: Collection[str] = ()
         self.offered: dict[str, objects.PciDevice] | None = None
 
     def entry_for(self, row: Any) -> str | None:
         """Return the entry that matches the device of a row, as JSON."""
-        # Not Whitelist.get_devspec: what answers for our rows is put there.
+        # Whitelist.get_devspec is replaced, and answers for attachments, too.
         for spec in self._specs:
             if spec.match_pci_obj(row):
                 return str(jsonutils.dumps(spec.dev_spec_conf))
         return None
 
-    def ask(self, generation: int | None, native: Collection[Any]) -> None:
-        """Ask what is offered, if it matters and may have changed.
+    def refresh(self, generation: int | None, native: Collection[Any]) -> None:
+        """Get the offered devices from the conductor if they have changed.
+
+        A host without an entry and without native devices does not need them.
 
         :param generation: of the agent's last report.
-        :param native: Nova's own rows.
+        :param native: the native rows of Nova's tracker.
         """
         if not self._specs and not native:
             return
         if self.offered is None or self._generation != generation:
-            self.offered = self._devices.offered()
+            self.offered = self._conductor.offered_devices()
             self._generation = generation
 
     def matched_twice(self, rows: Iterable[Any]) -> dict[str, str]:
-        """Return the devices which are given away by both.
+        """Return the devices that both configurations match.
 
-        :param rows: all of the host, Nova's and ours.
+        :param rows: all rows of this host, native ones and attachments.
         :returns: see ``matched_twice.find``.
         """
         if not self.offered:
@@ -65,14 +68,15 @@ class DeviceSpec:
             [match for match in matches if match], self.offered
         )
 
-    def natives(
+    def native_devices(
         self,
         rows: Iterable[Any],
         claimed: Iterable[objects.PciDevice],
     ) -> dict[str, str]:
-        """Return those of claimed devices that Nova's tracker has, too.
+        """Return the claimed devices that Nova's tracker has, too.
 
-        :param rows: Nova's own.
+        :param rows: the native rows of Nova's tracker.
+        :param claimed: devices that the conductor has just claimed.
         :returns: see ``matched_twice.find``.
         """
         matches = [
@@ -84,16 +88,19 @@ class DeviceSpec:
             {device.address: device for device in claimed},
         )
 
-    def complain(self, rows: Iterable[Any]) -> None:
-        """Log devices that are matched twice, new ones once."""
+    def log_matched_twice(self, rows: Iterable[Any]) -> None:
+        """Log the devices that both configurations match, each once.
+
+        :param rows: all rows of this host, native ones and attachments.
+        """
         twice = self.matched_twice(rows)
-        if twice.keys() - set(self._told):
+        if twice.keys() - set(self._logged):
             LOG.error(
                 'PCI devices could be promised twice, and nova-compute will '
                 'not start again. %s',
                 matched_twice.describe(twice),
             )
-        self._told = list(twice)
+        self._logged = list(twice)
 
 
 def _match(row: Any, entry: str | None) -> matched_twice.NativeMatch | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nova-compute asks a conductor about its host's devices, and tells it.
+"""The conductor, as nova-compute calls it for its own host.
 
-Everything here is called while nova-compute holds the lock of all claims.
+Every call is made while nova-compute holds the lock of all claims.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,15 @@ LOG = logging.getLogger(__name__)
 _R = TypeVar('_R')
 
 
-class HostDevices:
-    """The devices of one host, as the service has them.
+class HostConductor:
+    """The conductor, for one compute host; failures are logged, not raised.
 
-    Of all methods only ``claim`` and ``offer`` raise. While no conductor
-    answers, none is told anything, as each call would wait until its time is
-    over: what was not told is found when ``register`` succeeds again.
+    Only ``claim`` and ``supply_snapshot`` raise. After a call that no
+    conductor answered, calls are skipped until ``register`` succeeds again,
+    because each would wait for its timeout. The periodic task then repairs
+    what the skipped calls did not do.
 
-    :ivar host: its name, Nova's and the agent's.
+    :ivar host: name of the host, for Nova and for the agent.
     """
 
     def __init__(self, host: str) -> None:
@@ -39,7 +40,7 @@ class HostDevices:
         self._actor = f'nova-compute/{host}'
         self._is_away = False
         self._was_away = False
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def claim(
         self,
@@ -47,7 +48,7 @@ class HostDevices:
         requests: Sequence[objects.PciRequest],
         numa: objects.NumaAffinity | None,
     ) -> list[objects.PciDevice]:
-        """Hold devices for an instance; see ``ConductorClient.claim``.
+        """Claim devices for an instance; see ``ConductorClient.claim``.
 
         :raises: PciPassthroughError
         """
@@ -57,12 +58,12 @@ class HostDevices:
             )
         )
 
-    def offer(
+    def supply_snapshot(
         self,
         requests: Sequence[objects.PciRequest],
         instance_uuid: str | None,
     ) -> claims.SupplySnapshot:
-        """Ask what the host could give; see ``ConductorClient.offer``.
+        """Return the host's free devices; see ``ConductorClient.offer``.
 
         :raises: PciPassthroughError
         """
@@ -76,26 +77,26 @@ class HostDevices:
         )
 
     def abort(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
-        """Give a claim back that came to nothing."""
-        self._tell(
-            f'give back what instance {instance_uuid} has claimed',
+        """Abort claims of an instance: their devices were not used."""
+        self._call_or_log(
+            f'abort the claims of instance {instance_uuid}',
             lambda conductor: conductor.abort(
                 self.host, instance_uuid, self._actor, claim_ids
             ),
         )
 
     def allocate(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
-        """Say that an instance has what it claimed."""
-        self._tell(
-            f'allocate what instance {instance_uuid} has claimed',
+        """Turn claims of an instance into allocations."""
+        self._call_or_log(
+            f'allocate the claimed devices of instance {instance_uuid}',
             lambda conductor: conductor.allocate(
                 self.host, instance_uuid, self._actor, claim_ids
             ),
         )
 
     def free(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
-        """Say that an instance does not have devices any more."""
-        self._tell(
+        """Free the devices of some claims of an instance."""
+        self._call_or_log(
             f'free devices of instance {instance_uuid}',
             lambda conductor: conductor.free(
                 self.host, instance_uuid, self._actor, claim_ids
@@ -109,10 +110,10 @@ class HostDevices:
         address: str,
         pci_flavor_uuid: str | None = None,
     ) -> objects.PciDevice | None:
-        """Say that an instance has a device, whoever gave it.
+        """Record that an instance already has a device.
 
-        :param pci_flavor_uuid: for which it was given, if that is known.
-        :returns: the device; None if it was not accepted.
+        :param pci_flavor_uuid: the PCI flavor that was requested, if known.
+        :returns: the device; None if the conductor did not record it.
         """
 
         def call(
@@ -131,28 +132,31 @@ class HostDevices:
             try:
                 return call(conductor, pci_flavor_uuid)
             except exception.PciFlavorNotFound:
-                # Whose the device is matters more than what it was called.
+                # The holder matters more than the PCI flavor's name.
                 return call(conductor, None)
 
-        adopted = self._tell(
-            f'have {address} recorded for instance {instance_uuid}', either
+        adopted = self._call_or_log(
+            f'record {address} as held by instance {instance_uuid}', either
         )
         return adopted[0] if adopted else None
 
     def register(self) -> objects.TrackerAck | None:
-        """Say that the tracker is there; None if no conductor answers."""
+        """Register the tracker of this host; None if nobody answers."""
         self._is_away = False
-        return self._tell(
+        return self._call_or_log(
             'register the resource tracker',
             lambda conductor: conductor.register_tracker(
                 self.host, pci_passthrough.version()
             ),
         )
 
-    def offered(self) -> dict[str, objects.PciDevice] | None:
-        """Return what the host's agent offers, by address."""
-        devices = self._tell(
-            'ask for the devices of the host',
+    def offered_devices(self) -> dict[str, objects.PciDevice] | None:
+        """Return the devices that the agent offers, by address.
+
+        :returns: None if nobody answers.
+        """
+        devices = self._call_or_log(
+            'get the devices of this host',
             lambda conductor: conductor.host_devices(self.host),
         )
         if devices is None:
@@ -163,9 +167,13 @@ class HostDevices:
             if device.presence == fields.Presence.OFFERED
         }
 
-    def _tell(
-        self, what: str, call: Callable[[rpc.ConductorClient], _R]
+    def _call_or_log(
+        self, action: str, call: Callable[[rpc.ConductorClient], _R]
     ) -> _R | None:
+        """Call the conductor; log an error instead of raising it.
+
+        :param action: the call in words, after "Could not".
+        """
         if self._is_away:
             return None
         try:
@@ -173,11 +181,11 @@ class HostDevices:
         except exception.Unavailable:
             pass
         except exception.PciPassthroughError as error:
-            # Each run of the periodic task would say it again.
-            text = f'Could not {what}: {error}'
-            log = LOG.debug if text in self._said else LOG.error
+            # Each run of the periodic task would log it again.
+            text = f'Could not {action}: {error}'
+            log = LOG.debug if text in self._logged else LOG.error
             log('%s', text)
-            self._said.add(text)
+            self._logged.add(text)
         return None
 
     def _call(self, call: Callable[[rpc.ConductorClient], _R]) -> _R:
@@ -189,8 +197,9 @@ class HostDevices:
             self._is_away = True
             if not self._was_away:
                 LOG.error(
-                    'The devices of PCI flavors cannot be managed, and no '
-                    'instance gets any here, until this is mended: %s',
+                    'Devices of PCI flavors cannot be managed, and no '
+                    'instance gets any on this host, until a conductor '
+                    'answers: %s',
                     error,
                 )
             self._was_away = True

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices that Nova's configuration and this project's both give away.
+"""Finds devices that ``[pci] device_spec`` and pci_information both match.
 
 Pure. Such a device could be promised twice, so nova-compute does not start
-with one. A PF and its VFs count as one device: who gets the PF has them all.
+with one. A PF and its VFs count as one device: an instance with the PF has
+all of them.
 """
 
 import collections
@@ -12,13 +13,13 @@ import dataclasses
 
 from pci_passthrough import objects
 
-#: Addresses that are named for one pair of entries.
+#: Number of addresses that are listed for one pair of entries.
 _MOST_ADDRESSES = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NativeMatch:
-    """A device of the host which ``[pci] device_spec`` matches.
+    """A device of the host that ``[pci] device_spec`` matches.
 
     :ivar entry: the entry, as JSON.
     """
@@ -31,10 +32,11 @@ class NativeMatch:
 def find(
     native: Iterable[NativeMatch], offered: Mapping[str, objects.PciDevice]
 ) -> dict[str, str]:
-    """Return the devices that are matched by both.
+    """Return the devices that both configurations match.
 
-    :param offered: by address, what this project offers on the host.
-    :returns: address, as this project has it, to a text naming the entries.
+    :param native: the devices that ``[pci] device_spec`` matches.
+    :param offered: address to device that pci_information offers.
+    :returns: address of an offered device to a text with both entries.
     """
     entries: dict[str, str] = {}
     vfs_of: dict[str, list[str]] = collections.defaultdict(list)
@@ -54,13 +56,14 @@ def find(
     }
 
 
-def describe(found: Mapping[str, str]) -> str:
-    """Return what ``find`` found, for the operator."""
+def describe(twice: Mapping[str, str]) -> str:
+    """Return the result of ``find`` as text for operators."""
     by_pair: dict[str, list[str]] = collections.defaultdict(list)
-    for address, pair in sorted(found.items()):
+    for address, pair in sorted(twice.items()):
         by_pair[pair].append(address)
     return '; '.join(
-        f'{_some(addresses)}: {pair}' for pair, addresses in by_pair.items()
+        f'{_abbreviate(addresses)}: {pair}'
+        for pair, addresses in by_pair.items()
     )
 
 
@@ -73,7 +76,7 @@ def _pair(device_spec: str, pci_information: str | None) -> str:
     )
 
 
-def _some(addresses: list[str]) -> str:
-    named = ', '.join(addresses[:_MOST_ADDRESSES])
+def _abbreviate(addresses: list[str]) -> str:
+    listed = ', '.join(addresses[:_MOST_ADDRESSES])
     more = len(addresses) - _MOST_ADDRESSES
-    return f'{named} and {more} more' if more > 0 else named
+    return f'{listed} and {more} more' if more > 0 else listed

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a port binding has to know of its device, in Nova's row for it.
+"""Facts of network devices that Nova's port binding reads from their rows.
 
-Nova finds it out when nova-compute starts. A row of ours begins with a claim,
-so the host is asked then, by the same functions of Nova: a physical function
-may have got another MAC address, or other virtual functions, since.
+Nova reads them from the host when nova-compute starts. An attachment begins
+with a claim, so its facts are read then, with the same functions of Nova: a
+physical function may have another MAC address or other virtual functions than
+when nova-compute started.
 """
 
 from oslo_log import log as logging
@@ -18,14 +19,14 @@ LOG = logging.getLogger(__name__)
 
 
 def extra_info(device: objects.PciDevice) -> dict[str, str]:
-    """Return what a row's ``extra_info`` says of a network device.
+    """Return a network device's part of ``PciDevice.extra_info``.
 
     The keys are those of ``nova.objects.pci_device.PciDevice``:
     ``mac_address`` of a physical function; ``capabilities``, as JSON, of a
     virtual function: its offload features, its number, and the MAC address
     of its physical function.
 
-    :returns: nothing for other devices.
+    :returns: an empty dictionary for other devices.
     """
     if not matching.is_network_class(device.pci_class):
         return {}
@@ -36,20 +37,26 @@ def extra_info(device: objects.PciDevice) -> dict[str, str]:
         return {}
     known = {'network': device.capabilities, 'sriov': _sriov(device)}
     return {
-        'capabilities': jsonutils.dumps({k: v for k, v in known.items() if v})
+        'capabilities': jsonutils.dumps(
+            {key: value for key, value in known.items() if value}
+        )
     }
 
 
 def _sriov(device: objects.PciDevice) -> dict[str, str | int]:
-    """Return the physical function's MAC address and the number, or nothing.
+    """Return a virtual function's number and its PF's MAC address.
 
-    One is of no use without the other.
+    :returns: both or nothing; Nova needs both.
     """
     mac = _mac_of(str(device.parent_addr))
     try:
         number = sysfs.vf_number_of(device.address)
     except sysfs.PciDeviceNotFoundById:
-        LOG.warning('%s has no number among its VFs', device.address)
+        LOG.warning(
+            'Cannot find the number of virtual function %s at its physical '
+            'function; the port binding will lack it',
+            device.address,
+        )
         return {}
     return {'pf_mac_address': mac, 'vf_num': number} if mac else {}
 

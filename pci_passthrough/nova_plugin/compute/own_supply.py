@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host's own nova-compute is offered, for the test of a claim."""
+"""The free devices of nova-compute's own host, for the test of a claim."""
 
 from collections.abc import Sequence
 import time
@@ -9,68 +9,77 @@ from oslo_log import log as logging
 
 from pci_passthrough import claims
 from pci_passthrough import exception
+from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compute import host_conductor
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which an answer is good, if nothing is claimed or freed here
-#: meanwhile. Nova asks once for each way to place an instance's NUMA nodes.
+#: Seconds for which an answer is reused, unless a device is claimed or freed
+#: here meanwhile. Nova asks once for each way to place an instance's NUMA
+#: nodes.
 _KEPT = 1.0
 
 
-class OwnOffer:
-    """Asks a conductor, and keeps the last answer for a moment.
+class OwnSupply:
+    """Asks the conductor for free devices; caches the answer for a second.
 
-    :param devices: of the host.
+    :param conductor: the conductor, for this host.
     """
 
-    def __init__(self, devices: host_conductor.HostDevices) -> None:
-        self._devices = devices
-        self._wanted: list[Any] = []
-        self._offer: stats.HostOffer | None = None
+    def __init__(self, conductor: host_conductor.HostConductor) -> None:
+        self._conductor = conductor
+        self._cached_for: list[Any] = []
+        self._cached: stats.HostSupply | None = None
         self._failure: str | None = None
-        self._good_until = 0.0
+        self._cached_until = 0.0
 
-    def load(self, wanted: Sequence[Any]) -> stats.HostOffer:
-        """Return what the host can give for requests of ours.
+    def load(self, wanted: Sequence[Any]) -> stats.HostSupply:
+        """Return the supply of this host for requests for PCI flavors.
 
         :param wanted: Nova's ``InstancePCIRequest`` objects.
-        :returns: nothing, if no conductor answers.
+        :returns: an empty supply if no conductor answers.
         """
-        asked = [requests.to_pci_request(one) for one in wanted]
-        primitive = [one.obj_to_primitive() for one in asked]
-        now = time.monotonic()
+        asked = [requests.to_pci_request(request) for request in wanted]
+        primitives = [request.obj_to_primitive() for request in asked]
         if (
-            self._offer is None
-            or self._wanted != primitive
-            or now >= self._good_until
+            self._cached is None
+            or self._cached_for != primitives
+            or time.monotonic() >= self._cached_until
         ):
-            host = self._devices.host
+            host = self._conductor.host
             try:
-                offer = self._devices.offer(asked, requests.mover())
+                snapshot = self._conductor.supply_snapshot(
+                    asked, flavor_requests.moving_instance_uuid()
+                )
                 self._failure = None
             except exception.PciPassthroughError as error:
-                offer = claims.SupplySnapshot((), {}, {}, {host: error.code})
-                LOG.error(
-                    'What the host can give is not known: %s', error.text
+                snapshot = claims.SupplySnapshot(
+                    (), {}, {}, {host: error.code}
                 )
-                # Projects see it, in the fault of an instance.
+                LOG.error(
+                    'Cannot get available devices from the conductor: %s',
+                    error.text,
+                )
+                # Projects see this text in the fault of an instance.
                 self._failure = 'the devices of PCI flavors are not known now'
-            self._offer = stats.HostOffer(host, offer)
-            self._wanted = primitive
-            self._good_until = time.monotonic() + _KEPT
-        return self._offer
+            self._cached = stats.HostSupply(host, snapshot)
+            self._cached_for = primitives
+            self._cached_until = time.monotonic() + _KEPT
+        return self._cached
 
     def forget(self) -> None:
-        """Forget the last answer: the host's devices change."""
-        self._offer = None
+        """Drop the cached answer: devices of this host change."""
+        self._cached = None
 
     def refusal(self, wanted: Sequence[Any]) -> str | None:
-        """Say why requests cannot be served; None if they can."""
-        offer = self.load(wanted)
+        """Return why this host cannot serve requests; None if it can.
+
+        :param wanted: Nova's ``InstancePCIRequest`` objects.
+        """
+        supply = self.load(wanted)
         if self._failure is not None:
             return self._failure
-        reasons = offer.offer.reasons(self._devices.host)
+        reasons = supply.snapshot.reasons(self._conductor.host)
         return claims.summarize(reasons) if reasons else None

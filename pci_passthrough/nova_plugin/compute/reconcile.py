@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to mend when Nova's rows and this project's devices differ.
+"""Plans repairs when Nova's pci_devices rows and our claims disagree.
 
-Pure: what is known goes in, a plan comes out; the tracker carries it out.
-Both sides are written one after the other, and nova-compute or a conductor
-may end between the two. So they are compared at each start of nova-compute
-and at each run of its periodic task. The same comparison finds instances
-that have devices from the time before, or after, this project had the host.
+Pure: both views of one host go in, a plan comes out, and ``repair`` carries
+it out. Nova's row and the conductor's claim are written one after the other,
+and nova-compute or a conductor may end in between. So nova-compute compares
+them at its start and in each run of its periodic task. The comparison also
+finds devices of running instances that change from ``[pci] device_spec`` to
+pci_information, or back.
 """
 
 import collections
@@ -24,11 +25,12 @@ Claims = dict[str, set[str]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """A device which an instance of the host has, as Nova's row says.
+    """Nova's view of a device that an instance of the host has.
 
-    :ivar claim_id: the request, as this project knows it.
-    :ivar request_id: the request, as Nova knows it; None in very old rows.
-    :ivar is_ours: the row is a mere record of a device of this project.
+    :ivar claim_id: the conductor's id of the request.
+    :ivar request_id: Nova's id of the request; None in very old rows.
+    :ivar is_attachment: the row is an attachment (see ``attachment``), not a
+        native one.
     :ivar in_device_spec: ``[pci] device_spec`` matches the device.
     """
 
@@ -37,23 +39,26 @@ class Row:
     claim_id: str
     request_id: str | None
     is_allocated: bool
-    is_ours: bool
+    is_attachment: bool
     in_device_spec: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to do, in the order of the fields.
+    """The repairs of one host.
 
-    :ivar free: claims that no row is for: nova-compute ended before it wrote
-        one, or after it had deleted it.
-    :ivar allocate: claims whose instances have them for good.
-    :ivar adopt: rows of ours whose device is not held, or by another claim.
-    :ivar take_over: Nova's rows that become ours: the device is offered by
-        this project now and matches ``[pci] device_spec`` no longer.
-    :ivar hand_back: the other way round.
-    :ivar restore: devices whose row is missing while others of the same
-        claim have theirs.
+    :ivar free: claims without a row: nova-compute ended before it wrote the
+        row, or after it had deleted the row.
+    :ivar allocate: claims that Nova's rows show as allocated.
+    :ivar adopt: attachments whose device is not held, or by another claim.
+    :ivar take_over: native rows to turn into attachments: pci_information
+        offers the device now, and ``[pci] device_spec`` does not match it any
+        more.
+    :ivar hand_back: attachments to turn into native rows: ``[pci]
+        device_spec`` matches the device again, and pci_information does not
+        offer it any more.
+    :ivar restore: held devices without a row, of claims that have rows for
+        their other devices.
     """
 
     free: Claims
@@ -69,12 +74,13 @@ def decide(
     rows: Sequence[Row],
     offered: Collection[str] | None,
 ) -> Plan:
-    """Compare what a host's instances have by either side.
+    """Compare Nova's view of held devices with ours; return the repairs.
 
-    :param held: the host's devices that are held, as this project has it.
-    :param rows: Nova's, of devices that instances have; both kinds.
-    :param offered: addresses of what this project offers there; None if that
-        is not known, and no row changes its kind then.
+    :param held: the held devices of the host, as the conductor knows them.
+    :param rows: Nova's rows of held devices, native ones and attachments.
+    :param offered: addresses of the devices that pci_information offers.
+        None means not known: then no row becomes native or an attachment
+        because of it.
     """
     holders = {
         device.address: (device.instance_uuid, device.request_id)
@@ -86,7 +92,7 @@ def decide(
     agreed = [
         row
         for row in rows
-        if row.is_ours
+        if row.is_attachment
         and holders.get(row.address) == (row.instance_uuid, row.claim_id)
         and row not in hand_back
     ]
@@ -107,12 +113,12 @@ def decide(
         adopt=[
             row
             for row in rows
-            if row.is_ours and row not in agreed and row not in hand_back
+            if row.is_attachment and row not in agreed and row not in hand_back
         ],
         take_over=[
             row
             for row in rows
-            if not row.is_ours
+            if not row.is_attachment
             and not row.in_device_spec
             and (
                 row.address in (offered or ())
@@ -129,17 +135,18 @@ def ended(
     known: Collection[str],
     wanted: Mapping[str, Collection[str]],
 ) -> list[Row]:
-    """Return rows of ours whose instance does not have the device any more.
+    """Return attachments whose instance does not have the device any more.
 
-    :param known: UUIDs of the instances that are on the host, or on their
-        way there or from there.
-    :param wanted: instances that are not on their way to ids of all their
-        requests. A resize within the host that was interrupted while it was
-        confirmed or reverted leaves devices of other requests.
+    :param known: UUIDs of the instances on the host, and of those that are
+        moving to it or from it.
+    :param wanted: UUIDs of instances that are not moving, with the ids of all
+        their requests. An interrupted confirmation or reversion of a resize
+        within the host leaves devices of other requests.
     """
-    rows = [row for row in rows if row.is_ours]
-    # Whose ids are all unknown has got others, in a way not known here.
-    tell = {
+    rows = [row for row in rows if row.is_attachment]
+    # If no row has an id that the instance requests, its request ids have
+    # changed, and say nothing about the devices.
+    conclusive = {
         row.instance_uuid
         for row in rows
         if row.request_id in wanted.get(row.instance_uuid, ())
@@ -151,7 +158,7 @@ def ended(
         or (
             row.is_allocated
             and row.request_id is not None
-            and row.instance_uuid in tell
+            and row.instance_uuid in conclusive
             and row.request_id not in wanted[row.instance_uuid]
         )
     ]
@@ -160,20 +167,29 @@ def ended(
 def _to_hand_back(
     rows: Sequence[Row], offered: Collection[str] | None
 ) -> list[Row]:
-    """Return the rows that become Nova's; a claim goes as a whole."""
+    """Return the attachments to turn into native rows.
+
+    Only if that is so for all devices of a claim.
+    """
     if offered is None:
         return []
     going = [
         row
         for row in rows
-        if row.is_ours and row.in_device_spec and row.address not in offered
+        if row.is_attachment
+        and row.in_device_spec
+        and row.address not in offered
     ]
     staying = {
         (row.instance_uuid, row.claim_id)
         for row in rows
-        if row.is_ours and row not in going
+        if row.is_attachment and row not in going
     }
-    return [r for r in going if (r.instance_uuid, r.claim_id) not in staying]
+    return [
+        row
+        for row in going
+        if (row.instance_uuid, row.claim_id) not in staying
+    ]
 
 
 def _without_row(
@@ -181,11 +197,11 @@ def _without_row(
     by_address: Mapping[str, Row],
     offered: Collection[str] | None,
 ) -> tuple[Claims, list[objects.PciDevice]]:
-    """Return the claims to free, and the devices that get a row anew."""
+    """Return the claims to free, and the devices whose row to restore."""
     recorded = {
         (row.instance_uuid, row.claim_id)
         for row in by_address.values()
-        if row.is_ours
+        if row.is_attachment
     }
     free: Claims = collections.defaultdict(set)
     restore = []
@@ -193,12 +209,12 @@ def _without_row(
         row = by_address.get(device.address)
         instance, claim = str(device.instance_uuid), str(device.request_id)
         if _is_recorded(device, by_address):
-            # Its row was handed back; that it is free had to be told, too.
-            if row and not row.is_ours and row.in_device_spec:
+            # The row was handed back, and the conductor's claim remained.
+            if row and not row.is_attachment and row.in_device_spec:
                 if offered is not None and device.address not in offered:
                     free[instance].add(claim)
         elif row or (instance, claim) not in recorded:
-            # If the claim has other devices, they are adopted next time.
+            # Other devices of the claim are adopted by the next comparison.
             free[instance].add(claim)
         else:
             restore.append(device)

@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts this project's code in the place of a few functions of Nova.
+"""Installs the Nova plugin: replaces a few functions and a class of Nova.
 
-What triggers it is configuration: ``config_source`` in all processes,
-``vif_plugin`` in nova-compute, the paste filter in nova-api, the filter's
-class in nova-scheduler. Whoever is first does the work.
+Configuration triggers it: ``config_source`` in all processes, ``vif_plugin``
+in nova-compute, the paste filter in nova-api, the filter's class in
+nova-scheduler. The first one to run installs the plugin.
 
 At that time many modules of Nova are not imported yet, and must not be: some
-read options when they are. So modules that are there are changed at once,
-and the others right after their import. Our own modules import Nova's, so
-they wait, too:
+read options when they are imported. So modules that are imported already are
+changed at once, and the others right after their import. The modules of the
+plugin import Nova's, so they are imported late, too:
 
-* a function is replaced by one that loads ours when it is first called;
-* a class is replaced when its module has been imported. Our module is then
-  imported in the middle of an import of Nova's, so it and what it imports may
-  need only such modules of Nova as the class's own module does.
+* a function's replacement is imported when the function is first called;
+* a class is replaced right after its module was imported. The plugin's module
+  is imported in the middle of an import of Nova's. So that module, and all
+  that it imports, may import only those modules of Nova that the class's own
+  module imports.
 """
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import dataclasses
 import functools
-import importlib
 from importlib import abc
 from importlib import machinery
 import inspect
@@ -33,150 +32,27 @@ from oslo_config import cfg
 
 from pci_passthrough import exception
 from pci_passthrough.conf import nova as nova_options
+from pci_passthrough.nova_plugin.install import replacements
 from pci_passthrough.nova_plugin.install import verify
 
-#: Where the replacements are; see ``Replacement.by``.
-_PACKAGE = 'pci_passthrough.nova_plugin'
-
-
-@dataclasses.dataclass(frozen=True)
-class Replacement:
-    """Something of Nova that this project replaces.
-
-    :ivar module: of Nova.
-    :ivar attribute: in it, ``Class.method`` for a method.
-    :ivar by: what of ``pci_passthrough.nova_plugin`` takes its place,
-        ``room.module.name``. For a function it is called with the original
-        and returns the replacement; a class is the replacement.
-    :ivar is_class: whether it is a class.
-    """
-
-    module: str
-    attribute: str
-    by: str
-    is_class: bool = False
-
-    def make(self, original: Any) -> Any:
-        """Return what to put in the original's place."""
-        return self._load() if self.is_class else _late(original, self._load)
-
-    def _load(self) -> Any:
-        name, _, attribute = self.by.rpartition('.')
-        module = importlib.import_module(f'{_PACKAGE}.{name}')
-        return getattr(module, attribute)
-
-
-REPLACEMENTS = (
-    Replacement(
-        'nova.pci.request',
-        'get_pci_requests_from_flavor',
-        'requests.wrap_get_pci_requests_from_flavor',
-    ),
-    Replacement(
-        'nova.objects.request_spec',
-        'RequestSpec.generate_request_groups_from_pci_requests',
-        'requests.wrap_generate_request_groups',
-    ),
-    Replacement(
-        'nova.pci.manager',
-        'PciDevTracker',
-        'compute.tracker.PciFlavorDevTracker',
-        is_class=True,
-    ),
-    Replacement(
-        'nova.compute.resource_tracker',
-        'ResourceTracker._move_claim',
-        'requests.wrap_move_claim',
-    ),
-    Replacement(
-        'nova.compute.claims',
-        'Claim._test_pci',
-        'compute.tracker.wrap_test_pci',
-    ),
-    Replacement(
-        'nova.network.neutron',
-        'API.create_resource_requests',
-        'network.nics.wrap_create_resource_requests',
-    ),
-    Replacement(
-        'nova.network.neutron',
-        'API._create_ports_for_instance',
-        'network.port_binding.wrap_create_ports',
-    ),
-    Replacement(
-        'nova.network.neutron',
-        'API._populate_neutron_binding_profile',
-        'network.port_binding.wrap_populate_binding_profile',
-    ),
-    Replacement(
-        'nova.pci.whitelist',
-        'Whitelist.get_devspec',
-        'network.port_binding.wrap_get_devspec',
-    ),
-    Replacement(
-        'nova.compute.manager',
-        'ComputeManager._update_migrate_vifs_profile_with_pci',
-        'network.port_binding.wrap_update_migrated_profiles',
-    ),
-    Replacement(
-        'nova.compute.rpcapi',
-        'ComputeAPI.attach_interface',
-        'network.interface_requests.wrap_attach_interface',
-    ),
-    Replacement(
-        'nova.compute.rpcapi',
-        'ComputeAPI.detach_interface',
-        'network.interface_requests.wrap_detach_interface',
-    ),
-    Replacement(
-        'nova.compute.manager',
-        'ComputeManager._detach_interface',
-        'network.interfaces.wrap_detach',
-    ),
-    Replacement(
-        'nova.compute.manager',
-        'ComputeManager._process_instance_vif_deleted_event',
-        'network.interfaces.wrap_port_deleted',
-    ),
-    Replacement(
-        'nova.compute.manager',
-        'ComputeManager._attach_interface',
-        'network.interfaces.wrap_attach',
-    ),
-    Replacement(
-        'nova.compute.manager',
-        'ComputeManager._claim_pci_device_for_interface_attach',
-        'network.interfaces.wrap_claim',
-    ),
-    Replacement(
-        'nova.context',
-        'RequestContext.to_dict',
-        'network.asked_nics.wrap_to_dict',
-    ),
-    Replacement(
-        'nova.context',
-        'RequestContext.from_dict',
-        'network.asked_nics.wrap_from_dict',
-    ),
-)
-
 _lock = threading.RLock()
-_originals: dict[Replacement, Any] = {}
+_originals: dict[replacements.Replacement, Any] = {}
 
 
 def nova_conf() -> cfg.ConfigOpts:
-    """Return the configuration of the Nova process this runs in.
+    """Return the configuration of this Nova process.
 
-    Nova has it in oslo.config's global; the door's own entry points, which
-    get none handed in, take it from here.
+    Nova uses oslo.config's global object. Entry points of the Nova plugin get
+    no configuration as an argument, so they call this.
     """
     return cfg.CONF
 
 
 def check_group(name: str) -> None:
-    """Check which group ``[DEFAULT] config_source`` names.
+    """Check the group that ``[DEFAULT] config_source`` names.
 
-    :raises InvalidConfiguration: it is not the one that the options are in.
+    :raises InvalidConfiguration: it is not the group of this project's
+        options.
     """
     if name != nova_options.GROUP:
         raise exception.InvalidConfiguration(
@@ -186,32 +62,32 @@ def check_group(name: str) -> None:
 
 
 def is_wanted(conf: cfg.ConfigOpts) -> bool:
-    """Whether nova.conf asks for the door.
+    """Whether nova.conf asks for the Nova plugin.
 
     It does when ``[DEFAULT] config_source`` names the group or when
-    ``[pci_passthrough] driver`` is set: one without the other is an
-    oversight, not a wish to go without.
+    ``[pci_passthrough] driver`` is set. An operator who sets only one of them
+    has forgotten the other.
     """
     if nova_options.GROUP in conf.config_source:
         return True
-    # With the option registered there, oslo.config would stumble over it when
-    # the same group is in config_source later.
-    look = cfg.ConfigOpts()
-    look.register_opt(cfg.StrOpt('driver'), group=nova_options.GROUP)
-    look(
+    # An option ``driver`` that is registered in ``conf`` would make
+    # oslo.config fail if the same group is in config_source later.
+    separate = cfg.ConfigOpts()
+    separate.register_opt(cfg.StrOpt('driver'), group=nova_options.GROUP)
+    separate(
         [],
         default_config_files=conf.config_file,
         default_config_dirs=conf.config_dir,
     )
-    return look[nova_options.GROUP].driver is not None
+    return separate[nova_options.GROUP].driver is not None
 
 
 def install(conf: cfg.ConfigOpts | None = None) -> None:
-    """Check Nova, and replace what is to be replaced. May be repeated.
+    """Verify Nova, and install all replacements; may be repeated.
 
-    :param conf: Nova's configuration; None is the one of this process.
-    :raises UnsupportedNova: this Nova differs from the tested ones where it
-        matters. Nothing has been replaced then.
+    :param conf: Nova's configuration; None means that of this process.
+    :raises UnsupportedNova: this Nova differs from the tested releases in a
+        relevant place. Then nothing was replaced.
     """
     conf = nova_conf() if conf is None else conf
     with _lock:
@@ -221,18 +97,18 @@ def install(conf: cfg.ConfigOpts | None = None) -> None:
         verify.check(conf[nova_options.GROUP].accepted_nova_changes)
         sys.meta_path.insert(0, _finder)
         try:
-            for replacement in REPLACEMENTS:
+            for replacement in replacements.REPLACEMENTS:
                 module = sys.modules.get(replacement.module)
                 if module is not None and replacement not in _originals:
                     _replace(replacement, module)
         except BaseException:
-            # Or the next call would find it installed.
+            # Otherwise the next call would take it for installed.
             uninstall()
             raise
 
 
 def uninstall() -> None:
-    """Put Nova's own functions back; for tests."""
+    """Restore Nova's functions and class; for tests."""
     with _lock:
         if _finder in sys.meta_path:
             sys.meta_path.remove(_finder)
@@ -243,50 +119,61 @@ def uninstall() -> None:
 
 
 def replaced() -> list[str]:
-    """Return what has been replaced so far, as ``module:attribute``."""
-    return sorted(f'{r.module}:{r.attribute}' for r in _originals)
+    """Return the symbols that are replaced by now, as ``module:name``."""
+    return sorted(str(replacement) for replacement in _originals)
 
 
-def _replace(replacement: Replacement, module: types.ModuleType) -> None:
+def _replace(
+    replacement: replacements.Replacement, module: types.ModuleType
+) -> None:
     with _lock:
         owner, name = _owner(replacement, module)
-        made = replacement.make(getattr(owner, name))
+        substitute = _substitute(replacement, getattr(owner, name))
         original = inspect.getattr_static(owner, name)
-        # A method of the class has been bound to it already.
+        # getattr has bound a class method to its class already.
         is_bound = isinstance(original, classmethod)
-        setattr(owner, name, staticmethod(made) if is_bound else made)
+        setattr(
+            owner, name, staticmethod(substitute) if is_bound else substitute
+        )
         _originals[replacement] = original
 
 
 def _owner(
-    replacement: Replacement, module: types.ModuleType
+    replacement: replacements.Replacement, module: types.ModuleType
 ) -> tuple[Any, str]:
-    *path, name = replacement.attribute.split('.')
+    """Return the module or class that has the attribute, and its name."""
+    *path, name = replacement.name.split('.')
     owner: Any = module
     for part in path:
         owner = getattr(owner, part)
     return owner, name
 
 
+def _substitute(replacement: replacements.Replacement, original: Any) -> Any:
+    if replacement.is_class:
+        return replacement.load()
+    return _late(original, replacement.load)
+
+
 def _late(original: Any, load: Callable[[], Any]) -> Any:
-    """Return a function that is replaced when it is first called."""
+    """Return a function that loads its replacement when first called."""
 
     @functools.cache
     def replacement() -> Any:
         return load()(original)
 
     @functools.wraps(original)
-    def door(*args: Any, **kwargs: Any) -> Any:
+    def replaced_by_pci_passthrough(*args: Any, **kwargs: Any) -> Any:
         return replacement()(*args, **kwargs)
 
-    return door
+    return replaced_by_pci_passthrough
 
 
 class _Finder(abc.MetaPathFinder):
-    """Has modules changed right after they have been executed.
+    """Changes modules of Nova right after they were executed.
 
-    It finds nothing itself: the other finders are asked, and what they found
-    is executed as they say.
+    It finds no modules itself: the other finders do, and their loaders
+    execute the modules.
     """
 
     def find_spec(
@@ -295,30 +182,35 @@ class _Finder(abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> machinery.ModuleSpec | None:
-        """Find a module as the others do, and remember to change it."""
-        replacements = [r for r in REPLACEMENTS if r.module == fullname]
-        if not replacements:
+        """Let the other finders find a module, and have it changed later."""
+        here = [
+            replacement
+            for replacement in replacements.REPLACEMENTS
+            if replacement.module == fullname
+        ]
+        if not here:
             return None
         for finder in sys.meta_path:
             if finder is not self:
                 spec = finder.find_spec(fullname, path, target)
                 if spec is not None:
-                    _change_after_execution(spec, replacements)
+                    _change_after_execution(spec, here)
                     return spec
         return None
 
 
 def _change_after_execution(
-    spec: machinery.ModuleSpec, replacements: Sequence[Replacement]
+    spec: machinery.ModuleSpec,
+    here: Sequence[replacements.Replacement],
 ) -> None:
-    # A loader is made for one module. One of our own in its place would hide
-    # what else it can do, such as returning the source for a traceback.
+    # Each loader is for one module. Another loader in its place would hide
+    # its other abilities, such as returning the source for a traceback.
     loader: Any = spec.loader
     execute = loader.exec_module
 
     def exec_module(module: types.ModuleType) -> None:
         execute(module)
-        for replacement in replacements:
+        for replacement in here:
             _replace(replacement, module)
 
     loader.exec_module = exec_module

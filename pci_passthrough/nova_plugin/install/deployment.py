@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Nova's configuration files bring the door into its processes.
+"""Checks that Nova's configuration files install the Nova plugin.
 
-Reads the files as Nova would, without Nova. Each function returns what is
-wrong with them, for people.
+Reads the files as Nova would, without Nova. Each ``faults_of_…`` function
+returns the faults as texts for operators.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ _FILTER_NAME = _FILTER.rpartition('.')[2]
 _WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
 _ALL_WEIGHERS = 'nova.scheduler.weights.all_weighers'
 
-#: Filters which work with what ours finds.
+#: Filters that read the pools after PciFlavorFilter has replaced them.
 _LATER_FILTERS = ('NUMATopologyFilter', 'PciPassthroughFilter')
 
 _FACTORY = 'pci_passthrough.nova_plugin.middleware:factory'
 _EGG = 'egg:pci_passthrough'
 
-#: What nova-api's applications are assembled by, and from.
+#: The factory and the application of nova-api's pipelines.
 _PIPELINES = 'call:nova.api.auth:pipeline_factory_v21'
 _APPLICATION = 'osapi_compute'
 
@@ -39,10 +39,10 @@ _FILTER_SCHEDULER: list[cfg.Opt] = [
 
 @dataclasses.dataclass(frozen=True)
 class NovaConf:
-    """What ``nova.conf`` says.
+    """The options of ``nova.conf`` that are checked.
 
     :ivar has_source: whether ``config_source`` and ``driver`` are right.
-    :ivar enabled_filters: None: it says nothing.
+    :ivar enabled_filters: None means not set.
     :ivar accepted_changes: ``[pci_passthrough] accepted_nova_changes``.
     """
 
@@ -56,16 +56,16 @@ class NovaConf:
 def read_nova_conf(files: Sequence[str]) -> NovaConf:
     """Read the files, as one configuration.
 
-    :param files: in the order of Nova's ``--config-file`` arguments.
+    :param files: paths, in the order of Nova's ``--config-file`` arguments.
     :raises InvalidConfiguration: they cannot be read.
     """
     conf = cfg.ConfigOpts()
     conf.register_opts(_FILTER_SCHEDULER, group='filter_scheduler')
     nova_options.register_opts(conf)
     try:
-        # Not as the project 'nova', which would install the door here.
+        # The project 'nova' would install the Nova plugin here.
         conf([], default_config_files=list(files), default_config_dirs=[])
-        # Registered by oslo.config for the groups of config_source alone.
+        # oslo.config registers ``driver`` for groups in config_source only.
         has_source = (
             nova_options.GROUP in conf.config_source
             and conf[nova_options.GROUP].driver == nova_options.GROUP
@@ -85,7 +85,7 @@ def read_nova_conf(files: Sequence[str]) -> NovaConf:
 
 
 def faults_of_source(conf: NovaConf) -> list[str]:
-    """Return why processes with this ``nova.conf`` have no door."""
+    """Return why processes with this ``nova.conf`` lack the Nova plugin."""
     if conf.has_source:
         return []
     return [
@@ -96,10 +96,10 @@ def faults_of_source(conf: NovaConf) -> list[str]:
 
 
 def faults_of_filters(conf: NovaConf) -> list[str]:
-    """Return why the scheduler would not ask for PCI flavors.
+    """Return why nova-scheduler would ignore requests for PCI flavors.
 
-    Nothing is wrong with a file that says nothing of filters: it is another
-    process's, or there is a scheduler without any of ours.
+    A file without ``enabled_filters`` has no fault: it is for another
+    process.
     """
     enabled = conf.enabled_filters
     if enabled is None:
@@ -115,40 +115,42 @@ def faults_of_filters(conf: NovaConf) -> list[str]:
         _FILTER_NAME
     }:
         faults.append(
-            '[filter_scheduler] available_filters names ours alone: it needs '
-            f"{_ALL_FILTERS}, too, for Nova's own"
+            '[filter_scheduler] available_filters has only '
+            f"{_FILTER_NAME}: add {_ALL_FILTERS} for Nova's filters"
         )
     if _FILTER_NAME in enabled:
-        place = enabled.index(_FILTER_NAME)
+        position = enabled.index(_FILTER_NAME)
         faults += [
             f'[filter_scheduler] enabled_filters has {name} before '
             f'{_FILTER_NAME}, which must come first'
             for name in _LATER_FILTERS
-            if name in enabled[:place]
+            if name in enabled[:position]
         ]
     return faults
 
 
 def faults_of_weighers(conf: NovaConf) -> list[str]:
-    """Return why hosts would be weighed otherwise than is meant.
+    """Return why Nova's weighers would not run.
 
-    The option is one list, not one value a line like available_filters: with
-    ours alone there, Nova weighs neither memory nor CPUs for anybody.
+    ``weight_classes`` is one list, and has not one value per line as
+    ``available_filters`` has. With only PciFlavorWeigher in the last line,
+    Nova weighs neither memory nor CPUs.
     """
     classes = conf.weight_classes
     if set(classes) == {_WEIGHER}:
         return [
-            '[filter_scheduler] weight_classes names ours alone; all in one '
-            f'line: weight_classes = {_ALL_WEIGHERS},{_WEIGHER}'
+            "[filter_scheduler] weight_classes has only this project's "
+            'weigher; write all in one line: '
+            f'weight_classes = {_ALL_WEIGHERS},{_WEIGHER}'
         ]
     return []
 
 
 def faults_of_paste(path: str) -> list[str]:
-    """Return why nova-api would serve without the door.
+    """Return why nova-api would run without the Nova plugin.
 
-    :param path: of the file in the place of ``api-paste.ini``.
-    :raises InvalidConfiguration: it cannot be read.
+    :param path: path of the file that ``[wsgi] api_paste_config`` names.
+    :raises InvalidConfiguration: the file cannot be read.
     """
     parser = configparser.RawConfigParser(strict=False)
     try:
@@ -156,11 +158,15 @@ def faults_of_paste(path: str) -> list[str]:
             parser.read_file(file)
     except (configparser.Error, OSError, UnicodeError) as error:
         raise exception.InvalidConfiguration(f'{path}: {error}') from error
-    ours = [name for name in parser.sections() if _is_ours(parser, name)]
-    if f'filter-app:{_APPLICATION}' in ours:
+    sections = [
+        name for name in parser.sections() if _names_factory(parser, name)
+    ]
+    if f'filter-app:{_APPLICATION}' in sections:
         return []
     filters = {
-        name.partition(':')[2] for name in ours if name.startswith('filter:')
+        name.partition(':')[2]
+        for name in sections
+        if name.startswith('filter:')
     }
     if not filters:
         return [f'no filter has paste.filter_factory = {_FACTORY}']
@@ -180,7 +186,8 @@ def faults_of_paste(path: str) -> list[str]:
     ]
 
 
-def _is_ours(parser: configparser.RawConfigParser, section: str) -> bool:
+def _names_factory(parser: configparser.RawConfigParser, section: str) -> bool:
+    """Whether a section is a filter made by ``middleware.factory``."""
     use = parser[section].get('use', '').partition('#')[0]
     return (
         parser[section].get('paste.filter_factory') == _FACTORY or use == _EGG

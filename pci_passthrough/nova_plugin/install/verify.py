@@ -1,108 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the installed Nova with the releases that are tested.
+"""Compares the installed Nova with the tested releases.
 
-Nova's source files are read and parsed, never imported: this runs when a
-process has hardly begun, and modules of Nova must not be imported then. It
-also means that what is compared is Nova's own, whatever has been replaced.
-
-The digest of a function does not depend on comments, docstrings, type
-annotations, blanks or the version of Python, so it differs only where the
-code does.
-
-To record a release, run with an interpreter that has it::
+The forms of all ``symbols`` in the tested releases are recorded in
+``known_symbols.json``. To record a release, run with an interpreter that has
+it installed::
 
     python -m pci_passthrough.nova_plugin.install.verify record
 """
 
-import ast
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
-import hashlib
 from importlib import metadata
-import importlib.util
 import json
 import pathlib
 import sys
-from typing import Any
 
 from pci_passthrough import exception
+from pci_passthrough.nova_plugin.install import nova_source
 from pci_passthrough.nova_plugin.install import symbols
 
 _KNOWN = pathlib.Path(__file__).with_name('known_symbols.json')
 
-#: Fields of ``ast`` that do not change what code does.
-_IRRELEVANT = frozenset(
-    {'annotation', 'ctx', 'kind', 'returns', 'type_comment', 'type_params'}
-)
-
-#: What of Python's own syntax tree is a definition.
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
-_Definition = _Function | ast.ClassDef | ast.Assign | ast.AnnAssign
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Form:
-    """What a symbol looks like.
-
-    :ivar signature: parameters of a function, bases of a class.
-    :ivar digest: of the code.
-    """
-
-    signature: str
-    digest: str
-
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A symbol that is not as in any tested release.
+    """A symbol whose installed form is that of no tested release.
 
-    :ivar found: None: there is no such symbol.
-    :ivar expected: as in the releases, the newest first.
+    :ivar installed: its form in the installed Nova; None if it is missing.
+    :ivar expected: its forms in the tested releases, the newest first.
     """
 
     symbol: symbols.Symbol
-    found: Form | None
-    expected: tuple[Form, ...]
+    installed: nova_source.Form | None
+    expected: tuple[nova_source.Form, ...]
 
     @property
     def is_acceptable(self) -> bool:
-        """Whether only the code differs, so an operator may accept it."""
-        return self.found is not None and self.found.signature in (
+        """Whether only the code differs, which an operator may accept."""
+        return self.installed is not None and self.installed.signature in (
             form.signature for form in self.expected
         )
 
     @property
     def acceptance(self) -> str:
-        """The value that accepts this difference."""
-        return f'{self.symbol}={self.found.digest if self.found else ""}'
+        """The value of ``accepted_nova_changes`` for this difference."""
+        digest = self.installed.digest if self.installed else ''
+        return f'{self.symbol}={digest}'
 
     def __str__(self) -> str:
         text = f'{self.symbol} ({self.symbol.use.value}: {self.symbol.why}): '
         wanted = ' or '.join(
             dict.fromkeys(form.signature for form in self.expected)
         )
-        if self.found is None:
+        if self.installed is None:
             return f'{text}is missing; expected is {wanted}'
         if not self.is_acceptable:
-            return f'{text}found is {self.found.signature}, expected {wanted}'
+            return (
+                f'{text}its signature is {self.installed.signature}, '
+                f'expected is {wanted}'
+            )
         digests = ' or '.join(
             dict.fromkeys(form.digest for form in self.expected)
         )
         return (
-            f'{text}the code is unknown: its digest is {self.found.digest}, '
-            f'expected {digests}'
+            f'{text}the code is unknown: its digest is '
+            f'{self.installed.digest}, expected is {digests}'
         )
 
 
 def check(accepted: Iterable[str] = ()) -> None:
-    """Compare what is relied on with the tested releases.
+    """Compare all symbols with the tested releases.
 
-    :param accepted: of ``[pci_passthrough] accepted_nova_changes``.
-    :raises UnsupportedNova: it differs; the text says where, and what to do.
+    :param accepted: values of ``[pci_passthrough] accepted_nova_changes``.
+    :raises UnsupportedNova: a symbol differs; the text lists the differences
+        and says what to do.
     """
     unwanted = differences(accepted)
     if unwanted:
@@ -110,13 +84,13 @@ def check(accepted: Iterable[str] = ()) -> None:
 
 
 def differences(accepted: Iterable[str] = ()) -> list[Difference]:
-    """Return what of the installed Nova is in no tested release.
+    """Return the symbols whose installed form is of no tested release.
 
     :param accepted: as for ``check``.
     """
     known = read_known()
     accepted = set(accepted)
-    found = []
+    unaccepted = []
     for symbol, form in inspect().items():
         expected = tuple(known[symbol])
         if form not in expected:
@@ -124,12 +98,12 @@ def differences(accepted: Iterable[str] = ()) -> list[Difference]:
             if not (
                 difference.is_acceptable and difference.acceptance in accepted
             ):
-                found.append(difference)
-    return found
+                unaccepted.append(difference)
+    return unaccepted
 
 
 def nova_version() -> str:
-    """Return the version of the installed Nova, as its package has it."""
+    """Return the version of the installed Nova package."""
     try:
         return metadata.version('nova')
     except metadata.PackageNotFoundError:
@@ -137,7 +111,7 @@ def nova_version() -> str:
 
 
 def tested_releases() -> list[str]:
-    """Return the versions of Nova that are recorded, the oldest first."""
+    """Return the recorded versions of Nova, the oldest first."""
     releases = {
         release
         for forms in read_known().values()
@@ -148,24 +122,26 @@ def tested_releases() -> list[str]:
 
 
 @functools.cache
-def inspect() -> Mapping[symbols.Symbol, Form | None]:
-    """Return what the installed Nova has; None is for what it has not.
+def inspect() -> Mapping[symbols.Symbol, nova_source.Form | None]:
+    """Return the form of each symbol in the installed Nova.
 
-    It does not change while a process runs.
+    The installed Nova does not change while a process runs.
+
+    :returns: symbol to form; None for a missing symbol.
     """
     try:
         return {
-            symbol: _inspect_one(symbol)
+            symbol: nova_source.form_of(symbol)
             for symbol in sorted(symbols.SYMBOLS, key=str)
         }
     finally:
-        _parse.cache_clear()
+        nova_source.forget_parsed()
 
 
 def _describe(unwanted: Sequence[Difference]) -> str:
     lines = [
-        f'Nova {nova_version()} is not one of those that this package was '
-        f'tested with ({", ".join(tested_releases())}):',
+        f'Nova {nova_version()} differs from the releases that this package '
+        f'was tested with ({", ".join(tested_releases())}):',
         *(f'  {difference}' for difference in unwanted),
         'PCI devices could be promised twice or lost, so this process does '
         'not start. Install a tested release of Nova, or a release of '
@@ -186,15 +162,14 @@ def _by_number(version: str) -> list[int]:
     return [int(part) for part in version.split('.')]
 
 
-# -- what is known --
-
-
-def read_known() -> dict[symbols.Symbol, dict[Form, list[str]]]:
-    """Return the releases in which a symbol has a form, the newest first."""
+def read_known() -> dict[symbols.Symbol, dict[nova_source.Form, list[str]]]:
+    """Return the recorded forms and their releases, the newest first."""
     recorded = json.loads(_KNOWN.read_text()) if _KNOWN.exists() else {}
     return {
         symbol: {
-            Form(form['signature'], form['digest']): form['releases']
+            nova_source.Form(form['signature'], form['digest']): form[
+                'releases'
+            ]
             for form in recorded.get(str(symbol), [])
         }
         for symbol in symbols.SYMBOLS
@@ -202,7 +177,7 @@ def read_known() -> dict[symbols.Symbol, dict[Form, list[str]]]:
 
 
 def record() -> None:
-    """Add the installed Nova to what is known.
+    """Add the installed Nova to the tested releases.
 
     :raises UnsupportedNova: a symbol is missing.
     """
@@ -244,164 +219,8 @@ def record() -> None:
     )
 
 
-# -- what is installed --
-
-
-def _inspect_one(symbol: symbols.Symbol) -> Form | None:
-    module = _parse(symbol.module)
-    if module is None:
-        return None
-    nodes = _definitions(module.body, symbol.name.split('.'))
-    if not nodes:
-        return None
-    shapes = [
-        _class_shape(node) if isinstance(node, ast.ClassDef) else _shape(node)
-        for node in nodes
-    ]
-    digest = hashlib.sha256(repr(shapes).encode()).hexdigest()
-    return Form(_signature(nodes[-1]), digest[:16])
-
-
-@functools.lru_cache(maxsize=1)
-def _parse(module: str) -> ast.Module | None:
-    """Parse a module of Nova; None if there is none.
-
-    Only one is kept: the largest takes a hundred megabytes.
-    """
-    package, *rest = module.split('.')
-    # Of a module within, the packages around it would be imported.
-    spec = importlib.util.find_spec(package)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        path = pathlib.Path(folder, *rest)
-        for file in (path.with_suffix('.py'), path / '__init__.py'):
-            if file.is_file():
-                return ast.parse(file.read_bytes(), str(file))
-    return None
-
-
-def _definitions(
-    body: Sequence[ast.stmt], path: Sequence[str]
-) -> list[_Definition]:
-    """Return all definitions of a name: a property has several."""
-    found = [
-        node
-        for node in body
-        if isinstance(node, _Definition) and path[0] in _names(node)
-    ]
-    if len(path) == 1:
-        return found
-    return [
-        inner
-        for node in found
-        if isinstance(node, ast.ClassDef)
-        for inner in _definitions(node.body, path[1:])
-    ]
-
-
-def _names(node: _Definition) -> Iterator[str]:
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target]
-        )
-        for target in targets:
-            if isinstance(target, ast.Name):
-                yield target.id
-    else:
-        yield node.name
-
-
-def _signature(node: _Definition) -> str:
-    """Return what a caller must know, for people and to compare."""
-    if isinstance(node, ast.ClassDef):
-        return f'class {node.name}({", ".join(map(ast.unparse, node.bases))})'
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        return 'an attribute'
-    return f'{node.name}({_parameters(node.args)})'
-
-
-def _parameters(args: ast.arguments) -> str:
-    positional = [arg.arg for arg in [*args.posonlyargs, *args.args]]
-    first = len(positional) - len(args.defaults)
-    words = [
-        name
-        if index < first
-        else f'{name}={_text(args.defaults[index - first])}'
-        for index, name in enumerate(positional)
-    ]
-    if args.posonlyargs:
-        words.insert(len(args.posonlyargs), '/')
-    if args.vararg:
-        words.append(f'*{args.vararg.arg}')
-    elif args.kwonlyargs:
-        words.append('*')
-    for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
-        words.append(
-            arg.arg if default is None else f'{arg.arg}={_text(default)}'
-        )
-    if args.kwarg:
-        words.append(f'**{args.kwarg.arg}')
-    return ', '.join(words)
-
-
-def _text(default: ast.expr) -> str:
-    return ast.unparse(default)
-
-
-def _class_shape(node: ast.ClassDef) -> Any:
-    """Return a class without the code of its methods.
-
-    A method more is a difference: a derived class may have to have it, too.
-    """
-    return (
-        [_shape(base) for base in node.bases],
-        [_shape(decorator) for decorator in node.decorator_list],
-        [
-            (
-                _signature(inner),
-                [_shape(decorator) for decorator in inner.decorator_list],
-            )
-            if isinstance(inner, _Function)
-            else _shape(inner)
-            for inner in node.body
-            if not _is_idle(inner)
-        ],
-    )
-
-
-def _shape(value: Any) -> Any:
-    """Return what code does, in plain tuples and lists.
-
-    Not ``ast.dump``, which differs between versions of Python.
-    """
-    if isinstance(value, ast.AnnAssign) and value.value is not None:
-        value = ast.Assign(targets=[value.target], value=value.value)
-    if isinstance(value, ast.AST):
-        return (
-            type(value).__name__,
-            [
-                (name, _shape(field))
-                for name, field in sorted(ast.iter_fields(value))
-                if name not in _IRRELEVANT and field not in (None, [])
-            ],
-        )
-    if isinstance(value, list):
-        return [_shape(item) for item in value if not _is_idle(item)]
-    return value
-
-
-def _is_idle(node: Any) -> bool:
-    """Whether it does nothing, as a docstring or a mere annotation."""
-    return (
-        isinstance(node, ast.Pass)
-        or (
-            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        )
-        or (isinstance(node, ast.AnnAssign) and node.value is None)
-    )
-
-
 def main(args: Sequence[str]) -> int:
-    """Print what differs, after recording the installed Nova if told so."""
+    """Print all differences; ``record`` records the installed Nova before."""
     try:
         if list(args) == ['record']:
             record()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request to Nova's API asks for its NICs, on its way through Nova.
+"""Carries the PCI flavors of NICs from a request's body to ``nics``.
 
-The paste filter finds it in the body, and ``nics`` needs it where Nova makes
-its PCI requests. For a new server that is in the same thread of nova-api. An
-interface is attached by nova-compute: there it comes with Nova's request
-context.
+The paste filter reads them in the body, and ``nics`` needs them where Nova
+makes PCI requests. For a new server that is in the same thread of nova-api.
+nova-compute attaches an interface, so the PCI flavors of an interface travel
+there with Nova's request context.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ import functools
 import threading
 from typing import Any
 
-#: Begins a port's tag; the PCI flavor's name, or its UUID, is the rest.
+#: The beginning of a port's tag; the PCI flavor's name or UUID follows.
 TAG = 'pci-flavor='
 
-#: Of a request context, and in what travels of it.
+#: Attribute of a request context, and key of its serialized form.
 _KEY = 'pci_passthrough_nics'
 
 
 class AskedNics:
-    """The PCI flavors of one request's NICs, and what its user is told.
+    """The PCI flavors of one request's NICs, and warnings for the user.
 
-    :param names: place in the list of networks to a PCI flavor's name.
+    :param names: index in the list of networks to a PCI flavor's name.
     :ivar warnings: values of the answer's header ``Warning``.
     """
 
@@ -34,7 +34,7 @@ class AskedNics:
         self.warnings: list[str] = []
 
     def warn(self, text: str) -> None:
-        """Tell the user something.
+        """Add a warning to the answer.
 
         :param text: ASCII, without quotation marks and backslashes.
         """
@@ -51,7 +51,7 @@ _thread = _Thread()
 
 @contextlib.contextmanager
 def in_thread(asked: AskedNics) -> Iterator[None]:
-    """Have this thread work on a request."""
+    """Make a request the current one of this thread."""
     before = _thread.asked
     _thread.asked = asked
     try:
@@ -61,33 +61,37 @@ def in_thread(asked: AskedNics) -> Iterator[None]:
 
 
 def current() -> AskedNics | None:
-    """Return what is asked by the request to nova-api of this thread.
+    """Return the PCI flavors of the request in this thread of nova-api.
 
-    :returns: None elsewhere.
+    :returns: None in other processes and threads.
     """
     return _thread.asked
 
 
 def names_in(context: Any) -> dict[int, str]:
-    """Return what was asked for NICs, by place in the list of networks.
+    """Return the PCI flavors of NICs, by index in the list of networks.
 
-    :param context: Nova's request context; what came with it counts, and
-        else this thread's request.
+    :param context: Nova's request context. Without PCI flavors in it, those
+        of this thread's request are returned.
     """
-    found: dict[int, str] | None = getattr(context, _KEY, None)
-    if found is not None:
-        return found
+    names: dict[int, str] | None = getattr(context, _KEY, None)
+    if names is not None:
+        return names
     return {} if _thread.asked is None else _thread.asked.names
 
 
 def send_with(context: Any) -> None:
-    """Let what is asked travel with a request context."""
+    """Send the PCI flavors of this thread's request with a context."""
     if _thread.asked is not None and _thread.asked.names:
         setattr(context, _KEY, _thread.asked.names)
 
 
 def wrap_to_dict(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Add it to what travels of ``nova.context.RequestContext``."""
+    """Replace ``nova.context.RequestContext.to_dict``.
+
+    Every RPC message of Nova has a context serialized by it. The replacement
+    adds the PCI flavors of NICs, if there are any.
+    """
 
     @functools.wraps(original)
     def to_dict(context: Any) -> Any:
@@ -102,7 +106,11 @@ def wrap_to_dict(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def wrap_from_dict(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Find it again where the context arrives."""
+    """Replace ``nova.context.RequestContext.from_dict``.
+
+    Nova calls it for the context of each RPC message. The replacement reads
+    the PCI flavors of NICs, if there are any.
+    """
 
     @functools.wraps(original)
     def from_dict(values: Any) -> Any:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces that nova-api asks nova-compute to attach, or to detach.
+"""Checks interfaces with PCI flavors in nova-api, before nova-compute.
 
-nova-compute makes the request for a PCI flavor and claims the device. What
-can be checked is checked here, where a user waits for the answer:
-nova-compute's errors do not travel well, and a nova-compute without the door
-would attach an interface of any kind.
+nova-compute makes the request for a PCI flavor and claims the device. Checks
+are made here, while the user waits for the answer: nova-api does not pass on
+most errors of nova-compute, and a nova-compute without the Nova plugin would
+attach an interface without the PCI flavor's device.
 
-And the scheduler is told what to look for when the instance moves. Nova goes
-on with what the server was created with.
+The scheduler's request is updated, too, for moves of the instance: Nova's
+scheduler looks only for the devices that the server was created with.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import requests
+from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import network as nova_network
 from pci_passthrough.nova_plugin.compat import scheduling
 from pci_passthrough.nova_plugin.network import asked_nics
@@ -31,15 +32,16 @@ LOG = logging.getLogger(__name__)
 
 
 class InterfaceRefused(nova_network.InterfaceAttachPciClaimFailed):
-    """An interface asks for what cannot be given: HTTP 400."""
+    """An interface asks for a device that it cannot get: HTTP 400."""
 
     msg_fmt = '%(reason)s'
 
 
 def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Check what an interface asks for before nova-compute is asked.
+    """Replace ``nova.compute.rpcapi.ComputeAPI.attach_interface``.
 
-    Nova has found by now that the instance can get one.
+    nova-api calls it after it has checked the state of the instance. The
+    replacement checks an interface with a PCI flavor before the call.
     """
 
     @functools.wraps(original)
@@ -52,13 +54,13 @@ def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        with requests.refused_as(InterfaceRefused):
-            is_ours = _check(context, instance, network_id, port_id)
+        with user_errors.refused_as(InterfaceRefused):
+            has_pci_flavor = _check(context, instance, network_id, port_id)
         asked_nics.send_with(context)
         vif = original(
             api, context, instance, network_id, port_id, *args, **kwargs
         )
-        if is_ours:
+        if has_pci_flavor:
             _update_request_spec(context, instance)
         return vif
 
@@ -66,7 +68,11 @@ def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_detach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Look for no device any more for an interface that goes."""
+    """Replace ``nova.compute.rpcapi.ComputeAPI.detach_interface``.
+
+    nova-api calls it. The replacement removes the interface from the
+    scheduler's request afterwards.
+    """
 
     @functools.wraps(original)
     def detach_interface(
@@ -77,8 +83,8 @@ def wrap_detach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
             vif['id'] == port_id and vif['vnic_type'] in fields.VnicType.ALL
             for vif in instance.get_network_info()
         ):
-            # It is gone soon, or has gone already: nobody waits for it.
-            _update_request_spec(context, instance, going=(port_id,))
+            # nova-compute detaches it without an answer, now or later.
+            _update_request_spec(context, instance, detached=(port_id,))
         return result
 
     return detach_interface
@@ -90,45 +96,45 @@ def _check(
     network_id: str | None,
     port_id: str | None,
 ) -> bool:
-    """Refuse an interface that cannot be attached.
+    """Check that an interface can be attached.
 
-    :returns: whether it asks for a PCI flavor.
+    :returns: whether the interface asks for a PCI flavor.
     :raises: PciFlavorNotFound, InvalidNic; Unavailable.
     """
     nic = nics.Nic(network_id, port_id, asked_nics.names_in(context).get(0))
     if nic.pci_flavor is not None:
         nova_network.check_network(context, network_id)
     others = [str(vif['vnic_type']) for vif in instance.get_network_info()]
-    (settled,) = nics.settle(context, [nic], others)
-    if settled is None:
+    (resolved,) = nics.resolve(context, [nic], others)
+    if resolved is None:
         return False
     held = scheduling.pci_requests_of(context, instance.uuid).requests
-    nics.check_number(len(requests.ours(held)) + 1)
-    wanted = settled.request.to_pci_request()
-    offer = client.conductor().offer([wanted], [instance.host])
-    if offer.decide(instance.host) is None:
+    nics.check_number(len(requests.for_pci_flavors(held)) + 1)
+    wanted = resolved.request.to_pci_request()
+    snapshot = client.conductor().offer([wanted], [instance.host])
+    if snapshot.decide(instance.host) is None:
         LOG.info(
-            'No interface of PCI flavor %(name)s for instance %(uuid)s: '
-            '%(reasons)s',
+            'Refusing an interface of PCI flavor %(name)s for instance '
+            '%(uuid)s: %(reasons)s',
             {
-                'name': settled.alternative.name,
+                'name': resolved.alternative.name,
                 'uuid': instance.uuid,
-                'reasons': claims.summarize(offer.reasons(instance.host)),
+                'reasons': claims.summarize(snapshot.reasons(instance.host)),
             },
         )
         raise exception.InvalidNic(
-            f'no device of PCI flavor {settled.alternative.name!r} is free '
+            f'no device of PCI flavor {resolved.alternative.name!r} is free '
             "for the network on the instance's host"
         )
     return True
 
 
 def _update_request_spec(
-    context: Any, instance: Any, going: Collection[str] = ()
+    context: Any, instance: Any, detached: Collection[str] = ()
 ) -> None:
-    """Have the scheduler look for what the instance's NICs are now.
+    """Update the scheduler's request with the NICs of an instance.
 
-    :param going: ports that the instance will not have any more.
+    :param detached: ids of ports that are being detached.
     """
     try:
         spec = scheduling.request_spec_of(context, instance.uuid)
@@ -139,11 +145,16 @@ def _update_request_spec(
     spec.pci_requests = scheduling.InstancePCIRequests(
         instance_uuid=instance.uuid,
         requests=[
-            *(one for one in before if not requests.is_of_nic(one)),
             *(
-                one
-                for one in now
-                if requests.is_of_nic(one) and one.requester_id not in going
+                request
+                for request in before
+                if not requests.is_for_nic(request)
+            ),
+            *(
+                request
+                for request in now
+                if requests.is_for_nic(request)
+                and request.requester_id not in detached
             ),
         ],
     )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces of PCI flavors that come to an instance on a host, and go.
+"""Attaches and detaches interfaces with PCI flavors in nova-compute.
 
-Nova saves an instance's requests as a whole, and does not mind that another
-interface comes or goes meanwhile: a request that got lost would be that of a
-device which the guest has. So one goes after the other here.
+Nova saves all requests of an instance together. If two interfaces of an
+instance were attached or detached at the same time, a request could get lost,
+and with it the device that the guest has. So a lock serializes them here.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from oslo_concurrency import lockutils
 from oslo_log import log as logging
 
 from pci_passthrough.nova_plugin import requests
+from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compat import network as nova_network
 from pci_passthrough.nova_plugin.compute import attachment
@@ -22,28 +23,29 @@ LOG = logging.getLogger(__name__)
 
 
 def wrap_attach(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave nothing claimed for an interface that is not attached.
+    """Replace ``nova.compute.manager.ComputeManager._attach_interface``.
 
-    Nova gives a claim back when the driver fails. When Neutron does, the
-    device would stay the instance's.
+    nova-compute calls it for each attach request. Nova frees the claimed
+    device if the driver fails. The replacement frees it also if Neutron
+    fails.
     """
 
     @functools.wraps(original)
     def _attach_interface(
         manager: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        with _alone(instance):
+        with _lock(instance):
             before = _request_ids(instance)
             try:
                 return original(manager, context, instance, *args, **kwargs)
             except (
-                requests.RequestRefused,
-                requests.PciFlavorsUnavailable,
+                user_errors.RequestRefused,
+                user_errors.PciFlavorsUnavailable,
             ) as error:
-                # Classes of ours mean nothing to nova-api.
+                # nova-api does not know classes of this project.
                 raise _failed(instance) from error
             except Exception:
-                # What is among its interfaces may be in the guest.
+                # The guest may have the device of a listed interface.
                 kept = {vif['id'] for vif in instance.get_network_info()}
                 _free(
                     manager,
@@ -60,7 +62,11 @@ def wrap_attach(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_claim(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Say that a claim failed as Nova expects it for an interface."""
+    """Replace ``ComputeManager._claim_pci_device_for_interface_attach``.
+
+    nova-compute calls it while it attaches an interface. The replacement
+    raises the error that Nova expects from a failed claim.
+    """
 
     @functools.wraps(original)
     def _claim_pci_device_for_interface_attach(
@@ -70,7 +76,7 @@ def wrap_claim(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(manager, context, instance, pci_reqs)
         except errors.ComputeResourcesUnavailable as error:
             LOG.info(
-                'No device for an interface of instance %(uuid)s: %(error)s',
+                'Refusing an interface of instance %(uuid)s: %(error)s',
                 {'uuid': instance.uuid, 'error': error},
             )
             raise _failed(instance) from error
@@ -79,31 +85,37 @@ def wrap_claim(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_detach(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Let interfaces of an instance go one after the other."""
+    """Replace ``nova.compute.manager.ComputeManager._detach_interface``.
+
+    nova-compute calls it for each detach request. The replacement detaches
+    one interface of an instance at a time.
+    """
 
     @functools.wraps(original)
     def _detach_interface(
         manager: Any, context: Any, instance: Any, port_id: str
     ) -> None:
-        with _alone(instance):
+        with _lock(instance):
             original(manager, context, instance, port_id)
 
     return _detach_interface
 
 
 def wrap_port_deleted(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the device from an interface whose port somebody has deleted.
+    """Replace ``ComputeManager._process_instance_vif_deleted_event``.
 
-    Nova detaches the interface then, and keeps the device for the instance.
+    nova-compute calls it after Neutron's event that a port was deleted. Nova
+    detaches the interface, and keeps the device for the instance. The
+    replacement frees the device.
     """
 
     @functools.wraps(original)
     def _process_instance_vif_deleted_event(
         manager: Any, context: Any, instance: Any, deleted_vif_id: str
     ) -> None:
-        with _alone(instance):
-            is_detached = _detached(manager, context, instance, deleted_vif_id)
-            # To it, there is nothing left to detach.
+        with _lock(instance):
+            is_detached = _detach(manager, context, instance, deleted_vif_id)
+            # Nova's function finds the interface detached.
             original(manager, context, instance, deleted_vif_id)
             if is_detached and _free(
                 manager,
@@ -116,14 +128,15 @@ def wrap_port_deleted(original: Callable[..., Any]) -> Callable[..., Any]:
     return _process_instance_vif_deleted_event
 
 
-def _detached(manager: Any, context: Any, instance: Any, port_id: str) -> bool:
-    """Detach an interface with a device of ours.
+def _detach(manager: Any, context: Any, instance: Any, port_id: str) -> bool:
+    """Detach an interface with a device of a PCI flavor.
 
-    Nova does not tell whether it could.
+    Nova's own function does not return whether it could.
 
-    :returns: whether there was one, and the guest has it no longer.
+    :returns: False if the port has no such device, or if the guest still has
+        the device.
     """
-    vifs = [v for v in instance.get_network_info() if v['id'] == port_id]
+    vifs = [vif for vif in instance.get_network_info() if vif['id'] == port_id]
     if not vifs or not any(
         request.requester_id == port_id for request in _requests(instance)
     ):
@@ -132,9 +145,8 @@ def _detached(manager: Any, context: Any, instance: Any, port_id: str) -> bool:
         manager.driver.detach_interface(context, instance, vifs[0])
     except nova_network.NovaException as error:
         LOG.warning(
-            'The port %(port)s of instance %(uuid)s was deleted, and its '
-            'interface cannot be detached: %(error)s. The instance keeps the '
-            'device',
+            'Could not detach the interface of deleted port %(port)s from '
+            'instance %(uuid)s: %(error)s. The instance keeps the device',
             {'port': port_id, 'uuid': instance.uuid, 'error': error},
         )
         return False
@@ -147,43 +159,51 @@ def _free(
     instance: Any,
     is_over: Callable[[Any], bool],
 ) -> bool:
-    """Take the devices of some requests of ours, and these, from an instance.
+    """Free devices of an instance, and remove their requests.
 
-    :returns: whether there are any.
+    :param is_over: whether to free the device of a request.
+    :returns: whether a device was freed.
     """
-    over = {one.request_id for one in _requests(instance) if is_over(one)}
+    over = {
+        request.request_id
+        for request in _requests(instance)
+        if is_over(request)
+    }
     rows = [
         row
         for row in (instance.pci_devices or () if over else ())
-        if row.request_id in over and attachment.is_ours(row)
+        if row.request_id in over and attachment.is_attachment(row)
     ]
     for row in rows:
         LOG.info(
-            '%(address)s is no interface of instance %(uuid)s: it is given '
-            'back',
+            'Freeing device %(address)s: instance %(uuid)s has no interface '
+            'on it any more',
             {'address': row.address, 'uuid': instance.uuid},
         )
-        # First: the row forgets whose it was.
+        # Before the row loses its owner and its request.
         instance.remove_pci_device_and_request(row)
         manager.rt.unclaim_pci_devices(context, row, instance)
     return bool(rows)
 
 
-def _alone(instance: Any) -> Any:
+def _lock(instance: Any) -> Any:
+    """Return the lock that serializes changes of an instance's interfaces."""
     return lockutils.lock(f'pci_passthrough-interfaces-{instance.uuid}')
 
 
 def _requests(instance: Any) -> list[Any]:
-    found = instance.pci_requests
-    return requests.ours(found.requests if found else ())
+    pci_requests = instance.pci_requests
+    return requests.for_pci_flavors(
+        pci_requests.requests if pci_requests else ()
+    )
 
 
 def _request_ids(instance: Any) -> set[str]:
-    return {one.request_id for one in _requests(instance)}
+    return {request.request_id for request in _requests(instance)}
 
 
 def _failed(instance: Any) -> Exception:
-    made: Exception = nova_network.InterfaceAttachPciClaimFailed(
+    error: Exception = nova_network.InterfaceAttachPciClaimFailed(
         instance_uuid=instance.uuid
     )
-    return made
+    return error

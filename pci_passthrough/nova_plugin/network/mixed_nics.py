@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NICs that are pointless together: macvtap beside direct.
+"""Refuses macvtap and direct NICs in one instance, or warns of them.
 
 A macvtap NIC is slower than a direct one, and chosen so that the instance
 can be migrated live without losing its network. A direct NIC in the same
-instance takes that away again: it has to be unplugged for the move.
+instance has to be unplugged for the move, so the instance loses that benefit.
 """
 
 from collections.abc import Iterable
@@ -28,14 +28,14 @@ _MIXED = _UNPLUGGED_TO_MOVE | {fields.VnicType.MACVTAP}
 
 
 def check(new: Iterable[str], beside: Iterable[str] = ()) -> None:
-    """Refuse or warn as ``[pci_passthrough] mixed_nics`` says.
+    """Refuse mixed NICs, or warn, by ``[pci_passthrough] mixed_nics``.
 
-    Only for requests that this process got from a user: no other has anybody
-    to warn, and whatever moves or comes back was let in before.
+    Does nothing outside a user's request to nova-api: only there a user gets
+    the warning, and an instance that moves was checked when it was created.
 
-    :param new: vNIC types of the NICs that are asked for.
-    :param beside: of those that the instance has already.
-    :raises InvalidNic: they are not to be in one instance.
+    :param new: vNIC types of the requested NICs.
+    :param beside: vNIC types of the NICs that the instance has already.
+    :raises InvalidNic: the NICs are mixed, and the option says ``refuse``.
     """
     asked = asked_nics.current()
     if asked is None:

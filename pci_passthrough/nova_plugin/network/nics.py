@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI flavors on NICs: one request for each NIC that asks for one.
+"""Makes a request for each NIC that asks for a PCI flavor.
 
 A NIC asks by ``pci_flavor`` in the request to Nova's API, see ``middleware``,
 or by a tag of its Neutron port, ``pci-flavor=<name>``. Nova makes the requests
 of NICs in ``create_resource_requests``: in nova-api for a new server, in
 nova-compute for an interface that is attached.
 
-The device has to match the PCI flavor and to be on the NIC's network, that
-is on one of the physical networks of its segments. A network without any, an
-overlay, is served by devices that are on no physical network.
+The device must match the PCI flavor and be on the NIC's network, that is on
+one of the physical networks of its segments. For a network without physical
+networks, an overlay, the device must be on no physical network.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import requests
+from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import network as nova_network
 from pci_passthrough.nova_plugin.network import asked_nics
 from pci_passthrough.nova_plugin.network import mixed_nics
@@ -34,7 +35,8 @@ from pci_passthrough.specs import request as request_spec
 _PHYSICAL_NETWORK = 'provider:physical_network'
 _NORMAL = 'normal'
 
-#: What Placement has to have for a port. Only administrators see it.
+#: Resources that Placement must allocate for a port. Only administrators see
+#: it.
 _RESOURCES = 'resource_request'
 
 _PORT_FIELDS = [
@@ -46,17 +48,17 @@ _PORT_FIELDS = [
     _RESOURCES,
 ]
 
-#: Ports in one question, for an address has no more than 8 KiB.
+#: Ports in one call of Neutron: a URL can have 8 KiB.
 _PORTS_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Nic:
-    """A NIC as it is asked for.
+    """A NIC in a request to Nova's API.
 
-    :ivar network_id: None if it comes with a port.
+    :ivar network_id: None for a NIC with a port.
     :ivar port_id: None if Nova is to make the port.
-    :ivar pci_flavor: what the request to Nova's API names, if anything.
+    :ivar pci_flavor: name or UUID of a PCI flavor in the request, if any.
     """
 
     network_id: str | None
@@ -66,12 +68,12 @@ class Nic:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a NIC's device has to be.
+    """The device that a NIC needs.
 
-    :ivar pci_flavor: its name or UUID.
-    :ivar nic: what else; the vNIC type is None as long as the PCI flavor's
-        is not known.
-    :ivar id: of the request.
+    :ivar pci_flavor: name or UUID of the PCI flavor.
+    :ivar nic: further requirements. The vNIC type is None until the PCI
+        flavor's vNIC type is known.
+    :ivar id: id of the request.
     """
 
     pci_flavor: str
@@ -79,7 +81,7 @@ class Request:
     id: str = dataclasses.field(default_factory=uuidutils.generate_uuid)
 
     def to_pci_request(self) -> objects.PciRequest:
-        """Return it as the conductor knows it."""
+        """Convert the request to the conductor's form."""
         return objects.PciRequest(
             request_id=self.id,
             count=1,
@@ -90,8 +92,8 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settled:
-    """A NIC's request, and the PCI flavor that serves it."""
+class Resolved:
+    """A NIC's request, and the PCI flavor that it names."""
 
     request: Request
     alternative: objects.PciAlternative
@@ -100,7 +102,11 @@ class Settled:
 def wrap_create_resource_requests(
     original: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """Have NICs that ask for PCI flavors served by these."""
+    """Replace ``nova.network.neutron.API.create_resource_requests``.
+
+    nova-api calls it for a new server, nova-compute for an interface that is
+    attached. The replacement adds the requests of NICs with PCI flavors.
+    """
 
     @functools.wraps(original)
     def create_resource_requests(
@@ -118,7 +124,7 @@ def wrap_create_resource_requests(
             affinity_policy=affinity_policy,
         )
         if requested_networks and not requested_networks.no_allocate:
-            with requests.refused_as(requests.RequestRefused):
+            with user_errors.refused_as(user_errors.RequestRefused):
                 _add_requests(
                     context,
                     list(requested_networks),
@@ -136,43 +142,47 @@ def _add_requests(
     pci_requests: Any,
     policy: str | None,
 ) -> None:
-    """Make requests of ours, in the place of Nova's own for ports.
+    """Add requests for PCI flavors; they replace Nova's requests for ports.
 
     :param networks: Nova's ``NetworkRequest`` objects.
     :param pci_requests: Nova's ``InstancePCIRequests``.
-    :param policy: the instance's NUMA policy; a port's own wins.
+    :param policy: the NUMA policy of the instance, for ports without one.
     """
     names = asked_nics.names_in(context)
     nics = [
-        Nic(network.network_id, network.port_id, names.get(place))
-        for place, network in enumerate(networks)
+        Nic(network.network_id, network.port_id, names.get(index))
+        for index, network in enumerate(networks)
     ]
-    found = settle(context, nics)
-    for network, settled in zip(networks, found, strict=True):
-        if settled is None:
+    resolved_nics = resolve(context, nics)
+    for network, resolved in zip(networks, resolved_nics, strict=True):
+        if resolved is None:
             continue
-        natives = {r.request_id: r for r in pci_requests.requests}
-        native = natives.get(network.pci_request_id)
-        made = requests.for_nic(
-            settled.alternative,
-            settled.request.nic,
-            settled.request.id,
+        by_id = {
+            request.request_id: request for request in pci_requests.requests
+        }
+        native = by_id.get(network.pci_request_id)
+        nic_request = requests.make_nic_request(
+            resolved.alternative,
+            resolved.request.nic,
+            resolved.request.id,
             port_id=network.port_id,
             policy=(native.numa_policy if native else None) or policy,
         )
         pci_requests.requests = [
-            one for one in pci_requests.requests if one is not native
-        ] + [made]
-        network.pci_request_id = made.request_id
-    if any(found):
-        check_number(len(requests.ours(pci_requests.requests)))
+            request
+            for request in pci_requests.requests
+            if request is not native
+        ] + [nic_request]
+        network.pci_request_id = nic_request.request_id
+    if any(resolved_nics):
+        check_number(len(requests.for_pci_flavors(pci_requests.requests)))
 
 
 def check_number(number: int) -> None:
-    """Refuse more requests than the devices of an instance are claimed by.
+    """Check that an instance has not too many requests for one claim.
 
-    :param number: of requests of ours, the flavor's among them.
-    :raises InvalidNic: they are too many.
+    :param number: number of requests for PCI flavors, by flavor and NICs.
+    :raises InvalidNic: there are too many.
     """
     if number > request_spec.MAX_REQUESTS:
         raise exception.InvalidNic(
@@ -181,14 +191,14 @@ def check_number(number: int) -> None:
         )
 
 
-def settle(
+def resolve(
     context: Any, nics: Sequence[Nic], beside: Iterable[str] = ()
-) -> list[Settled | None]:
-    """Find out what the NICs of a request ask for, and whether they may.
+) -> list[Resolved | None]:
+    """Look up the PCI flavors that NICs ask for, and check the NICs.
 
     :param context: Nova's request context.
     :param beside: vNIC types of the NICs that the instance has already.
-    :returns: for each NIC; None for one that asks for no PCI flavor.
+    :returns: one item for each NIC; None for a NIC without PCI flavor.
     :raises: PciFlavorNotFound, InvalidNic; Unavailable.
     """
     if not any(nic.port_id or nic.pci_flavor for nic in nics):
@@ -197,22 +207,22 @@ def settle(
     port_ids = [nic.port_id for nic in nics if nic.port_id]
     ports = _ports(neutron, port_ids, requests.project_of(context))
     wanted: dict[int, Request] = {}
-    for place, nic in enumerate(nics):
+    for index, nic in enumerate(nics):
         request = _request(neutron, nic, ports.get(nic.port_id or '', {}))
         if request is not None:
-            wanted[place] = request
-    settled = _settled(context, wanted)
+            wanted[index] = request
+    resolved = _resolve_requests(context, wanted)
     mixed_nics.check(
         [
             *(
                 str(port.get(nova_network.VNIC_TYPE))
                 for port in ports.values()
             ),
-            *(str(one.alternative.vnic_type) for one in settled.values()),
+            *(str(nic.alternative.vnic_type) for nic in resolved.values()),
         ],
         beside,
     )
-    return [settled.get(place) for place in range(len(nics))]
+    return [resolved.get(index) for index in range(len(nics))]
 
 
 def _ports(
@@ -220,8 +230,9 @@ def _ports(
 ) -> dict[str, Mapping[str, Any]]:
     """Return ports by id.
 
-    :param project: only its own, for what is wrong with a port is told. Nova
-        refuses all others. None: whose they are does not matter.
+    :param project: return only the ports of this project, because error
+        texts describe the port; Nova refuses other projects' ports. None
+        means any project.
     """
     return {
         port['id']: port
@@ -238,7 +249,7 @@ def _request(
     neutron: Any, nic: Nic, port: Mapping[str, Any]
 ) -> Request | None:
     """Return a NIC's request; None if it asks for no PCI flavor."""
-    name = _tagged(port) if nic.port_id else nic.pci_flavor
+    name = _tagged_pci_flavor(port) if nic.port_id else nic.pci_flavor
     if name is None:
         return None
     vnic_type = _vnic_type_of(port, name) if nic.port_id else None
@@ -253,10 +264,10 @@ def _request(
     )
 
 
-def _tagged(port: Mapping[str, Any]) -> str | None:
-    """Return the PCI flavor that a port's tag names.
+def _tagged_pci_flavor(port: Mapping[str, Any]) -> str | None:
+    """Return the PCI flavor that a tag of a port names, if any.
 
-    :raises InvalidNic: there are several.
+    :raises InvalidNic: the port has several such tags.
     """
     tags = [
         tag
@@ -274,7 +285,7 @@ def _tagged(port: Mapping[str, Any]) -> str | None:
 def _vnic_type_of(port: Mapping[str, Any], name: str) -> str:
     """Return the vNIC type of a tagged port.
 
-    :raises InvalidNic: it is of one that needs no device.
+    :raises InvalidNic: a port of this vNIC type needs no device.
     """
     vnic_type = str(port.get(nova_network.VNIC_TYPE) or _NORMAL)
     if vnic_type not in fields.VnicType.ALL:
@@ -287,9 +298,9 @@ def _vnic_type_of(port: Mapping[str, Any], name: str) -> str:
 
 
 def _check_bandwidth(port: Mapping[str, Any], name: str) -> None:
-    """Refuse a port of which Placement chooses the physical function.
+    """Check that Placement does not choose the device of a port.
 
-    :raises InvalidNic: it has a guaranteed bandwidth or packet rate.
+    :raises InvalidNic: the port has a guaranteed bandwidth or packet rate.
     """
     wanted = port.get(_RESOURCES) or {}
     if wanted.get('resources') or wanted.get('request_groups'):
@@ -301,19 +312,19 @@ def _check_bandwidth(port: Mapping[str, Any], name: str) -> None:
 
 
 def _physical_networks(neutron: Any, network_id: Any) -> list[str]:
-    """Return those of a network's segments; none for an overlay."""
+    """Return the physical networks of a network; none for an overlay."""
     network = neutron.show_network(
         network_id, fields=['segments', _PHYSICAL_NETWORK]
     )['network']
     # Neutron lists segments only if there are several.
     segments = network.get('segments') or [network]
-    found = {segment.get(_PHYSICAL_NETWORK) for segment in segments}
-    return sorted(name for name in found if name)
+    names = {segment.get(_PHYSICAL_NETWORK) for segment in segments}
+    return sorted(name for name in names if name)
 
 
-def _settled(
+def _resolve_requests(
     context: Any, wanted: Mapping[int, Request]
-) -> dict[int, Settled]:
+) -> dict[int, Resolved]:
     if not wanted:
         return {}
     try:
@@ -322,13 +333,13 @@ def _settled(
             requests.project_of(context),
         )
     except exception.InvalidRequest as error:
-        # Without the example, which is one for extra specs.
+        # Without the example in the text, which is one of extra specs.
         raise exception.InvalidNic(error.reason) from error
-    found = {}
-    for (place, request), answer in zip(wanted.items(), answers, strict=True):
+    resolved = {}
+    for (index, request), answer in zip(wanted.items(), answers, strict=True):
         (alternative,) = answer.alternatives
         nic = request.nic.replace(vnic_type=alternative.vnic_type)
-        found[place] = Settled(
+        resolved[index] = Resolved(
             dataclasses.replace(request, nic=nic), alternative
         )
-    return found
+    return resolved

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports bound to devices of this project, by nova-compute.
+"""Binds Neutron's ports to devices of PCI flavors, in nova-compute.
 
-Nova binds a port to the device that serves its request: it makes the binding
-profile of the device's row, which has all that is wanted (see ``net_facts``),
-and of the tags that ``[pci] device_spec`` gives the device. Ours are not
-there. And Nova knows ports that users made for a device, but no port of its
-own that needs one.
+Nova makes the binding profile of a port from the row of its device, which has
+the facts (see ``net_facts``), and from the tags that ``[pci] device_spec``
+gives the device. Devices of PCI flavors are not in ``[pci] device_spec``. And
+Nova expects that users make the ports that need a device, and makes none
+itself. The replacements here provide both.
 """
 
 from collections.abc import Callable
@@ -20,26 +20,26 @@ from pci_passthrough.nova_plugin.compute import attachment
 
 
 class _DevSpec:
-    """In the place of the entry of ``[pci] device_spec`` for a device."""
+    """Stands in for the ``PciDeviceSpec`` that matches a device."""
 
     def __init__(self, physical_network: str | None) -> None:
         self._physical_network = physical_network
 
     def get_tags(self) -> dict[str, str | None]:
-        """Return what Nova looks for."""
+        """Return the tag that Nova reads."""
         return {matching.PHYSICAL_NETWORK: self._physical_network}
 
 
 def wrap_get_devspec(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer for devices of this project, too.
+    """Replace ``nova.pci.whitelist.Whitelist.get_devspec``.
 
-    The tracker keeps our rows from all others that ask; ``Whitelist`` itself
-    has no entry for them.
+    Nova calls it for the tags of a device, when it binds a port. The
+    replacement answers for attachments, which no entry matches.
     """
 
     @functools.wraps(original)
     def get_devspec(whitelist: Any, row: Any) -> Any:
-        if attachment.is_ours(row):
+        if attachment.is_attachment(row):
             return _DevSpec(attachment.physical_network(row))
         return original(whitelist, row)
 
@@ -49,10 +49,11 @@ def wrap_get_devspec(original: Callable[..., Any]) -> Callable[..., Any]:
 def wrap_populate_binding_profile(
     original: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """Give a port its vNIC type with the same update that binds it.
+    """Replace ``nova.network.neutron.API._populate_neutron_binding_profile``.
 
-    Neutron takes it while the port is not bound. A port of a user's has it
-    already.
+    nova-compute calls it before it binds a port. The replacement sets the
+    port's vNIC type in the same update: Neutron accepts it while the port is
+    not bound. A user's port has it already.
     """
 
     @functools.wraps(original)
@@ -72,29 +73,30 @@ def wrap_populate_binding_profile(
 
 
 def wrap_create_ports(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Write down which request the ports are for that Nova makes.
+    """Replace ``nova.network.neutron.API._create_ports_for_instance``.
 
-    When the instance comes back from the shelf, Nova finds a port's device by
-    it. It is saved with the instance, when this is running or the interface
-    is attached.
+    nova-compute calls it for a new server and for an attached interface. The
+    replacement records in each request the port that Nova has made for it:
+    after an unshelve, Nova needs it to find the device of the port. Nova
+    saves the requests with the instance, later.
     """
 
     @functools.wraps(original)
     def _create_ports_for_instance(
         api: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        made = original(api, context, instance, *args, **kwargs)
+        created = original(api, context, instance, *args, **kwargs)
         ports = {
             network.pci_request_id: port_id
-            for network, port_id in made
+            for network, port_id in created
             if network.pci_request_id and port_id
         }
-        # As a rule there are none, and nothing has to be loaded.
-        found = instance.pci_requests.requests if ports else ()
-        for request in requests.ours(found):
+        # Reading pci_requests may load it from the database.
+        pci_requests = instance.pci_requests.requests if ports else ()
+        for request in requests.for_pci_flavors(pci_requests):
             if request.request_id in ports:
                 request.requester_id = ports[request.request_id]
-        return made
+        return created
 
     return _create_ports_for_instance
 
@@ -102,10 +104,12 @@ def wrap_create_ports(original: Callable[..., Any]) -> Callable[..., Any]:
 def wrap_update_migrated_profiles(
     original: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """Bind ports of a live migration to all of their new devices' facts.
+    """Replace ``ComputeManager._update_migrate_vifs_profile_with_pci``.
 
-    Nova takes over less than it binds a new port with: never the physical
-    network, and no number of a virtual function if the old one's was 0.
+    nova-compute calls it for the ports of a live migration. Nova updates only
+    a part of the profile that it gives new ports: never the physical network,
+    and the number of the virtual function only if the old one is not 0. The
+    replacement updates the whole profile.
     """
 
     @functools.wraps(original)
@@ -115,7 +119,7 @@ def wrap_update_migrated_profiles(
         original(manager, migrate_vifs, port_id_to_pci_dev)
         for vif in migrate_vifs:
             row = port_id_to_pci_dev.get(vif.port_id)
-            if row is not None and attachment.is_ours(row):
+            if row is not None and attachment.is_attachment(row):
                 facts = manager.network_api._get_pci_device_profile(row)
                 vif.profile = {**vif.profile, **facts}
 
@@ -123,14 +127,14 @@ def wrap_update_migrated_profiles(
 
 
 def _nic(instance: Any, request_id: str | None) -> objects.RequestedNic | None:
-    """Return what a request of an instance needs for its NIC, if ours."""
+    """Return the NIC of an instance's request for a PCI flavor, if any."""
     if request_id is None:
         return None
-    # The devices are there already; the requests may have to be loaded.
+    # Devices are loaded already; reading requests may load them.
     rows = instance.get_pci_devices(request_id=request_id)
-    if not any(attachment.is_ours(row) for row in rows):
+    if not any(attachment.is_attachment(row) for row in rows):
         return None
-    for request in requests.ours(instance.pci_requests.requests):
+    for request in requests.for_pci_flavors(instance.pci_requests.requests):
         if request.request_id == request_id:
             return requests.nic_of(request)
     return None

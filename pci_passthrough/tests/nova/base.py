@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud of Nova's services with this project's door, store and conductor.
+"""A cloud of Nova's services, with this project's plugin and conductor.
 
 Nova's API, scheduler, conductor and computes are real, libvirt, Neutron and
 Glance are Nova's own fixtures. The conductor of this project is real, too,
@@ -47,10 +47,10 @@ from pci_passthrough.tests.nova import wire
 FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
 WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
 
-#: What ``NovaTest.start_host`` makes: a device without SR-IOV.
+#: The devices of ``NovaTest.start_host``: without SR-IOV.
 GPU = {'product_id': fakelibvirt.PCI_PROD_ID}
 
-#: The bus of a host's devices; hosts may differ.
+#: The default bus of a host's devices.
 BUS = 0x81
 
 _PASTE_FILTER = """
@@ -62,7 +62,7 @@ _sequence = itertools.count(1)
 
 
 class _Files:
-    """What is the same for all tests of a process, made once."""
+    """Files that all tests of a process share, written once."""
 
     database: bytes | None = None
 
@@ -70,13 +70,13 @@ class _Files:
 class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     """A test with a cloud; ``start_host`` adds compute hosts.
 
-    The device at slot 0 of each host is Nova's, by ``[pci] device_spec`` and
-    the alias ``native``; the others are this project's.
+    The device at slot 0 of each host is native: ``[pci] device_spec`` and the
+    alias ``native`` match it. All other devices are for PCI flavors.
 
     :ivar db: this project's database.
-    :ivar pci_conductor: a client of this project's conductor; Nova's own
-        is ``conductor``.
-    :ivar wire: between all clients and the conductor.
+    :ivar pci_conductor: a client of this project's conductor; ``conductor``
+        is Nova's.
+    :ivar wire: the transport between all clients and the conductor.
     """
 
     ADMIN_API = True
@@ -101,7 +101,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         )
     ]
 
-    #: Extended by Nova's own base class.
+    #: Nova's base class adds its own.
     ADDITIONAL_FILTERS = [
         'PciFlavorFilter',
         'NUMATopologyFilter',
@@ -123,7 +123,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         client.replace(of_nova)
         self.addCleanup(of_nova.close)
         self.addCleanup(client.replace, None)
-        self.install_door()
+        self.install_plugin()
         self.flags(api_paste_config=self._paste_file(), group='wsgi')
         self.flags(
             available_filters=['nova.scheduler.filters.all_filters', FILTER],
@@ -142,8 +142,8 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             )
         )
 
-    def install_door(self) -> None:
-        """Put the door into all of Nova's processes, which here are one."""
+    def install_plugin(self) -> None:
+        """Install the Nova plugin; all Nova services run in this process."""
         bootstrap.install()
         self.addCleanup(bootstrap.uninstall)
 
@@ -152,7 +152,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         if _Files.database is None:
             db = store.Writer(f'sqlite:///{path}')
             schema.sync(db)
-            # Closing the last connection ends the write-ahead log, too.
+            # Closing the last connection writes the write-ahead log back.
             db.close()
             _Files.database = path.read_bytes()
         path.write_bytes(_Files.database)
@@ -189,8 +189,9 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
 
         :param gpus: number of this project's devices without SR-IOV, from
             slot ``native`` on.
-        :param native: number of Nova's own, from slot 0 on.
-        :param numa_node: of all; None: even slots on 0, odd ones on 1.
+        :param native: number of native devices, from slot 0 on.
+        :param numa_node: NUMA node of all devices; None means node 0 for even
+            slots, node 1 for odd ones.
         :param info: all devices, instead of those.
         :param tags: extra info of this project's devices.
         """
@@ -201,17 +202,17 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             bus=bus,
             numa_node=numa_node,
         )
-        # As at the start of a real host: the agent is quick, nova-compute
-        # registers its tracker then.
+        # As on a real host: the agent reports before nova-compute registers
+        # its tracker.
         self.report(name, offered(info, native, **tags))
         self.start_compute(hostname=name, pci_info=info)
 
     def report(
-        self, host: str, found: list[objects.PciDevice], **changes: Any
+        self, host: str, devices: list[objects.PciDevice], **changes: Any
     ) -> None:
         """Report all devices of a host, as its agent does at start.
 
-        :param found: what the host offers; no more and no less.
+        :param devices: all devices that the host offers.
         :param changes: other fields of the report.
         """
         number = next(_sequence)
@@ -222,14 +223,14 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             'base_generation': 0,
             'sequence': number,
             'digest': f'digest {number}',
-            'offered': found,
+            'offered': devices,
             'withdrawn': [],
             'gone': [],
         }
         self.pci_conductor.report(objects.HostReport(**fields | changes))
 
     def silence(self, host: str, *, agent: bool, tracker: bool) -> None:
-        """Let it be long ago that a host's agent or tracker was heard of."""
+        """Set the last message of a host's agent or tracker to yesterday."""
         nodes = models.compute_nodes
         ago = database.now() - datetime.timedelta(days=1)
         silent = {'last_report_at': agent, 'tracker_seen_at': tracker}
@@ -237,7 +238,13 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             connection.execute(
                 nodes.update()
                 .where(nodes.c.host == host)
-                .values({name: ago for name, is_it in silent.items() if is_it})
+                .values(
+                    {
+                        name: ago
+                        for name, is_silent in silent.items()
+                        if is_silent
+                    }
+                )
             )
 
     # -- flavors --
@@ -249,7 +256,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         project_id: str | None = None,
         **values: Any,
     ) -> objects.PciFlavor:
-        """Create a PCI flavor; it matches GPUs unless told otherwise."""
+        """Create a PCI flavor; by default it matches GPUs."""
         match = GPU if match is None else match
         terms = match if isinstance(match, list) else [match]
         return editing.create(self.db, name, project_id, match=terms, **values)
@@ -272,10 +279,10 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     def boot(
         self, requests: str | None = 'gpu:1', **arguments: Any
     ) -> dict[str, Any]:
-        """Create a server and wait until it is there.
+        """Create a server and wait until it is active.
 
-        :param requests: for a Nova flavor of its own, unless there is a
-            ``flavor_id`` among the arguments of ``_create_server``.
+        :param requests: extra spec of a new Nova flavor, unless the arguments
+            of ``_create_server`` have a ``flavor_id``.
         """
         if 'flavor_id' not in arguments:
             arguments['flavor_id'] = self.create_flavor(requests)
@@ -297,20 +304,22 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         body |= {'min_count': count, 'max_count': count}
         body['return_reservation_id'] = True
         answer = self.api.api_post('/servers', {'server': body}).body
-        found = self.api.get_servers(
+        servers = self.api.get_servers(
             search_opts={'reservation_id': answer['reservation_id']}
         )
-        return [self._wait_for_state_change(one, state) for one in found]
+        return [
+            self._wait_for_state_change(server, state) for server in servers
+        ]
 
     def refused(self, call: Callable[..., Any], *args: Any, **kw: Any) -> Any:
-        """Return status and text of an error of Nova's API."""
+        """Return status and text of the error that Nova's API answers."""
         error = self.assertRaises(
             api_client.OpenStackApiException, call, *args, **kw
         )
         return error.response.status_code, str(error)
 
     def host_of(self, server: Mapping[str, Any]) -> str:
-        """Return the host which a server is on."""
+        """Return the host that a server is on."""
         host: str = self.admin_api.get_server(server['id'])[
             'OS-EXT-SRV-ATTR:host'
         ]
@@ -330,18 +339,20 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         """Return Nova's rows: address to status and instance."""
         context = nova_context.get_admin_context()
         node = nova_objects.ComputeNode.get_by_nodename(context, host)
-        found = nova_objects.PciDeviceList.get_by_compute_node(
-            context, node.id
-        )
-        return {d.address: (d.status, d.instance_uuid) for d in found}
+        rows = nova_objects.PciDeviceList.get_by_compute_node(context, node.id)
+        return {row.address: (row.status, row.instance_uuid) for row in rows}
 
-    def door_rows(self, host: str) -> dict[str, tuple[str, str | None]]:
-        """Return those of Nova's rows which are for devices of ours."""
-        ours = {d.address for d in lookup.get_all(self.db, host)}
-        return {a: row for a, row in self.rows(host).items() if a in ours}
+    def attachment_rows(self, host: str) -> dict[str, tuple[str, str | None]]:
+        """Return Nova's rows for devices of PCI flavors: as ``rows``."""
+        known = {device.address for device in lookup.get_all(self.db, host)}
+        return {
+            address: row
+            for address, row in self.rows(host).items()
+            if address in known
+        }
 
     def held(self, host: str) -> dict[str, tuple[str, str | None]]:
-        """Return what is held by this project's database: as ``rows``."""
+        """Return the held devices of this project's database: as ``rows``."""
         return {
             device.address: (device.status, device.instance_uuid)
             for device in lookup.get_all(self.db, host)
@@ -353,21 +364,21 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         guest = self.computes[host].driver._host.get_guest(
             self.instance(server)
         )
-        found = etree.fromstring(guest.get_xml_desc()).findall(
+        addresses = etree.fromstring(guest.get_xml_desc()).findall(
             './devices/hostdev/source/address'
         )
         parts = ('domain', 'bus', 'slot', 'function')
         return sorted(
             '{:04x}:{:02x}:{:02x}.{:x}'.format(
-                *(int(one.get(part), 16) for part in parts)
+                *(int(address.get(part), 16) for part in parts)
             )
-            for one in found
+            for address in addresses
         )
 
     def scheduler_offers(self) -> list[Mapping[str, Any]]:
-        """Return the arguments of the scheduler's questions so far.
+        """Return the arguments of the scheduler's ``offer`` calls so far.
 
-        nova-compute asks for its own host, whether it is registered or not.
+        Those of nova-compute for its own host have no ``tracked_only``.
         """
         return [
             arguments
@@ -376,69 +387,80 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         ]
 
     def refusals_of(self, server: Mapping[str, Any]) -> list[str]:
-        """Return what the scheduler said of a server, the latest last.
+        """Return the scheduler's refusals of a server, the latest last.
 
-        Its messages are waited for, since it does not wait for them itself.
+        The scheduler sends them without waiting, so this method waits.
         """
         for _ in range(100):
-            found = refusals.get_all(
+            recorded = refusals.get_all(
                 self.db, self.POLICY.refusals_kept, server['id']
             )
-            if found:
-                return [str(one.summary) for one in found]
+            if recorded:
+                return [str(refusal.summary) for refusal in recorded]
             time.sleep(0.1)
-        raise AssertionError(f'nothing was said of {server["id"]}')
+        raise AssertionError(f'no refusal of {server["id"]} was recorded')
 
     def forget_calls(self) -> None:
-        """Forget what was called so far."""
+        """Forget all calls so far."""
         self.wire.calls.clear()
         self.wire.messages.clear()
 
     def assert_consistent(
         self, host: str, server: Mapping[str, Any], count: int
     ) -> list[str]:
-        """A server's devices are the same in Nova and here; return them."""
+        """Check that Nova and this project agree on a server's devices.
+
+        :returns: their addresses.
+        """
         expected = ('allocated', server['id'])
         held = self.held(host)
-        ours = sorted(a for a, state in held.items() if state == expected)
+        allocated = sorted(
+            address for address, state in held.items() if state == expected
+        )
         others = [
-            a
-            for a, (_, owner) in held.items()
-            if owner == server['id'] and a not in ours
+            address
+            for address, (_, owner) in held.items()
+            if owner == server['id'] and address not in allocated
         ]
         self.assertEqual([], others, held)
-        self.assertEqual(count, len(ours), held)
-        rows = self.door_rows(host)
+        self.assertEqual(count, len(allocated), held)
+        rows = self.attachment_rows(host)
         self.assertEqual(
-            ours, sorted(a for a, row in rows.items() if row == expected), rows
+            allocated,
+            sorted(
+                address for address, row in rows.items() if row == expected
+            ),
+            rows,
         )
-        return ours
+        return allocated
 
     def assert_guest_has(
         self, host: str, server: Mapping[str, Any], count: int
     ) -> list[str]:
-        """As ``assert_consistent``, and the guest has them and no others."""
-        ours = self.assert_consistent(host, server, count)
-        self.assertEqual(ours, self.hostdevs(host, server))
-        return ours
+        """As ``assert_consistent``; the guest has exactly these devices."""
+        addresses = self.assert_consistent(host, server, count)
+        self.assertEqual(addresses, self.hostdevs(host, server))
+        return addresses
 
     def assert_clean(self, *hosts: str) -> None:
-        """Nothing of ours is held on some hosts, in no view.
+        """Check that no device of PCI flavors is held on some hosts.
 
-        Nova's API says that a server is deleted before its resources are
-        given back, and in some cases the next periodic task gives them back.
+        Nova's API shows a server as deleted before its resources are freed,
+        and sometimes the next periodic task frees them.
         """
         for _ in range(15):
-            if not any(self.door_rows(h) or self.held(h) for h in hosts):
+            if not any(
+                self.attachment_rows(host) or self.held(host) for host in hosts
+            ):
                 return
             time.sleep(0.1)
         self.run_periodic_tasks()
         for host in hosts:
-            self.assertEqual({}, self.door_rows(host))
+            self.assertEqual({}, self.attachment_rows(host))
             self.assertEqual({}, self.held(host))
 
     def run_periodic_tasks(self) -> None:
-        """Let all computes update their resources."""
+        """Run the periodic task of all computes."""
         context = nova_context.get_admin_context()
         for compute in self.computes.values():
             compute.manager.update_available_resource(context)
@@ -453,20 +475,20 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         )
 
     def disable_host(self, host: str) -> None:
-        """Let the scheduler pass over a host."""
+        """Disable a host for the scheduler."""
         self.admin_api.put_service(
             self.computes[host].service_ref.uuid, {'status': 'disabled'}
         )
 
     def restart(self, host: str) -> None:
-        """Restart a nova-compute that ended in an orderly way."""
+        """Stop a nova-compute in an orderly way, and start it again."""
         self.restart_compute_service(host)
 
     def restart_after_crash(self, host: str) -> None:
-        """Start a nova-compute again of which a thread is in ``Crash``.
+        """Start a nova-compute again after a thread of it ran into ``Crash``.
 
-        The one that crashed takes no calls any more, and its locks, which
-        in this process are everybody's, are gone with it.
+        The old service gets no calls any more. Its locks, which all services
+        of this process share, are dropped.
         """
         compute = self.computes[host]
         lockutils._fair_locks = lockutils.FairLocks()
@@ -483,14 +505,14 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
 
 
 class Crash:
-    """An end of a process as by SIGKILL: the thread which calls it stops.
+    """Stands in for a SIGKILL: the thread that calls it stops for ever.
 
-    Nothing after the call is executed, no ``finally`` and no ``__exit__``.
-    Put it in the place of a function, or call it in ``Wire.before`` or
-    ``Wire.after``. A test which uses it sets ``CAST_AS_CALL = False``; else
-    Nova's API would wait for the thread that stopped.
+    The thread executes nothing after the call, no ``finally`` and no
+    ``__exit__``. Replace a function by it, or call it in ``Wire.before`` or
+    ``Wire.after``. A test that uses it sets ``CAST_AS_CALL = False``;
+    otherwise Nova's API would wait for the stopped thread.
 
-    :ivar happened: set as soon as somebody called it.
+    :ivar happened: set by the first call.
     """
 
     def __init__(self) -> None:
@@ -508,12 +530,12 @@ class Crash:
         raise greenlet.GreenletExit
 
     def wait(self) -> None:
-        """Return when it happened."""
+        """Wait until a thread has called it."""
         if not self.happened.wait(30):
-            raise AssertionError('it did not come to the crash')
+            raise AssertionError('no thread came to the crash')
 
     def bury(self) -> None:
-        """End the threads that stopped, for Nova's fixtures wait for them."""
+        """End the stopped threads; Nova's fixtures wait for them."""
         self._buried.set()
         while self._stopped:
             time.sleep(0.01)
@@ -524,14 +546,14 @@ def offered(
 ) -> list[objects.PciDevice]:
     """Return a fake host's devices as its agent reports them.
 
-    :param native: how many are Nova's own, and not reported.
-    :param tags: extra info of all of them.
+    :param native: number of native devices, which are not reported.
+    :param tags: extra info of all devices.
     """
-    found = sorted(info.devices.values(), key=_address)
-    return [_device(one, tags) for one in found[native:]]
+    fakes = sorted(info.devices.values(), key=_address)
+    return [_device(fake, tags) for fake in fakes[native:]]
 
 
-#: dev_type, product and the host's driver, by the fixture's word.
+#: The fixture's type of a device, to dev_type and product id.
 _KINDS = {
     'PCI': ('type-PCI', fakelibvirt.PCI_PROD_ID),
     'PF': ('type-PF', fakelibvirt.PF_PROD_ID),

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure a scheduling decision in Nova: its own way against ours.
+"""Compares a scheduling decision with PCI flavors and one with aliases.
 
-Nova's way is what its scheduler pays for each request: the pools of all
-candidate hosts out of the texts in its database, and PciPassthroughFilter.
-Ours is one question to the conductor, through all of the messaging but the
-broker, PciFlavorFilter, and PciPassthroughFilter after it. Both find the same
-devices, and must let the same hosts pass. What both pay, a host state for each
-host and in it Nova's pools of a host that has none, is left out of the second
-ratio.
+Nova's way: the scheduler reads the pools of all candidate hosts from texts in
+its database, and runs PciPassthroughFilter. The way of PCI flavors: one call
+to the conductor, through all of the messaging but the broker,
+PciFlavorFilter, and PciPassthroughFilter after it. Both match the same
+devices, and must pass the same hosts. Both ways need a host state for each
+host, with empty pools of Nova; the second ratio leaves that out.
 
 Run it with ``tools/with-nova .venv-nova-34 python -m
 pci_passthrough.tests.nova.bench_scheduling``.
@@ -45,7 +44,7 @@ from pci_passthrough.tests.nova import wire
 #: Nothing is ever down: the cloud reports once.
 _LIMITS = store.Limits(10 * 86400.0, 10 * 86400.0)
 
-#: PCI flavor to what it matches, and to the same as an alias says it.
+#: PCI flavor to its match, and to the same match as an alias has it.
 _KINDS: Mapping[str, tuple[dict[str, str], dict[str, str]]] = {
     'gpu': (
         {'vendor_id': '10de', 'product_id': '2330'},
@@ -70,8 +69,8 @@ _KINDS: Mapping[str, tuple[dict[str, str], dict[str, str]]] = {
 class Clouds:
     """The same devices in this project's database and in Nova's.
 
-    :param hosts: how many there are.
-    :param candidates: how many of them Placement has left over.
+    :param hosts: number of hosts.
+    :param candidates: number of hosts that Placement returns.
     """
 
     def __init__(self, url: str, hosts: int, candidates: int) -> None:
@@ -100,7 +99,7 @@ class Clouds:
             connection.exec_driver_sql(statement)
 
     def _novas_pools(self) -> Mapping[str, list[Any]]:
-        """Return by host the pools that Nova would have."""
+        """Return host to the pools that Nova would have."""
         devices, nodes = models.pci_devices, models.compute_nodes
         keys = models.pool_keys
         parent = devices.alias()
@@ -146,10 +145,10 @@ class Clouds:
         return pools
 
     def _texts(self, count: int) -> dict[str, str]:
-        """Return by host what Nova would have in ``compute_nodes``.
+        """Return host to the text that ``compute_nodes`` would have.
 
-        :param count: of pools; what a host lacks are devices of other kinds,
-            which nobody asks for.
+        :param count: number of pools; pools that no request matches make up
+            the number.
         """
         others = [
             nova_objects.PciDevicePool(
@@ -163,8 +162,8 @@ class Clouds:
         ]
         texts = {}
         for name in self.names:
-            own = self.pools[name]
-            texts[name] = _text([*own, *others[len(own) :]])
+            pools = self.pools[name]
+            texts[name] = _text([*pools, *others[len(pools) :]])
         return texts
 
     def compare(
@@ -173,8 +172,8 @@ class Clouds:
         """Measure requests both ways.
 
         :param wanted: PCI flavor to number of devices.
-        :param pools: how many a host has.
-        :param numa: whether the hosts have a NUMA topology. Nova's filter
+        :param pools: number of pools of each host.
+        :param numa: whether the hosts have a NUMA topology; Nova's filter
             copies it for each host.
         """
         topology = _topology() if numa else None
@@ -250,8 +249,8 @@ def _spec(requests: Any) -> Any:
 
 
 def _text(pools: list[Any]) -> str:
-    found = nova_objects.PciDevicePoolList(objects=pools)
-    return str(jsonutils.dumps(found.obj_to_primitive()))
+    pool_list = nova_objects.PciDevicePoolList(objects=pools)
+    return str(jsonutils.dumps(pool_list.obj_to_primitive()))
 
 
 def _host_states(texts: Mapping[str, str], topology: Any) -> list[Any]:

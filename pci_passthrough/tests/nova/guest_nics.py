@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces of Nova's fake guests, with the devices that are behind them.
+"""Shows the devices behind the interfaces of Nova's fake guests.
 
-The fixture knows the device of an ``<interface type='hostdev'>``, but shows
-it as no libvirt does, and forgets that of one which is plugged in. So Nova
-would never find one again that it has to unplug.
+The fixture knows the device of an ``<interface type='hostdev'>``, but its XML
+is not libvirt's, and it loses the device of an attached interface. So Nova
+would not find the interface that it has to detach.
 """
 
 import re
@@ -13,20 +13,20 @@ import fixtures
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver
 
-_AS_THE_FIXTURE_SHOWS_IT = re.compile(
+_XML_OF_FIXTURE = re.compile(
     r"<source hostdev='pci_(\w+)_(\w+)_(\w+)_(\w+)'/>\s*<target [^>]*/>"
 )
-_AS_LIBVIRT_DOES = (
+_XML_OF_LIBVIRT = (
     r"<source><address type='pci' domain='0x\1' bus='0x\2' slot='0x\3'"
     r" function='0x\4'/></source>"
 )
 
 
 class GuestNics(fixtures.Fixture):
-    """Has guests show the devices behind their interfaces.
+    """Makes guests show the devices behind their interfaces.
 
-    And nobody has to wait for an event that an interface is gone; the
-    fixture unplugs it at once, and sends none.
+    It also ends the wait for the event that an interface was detached: the
+    fixture detaches at once, and sends no event.
     """
 
     def _setUp(self) -> None:
@@ -34,22 +34,25 @@ class GuestNics(fixtures.Fixture):
         parse = fakelibvirt._parse_nic_info
 
         def describe_truly(domain: Any, flags: int) -> str:
-            return _AS_THE_FIXTURE_SHOWS_IT.sub(
-                _AS_LIBVIRT_DOES, describe(domain, flags)
+            return _XML_OF_FIXTURE.sub(
+                _XML_OF_LIBVIRT, describe(domain, flags)
             )
 
         def parse_all(element: Any) -> Any:
-            found = parse(element)
+            nic = parse(element)
             address = element.find("./[@type='hostdev']/source/address")
             if address is not None:
                 parts = ('domain', 'bus', 'slot', 'function')
-                found['source'] = '_'.join(
+                nic['source'] = '_'.join(
                     [
                         'pci',
-                        *(address.get(p).removeprefix('0x') for p in parts),
+                        *(
+                            address.get(part).removeprefix('0x')
+                            for part in parts
+                        ),
                     ]
                 )
-            return found
+            return nic
 
         def do_not_wait(handler: Any, token: Any, timeout: float) -> None:
             handler.delete_waiter(token)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's Neutron fixture, with SR-IOV as its ML2 driver has it.
+"""Nova's Neutron fixture, with the behaviour of the SR-IOV ML2 driver.
 
-The fixture's own ports are of a kind from the start, and there is one on most
-networks. Here they are made as they are asked for, and become what their
-vNIC type says when they are bound to a host.
+The fixture has a fixed port on most networks. Here ports are created with the
+requested vNIC type, and get their VIF type when they are bound to a host.
 """
 
 import copy
@@ -14,7 +13,7 @@ from nova import exception as nova_exception
 from nova.tests.functional.libvirt import base as libvirt_base
 from oslo_utils import uuidutils
 
-#: As ``neutron.plugins.ml2.drivers.mech_sriov`` binds them.
+#: vNIC type to VIF type, as in ``neutron.plugins.ml2.drivers.mech_sriov``.
 _VIF_TYPES = {
     'normal': 'ovs',
     'direct': 'hw_veb',
@@ -29,12 +28,12 @@ _macs = itertools.count(1)
 
 
 class NicNeutron(libvirt_base.LibvirtNeutronFixture):
-    """Networks by what they are on, and ports of all kinds.
+    """Networks with several physical networks, and ports of all vNIC types.
 
     :ivar red: id of a VLAN network on ``physnet-red``.
-    :ivar blue: the same on ``physnet-blue``.
-    :ivar both: of a network with segments on either of them, and an overlay.
-    :ivar overlay: of a VXLAN network.
+    :ivar blue: id of a VLAN network on ``physnet-blue``.
+    :ivar both: id of a network with a segment on each of them, and an overlay.
+    :ivar overlay: id of a VXLAN network.
     """
 
     def __init__(self, test: Any) -> None:
@@ -76,20 +75,20 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
         return network_id
 
     def physical_networks(self, network_id: str) -> set[str | None]:
-        """Return where a device for a network may be; None: on none."""
+        """Return the physical networks that a device may be on; or {None}."""
         network = self._networks[network_id]
-        found = {
+        names = {
             segment.get('provider:physical_network')
             for segment in network.get('segments', [network])
         }
-        return found - {None} or {None}
+        return names - {None} or {None}
 
     def list_extensions(self, *args: Any, **kwargs: Any) -> Any:
-        """As the fixture does, and networks have several segments."""
-        found = super().list_extensions(*args, **kwargs)
+        """Add the extension for networks with several segments."""
+        extensions = super().list_extensions(*args, **kwargs)
         extension = {'alias': 'multi-provider', 'name': 'Multi Provider'}
-        found['extensions'].append({'description': '', **extension})
-        return found
+        extensions['extensions'].append({'description': '', **extension})
+        return extensions
 
     def port(
         self,
@@ -100,9 +99,9 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
     ) -> dict[str, Any]:
         """Create a port as a user does.
 
-        :param values: what else the user says of it.
+        :param values: further attributes of the port.
         """
-        made: dict[str, Any] = self.create_port(
+        created: dict[str, Any] = self.create_port(
             {
                 'port': {
                     'network_id': network,
@@ -112,10 +111,10 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
                 }
             }
         )['port']
-        return made
+        return created
 
     def create_port(self, body: Any = None) -> Any:
-        """Create an unbound port of the kind that is asked for."""
+        """Create an unbound port of the requested vNIC type."""
         number = next(_macs)
         subnet = self._networks[body['port']['network_id']]['subnets'][0]
         port = {
@@ -141,9 +140,9 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
         return {'port': copy.deepcopy(port)}
 
     def update_port(self, port_id: str, body: Any = None) -> Any:
-        """Bind a port, if a host is given.
+        """Update a port; bind it if the update has a host.
 
-        The binding that it has moves then; no other is left over.
+        Its active binding moves to that host.
         """
         values = dict(body['port'])
         if values.get('binding:host_id'):
@@ -164,7 +163,7 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
         return bool(port['binding:vnic_type'] == 'direct-physical')
 
     def _merge_in_active_binding(self, port: Any) -> None:
-        """As the fixture does, and a PF's port gets its MAC address.
+        """Give the port of a PF the PF's MAC address, too.
 
         See ``Ml2Plugin._commit_port_binding``.
         """
@@ -176,22 +175,22 @@ class NicNeutron(libvirt_base.LibvirtNeutronFixture):
 
     def show_port(self, port_id: str, **params: Any) -> Any:
         """Show a port to its owner and to administrators."""
-        found = super().show_port(port_id, **params)
-        owner = found['port']['tenant_id']
+        shown = super().show_port(port_id, **params)
+        owner = shown['port']['tenant_id']
         if not params.get('is_admin', True) and owner != self.tenant_id:
             raise nova_exception.PortNotFound(port_id=port_id)
-        return found
+        return shown
 
     def hosts_of(self, port_id: str) -> set[str]:
-        """Return where a port has bindings, active or not."""
+        """Return the hosts that a port has bindings on, active or not."""
         return set(self._port_bindings[port_id])
 
     def ports_of(self, server_id: str) -> list[dict[str, Any]]:
         """Return the ports of a server, as an administrator sees them."""
-        found: list[dict[str, Any]] = self.list_ports(
+        ports: list[dict[str, Any]] = self.list_ports(
             True, device_id=server_id
         )['ports']
-        return found
+        return ports
 
 
 def _mac(number: int) -> str:

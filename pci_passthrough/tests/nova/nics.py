@@ -18,18 +18,18 @@ from pci_passthrough.tests.nova import neutron
 VF = {'product_id': fakelibvirt.VF_PROD_ID, 'dev_type': 'type-VF'}
 PF = {'product_id': fakelibvirt.PF_PROD_ID, 'dev_type': 'type-PF'}
 
-#: Slots of the physical functions that are on a physical network; the VFs of
-#: a PF are the other functions of its slot. Slot 2 is for overlays.
+#: Slot of a physical function to its physical network. The VFs of a PF are
+#: the other functions of its slot. Slot 2 is on no physical network.
 _NETWORKS = {0: 'physnet-red', 1: 'physnet-blue'}
 
-#: Of the first device without SR-IOV.
+#: Slot of the first device without SR-IOV.
 _GPU_SLOT = 8
 
 
 class NicsTest(base.NovaTest):
-    """Hosts have three PFs with VFs: on red, on blue, and on no network.
+    """Tests with three PFs per host: on red, on blue, and on no network.
 
-    :ivar net: Neutron.
+    :ivar net: the Neutron fixture.
     """
 
     PCI_DEVICE_SPEC: list[str] = []
@@ -48,9 +48,9 @@ class NicsTest(base.NovaTest):
         gpus: int = 0,
         vdpa: bool = False,
     ) -> None:
-        """Start a host, all of whose devices are on NUMA node 0.
+        """Start a host with all devices on NUMA node 0.
 
-        :param vfs: of each PF.
+        :param vfs: number of VFs of each PF.
         :param gpus: number of devices without SR-IOV.
         :param vdpa: whether the VFs on blue have vDPA devices.
         """
@@ -66,17 +66,17 @@ class NicsTest(base.NovaTest):
                 iommu_group=100 + number,
                 numa_node=0,
             )
-        found = base.offered(info)
-        for device in found:
+        devices = base.offered(info)
+        for device in devices:
             device.extra_info = tags_of(device.address)
         vdpa_info = fakelibvirt.HostVDPADevicesInfo()
         if vdpa:
-            _add_vdpa(vdpa_info, info, found)
-        self.report(name, found)
+            _add_vdpa(vdpa_info, info, devices)
+        self.report(name, devices)
         self.start_compute(hostname=name, pci_info=info, vdpa_info=vdpa_info)
 
-    def tell_apart(self) -> None:
-        """Let devices differ in what Nova's fixtures have the same for all.
+    def distinguish_devices(self) -> None:
+        """Give each device facts of its own; Nova's fixtures have one value.
 
         See ``mac_of``, ``number_of``, ``netdev_of``, ``guest_nics``.
         """
@@ -92,26 +92,26 @@ class NicsTest(base.NovaTest):
     def boot_with(
         self, *nics: Mapping[str, Any], **arguments: Any
     ) -> dict[str, Any]:
-        """Create a server with NICs and wait until it is there."""
+        """Create a server with NICs and wait until it is active."""
         return self.boot(None, networks=list(nics), **arguments)
 
     def nic(self, network: str, pci_flavor: str = '10g') -> dict[str, str]:
-        """Return what a user says of a NIC."""
+        """Return a NIC as in a request to Nova's API."""
         return {'uuid': network, 'pci_flavor': pci_flavor}
 
     def ports(self, server: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the ports of a server in the order of its NICs."""
         vifs = self.instance(server).get_network_info()
-        ports = {p['id']: p for p in self.net.ports_of(server['id'])}
+        ports = {port['id']: port for port in self.net.ports_of(server['id'])}
         self.assertEqual(sorted(ports), sorted(vif['id'] for vif in vifs))
         return [ports[vif['id']] for vif in vifs]
 
     def interfaces(
         self, host: str, server: Mapping[str, Any]
     ) -> list[tuple[str, str, str]]:
-        """Return type, MAC and device of a guest's interfaces.
+        """Return type, MAC address and device of a guest's interfaces.
 
-        The fixture keeps the device, but does not show it in its XML.
+        The fixture keeps the device, but its XML does not show it.
         """
         guest = self.computes[host].driver._host.get_guest(
             self.instance(server)
@@ -124,19 +124,21 @@ class NicsTest(base.NovaTest):
     def assert_nics(
         self, host: str, server: Mapping[str, Any]
     ) -> dict[str, str]:
-        """Each port has the device that was claimed for it, on its network.
+        """Check that each port has its claimed device, on its network.
 
-        For tests that ``tell_apart``. The order of interfaces is not looked
-        at: those that are unplugged for a move are the last ones then.
+        For tests that call ``distinguish_devices``. The order of interfaces
+        is not checked: a move puts those that it detaches at the end.
 
-        :returns: port's id to device's address.
+        :returns: id of a port to address of its device.
         """
         instance = self.instance(server)
         requests = {
             request.requester_id: request.request_id
             for request in instance.pci_requests.requests
         }
-        found = {d.address: d for d in lookup.get_all(self.db, host)}
+        devices = {
+            device.address: device for device in lookup.get_all(self.db, host)
+        }
         addresses = {}
         interfaces = []
         for port in self.ports(server):
@@ -148,7 +150,7 @@ class NicsTest(base.NovaTest):
                 self.assertEqual('', address)
                 interfaces.append(('ethernet', mac, ''))
                 continue
-            device = found[address]
+            device = devices[address]
             self.assertEqual(
                 ('allocated', server['id'], requests[port['id']]),
                 (
@@ -174,14 +176,14 @@ class NicsTest(base.NovaTest):
 
     def profile(self, port: Mapping[str, Any]) -> dict[str, Any]:
         """Return the binding profile of a port."""
-        found = port['binding:profile']
+        profile = port['binding:profile']
         return dict(
-            jsonutils.loads(found) if isinstance(found, str) else found
+            jsonutils.loads(profile) if isinstance(profile, str) else profile
         )
 
 
 def _address(source: str) -> str:
-    """Return what the fixture writes as ``pci_0000_81_01_1``; or as it is."""
+    """Return the address of ``pci_0000_81_01_1``; another source unchanged."""
     kind, *parts = source.split('_')
     if kind != 'pci':
         return source
@@ -199,11 +201,11 @@ def tags_of(address: str) -> dict[str, str]:
 def _add_vdpa(
     vdpa: fakelibvirt.HostVDPADevicesInfo,
     info: fakelibvirt.HostPCIDevicesInfo,
-    found: list[objects.PciDevice],
+    devices: list[objects.PciDevice],
 ) -> None:
-    """Give the VFs on blue vDPA devices, in Nova's eyes and the agent's."""
+    """Turn the VFs on blue into vDPA devices, for Nova and for the agent."""
     fakes = {fake.address: fake for fake in info.devices.values()}
-    for device in found:
+    for device in devices:
         blue = device.extra_info.get('physical_network') == 'physnet-blue'
         if blue and device.dev_type == 'type-VF':
             device.dev_type = 'vdpa'
@@ -216,7 +218,7 @@ def _interface(port: Mapping[str, Any], address: str) -> tuple[str, str]:
     """Return type and source of the interface for a VF, as in the fixture."""
     kinds = {
         'direct': ('hostdev', address),
-        # Which one it is, it does not keep.
+        # The fixture does not keep the device of a macvtap interface.
         'macvtap': ('direct', ''),
         'vdpa': ('vdpa', f'/dev/vhost-vdpa-{number_of(address)}'),
     }
@@ -234,7 +236,7 @@ def number_of(address: str) -> int:
 
 
 def netdev_of(address: str, pf_interface: bool = False) -> str:
-    """Return the name of a device's interface on the host, or of its PF's."""
+    """Return the name of the host's interface of a device, or of its PF."""
     return f'{"pf" if pf_interface else "vf"} {address}'
 
 

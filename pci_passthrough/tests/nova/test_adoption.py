@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts that change from [pci] device_spec to pci_information, and back."""
+"""Tests of hosts that change from device_spec to pci_information, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,21 +22,21 @@ _ALL = jsonutils.dumps(
     }
 )
 
-#: One that matches all PFs, and one that matches their VFs, too.
+#: An entry that matches all PFs, and one that matches their VFs, too.
 _PF = jsonutils.dumps(
     {
         'vendor_id': fakelibvirt.PCI_VEND_ID,
         'product_id': fakelibvirt.PF_PROD_ID,
     }
 )
-_KIN = jsonutils.dumps({'vendor_id': fakelibvirt.PCI_VEND_ID})
+_PF_AND_VFS = jsonutils.dumps({'vendor_id': fakelibvirt.PCI_VEND_ID})
 
-#: The entry of pci_information that offers them, as the agent tells it.
+#: The entry of pci_information that offers them, as the agent reports it.
 _ENTRY = '{"match": {"vendor_id": "8086"}}'
 
 
 class AdoptionTest(base.NovaTest):
-    """A host whose two devices are Nova's, and may become ours."""
+    """Tests of a host with two devices that are native first."""
 
     PCI_DEVICE_SPEC = [_ALL]
 
@@ -50,24 +50,24 @@ class AdoptionTest(base.NovaTest):
         self.start_host('c0', native=len(self.devices), info=info)
 
     def host_info(self) -> fakelibvirt.HostPCIDevicesInfo:
-        """Return what the host has."""
+        """Return the devices of the host."""
         return fakelibvirt.HostPCIDevicesInfo(
             num_pci=2, num_pfs=0, num_vfs=0, bus=base.BUS
         )
 
     def offer(self, *devices: objects.PciDevice) -> None:
         """Let the agent offer some devices and no others."""
-        withdrawn = {d.address for d in self.devices} - {
-            d.address for d in devices
+        withdrawn = {device.address for device in self.devices} - {
+            device.address for device in devices
         }
         self.report('c0', list(devices), withdrawn=sorted(withdrawn))
 
     def set_device_spec(self, *entries: str) -> None:
-        """Change Nova's configuration; it counts after a restart."""
+        """Change Nova's configuration, for the next restart."""
         self.flags(device_spec=list(entries), group='pci')
 
     def boot_native(self) -> Mapping[str, Any]:
-        """Create a server with one of Nova's own devices."""
+        """Create a server with a native device."""
         server: Mapping[str, Any] = self.boot(
             flavor_id=self.create_flavor(
                 None, pci_passthrough__alias='native:1'
@@ -76,25 +76,27 @@ class AdoptionTest(base.NovaTest):
         return server
 
     def start_with_native(self) -> tuple[Mapping[str, Any], str]:
-        """Return a server with one of Nova's devices, and its address."""
+        """Return a server with a native device, and the device's address."""
         server = self.boot_native()
         (address,) = self.hostdevs('c0', server)
         return server, address
 
     def use_pci_information(self) -> None:
-        """Give the devices to the agent, in the order of the manual."""
+        """Change to pci_information, in the order of the manual."""
         self.set_device_spec()
         self.offer(*self.devices)
         self.restart('c0')
 
     def use_device_spec(self) -> None:
-        """Give the devices back to Nova."""
+        """Change back to device_spec."""
         self.offer()
         self.set_device_spec(_ALL)
         self.restart('c0')
 
-    def assert_ours(self, server: Mapping[str, Any], address: str) -> None:
-        """A server has its device from this project, and from nobody else."""
+    def assert_taken_over(
+        self, server: Mapping[str, Any], address: str
+    ) -> None:
+        """Check that a server has a device of this project only."""
         self.assertEqual([address], self.assert_guest_has('c0', server, 1))
         state = ('allocated', server['id'])
         self.assertEqual({address: state}, self.rows('c0'))
@@ -102,7 +104,7 @@ class AdoptionTest(base.NovaTest):
         self.assertIn('pci_passthrough_device', row.extra_info)
 
     def assert_native(self, server: Mapping[str, Any], address: str) -> None:
-        """A server has its device from Nova, and from nobody else."""
+        """Check that a server has a native device only."""
         self.assertEqual({}, self.held('c0'))
         self.assertEqual([address], self.hostdevs('c0', server))
         rows = self.rows('c0')
@@ -113,20 +115,20 @@ class AdoptionTest(base.NovaTest):
         self.assertNotIn('pci_passthrough_claim', row.extra_info)
 
     def log(self) -> str:
-        """Return what Nova's processes have logged."""
+        """Return the log of Nova's processes."""
         text: str = self.stdlog.logger.output
         return text
 
 
 class TestThereAndBack(AdoptionTest):
-    """A running server keeps its device, and is deleted on either side."""
+    """Devices of running servers are taken over, and handed back."""
 
     def test_there(self) -> None:
-        """Adopted with owner and request; the other one is given away."""
+        """The device keeps owner and request; the other one can be claimed."""
         server, address = self.start_with_native()
         self.use_pci_information()
         self.assertNotIn('Unable to remove device', self.log())
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         (request,) = self.instance(server).pci_requests.requests
         (adopted,) = [
             device
@@ -135,7 +137,7 @@ class TestThereAndBack(AdoptionTest):
         ]
         self.assertEqual(request.request_id, adopted.request_id)
         self.run_periodic_tasks()
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         other = self.boot('gpu')
         self.assertNotEqual([address], self.assert_guest_has('c0', other, 1))
         self.boot_in_vain('gpu')
@@ -147,10 +149,10 @@ class TestThereAndBack(AdoptionTest):
         self.assertEqual({}, self.rows('c0'))
 
     def test_and_back(self) -> None:
-        """Freed here, kept there; a device of ours becomes Nova's, too."""
+        """A device is handed back: freed here, native again in Nova."""
         server, address = self.start_with_native()
         self.use_pci_information()
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         self.use_device_spec()
         self.assert_native(server, address)
         self.run_periodic_tasks()
@@ -163,22 +165,22 @@ class TestThereAndBack(AdoptionTest):
         self.assertEqual({}, self.held('c0'))
 
     def test_agent_is_late(self) -> None:
-        """Between the two restarts the device is nobody's, but had."""
+        """Between the two restarts nobody offers the device that is in use."""
         server, address = self.start_with_native()
         self.set_device_spec()
         self.restart('c0')
         self.assertEqual({}, self.held('c0'))
         self.offer(*self.devices)
         self.run_periodic_tasks()
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         self.offer()
         self.run_periodic_tasks()
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         self._delete_server(server)
         self.assert_clean('c0')
 
     def test_conductor_is_away(self) -> None:
-        """At the restarts, and when an answer is lost."""
+        """No conductor answers at the restarts, and then an answer is lost."""
         server, address = self.start_with_native()
         self.set_device_spec()
         self.offer(*self.devices)
@@ -189,7 +191,7 @@ class TestThereAndBack(AdoptionTest):
         self.run_periodic_tasks()
         self.wire.after = before
         self.run_periodic_tasks()
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         before, self.wire.before = self.wire.before, self.lose('free')
         self.use_device_spec()
         self.assertEqual(1, len(self.held('c0')))
@@ -208,10 +210,10 @@ class TestThereAndBack(AdoptionTest):
 
 
 class TestMatchedTwice(AdoptionTest):
-    """Devices that both configurations give away."""
+    """Both configurations match a device."""
 
     def test_at_start(self) -> None:
-        """nova-compute names both entries and ends."""
+        """nova-compute ends with an error that has both entries."""
         self.offer(self.devices[0])
         error = self.assertRaises(tracker.MatchedTwice, self.restart, 'c0')
         self.assertEqual(1, error.code)
@@ -220,20 +222,20 @@ class TestMatchedTwice(AdoptionTest):
         self.assertNotIn(self.devices[1].address, str(error))
 
     def test_later(self) -> None:
-        """It is logged once; a claim of such a device is given up."""
+        """It is logged once, and a claim of such a device is aborted."""
         self.offer(self.devices[0])
         self.run_periodic_tasks()
         self.run_periodic_tasks()
         self.assertEqual(1, self.log().count('could be promised twice'))
         self.boot_in_vain('gpu')
-        self.assertIn('it got what cannot be given away', self.log())
+        self.assertIn('device already in use: ', self.log())
         self.assertEqual({}, self.held('c0'))
         self.assertEqual({('available', None)}, set(self.rows('c0').values()))
         server, address = self.start_with_native()
         self.assert_native(server, address)
 
     def test_offered_while_an_instance_has_it(self) -> None:
-        """The agent was faster than nova-compute's restart."""
+        """The agent offers the device before nova-compute restarts."""
         server, address = self.start_with_native()
         self.offer(*self.devices)
         self.run_periodic_tasks()
@@ -241,13 +243,13 @@ class TestMatchedTwice(AdoptionTest):
         self.assert_native(server, address)
         self.set_device_spec()
         self.restart('c0')
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
 
 
 class TestVirtualFunctions(AdoptionTest):
-    """A PF with two VFs, all of them given away."""
+    """A PF with two VFs, all of them matched."""
 
-    PCI_DEVICE_SPEC = [_KIN]
+    PCI_DEVICE_SPEC = [_PF_AND_VFS]
     PCI_ALIAS = [
         jsonutils.dumps(
             {
@@ -264,22 +266,22 @@ class TestVirtualFunctions(AdoptionTest):
     ]
 
     def host_info(self) -> fakelibvirt.HostPCIDevicesInfo:
-        """Return what the host has."""
+        """Return the devices of the host."""
         return fakelibvirt.HostPCIDevicesInfo(
             num_pfs=1, num_vfs=2, bus=base.BUS
         )
 
     def test_there_and_back(self) -> None:
-        """The PF is not given away while one of its VFs is had."""
+        """The PF cannot be claimed while an instance has one of its VFs."""
         self.create_pci_flavor('pf', {'dev_type': 'type-PF'})
         server, address = self.start_with_native()
         pf = self.devices[0].address
         self.assertEqual('unavailable', self.rows('c0')[pf][0])
         self.use_pci_information()
-        self.assert_ours(server, address)
+        self.assert_taken_over(server, address)
         self.boot_in_vain('pf')
         self.offer()
-        self.set_device_spec(_KIN)
+        self.set_device_spec(_PF_AND_VFS)
         self.restart('c0')
         self.assertEqual({}, self.held('c0'))
         rows = self.rows('c0')
@@ -302,8 +304,8 @@ class TestVirtualFunctions(AdoptionTest):
             )
         )
 
-    def test_kin_is_matched(self) -> None:
-        """Nova's PF and our VF exclude each other: neither may be both's."""
+    def test_pf_is_native_and_vf_is_offered(self) -> None:
+        """A PF and its VF exclude each other, so they count as one device."""
         self.set_device_spec(_PF)
         self.offer(self.devices[1])
         error = self.assertRaises(tracker.MatchedTwice, self.restart, 'c0')

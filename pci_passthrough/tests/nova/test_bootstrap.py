@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door gets into Nova's own programs, or they do not start.
+"""Tests that Nova's programs start with the Nova plugin, or not at all.
 
-Each test starts them as processes with a ``nova.conf`` of its own, and looks
-at them when they would begin to serve. There is no broker and no Placement;
+Each test starts them as processes with its own ``nova.conf``, and inspects
+them when they would begin to serve. There is no broker and no Placement;
 Nova's databases are empty.
 """
 
@@ -20,7 +20,7 @@ from nova.db.main import models as main_models
 import sqlalchemy
 import testtools
 
-from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.nova_plugin.install import replacements
 
 _NOVA = pathlib.Path(
     str(importlib.util.find_spec('nova').origin)  # type: ignore[union-attr]
@@ -54,14 +54,14 @@ enabled_filters = ComputeFilter,{enabled}
 
 _FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
 
-#: What operators are given.
+#: The example files for operators.
 _ETC = pathlib.Path(__file__).resolve().parents[3] / 'etc' / 'nova'
 _PASTE = 'api-paste-pci-passthrough.ini'
 
 _SOURCE = 'config_source = pci_passthrough'
 _DRIVER = 'driver = pci_passthrough'
 
-#: Runs a program's own ``main`` up to where it would serve or wait for peers.
+#: Runs a program's ``main`` until it would serve or wait for its peers.
 _SERVICE = """
 import importlib
 import json
@@ -72,18 +72,18 @@ from nova import service
 from nova.conductor import api
 
 
-def look(*args, **kwargs):
+def show(*args, **kwargs):
     from pci_passthrough.nova_plugin.install import bootstrap
     print('\\nSEEN ' + json.dumps(bootstrap.replaced()))
     sys.exit(0)
 
 
-service.serve = look
-api.API.wait_until_ready = look
+service.serve = show
+api.API.wait_until_ready = show
 command.main()
 """
 
-#: What a WSGI server does with nova-api.
+#: Loads nova-api as a WSGI server does.
 _API = """
 import json
 from nova.wsgi import osapi_compute
@@ -97,10 +97,8 @@ _GROUPS = (
     'nova.objects.request_spec:'
     'RequestSpec.generate_request_groups_from_pci_requests'
 )
-#: nova-compute imports all of it, and the other processes a part.
-_IN_COMPUTE = {
-    f'{one.module}:{one.attribute}' for one in bootstrap.REPLACEMENTS
-}
+#: nova-compute imports all these modules, other processes only some.
+_IN_COMPUTE = {str(replacement) for replacement in replacements.REPLACEMENTS}
 
 _PASTE_FILTER = """
 [filter:pci_passthrough]
@@ -123,7 +121,7 @@ class ProcessTestCase(testtools.TestCase):
         self.environment: dict[str, str] = {}
 
     def paste_file(self) -> pathlib.Path:
-        """Return Nova's own api-paste.ini."""
+        """Return the path of Nova's api-paste.ini."""
         state = pathlib.Path(os.environ['OS_DEFAULT__STATE_PATH'])
         return state / 'etc' / 'nova' / 'api-paste.ini'
 
@@ -148,11 +146,11 @@ class ProcessTestCase(testtools.TestCase):
     def run_python(
         self, code: str, prog: str, *words: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run code as if it were a program of that name."""
+        """Run code as a program with some name."""
         environment = {
             name: value
             for name, value in os.environ.items()
-            # The program's own way of running, not that of the tests.
+            # The tests have other values than a program.
             if not name.startswith(('OS_', 'PYTHONPATH'))
         }
         environment |= {
@@ -177,7 +175,7 @@ class ProcessTestCase(testtools.TestCase):
         )
 
     def replaced(self, name: str) -> set[str]:
-        """Start a program; return what of Nova is replaced in it."""
+        """Start a program; return the symbols of Nova that it has replaced."""
         done = self.start(name)
         self.assertEqual(0, done.returncode, done.stderr)
         [seen] = [
@@ -186,13 +184,13 @@ class ProcessTestCase(testtools.TestCase):
         return set(json.loads(seen[5:]))
 
     def refused(self, name: str, words: str = 'PciDeviceStats') -> str:
-        """Start a program that must not start; return what it says."""
+        """Start a program that must not start; return its output."""
         done = self.start(name)
         self.assertNotEqual(0, done.returncode, done.stdout)
         self.assertNotIn('SEEN', done.stdout)
-        said = done.stdout + done.stderr
-        self.assertIn(words, said)
-        return said
+        output = done.stdout + done.stderr
+        self.assertIn(words, output)
+        return output
 
     def add_paste_filter(self) -> None:
         path = self.folder / 'api-paste.ini'
@@ -204,7 +202,7 @@ class ProcessTestCase(testtools.TestCase):
         )
 
     def change_nova(self, old: str, new: str) -> None:
-        """Have the programs find a Nova with another ``nova.pci.stats``."""
+        """Let the programs import a Nova with another ``nova.pci.stats``."""
         nova = self.folder / 'changed' / 'nova'
         (nova / 'pci').mkdir(parents=True)
         for source, target in (
@@ -243,7 +241,7 @@ class InstalledTestCase(ProcessTestCase):
         self.assertIn(_GROUPS, self.replaced('nova-scheduler'))
 
     def test_compute_that_config_source_does_not_reach(self) -> None:
-        """os-vif's plugin is the second trigger."""
+        """The plugin of os-vif installs it."""
         self.configure(group=_DRIVER)
         self.assertEqual(_IN_COMPUTE, self.replaced('nova-compute'))
         self.configure(_SOURCE)
@@ -258,17 +256,18 @@ class InstalledTestCase(ProcessTestCase):
 
 
 class RefusedTestCase(ProcessTestCase):
-    """A Nova whose code is another one."""
+    """A Nova whose code differs from the tested releases."""
 
     def check_stops(self, name: str) -> None:
-        said = self.refused(name)
+        output = self.refused(name)
         self.assertIn(
             'nova.pci.stats:PciDeviceStats.support_requests (overridden: '
-            'decides for a host): is missing; expected is '
+            'decides whether a host can serve requests): is missing; '
+            'expected is '
             'support_requests(self, requests, ',
-            said,
+            output,
         )
-        self.assertIn('Install a tested release of Nova', said)
+        self.assertIn('Install a tested release of Nova', output)
 
     def rename(self) -> None:
         self.change_nova('def support_requests(', 'def supports_requests(')
@@ -300,10 +299,10 @@ class RefusedTestCase(ProcessTestCase):
     def test_unknown_code_that_an_operator_accepts(self) -> None:
         self.change_nova('copy.deepcopy(self)', 'copy.copy(self)')
         self.configure(_SOURCE, _DRIVER)
-        said = self.refused('nova-compute', 'the code is unknown')
+        output = self.refused('nova-compute', 'the code is unknown')
         [option] = [
             line.strip()
-            for line in said.splitlines()
+            for line in output.splitlines()
             if 'accepted_nova_changes = ' in line
         ]
         self.configure(_SOURCE, f'{_DRIVER}\n{option}')
@@ -316,7 +315,7 @@ class RefusedTestCase(ProcessTestCase):
         self.refused('nova-compute', 'must be named pci_passthrough')
 
     def test_tools_run_nevertheless(self) -> None:
-        """They place nothing, and an operator needs them now."""
+        """Tools use no devices, and operators need them now."""
         self.rename()
         self.configure(_SOURCE, _DRIVER)
         done = self.run_python(
@@ -338,7 +337,7 @@ class RefusedTestCase(ProcessTestCase):
             '--privsep_context', 'nova.privsep.sys_admin_pctxt',
             '--privsep_sock_path', str(self.folder / 'no-such-socket'),
         )  # fmt: skip
-        # It gets as far as looking for the process that has started it.
-        said = done.stdout + done.stderr
-        self.assertIn('FileNotFoundError', said)
-        self.assertNotIn('pci_passthrough', said)
+        # The helper fails later: its parent's socket does not exist.
+        output = done.stdout + done.stderr
+        self.assertIn('FileNotFoundError', output)
+        self.assertNotIn('pci_passthrough', output)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of PCI flavors beside Nova's own PCI requests, and Placement."""
+"""Tests of PCI flavors beside native requests, and of PCI in Placement."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from oslo_serialization import jsonutils
 from pci_passthrough.nova_plugin import scheduler_filter
 from pci_passthrough.tests.nova import base
 
-#: Of each host: Nova's own device, by its slot.
+#: The address of each host's native device.
 NATIVE = '0000:81:00.0'
 
 
 class BothTest(base.NovaTest):
-    """Devices of both kinds on a host; PCI in Placement is off."""
+    """Native devices and PCI flavors on a host; PCI in Placement is off."""
 
     in_placement = False
 
@@ -29,20 +29,20 @@ class BothTest(base.NovaTest):
         self.create_pci_flavor('big', {'e.size': 'big'})
 
     def flavor(self, requests: str | None, native: int = 1) -> str:
-        """Create a Nova flavor that asks for devices of both kinds."""
+        """Create a Nova flavor for PCI flavors and native devices."""
         return self.create_flavor(
             requests, pci_passthrough__alias=f'native:{native}'
         )
 
     def assert_native(self, host: str, server: Any | None) -> None:
-        """Nova's own device belongs to a server, or to none."""
+        """Check that a server has the native device, or that it is free."""
         state = ('allocated', server['id']) if server else ('available', None)
         self.assertEqual(state, self.rows(host)[NATIVE])
         if self.in_placement:
             self.assert_in_placement(host, server)
 
     def assert_in_placement(self, host: str, server: Any | None) -> None:
-        """Placement knows Nova's own device and nothing else."""
+        """Check that Placement knows only the native device."""
         allocated = {NATIVE: {self.PCI_RC: 1}}
         self.assert_placement_pci_view(
             host,
@@ -57,9 +57,9 @@ class BothTest(base.NovaTest):
         self.start_host('c0')
         self.assert_native('c0', None)
         server = self.boot(flavor_id=self.flavor('gpu:2'))
-        ours = self.assert_consistent('c0', server, 2)
+        addresses = self.assert_consistent('c0', server, 2)
         self.assert_native('c0', server)
-        self.assertEqual([NATIVE, *ours], self.hostdevs('c0', server))
+        self.assertEqual([NATIVE, *addresses], self.hostdevs('c0', server))
         self.assertEqual(3, len(self.instance(server).pci_devices))
         self.run_periodic_tasks()
         self.assert_consistent('c0', server, 2)
@@ -69,7 +69,7 @@ class BothTest(base.NovaTest):
         self.assert_native('c0', None)
 
     def test_neither_is_served_by_the_other(self) -> None:
-        """Both match the same vendor and product."""
+        """Both requests match the same vendor and product."""
         self.start_host('c0')
         self.boot(flavor_id=self.flavor(None))
         self.boot_in_vain(flavor_id=self.flavor(None))
@@ -77,7 +77,7 @@ class BothTest(base.NovaTest):
         self.boot_in_vain('gpu')
         self.boot_in_vain(flavor_id=self.flavor('gpu'))
 
-    def test_native_alone_asks_nobody(self) -> None:
+    def test_native_alone_calls_no_conductor(self) -> None:
         self.start_host('c0')
         self.forget_calls()
         server = self.boot(flavor_id=self.flavor(None))
@@ -85,14 +85,14 @@ class BothTest(base.NovaTest):
         self.assertEqual([], self.scheduler_offers())
         self.assertNotIn('claim', self.wire.calls)
 
-    def test_ours_alone(self) -> None:
+    def test_pci_flavor_alone(self) -> None:
         self.start_host('c0')
         server = self.boot('gpu')
         self.assert_guest_has('c0', server, 1)
         self.assert_native('c0', None)
 
     def test_hosts_without_the_native_device(self) -> None:
-        """A host has to have both."""
+        """A host must have devices for both requests."""
         self.start_host('c0')
         other = fakelibvirt.HostPCIDevicesInfo(
             num_pci=3, num_pfs=0, num_vfs=0, bus=0x82
@@ -167,35 +167,35 @@ class BothTest(base.NovaTest):
         self.assert_guest_has('c1', server, 1)
 
     def test_pools_of_both_are_counted(self) -> None:
-        """As Nova's weigher and its NUMA fitting see them."""
+        """Nova's weigher and its NUMA fitting see both pools."""
         seen: list[Any] = []
         self.start_host('c0', numa_node=1)
-        (found,) = (
-            one
-            for one in self.scheduler.manager.host_manager.enabled_filters
-            if type(one).__name__ == 'PciPassthroughFilter'
+        (native_filter,) = (
+            enabled
+            for enabled in self.scheduler.manager.host_manager.enabled_filters
+            if type(enabled).__name__ == 'PciPassthroughFilter'
         )
-        passes = found.filter_all
+        original = native_filter.filter_all
 
-        def look(hosts: Any, spec: Any) -> Any:
+        def record(hosts: Any, spec: Any) -> Any:
             seen.extend(host.pci_stats for host in hosts)
-            return passes(hosts, spec)
+            return original(hosts, spec)
 
-        found.filter_all = look
+        native_filter.filter_all = record
         self.boot('gpu')
         (pools,) = seen
         self.assertIsInstance(pools, scheduler_filter.ScheduledStats)
-        # One of ours was consumed by then.
+        # One device for the PCI flavor was consumed by then.
         self.assertEqual(
             [(1, 1), (1, 1)],
             [(pool['numa_node'], pool['count']) for pool in pools.pools],
         )
-        # What Nova would keep in its database is its own.
+        # Nova keeps only native pools in its database.
         self.assertEqual(
             [1], [pool.count for pool in pools.to_device_pools_obj()]
         )
 
-    def test_nothing_of_ours_in_novas_pools(self) -> None:
+    def test_only_native_devices_in_stored_pools(self) -> None:
         self.start_host('c0')
         self.boot('gpu')
         node = nova_objects.ComputeNode.get_by_nodename(self.ctxt, 'c0')
@@ -203,13 +203,13 @@ class BothTest(base.NovaTest):
 
 
 class BothInPlacementTest(BothTest):
-    """The same with PCI in Placement: for Nova's own devices only."""
+    """The same tests with PCI in Placement, for native devices only."""
 
     in_placement = True
 
 
-class OursOnlyTest(base.NovaTest):
-    """Hosts for which ``[pci] device_spec`` says nothing."""
+class PciFlavorsOnlyTest(base.NovaTest):
+    """Hosts without ``[pci] device_spec``."""
 
     PCI_DEVICE_SPEC: list[str] = []
 
@@ -225,7 +225,7 @@ class OursOnlyTest(base.NovaTest):
 
 
 class PortTest(base.NovaTest):
-    """A Neutron port that needs a device of Nova's, and a PCI flavor."""
+    """A Neutron port that needs a native device, and a PCI flavor."""
 
     PCI_DEVICE_SPEC = [
         jsonutils.dumps(
@@ -238,14 +238,18 @@ class PortTest(base.NovaTest):
     ]
 
     def start(self, host: str) -> None:
-        """Start a host with two GPUs of ours, and two VFs of Nova's."""
+        """Start a host with two GPUs for PCI flavors, and two native VFs."""
         info = fakelibvirt.HostPCIDevicesInfo(num_pci=2, num_pfs=1, num_vfs=2)
-        ours = [d for d in base.offered(info) if d.dev_type == 'type-PCI']
-        self.report(host, ours)
+        gpus = [
+            device
+            for device in base.offered(info)
+            if device.dev_type == 'type-PCI'
+        ]
+        self.report(host, gpus)
         self.start_compute(hostname=host, pci_info=info)
 
     def assert_has_both(self, host: str, server: Any) -> None:
-        """A server has two GPUs and a VF for its port."""
+        """Check that a server has two GPUs and a VF for its port."""
         self.assert_guest_has(host, server, 2)
         owners = [owner for _, owner in self.rows(host).values() if owner]
         self.assertEqual([server['id']] * 3, owners)
@@ -267,7 +271,7 @@ class PortTest(base.NovaTest):
         self.assert_clean(first)
         self._delete_server(server)
         self.assert_clean('c0', 'c1')
-        # Nova's own VFs are in its pools again.
+        # The native VFs are free again.
         for host in ('c0', 'c1'):
             self.assertEqual(
                 {('available', None)}, set(self.rows(host).values())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nova-compute ends, or the conductor is away, at each step of an operation.
+"""Interrupts operations at each step: nova-compute ends, or RPC calls fail.
 
-A step is a write: a row of ours that Nova saves, or a call by which the
-conductor changes something. An operation is run once to count its steps, and
-once more for each of them to be interrupted there.
+A step is a write: an attachment that Nova saves, or a call by which the
+conductor changes a claim. An operation is run once to count its steps, and
+once more for each step, to be interrupted there.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.tests.nova import base
 from pci_passthrough.tests.nova import wire
 
-#: Calls by which a conductor changes who has what.
+#: Calls by which the conductor changes claims.
 _WRITES = ('abort', 'adopt', 'allocate', 'claim', 'free')
 
 Server = Mapping[str, Any]
 
 
 class Steps:
-    """Counts the steps of an operation and lets a host crash after some.
+    """Counts the steps of an operation; a host can crash after one of them.
 
-    :param test: whose conductor and whose hosts.
-    :param last: after how many steps; None: not at all.
-    :ivar seen: what has been done.
+    :param test: the test with the conductor and the hosts.
+    :param last: number of steps before the crash; None means no crash.
+    :ivar seen: the steps so far.
     :ivar at: the host that crashed.
     """
 
@@ -60,7 +60,7 @@ class Steps:
 
     def _save(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
         def save(row: Any) -> None:
-            if not attachment.is_ours(row):
+            if not attachment.is_attachment(row):
                 return original(row)
             host = self._nodes[row.compute_node_id]
             status = row.status
@@ -82,8 +82,8 @@ class Steps:
         if self._last == 0 or self.at == host:
             self._crash(host)
 
-    def _end(self, host: str, what: str) -> None:
-        self.seen.append(what)
+    def _end(self, host: str, step: str) -> None:
+        self.seen.append(step)
         if len(self.seen) == self._last or self.at == host:
             self._crash(host)
 
@@ -93,11 +93,11 @@ class Steps:
 
 
 class Outage:
-    """Lets the conductor be away from one of an operation's calls on.
+    """Stops the conductor during one of an operation's calls.
 
-    :param to: what leads to the conductor.
-    :param call: which call that changes something is the first one lost.
-    :param is_done: whether it is carried out, and only the answer is lost.
+    :param to: the transport to the conductor.
+    :param call: number of the first lost call that changes a claim, from 0.
+    :param is_done: whether that call is executed, and only its answer lost.
     """
 
     def __init__(self, to: wire.Wire, call: int, is_done: bool) -> None:
@@ -130,7 +130,7 @@ class Outage:
 
 
 class Interrupted(base.NovaTest):
-    """Hosts with three devices each."""
+    """Interrupted operations on hosts with three devices each."""
 
     CAST_AS_CALL = False
 
@@ -145,11 +145,11 @@ class Interrupted(base.NovaTest):
             self.start_host(
                 host, gpus=3, bus=0x81 + number, live_migratable='true'
             )
-        self.one = self.small_flavor('gpu:1')
-        self.two = self.small_flavor('gpu:2')
+        self.flavor_1 = self.small_flavor('gpu:1')
+        self.flavor_2 = self.small_flavor('gpu:2')
 
     def small_flavor(self, requests: str) -> str:
-        """Return a flavor of which hosts take many: crashes leave some."""
+        """Create a small Nova flavor: servers of crashed hosts use memory."""
         flavor_id: str = self._create_flavor(
             vcpu=1,
             memory_mb=64,
@@ -169,13 +169,13 @@ class Interrupted(base.NovaTest):
     ) -> list[str]:
         """Interrupt an operation after each of its steps.
 
-        :param prepare: returns the server that it is about.
-        :param act: starts it; returns the server.
-        :param state: of the server at its end, if nothing interrupts it.
-        :param most: after how many steps Nova itself does not mend what
-            is interrupted; then neither is looked at.
-        :param left: how many devices are held when it has been mended; None:
-            Nova itself leaves it where it was interrupted.
+        :param prepare: returns the server of the operation.
+        :param act: starts the operation; returns the server.
+        :param state: state of the server after an uninterrupted operation.
+        :param most: number of steps that are interrupted; Nova does not
+            recover from an interruption of a later step. None means all.
+        :param left: number of held devices after the repair; None means that
+            it depends on the step, because Nova does not finish the operation.
         :returns: the steps.
         """
         server = prepare()
@@ -208,7 +208,7 @@ class Interrupted(base.NovaTest):
         return steps.seen
 
     def check(self, server: Server, where: str, left: int | None) -> None:
-        """Let it be mended, and look at what came of it."""
+        """Run the repair, and check the result."""
         self.run_periodic_tasks()
         self.agree(server, where)
         if left is not None:
@@ -216,7 +216,7 @@ class Interrupted(base.NovaTest):
             self.assertEqual(left, held, where)
         self.end(server)
 
-    # -- servers; Nova's own helpers wait in long strides --
+    # -- servers; Nova's helpers wait too long between two checks --
 
     def create(self, flavor_id: str) -> Server:
         """Start to create a server on c0."""
@@ -230,7 +230,7 @@ class Interrupted(base.NovaTest):
         return server
 
     def act(self, server: Server, action: str, value: Any = None) -> Server:
-        """Start something with a server."""
+        """Start an action on a server."""
         self.api.post_server_action(server['id'], {action: value})
         return server
 
@@ -246,10 +246,10 @@ class Interrupted(base.NovaTest):
             if now == state:
                 return server
             time.sleep(0.05)
-        raise AssertionError(f'it is {now} and does not become {state}')
+        raise AssertionError(f'the server is {now} and not {state}')
 
     def wait_for_rest(self, server: Server) -> None:
-        """Wait until nothing is done with a server any more."""
+        """Wait until no task of a server is running."""
         while self.state_of(server) != 'DELETED':
             now = self.api.get_server(server['id'])
             if not now['OS-EXT-STS:task_state'] and now['status'] != 'BUILD':
@@ -258,14 +258,14 @@ class Interrupted(base.NovaTest):
         self.settle()
 
     def state_of(self, server: Server) -> str:
-        """Return a server's state; ``DELETED`` if it is gone."""
+        """Return a server's state; ``DELETED`` for a deleted one."""
         try:
             return str(self.api.get_server(server['id'])['status'])
         except client.OpenStackApiNotFoundException:
             return 'DELETED'
 
     def settle(self) -> None:
-        """Wait until nothing is written any more."""
+        """Wait until rows and claims stop changing."""
         before: Any = None
         while True:
             now = [
@@ -277,28 +277,28 @@ class Interrupted(base.NovaTest):
             time.sleep(0.1)
 
     def agree(self, server: Server, where: str) -> None:
-        """Nova's rows, this project's devices and the guests are one."""
+        """Check that Nova's rows, the claims and the guests agree."""
         for host in self.computes:
             held = self.held(host)
-            self.assertEqual(held, self.door_rows(host), (where, host))
+            self.assertEqual(held, self.attachment_rows(host), (where, host))
         if self.state_of(server) == 'ACTIVE':
             host = self.host_of(server)
-            has = [
+            addresses = [
                 address
                 for address, (_, owner) in self.held(host).items()
                 if owner == server['id']
             ]
-            self.assertEqual(has, self.hostdevs(host, server), where)
+            self.assertEqual(addresses, self.hostdevs(host, server), where)
 
     def end(self, server: Server) -> None:
-        """Delete a server, if it is still there; nothing may be left."""
+        """Delete a server if it exists; check that nothing is left."""
         if self.state_of(server) != 'DELETED':
             self.wait_for(self.delete(server), 'DELETED')
         self.settle()
         self.run_periodic_tasks()
         for host in self.computes:
             self.assertEqual({}, self.held(host))
-            self.assertEqual({}, self.door_rows(host))
+            self.assertEqual({}, self.attachment_rows(host))
 
     def booted(self, flavor_id: str) -> Server:
         """Return a server on c0."""
@@ -306,12 +306,12 @@ class Interrupted(base.NovaTest):
 
 
 class TestOneHost(Interrupted):
-    """What one host does for itself."""
+    """Operations on one host."""
 
     def test_boot(self) -> None:
-        """Between claim and rows, and between rows and allocation."""
+        """A boot is interrupted between claim, rows and allocation."""
         steps = self.interrupt_at_each_step(
-            dict, lambda _: self.create(self.two), 'ACTIVE'
+            dict, lambda _: self.create(self.flavor_2), 'ACTIVE'
         )
         self.assertEqual(
             ['claim', *2 * ['save available'], *2 * ['save allocated']],
@@ -320,25 +320,25 @@ class TestOneHost(Interrupted):
         self.assertEqual('allocate', steps[-1])
 
     def test_delete(self) -> None:
-        """Between the two saves of a row, and before the device is freed."""
+        """A delete is interrupted between saves of rows and the free."""
         steps = self.interrupt_at_each_step(
-            lambda: self.booted(self.two), self.delete, 'DELETED', left=0
+            lambda: self.booted(self.flavor_2), self.delete, 'DELETED', left=0
         )
         self.assertEqual(
             [*2 * ['save available'], *2 * ['save removed'], 'free'], steps
         )
 
     def resized(self) -> Server:
-        """Return a server that was resized within the host, unconfirmed."""
+        """Return a server after an unconfirmed resize within the host."""
         server = self.act(
-            self.booted(self.one),
+            self.booted(self.flavor_1),
             'resize',
             {'flavorRef': self.small_flavor('gpu')},
         )
         return self.wait_for(server, 'VERIFY_RESIZE')
 
     def test_confirm(self) -> None:
-        """Old and new devices are told apart after a crash, too."""
+        """Old and new devices are distinguished also after a crash."""
         steps = self.interrupt_at_each_step(
             self.resized,
             lambda server: self.act(server, 'confirmResize'),
@@ -348,7 +348,7 @@ class TestOneHost(Interrupted):
         self.assertEqual(['save available', 'save removed', 'free'], steps)
 
     def test_revert(self) -> None:
-        """As when it is confirmed."""
+        """Old and new devices are distinguished also after a crash."""
         steps = self.interrupt_at_each_step(
             self.resized,
             lambda server: self.act(server, 'revertResize'),
@@ -358,7 +358,7 @@ class TestOneHost(Interrupted):
 
 
 class TestTwoHosts(Interrupted):
-    """What one host does for an instance that is on another."""
+    """Moves between two hosts."""
 
     HOSTS = ('c0', 'c1')
 
@@ -367,21 +367,21 @@ class TestTwoHosts(Interrupted):
         return self.act(server, 'migrate', {'host': 'c1'})
 
     def migrated(self) -> Server:
-        """Return a server that was migrated, unconfirmed."""
-        server = self.migrate(self.booted(self.one))
+        """Return a server after an unconfirmed migration."""
+        server = self.migrate(self.booted(self.flavor_1))
         return self.wait_for(server, 'VERIFY_RESIZE')
 
     def test_migrate(self) -> None:
-        """The host to which it goes ends in the middle of its claim."""
+        """The destination ends in the middle of its claim."""
         steps = self.interrupt_at_each_step(
-            lambda: self.booted(self.one), self.migrate, 'VERIFY_RESIZE'
+            lambda: self.booted(self.flavor_1), self.migrate, 'VERIFY_RESIZE'
         )
         self.assertEqual(
             ['claim', 'save available', 'save allocated', 'allocate'], steps
         )
 
     def test_confirm(self) -> None:
-        """The host from which it went ends while it frees."""
+        """The source ends while it frees its devices."""
         steps = self.interrupt_at_each_step(
             self.migrated,
             lambda server: self.act(server, 'confirmResize'),
@@ -391,7 +391,7 @@ class TestTwoHosts(Interrupted):
         self.assertEqual(['save available', 'save removed', 'free'], steps)
 
     def test_revert(self) -> None:
-        """The host to which it went ends while it frees."""
+        """The destination ends while it frees its devices."""
         steps = self.interrupt_at_each_step(
             self.migrated,
             lambda server: self.act(server, 'revertResize'),
@@ -402,8 +402,8 @@ class TestTwoHosts(Interrupted):
     def test_live_migration(self) -> None:
         """The claim is saved before it is allocated.
 
-        What the source does at the end is not interrupted: Nova itself does
-        not find out where the guest is then.
+        The last steps, on the source, are not interrupted: Nova does not
+        recover from that.
         """
         self.flags(rpc_response_timeout=3, long_rpc_timeout=3)
         self.flags(device_detach_timeout='1', group='libvirt')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The installed Nova is a tested one, and finds this package's parts."""
+"""Tests that the installed Nova is a tested one, and loads entry points."""
 
 import importlib
 from importlib import metadata
@@ -10,10 +10,11 @@ from typing import Any
 import testtools
 
 from pci_passthrough.nova_plugin import compat
+from pci_passthrough.nova_plugin.install import replacements
 from pci_passthrough.nova_plugin.install import symbols
 from pci_passthrough.nova_plugin.install import verify
 
-#: Found by os-vif and paste, which are not Nova's to change.
+#: Packages beside Nova that compat imports; they are not verified.
 _OTHERS = ('os_vif', 'webob')
 
 
@@ -35,6 +36,10 @@ class VerifyTestCase(testtools.TestCase):
                     missing.append(f'{module.__name__}.{name}: {where}')
         self.assertEqual([], missing)
 
+    def test_every_replacement_can_be_loaded(self) -> None:
+        for replacement in replacements.REPLACEMENTS:
+            self.assertTrue(callable(replacement.load()), str(replacement))
+
     def test_nothing_else_is_imported_to_verify(self) -> None:
         before = {name for name in sys.modules if name[:5] == 'nova.'}
         verify.inspect.cache_clear()
@@ -43,16 +48,19 @@ class VerifyTestCase(testtools.TestCase):
         self.assertEqual(before, after)
 
 
-def _definition(found: Any) -> str | None:
-    """Return where something of Nova is defined."""
-    module = str(getattr(found, '__module__', None) or found.__name__)
+def _definition(imported: Any) -> str | None:
+    """Return the module and name of a definition in Nova.
+
+    :returns: None for one of another package.
+    """
+    module = str(getattr(imported, '__module__', None) or imported.__name__)
     if module.partition('.')[0] in _OTHERS:
         return None
-    return f'{module}:{getattr(found, "__qualname__", "")}'
+    return f'{module}:{getattr(imported, "__qualname__", "")}'
 
 
 def _is_within(where: str, known: set[str]) -> bool:
-    """Whether it, or something of it, is verified."""
+    """Whether a definition, or a part of it, is verified."""
     return any(
         symbol == where or symbol.startswith(f'{where}.') for symbol in known
     )
@@ -60,7 +68,7 @@ def _is_within(where: str, known: set[str]) -> bool:
 
 class EntryPointsTestCase(testtools.TestCase):
     def test_those_of_nova_load(self) -> None:
-        """Those of the clients have nothing to do where Nova runs."""
+        """Entry points of the clients do not load without their libraries."""
         groups = {
             'nova.api.extra_spec_validators',
             'os_vif',

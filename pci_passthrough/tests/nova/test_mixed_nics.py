@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NICs of vnic_type macvtap beside direct ones."""
+"""Tests of macvtap and direct NICs in one instance."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pci_passthrough.tests.nova import nics
 
 
 class TestMixedNics(nics.NicsTest):
-    """They are pointless together, and the operator decides."""
+    """The option ``mixed_nics`` decides about mixed NICs."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -15,7 +15,7 @@ class TestMixedNics(nics.NicsTest):
         self.start_nic_host('c0')
 
     def post(self, *networks: Any) -> Any:
-        """Ask for a server; return the answer."""
+        """Create a server; return the answer of Nova's API."""
         body = self._build_server(
             flavor_id=self.create_flavor(None), networks=list(networks)
         )
@@ -24,7 +24,7 @@ class TestMixedNics(nics.NicsTest):
         return answer
 
     def test_warn(self) -> None:
-        """The answer says so; a virtio NIC is fine beside either."""
+        """The answer has a warning; virtio NICs are no mixture."""
         red, blue = self.net.red, self.net.blue
         plain = {'uuid': self.net.overlay}
         direct = self.net.port(blue, 'direct')
@@ -47,16 +47,16 @@ class TestMixedNics(nics.NicsTest):
                 self.assertEqual('', warning)
             self._delete_server(answer.body['server'])
             self.assert_clean('c0')
-        # A port that Nova serves natively counts, too.
-        made = self._build_server(
+        # A port that gets a native device counts, too.
+        body = self._build_server(
             flavor_id=self.create_flavor(None),
             networks=[{'port': direct['id']}, self.nic(red, 'tap')],
         )
-        answer = self.api.api_post('/servers', {'server': made})
+        answer = self.api.api_post('/servers', {'server': body})
         self.assertIn('direct and macvtap', answer.headers['Warning'])
 
     def test_refuse(self) -> None:
-        """400, for a new server and for an interface to attach."""
+        """HTTP 400 for a new server and for an interface to attach."""
         self.flags(mixed_nics='refuse', group='pci_passthrough')
         red, blue = self.net.red, self.net.blue
         status, text = self.refused(
@@ -73,7 +73,7 @@ class TestMixedNics(nics.NicsTest):
         self.assertEqual(400, status)
         self.assertIn('ask for one kind only', text)
         self.assert_consistent('c0', server, 1)
-        # It is not asked again of what exists.
+        # Existing NICs are not checked again.
         self.flags(mixed_nics='warn', group='pci_passthrough')
         answer = self.api.attach_interface(server['id'], tap)
         self.assertIn('direct and macvtap', answer.headers['Warning'])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instances that move: their devices are claimed there and freed here."""
+"""Tests of moves: devices are claimed on one host and freed on the other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from nova.virt.libvirt import driver
 
 from pci_passthrough.tests.nova import base
 
-#: Another image than the one that servers are made from.
+#: Another image than that of the servers.
 _IMAGE = 'a2459075-d96c-40d5-893e-577ff92e721c'
 
 
@@ -32,7 +32,7 @@ class TestColdMoves(MovesTest):
     """Resize and cold migration, confirmed and reverted."""
 
     def test_migrate_and_confirm(self) -> None:
-        """Both hosts' devices are held until it is confirmed."""
+        """Devices of both hosts are held until the move is confirmed."""
         self.two_hosts()
         server = self.boot('gpu:2', host='c0')
         before = self.assert_guest_has('c0', server, 2)
@@ -52,7 +52,7 @@ class TestColdMoves(MovesTest):
         self.assert_clean('c0', 'c1')
 
     def test_migrate_and_revert(self) -> None:
-        """The old devices were kept."""
+        """The server keeps its old devices."""
         self.two_hosts()
         server = self.boot('gpu:2', host='c0')
         before = self.assert_guest_has('c0', server, 2)
@@ -68,7 +68,7 @@ class TestColdMoves(MovesTest):
         self.assert_clean('c0', 'c1')
 
     def test_resize_to_devices_and_back(self) -> None:
-        """From none to two, reverted to two, then to none."""
+        """A server is resized from no device to two, and back."""
         self.two_hosts()
         plain = self.create_flavor(None)
         server = self.boot(flavor_id=plain, host='c0')
@@ -86,7 +86,7 @@ class TestColdMoves(MovesTest):
         self.assert_clean('c0', 'c1')
 
     def test_resize_within_the_host(self) -> None:
-        """Old and new devices are on one host, and the right ones stay."""
+        """Old and new devices are on one host; the right ones are freed."""
         self.flags(allow_resize_to_same_host=True)
         self.start_host('c0', gpus=3)
         server = self.boot('gpu:1')
@@ -109,10 +109,10 @@ class TestColdMoves(MovesTest):
 
 
 class TestOtherMoves(MovesTest):
-    """What is no resize: evacuation, live migration, shelving, rebuild."""
+    """Evacuation, live migration, shelving and rebuild."""
 
     def test_evacuate(self) -> None:
-        """The dead host's devices are freed when it is back."""
+        """The devices of the dead host are freed at its restart."""
         self.two_hosts()
         server = self.boot('gpu:2', host='c0')
         self.force_down('c0')
@@ -127,7 +127,7 @@ class TestOtherMoves(MovesTest):
         self.assert_clean('c0', 'c1')
 
     def start_migratable_hosts(self, **extra_specs: Any) -> Mapping[str, Any]:
-        """Return a server on c0 that can be migrated while it runs."""
+        """Start two hosts, and a server on c0 that can be live migrated."""
         self.flags(device_detach_timeout='1', group='libvirt')
         self.create_pci_flavor('lm', {**base.GPU, 'e.live_migratable': 'true'})
         self.two_hosts(live_migratable='true')
@@ -136,7 +136,7 @@ class TestOtherMoves(MovesTest):
         return server
 
     def test_live_migrate_with_numa(self) -> None:
-        """Nova makes a claim of its own then; the requests stay the same."""
+        """Nova makes a move claim; the requests stay the same."""
         self.flags(cpu_dedicated_set='0-7', group='compute')
         server = self.start_migratable_hosts(hw__cpu_policy='dedicated')
         before = self.instance(server).pci_requests.requests[0].request_id
@@ -147,13 +147,13 @@ class TestOtherMoves(MovesTest):
         self.restart('c1')
         self.run_periodic_tasks()
         self.assertEqual(there, self.assert_guest_has('c1', server, 1))
-        # It is known which device is replaced by which.
+        # Nova knows the new device of each old one.
         self._live_migrate(server, 'completed')
         self.assert_guest_has('c0', server, 1)
         self.assert_clean('c1')
 
     def test_periodic_task_before_nova_knows_the_destination(self) -> None:
-        """What is claimed for a live migration stays claimed."""
+        """Devices that are claimed for a live migration stay claimed."""
         server = self.start_migratable_hosts()
         check = live_migrate.LiveMigrationTask._call_livem_checks_on_host
         claimed = []
@@ -178,7 +178,7 @@ class TestOtherMoves(MovesTest):
         self.assert_clean('c0')
 
     def test_live_migrate(self) -> None:
-        """The request keeps its id, and has devices on two hosts."""
+        """The request keeps its id, and has devices on two hosts meanwhile."""
         server = self.start_migratable_hosts()
         source = self.assert_guest_has('c0', server, 1)
         self._live_migrate(server, 'completed')
@@ -188,13 +188,13 @@ class TestOtherMoves(MovesTest):
         self.run_periodic_tasks()
         self.assert_clean('c0')
         self.assert_guest_has('c1', server, 1)
-        # And back: the ids are known there from before.
+        # And back: the request had this claim id on c0 before.
         self._live_migrate(server, 'completed')
         self.assertEqual(source, self.assert_guest_has('c0', server, 1))
         self.assert_clean('c1')
 
     def test_live_migration_fails(self) -> None:
-        """Nova's periodic task frees what was claimed there."""
+        """Nova's periodic task frees the claimed devices."""
         server = self.start_migratable_hosts()
         source = self.assert_guest_has('c0', server, 1)
 
@@ -207,12 +207,12 @@ class TestOtherMoves(MovesTest):
             self._live_migrate(server, 'failed')
         self.run_periodic_tasks()
         self.assertEqual({}, self.held('c1'))
-        self.assertEqual({}, self.door_rows('c1'))
+        self.assertEqual({}, self.attachment_rows('c1'))
         self.assertEqual('c0', self.host_of(server))
         self.assertEqual(source, self.assert_guest_has('c0', server, 1))
 
     def test_live_migration_that_fails_late(self) -> None:
-        """Nova's periodic task has allocated what was claimed there."""
+        """Nova's periodic task has allocated the claimed devices."""
         server = self.start_migratable_hosts()
         source = self.assert_guest_has('c0', server, 1)
 
@@ -223,7 +223,7 @@ class TestOtherMoves(MovesTest):
 
         with base.replaced(driver.LibvirtDriver, 'pre_live_migration', fail):
             self._live_migrate(server, 'failed')
-        # Before the next one is run: what is left over is not in the way.
+        # Before the next periodic task: the claim that is left does no harm.
         self._live_migrate(server, 'completed')
         self.assertEqual('c1', self.host_of(server))
         self.assert_clean('c0')
@@ -245,18 +245,18 @@ class TestOtherMoves(MovesTest):
         self.assert_clean('c0', 'c1')
 
     def deleted_rows_of(self, server: Mapping[str, Any]) -> list[Any]:
-        """Return what Nova would add to ``Instance.pci_devices``."""
+        """Return deleted rows that ``Instance.pci_devices`` would contain."""
         context = nova_context.get_admin_context(read_deleted='only')
-        found: list[Any] = []
+        rows: list[Any] = []
         for cell in nova_objects.CellMappingList.get_all(context):
             with nova_context.target_cell(context, cell) as in_cell:
-                found += nova_db.pci_device_get_all_by_instance_uuid(
+                rows += nova_db.pci_device_get_all_by_instance_uuid(
                     in_cell, server['id']
                 )
-        return found
+        return rows
 
     def test_rebuild(self) -> None:
-        """It keeps its devices, and nothing is claimed."""
+        """A rebuilt server keeps its devices, and nothing is claimed."""
         self.start_host('c0')
         server = self.boot('gpu:2')
         before = self.assert_guest_has('c0', server, 2)

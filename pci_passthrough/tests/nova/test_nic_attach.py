@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces of PCI flavors come to an instance, and go."""
+"""Tests of attaching and detaching interfaces with PCI flavors."""
 
 from collections.abc import Mapping
 from concurrent import futures
@@ -22,7 +22,7 @@ class AttachTest(nics.NicsTest):
 
     def setUp(self) -> None:
         super().setUp()
-        self.tell_apart()
+        self.distinguish_devices()
         self.start_nic_host('c0')
         self.server = self.boot_with({'uuid': self.net.overlay})
 
@@ -31,16 +31,16 @@ class AttachTest(nics.NicsTest):
         answer = self.api.attach_interface(
             self.server['id'], {'interfaceAttachment': interface}
         )
-        found: dict[str, Any] = answer.body['interfaceAttachment']
-        return found
+        attached: dict[str, Any] = answer.body['interfaceAttachment']
+        return attached
 
     def refused_attach(self, **interface: Any) -> tuple[int, str]:
-        """Return status and text of an interface that is not attached."""
-        found: tuple[int, str] = self.refused(self.attach, **interface)
-        return found
+        """Return status and text of an interface that is refused."""
+        answer: tuple[int, str] = self.refused(self.attach, **interface)
+        return answer
 
     def detach(self, port_id: str) -> None:
-        """Detach an interface, and wait until it is gone."""
+        """Detach an interface, and wait until it is detached."""
         self.api.detach_interface(self.server['id'], port_id)
         self._wait_for_action_event_completion(
             self.server,
@@ -48,8 +48,8 @@ class AttachTest(nics.NicsTest):
             'compute_detach_interface',
         )
 
-    def tell_deleted(self, port_id: str) -> None:
-        """Tell Nova as Neutron does that a port was deleted."""
+    def send_port_deleted(self, port_id: str) -> None:
+        """Send Neutron's event that a port was deleted."""
         event = {
             'name': 'network-vif-deleted',
             'server_uuid': self.server['id'],
@@ -59,15 +59,15 @@ class AttachTest(nics.NicsTest):
 
     def request_ids(self, server: Mapping[str, Any]) -> set[str]:
         """Return the ids of a server's requests."""
-        found = self.instance(server).pci_requests.requests
-        return {one.request_id for one in found}
+        requests = self.instance(server).pci_requests.requests
+        return {request.request_id for request in requests}
 
     def scheduled_ids(self, server: Mapping[str, Any]) -> set[str]:
-        """Return the ids of the requests that the scheduler will see."""
-        found = nova_objects.RequestSpec.get_by_instance_uuid(
+        """Return the ids of the requests in a server's request spec."""
+        pci_requests = nova_objects.RequestSpec.get_by_instance_uuid(
             nova_context.get_admin_context(), server['id']
         ).pci_requests
-        return {one.request_id for one in found.requests}
+        return {request.request_id for request in pci_requests.requests}
 
     def _wait_for_action_event_completion(
         self, server: Mapping[str, Any], action: str, event: str
@@ -78,7 +78,7 @@ class AttachTest(nics.NicsTest):
 
 
 class TestAttach(AttachTest):
-    """What can be attached, and is detached again."""
+    """Interfaces that are attached, and detached again."""
 
     def test_by_network(self) -> None:
         """Nova makes the port, and deletes it."""
@@ -107,7 +107,7 @@ class TestAttach(AttachTest):
         self.assertNotIn(port['id'], self.net._ports)
 
     def test_by_tagged_port(self) -> None:
-        """The port is the user's before, and after."""
+        """A user's port with a tag gets a device; the port is kept."""
         port = self.net.port(self.net.blue, 'direct', 'pci-flavor=10g')
         self.attach(port_id=port['id'])
         (address,) = self.assert_consistent('c0', self.server, 1)
@@ -121,18 +121,18 @@ class TestAttach(AttachTest):
         self.assertEqual({}, self.profile(left))
 
     def test_port_is_deleted(self) -> None:
-        """By somebody who asks Neutron and not Nova."""
+        """A user deletes the port in Neutron, without Nova."""
         self.attach(net_id=self.net.red, pci_flavor='10g')
         self.attach(net_id=self.net.blue, pci_flavor='10g')
         _, red, blue = self.ports(self.server)
         self.net.delete_port(red['id'])
-        self.tell_deleted(red['id'])
+        self.send_port_deleted(red['id'])
         (address,) = self.assert_consistent('c0', self.server, 1)
         self.assertEqual(address, self.profile(blue)['pci_slot'])
         self.assertEqual(1, len(self.request_ids(self.server)))
 
-    def test_port_is_deleted_and_the_guest_does_not_let_go(self) -> None:
-        """Then the device stays the instance's."""
+    def test_port_is_deleted_and_the_guest_keeps_the_device(self) -> None:
+        """The device stays allocated to the instance."""
         self.attach(net_id=self.net.red, pci_flavor='10g')
         _, red = self.ports(self.server)
 
@@ -143,24 +143,24 @@ class TestAttach(AttachTest):
 
         self.net.delete_port(red['id'])
         with base.replaced(driver.LibvirtDriver, 'detach_interface', fail):
-            self.tell_deleted(red['id'])
+            self.send_port_deleted(red['id'])
         self.assert_consistent('c0', self.server, 1)
         self._delete_server(self.server)
         self.assert_clean('c0')
 
     def test_port_of_an_earlier_try_is_deleted(self) -> None:
-        """It is no interface of the instance, whatever its request says."""
+        """A port id in a request is no interface of the instance."""
         self.attach(net_id=self.net.red, pci_flavor='10g')
         instance = self.instance(self.server)
         (request,) = instance.pci_requests.requests
         request.requester_id = gone = str(uuidutils.generate_uuid())
         instance.save()
-        self.tell_deleted(gone)
+        self.send_port_deleted(gone)
         self.assert_consistent('c0', self.server, 1)
         self.assertEqual(1, len(self.request_ids(self.server)))
 
     def test_two_at_once(self) -> None:
-        """Neither request is lost."""
+        """Of two interfaces at the same time no request is lost."""
         ports = [
             self.net.port(network, 'direct', 'pci-flavor=10g')['id']
             for network in (self.net.red, self.net.blue)
@@ -182,7 +182,7 @@ class TestAttach(AttachTest):
             self.request_ids(self.server), self.scheduled_ids(self.server)
         )
 
-    def test_it_is_looked_for_after_the_shelf(self) -> None:
+    def test_scheduler_gets_the_request_for_an_unshelve(self) -> None:
         """The scheduler finds the only host that has the device."""
         self.start_nic_host('c1', bus=0x82)
         # Without the NIC, c0 is better: it has more free memory.
@@ -198,7 +198,7 @@ class TestAttach(AttachTest):
         self.assertEqual(address, self.profile(port)['pci_slot'])
 
     def test_beside_others(self) -> None:
-        """Detaching one leaves the other, and a delete leaves nothing."""
+        """Detaching one interface keeps the other; a delete frees both."""
         self.attach(net_id=self.net.red, pci_flavor='10g')
         self.attach(net_id=self.net.blue, pci_flavor='10g')
         _, red, blue = self.ports(self.server)
@@ -211,10 +211,10 @@ class TestAttach(AttachTest):
 
 
 class TestRefusals(AttachTest):
-    """What is not attached leaves nothing."""
+    """A refused interface leaves nothing behind."""
 
     def assert_refused(self, text: str, **interface: Any) -> None:
-        """The answer is 400 and says so, and nothing has changed."""
+        """Check for HTTP 400 with a text, and that nothing has changed."""
         before = set(self.net._ports)
         status, message = self.refused_attach(**interface)
         self.assertEqual(400, status, message)
@@ -222,7 +222,7 @@ class TestRefusals(AttachTest):
         self.assert_unchanged(before)
 
     def assert_unchanged(self, ports: set[str]) -> None:
-        """No device is held and no port was made."""
+        """Check that no device is held and no port was made."""
         self.assert_clean('c0')
         self.assertEqual(ports, set(self.net._ports))
         self.assertEqual(1, len(self.ports(self.server)))
@@ -239,18 +239,18 @@ class TestRefusals(AttachTest):
             ('net_id', {'pci_flavor': '10g'}),
             ('none-such', {'port_id': tagged['id']}),
             ('tag', {'port_id': tagged['id'], 'pci_flavor': '10g'}),
-            # It matches no VF, and a direct NIC is one.
+            # It matches no VF, and a direct NIC needs a VF.
             ('pf', {'net_id': red, 'pci_flavor': 'pf'}),
         ):
             self.assert_refused(text, **interface)
 
-    def test_door_is_missing_on_the_host(self) -> None:
-        """The interface would be one of any kind."""
+    def test_no_plugin_on_the_host(self) -> None:
+        """nova-api refuses: that nova-compute would attach any interface."""
         self.silence('c0', agent=False, tracker=True)
         self.assert_refused('10g', net_id=self.net.red, pci_flavor='10g')
 
     def test_claim_fails(self) -> None:
-        """Somebody else was faster."""
+        """nova-compute's claim fails after nova-api's check."""
 
         def lose(method: str, _: object) -> None:
             if method == 'claim':
@@ -271,7 +271,7 @@ class TestRefusals(AttachTest):
         self.assert_unchanged(before)
 
     def test_neutron_fails(self) -> None:
-        """What was claimed is given back."""
+        """The claimed device is freed."""
         before = set(self.net._ports)
 
         def fail(*_: Any, **__: Any) -> None:
@@ -285,7 +285,7 @@ class TestRefusals(AttachTest):
         self.assert_unchanged(before)
 
     def test_driver_fails(self) -> None:
-        """The port is deleted, and what was claimed given back."""
+        """The port is deleted, and the claimed device freed."""
         before = set(self.net._ports)
 
         def fail(*_: Any, **__: Any) -> None:

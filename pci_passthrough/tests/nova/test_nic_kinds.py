@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NICs of all kinds, on networks of all kinds."""
+"""Tests of NICs of all vNIC types, on all kinds of networks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from pci_passthrough.tests.nova import nics
 
 
 class NicKindsTest(nics.NicsTest):
-    """A host with PFs and VFs that differ in all that Neutron is told."""
+    """A host whose PFs and VFs differ in all facts that Neutron gets."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.tell_apart()
+        self.distinguish_devices()
 
     def assert_no_device(self, *networks: Any, **arguments: Any) -> None:
-        """A server gets no device; it is said why, and nothing is left."""
+        """Check that a server gets no device; the reason is recorded."""
         before = set(self.net._ports), self.held('c0')
         server = self.boot_in_vain(None, networks=list(networks), **arguments)
         self.assertIn('No valid host', server['fault']['message'])
@@ -28,15 +28,18 @@ class NicKindsTest(nics.NicsTest):
 
     def networks_of(self, server: Mapping[str, Any]) -> list[str | None]:
         """Return the physical networks of a server's devices, by NIC."""
-        found = self.assert_nics('c0', server).values()
-        return [nics.tags_of(a).get('physical_network') for a in found]
+        addresses = self.assert_nics('c0', server).values()
+        return [
+            nics.tags_of(address).get('physical_network')
+            for address in addresses
+        ]
 
 
 class TestVnicTypes(NicKindsTest):
-    """What Nova does with the device is the PCI flavor's vnic_type."""
+    """The vnic_type of the PCI flavor decides how a NIC is attached."""
 
     def test_direct_physical(self) -> None:
-        """The port gets the PF's MAC address; its VFs are gone meanwhile."""
+        """The port gets the PF's MAC address; its VFs cannot be claimed."""
         self.create_pci_flavor('whole', nics.PF, vnic_type='direct-physical')
         self.start_nic_host('c0')
         server = self.boot_with(self.nic(self.net.blue, 'whole'))
@@ -54,7 +57,7 @@ class TestVnicTypes(NicKindsTest):
         self.boot_in_vain(None, networks=[self.nic(self.net.blue, 'whole')])
 
     def test_macvtap(self) -> None:
-        """The VF stays the host's, and gets the port's MAC address."""
+        """The VF stays on the host, and gets the port's MAC address."""
         self.create_pci_flavor('tap', nics.VF, vnic_type='macvtap')
         self.start_nic_host('c0')
         tagged = self.net.port(self.net.red, 'macvtap', 'pci-flavor=tap')
@@ -78,7 +81,7 @@ class TestVnicTypes(NicKindsTest):
         self.assert_clean('c0')
 
     def test_vdpa(self) -> None:
-        """The device is a VF's vDPA device; plain VFs are none."""
+        """The device is a vDPA device of a VF; a plain VF does not match."""
         self.create_pci_flavor(
             'offload', {'dev_type': 'vdpa'}, vnic_type='vdpa'
         )
@@ -102,18 +105,18 @@ class TestManyNics(NicKindsTest):
     """Several NICs in one instance, and several instances at once."""
 
     def test_in_the_given_order(self) -> None:
-        """One PCI flavor is asked for by its UUID, and says no vnic_type."""
-        silent = self.create_pci_flavor('any-nic', nics.VF)
+        """One PCI flavor is requested by its UUID, and has no vnic_type."""
+        any_nic = self.create_pci_flavor('any-nic', nics.VF)
         self.start_nic_host('c0')
         tagged = self.net.port(
-            self.net.red, 'direct', f'pci-flavor={silent.uuid}'
+            self.net.red, 'direct', f'pci-flavor={any_nic.uuid}'
         )
         asked = [
             self.nic(self.net.blue, '10g'),
             {'uuid': self.net.overlay},
             {'port': tagged['id']},
             {'uuid': self.net.red},
-            self.nic(self.net.blue, silent.uuid),
+            self.nic(self.net.blue, any_nic.uuid),
         ]
         server = self.boot_with(*asked)
         self.assertEqual(
@@ -143,7 +146,7 @@ class TestManyNics(NicKindsTest):
         self.assertIn(tagged['id'], self.net._ports)
 
     def test_several_servers(self) -> None:
-        """Each has a port of its own, and its own device for it."""
+        """Each server has its own ports and devices."""
         self.start_nic_host('c0')
         body = self._build_server(
             flavor_id=self.create_flavor(None),
@@ -171,7 +174,7 @@ class TestNetworks(NicKindsTest):
     """The device is on the NIC's network."""
 
     def test_segments(self) -> None:
-        """One of several physical networks; none only for an overlay."""
+        """A device on one of the segments; for an overlay on no network."""
         self.start_nic_host('c0', vfs=1)
         server = self.boot_with(
             self.nic(self.net.both),
@@ -185,12 +188,12 @@ class TestNetworks(NicKindsTest):
             self.assert_no_device({'uuid': self.net.blue}, self.nic(network))
         self._delete_server(server)
         self.assert_clean('c0')
-        # A free device on another network is none.
+        # A free device on another network does not match.
         server = self.boot_with(self.nic(self.net.red))
         self.assert_no_device(self.nic(self.net.red))
 
     def test_numa_policy(self) -> None:
-        """The port's own wins over the instance's."""
+        """The NUMA policy of the port replaces that of the instance."""
         self.flags(cpu_dedicated_set='4-7', group='compute')
         self.flags(disable_fallback_pcpu_query=True, group='workarounds')
         self.start_nic_host('c0')

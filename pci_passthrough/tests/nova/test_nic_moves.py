@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers with NICs of PCI flavors that move, or start anew."""
+"""Tests of moving and restarting servers with NICs of PCI flavors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,21 +10,21 @@ from nova.virt.libvirt import driver
 from pci_passthrough.tests.nova import base
 from pci_passthrough.tests.nova import nics
 
-#: Another image than the one that servers are made from.
+#: Another image than that of the servers.
 _IMAGE = 'a2459075-d96c-40d5-893e-577ff92e721c'
 
 
 class NicMovesTest(nics.NicsTest):
     """Servers with all kinds of NICs, and hosts to move between.
 
-    Addresses and all that Neutron is told differ between the hosts.
+    The hosts differ in addresses and in all facts that Neutron gets.
 
-    :ivar port: the user's.
+    :ivar port: the user's port.
     """
 
     def setUp(self) -> None:
         super().setUp()
-        self.tell_apart()
+        self.distinguish_devices()
         self.flags(device_detach_timeout='1', group='libvirt')
         self.create_pci_flavor('25g', nics.VF, vnic_type='direct')
         self.create_pci_flavor('whole', nics.PF, vnic_type='direct-physical')
@@ -35,9 +35,9 @@ class NicMovesTest(nics.NicsTest):
         self.start_nic_host('c1', bus=0x82, **arguments)
 
     def boot_on(self, host: str, **arguments: Any) -> dict[str, Any]:
-        """Create a server with a NIC of Nova's, one of the user's, and more.
+        """Create a server with a NIC by network, one by port, and a PF.
 
-        The PF's is on no physical network, where no VF is wanted.
+        The NIC of the PF is on an overlay, where no other NIC needs a VF.
         """
         self.port = self.net.port(self.net.blue, 'direct', 'pci-flavor=25g')
         return self.boot_with(
@@ -52,9 +52,10 @@ class NicMovesTest(nics.NicsTest):
     def assert_moved(
         self, server: Mapping[str, Any], host: str, others: int = 0
     ) -> dict[str, str]:
-        """A server is on a host, with a device for each NIC and some others.
+        """Check that a server is on a host, with a device for each NIC.
 
-        :returns: port's id to device's address.
+        :param others: number of further devices.
+        :returns: id of a port to address of its device.
         """
         self.assertEqual(host, self.host_of(server))
         self.assert_consistent(host, server, 3 + others)
@@ -65,20 +66,20 @@ class NicMovesTest(nics.NicsTest):
         return addresses
 
     def delete(self, server: Mapping[str, Any], *hosts: str) -> None:
-        """Delete a server; only the user's port is left of it."""
+        """Delete a server; check that only the user's port is left."""
         self._delete_server(server)
         self.assert_clean(*hosts)
         self.assert_only_users_port_left()
 
     def assert_only_users_port_left(self) -> None:
-        """It is bound to nothing, and of its kind as before."""
-        ours = {self.net.red, self.net.blue, self.net.overlay}
+        """Check that the user's port is left, unbound, with its vNIC type."""
+        networks = {self.net.red, self.net.blue, self.net.overlay}
         self.assertEqual(
             [self.port['id']],
             [
                 port['id']
                 for port in self.net.list_ports(True)['ports']
-                if port['network_id'] in ours
+                if port['network_id'] in networks
             ],
         )
         port = self.net.show_port(self.port['id'])['port']
@@ -91,7 +92,7 @@ class TestColdMoves(NicMovesTest):
     """Cold migration and resize, reverted and confirmed."""
 
     def test_migrate(self) -> None:
-        """Beside devices that the flavor asks for."""
+        """A server with NICs and with devices of its Nova flavor."""
         self.two_hosts(gpus=1)
         flavor = self.create_flavor('gpu:1')
         server = self.boot_on('c0', flavor_id=flavor)
@@ -110,10 +111,10 @@ class TestColdMoves(NicMovesTest):
         self.delete(server, 'c0', 'c1')
 
     def test_resize_within_the_host(self) -> None:
-        """Each NIC has two devices until it is known which one stays."""
+        """Each NIC has two devices until the resize is confirmed."""
         self.flags(allow_resize_to_same_host=True)
         self.start_nic_host('c0', gpus=2)
-        # Of PFs there is one for the overlay.
+        # Without a NIC on the overlay: only one PF is for it.
         self.port = self.net.port(self.net.blue, 'direct', 'pci-flavor=25g')
         server = self.boot_with(
             self.nic(self.net.red, '10g'),
@@ -140,10 +141,10 @@ class TestColdMoves(NicMovesTest):
 
 
 class TestLiveMigration(NicMovesTest):
-    """Nova unplugs the NICs before, and plugs others in after."""
+    """Nova detaches the NICs before, and attaches others after."""
 
     def test_there_and_back(self) -> None:
-        """The ports know all of their new devices, whose numbers differ."""
+        """The ports get all facts of their new devices."""
         self.two_hosts()
         server = self.boot_on('c0')
         first = self.boot_with(
@@ -164,7 +165,7 @@ class TestLiveMigration(NicMovesTest):
         self.delete(server, 'c0', 'c1')
 
     def test_with_numa(self) -> None:
-        """Nova makes a claim of its own then."""
+        """Nova makes a move claim."""
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.two_hosts()
         flavor = self.create_flavor(None, hw__cpu_policy='dedicated')
@@ -175,7 +176,7 @@ class TestLiveMigration(NicMovesTest):
         self.delete(server, 'c0', 'c1')
 
     def test_failed(self) -> None:
-        """All is as it was, and what was claimed there is free again."""
+        """The server keeps its devices; those of the destination are freed."""
         self.two_hosts()
         server = self.boot_on('c0')
         before = self.assert_moved(server, 'c0')
@@ -186,7 +187,7 @@ class TestLiveMigration(NicMovesTest):
 
         def give_up(domain: Any, *_args: Any, **_kwargs: Any) -> None:
             self.assertEqual(3, len(self.held('c1')))
-            # Its NICs are unplugged already.
+            # Its NICs are detached already.
             self.assertEqual(1, len(self.interfaces('c0', server)))
             domain.fail_job()
 
@@ -203,10 +204,10 @@ class TestLiveMigration(NicMovesTest):
 
 
 class TestOtherMoves(NicMovesTest):
-    """What is neither: evacuation, shelving, and starts where it is."""
+    """Evacuation, shelving, and restarts on the same host."""
 
     def test_evacuate(self) -> None:
-        """The dead host frees its devices when it is back."""
+        """The dead host frees its devices at its restart."""
         self.two_hosts()
         server = self.boot_on('c0')
         self.force_down('c0')
@@ -220,7 +221,7 @@ class TestOtherMoves(NicMovesTest):
         self.delete(server, 'c0', 'c1')
 
     def test_shelve_and_unshelve(self) -> None:
-        """It keeps its ports, and gets other devices for them."""
+        """An unshelved server keeps its ports, and gets other devices."""
         self.two_hosts()
         server = self.boot_on('c0')
         before = self.assert_moved(server, 'c0')
@@ -232,8 +233,8 @@ class TestOtherMoves(NicMovesTest):
         self.assertEqual(before.keys(), after.keys())
         self.delete(server, 'c0', 'c1')
 
-    def test_starts_where_it_is(self) -> None:
-        """It keeps its devices, and nothing is claimed."""
+    def test_restarts_on_its_host(self) -> None:
+        """A restarted server keeps its devices, and nothing is claimed."""
         self.start_nic_host('c0')
         server = self.boot_on('c0')
         before = self.assert_moved(server, 'c0')

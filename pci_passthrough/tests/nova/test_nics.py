@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NICs that ask for PCI flavors."""
+"""Tests of new servers with NICs that ask for PCI flavors."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ class TestNics(nics.NicsTest):
     """A new server with NICs."""
 
     def test_one_nic(self) -> None:
-        """It gets a VF on its network, and gives it back."""
+        """A NIC gets a VF on its network; a delete frees it."""
         self.start_nic_host('c0')
         server = self.boot_with(self.nic(self.net.blue))
         (address,) = self.assert_consistent('c0', server, 1)
@@ -39,7 +39,7 @@ class TestNics(nics.NicsTest):
         self.assertEqual([], self.net.ports_of(server['id']))
 
     def test_port_with_a_tag(self) -> None:
-        """A user's port gets a device on its network; it stays the user's."""
+        """A user's port gets a device on its network; the port is kept."""
         self.start_nic_host('c0')
         port = self.net.port(self.net.red, 'direct', 'pci-flavor=10g')
         server = self.boot_with({'port': port['id']})
@@ -60,8 +60,8 @@ class TestNics(nics.NicsTest):
         self.assertEqual('', left['device_id'])
         self.assertEqual({}, self.profile(left))
 
-    def test_nobody_asks(self) -> None:
-        """A virtio NIC is as it was, and no conductor is asked."""
+    def test_without_pci_flavor(self) -> None:
+        """A virtio NIC is unchanged, and no conductor is called."""
         self.start_nic_host('c0')
         self.forget_calls()
         server = self.boot_with({'uuid': self.net.red})
@@ -74,20 +74,20 @@ class TestNics(nics.NicsTest):
 
 
 class TestRefusals(nics.NicsTest):
-    """What cannot be given is refused before anything is made."""
+    """Refusals by nova-api, before a server or port is made."""
 
     def refusal(self, *networks: Any, **body: Any) -> tuple[int, str]:
-        """Return status and text for a server with such NICs."""
-        made = self._build_server(
+        """Return status and text of a refused server with such NICs."""
+        server = self._build_server(
             flavor_id=self.create_flavor(None), networks=list(networks)
         )
-        found: tuple[int, str] = self.refused(
-            self.api_fixture.api.post_server, {'server': made | body}
+        answer: tuple[int, str] = self.refused(
+            self.api_fixture.api.post_server, {'server': server | body}
         )
-        return found
+        return answer
 
     def assert_refused(self, text: str, *networks: Any) -> None:
-        """The answer is 400 and says so; nothing was made."""
+        """Check for HTTP 400 with a text, and that nothing was made."""
         status, message = self.refusal(*networks)
         self.assertEqual(400, status, message)
         self.assertIn(text, message)
@@ -103,7 +103,7 @@ class TestRefusals(nics.NicsTest):
         )
         self.create_pci_flavor('gpu', {'class': 'display'})
         self.create_pci_flavor('tap', nics.VF, vnic_type='macvtap')
-        made = [
+        ports = [
             self.net.port(self.net.red, vnic_type, *tags)['id']
             for vnic_type, *tags in (
                 ('normal', 'pci-flavor=10g'),
@@ -127,32 +127,32 @@ class TestRefusals(nics.NicsTest):
             ('gpu', self.nic(red, 'gpu')),
             ('networks[0]: pci_flavor has to', {'uuid': red, 'pci_flavor': 1}),
             ('name', {'uuid': red, 'pci_flavor': ''}),
-            ('tag the port', {'port': made[0], 'pci_flavor': '10g'}),
-            ('vnic_type normal', {'port': made[0]}),
-            ('macvtap', {'port': made[1]}),
-            ('pci-flavor=tap', {'port': made[2]}),
-            ('PCI flavor', {'port': made[3]}),
-            ('none-such', {'port': made[4]}),
+            ('tag the port', {'port': ports[0], 'pci_flavor': '10g'}),
+            ('vnic_type normal', {'port': ports[0]}),
+            ('macvtap', {'port': ports[1]}),
+            ('pci-flavor=tap', {'port': ports[2]}),
+            ('PCI flavor', {'port': ports[3]}),
+            ('none-such', {'port': ports[4]}),
             ('guaranteed minimum bandwidth', {'port': qos}),
         ):
             self.assert_refused(text, *networks)
 
     def test_too_many(self) -> None:
-        """A flavor's requests and those of NICs are claimed together."""
+        """Requests of the Nova flavor and of NICs are claimed together."""
         self.start_nic_host('c0')
         flavor = self.create_flavor(','.join(['10g'] * 31))
-        made = self._build_server(
+        server = self._build_server(
             flavor_id=flavor,
             networks=[self.nic(self.net.red), self.nic(self.net.blue)],
         )
         status, text = self.refused(
-            self.api_fixture.api.post_server, {'server': made}
+            self.api_fixture.api.post_server, {'server': server}
         )
         self.assertEqual(400, status, text)
         self.assertIn('33 requests', text)
 
     def test_port_of_somebody_else(self) -> None:
-        """Nova refuses it, and what it is stays its owner's secret."""
+        """Nova refuses the port; the text does not describe it."""
         self.start_nic_host('c0')
         port = self.net.port(
             self.net.red, 'normal', 'pci-flavor=10g', tenant_id='somebody'
@@ -163,7 +163,7 @@ class TestRefusals(nics.NicsTest):
         self.assertNotIn('normal', text)
 
     def test_no_conductor(self) -> None:
-        """Then it is 503, and a server without such NICs is served."""
+        """HTTP 503 only for a NIC with a PCI flavor."""
         self.start_nic_host('c0')
         self.wire.is_down = True
         status, text = self.refusal(self.nic(self.net.red))

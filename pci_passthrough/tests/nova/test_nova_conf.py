@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Translations of Nova's PCI options mean to Nova what they say.
+"""Tests translations of PCI options with the code of Nova.
 
-Nova's own code reads what was written, and is asked about the same devices
-as pci_information and PCI flavors are.
+Nova's code reads the options, and must match the same devices as the
+translated pci_information and PCI flavors do.
 """
 
 from collections.abc import Iterable
@@ -92,7 +92,7 @@ _PLACES: tuple[dict[str, Any], ...] = (
     {'devname': 'gone'},
 )
 
-#: Conditions which only pci_information has, or says in another way.
+#: Conditions that only pci_information has, or in another form.
 _OWN: tuple[dict[str, Any], ...] = (
     {'dev_type': 'type-VF'},
     {'vendor_id': '15b3'},
@@ -141,22 +141,22 @@ def _values(texts: Iterable[str]) -> list[nova_conf.OptionValue]:
 
 
 def _offered(lines: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return what pci_information offers, with tags, by address."""
+    """Return address to tags of the devices that pci_information offers."""
     information = pci_information.PciInformation.parse(lines)
     devices = _devices()
     names = {device.address: device.devname for device in devices}
-    found = {}
+    offered = {}
     for device in devices:
         entry = information.find(device, names.get(device.parent_addr or ''))
         if entry is not None and not entry.exclude:
-            found[device.address] = dict(entry.extra_info)
-    return found
+            offered[device.address] = dict(entry.extra_info)
+    return offered
 
 
 def _native(lines: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return what device_spec makes Nova's, with tags, by address."""
+    """Return address to tags of the devices that device_spec matches."""
     specs = whitelist.Whitelist(lines)
-    found = {}
+    matched = {}
     for address, ids, _, parent, _ in _HOST:
         spec = specs.device_assignable(
             {
@@ -167,17 +167,17 @@ def _native(lines: Sequence[str]) -> dict[str, dict[str, str]]:
             }
         )
         if spec is not None:
-            found[address] = dict(spec.get_tags())
-    return found
+            matched[address] = dict(spec.get_tags())
+    return matched
 
 
 class NovaConfTest(test.NoDBTestCase):
-    """Everything that is random is the same in each run."""
+    """Random options and devices, the same ones in each run."""
 
     def setUp(self) -> None:
         super().setUp()
         self.random = random.Random(20261121)
-        # The two places where Nova looks at the host.
+        # The two functions by which Nova reads the host.
         self.useFixture(
             fixtures.MonkeyPatch(
                 'nova.pci.utils.is_physical_function',
@@ -201,7 +201,7 @@ class NovaConfTest(test.NoDBTestCase):
         }
 
     def test_device_spec_there_and_back(self) -> None:
-        """The same devices and tags, in all three."""
+        """All three forms match the same devices, with the same tags."""
         matched: set[str] = set()
         for _ in range(150):
             specs = [self.spec(n) for n in range(self.random.randint(1, 3))]
@@ -214,11 +214,13 @@ class NovaConfTest(test.NoDBTestCase):
             self.assertEqual(before, _offered(lines), specs)
             back, findings = to_device_spec.translate(_values(lines))
             self.assertEqual([], findings)
-            self.assertEqual(before, _native([b.text for b in back]), specs)
-        self.assertEqual({one[0] for one in _HOST}, matched)
+            self.assertEqual(
+                before, _native([line.text for line in back]), specs
+            )
+        self.assertEqual({device[0] for device in _HOST}, matched)
 
     def test_nothing_more_is_exported(self) -> None:
-        """Without an equivalent it may be less, and then it is said."""
+        """Without an equivalent fewer devices match, with a finding."""
         for _ in range(150):
             entries = [
                 json.dumps(
@@ -229,14 +231,14 @@ class NovaConfTest(test.NoDBTestCase):
                 )
                 for _ in range(self.random.randint(1, 3))
             ]
-            ours = _offered(entries).keys()
+            offered = _offered(entries).keys()
             lines, findings = to_device_spec.translate(_values(entries))
             native = _native(
-                [one.text for one in lines if one.held_back is None]
+                [line.text for line in lines if line.held_back is None]
             ).keys()
-            self.assertLessEqual(native, ours, entries)
+            self.assertLessEqual(native, offered, entries)
             if not findings:
-                self.assertEqual(native, ours, entries)
+                self.assertEqual(native, offered, entries)
 
     def test_device_spec_that_nova_refuses(self) -> None:
         for text in (
@@ -261,12 +263,12 @@ class NovaConfTest(test.NoDBTestCase):
 
     def pools(self, tags: Mapping[str, str]) -> stats.PciDeviceStats:
         """Return Nova's pools of all devices, with the same tags."""
-        found = stats.PciDeviceStats(
+        pools = stats.PciDeviceStats(
             nova_objects.NUMATopology(cells=[]),
             dev_filter=whitelist.Whitelist([json.dumps(tags)]),
         )
         for number, device in enumerate(_devices()):
-            found.add_device(
+            pools.add_device(
                 nova_objects.PciDevice(
                     id=number,
                     compute_node_id=1,
@@ -280,12 +282,12 @@ class NovaConfTest(test.NoDBTestCase):
                     extra_info={},
                 )
             )
-        return found
+        return pools
 
-    def given(
+    def devices_for_alias(
         self, aliases: Sequence[str], tags: Mapping[str, str]
     ) -> tuple[set[str], str]:
-        """Return what Nova gives for the alias a1, and the NUMA policy."""
+        """Return the devices that match the alias a1, and the NUMA policy."""
         self.flags(alias=list(aliases), group='pci')
         nova_request.get_alias_from_config.cache_clear()
         (request,) = nova_request.get_pci_requests_from_flavor(
@@ -301,11 +303,11 @@ class NovaConfTest(test.NoDBTestCase):
         matched: set[str] = set()
         for _ in range(60):
             aliases = self.aliases()
-            texts = [json.dumps(one) for one in aliases]
+            texts = [json.dumps(entry) for entry in aliases]
             tags = self.random.choice(
                 ({}, {'live_migratable': 'yes'}, {'live_migratable': 'no'})
             )
-            before, policy = self.given(texts, tags)
+            before, policy = self.devices_for_alias(texts, tags)
             matched |= before
             (draft,), findings = from_alias.translate(
                 _values(texts), from_alias.PlacementUse()
@@ -326,13 +328,15 @@ class NovaConfTest(test.NoDBTestCase):
                 ]
             )
             self.assertEqual([], findings)
-            self.assertEqual((before, policy), self.given(back.lines, tags))
+            self.assertEqual(
+                (before, policy), self.devices_for_alias(back.lines, tags)
+            )
         self.assertEqual(
-            {one[0] for one in _HOST if one[2] != 'vdpa'}, matched
+            {device[0] for device in _HOST if device[2] != 'vdpa'}, matched
         )
 
     def aliases(self) -> list[dict[str, str]]:
-        """Return some of one name."""
+        """Return random aliases with the name a1."""
         common = {'name': 'a1'}
         kind = self.random.choice((None, *from_alias.DEVICE_TYPES))
         if kind is not None:
@@ -342,12 +346,12 @@ class NovaConfTest(test.NoDBTestCase):
         migratable = self.random.choice((None, None, 'Yes', 'no'))
         if migratable is not None:
             common['live_migratable'] = migratable
-        ids = sorted({one[1] for one in _HOST})
+        ids = sorted({device[1] for device in _HOST})
         self.random.shuffle(ids)
         number = 1 if kind is None else self.random.randint(1, 3)
         return [
-            {**common, 'vendor_id': one[:4].upper(), 'product_id': one[5:]}
-            for one in ids[:number]
+            {**common, 'vendor_id': id_[:4].upper(), 'product_id': id_[5:]}
+            for id_ in ids[:number]
         ]
 
     def test_names_of_placement(self) -> None:
@@ -388,16 +392,19 @@ class NovaConfTest(test.NoDBTestCase):
 def _matched(
     draft: from_alias.PciFlavorDraft, tags: Mapping[str, str]
 ) -> set[str]:
-    """Return the devices that a PCI flavor matches."""
+    """Return the addresses of the devices that a PCI flavor matches."""
     expression = pci_flavor.MatchExpression.parse(draft.match)
     lines, _ = from_device_spec.translate(_values([json.dumps(tags)]))
-    found = set()
+    matched = set()
     offered = _offered(lines)
     for device in _devices():
         device.extra_info = offered[device.address]
         if any(
-            all(one.accepts(one.value_of(device)) for one in term)
+            all(
+                condition.accepts(condition.value_of(device))
+                for condition in term
+            )
             for term in expression.terms
         ):
-            found.add(device.address)
-    return found
+            matched.add(device.address)
+    return matched

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of how requests for PCI flavors are made, and refused."""
+"""Tests of making and refusing requests for PCI flavors."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from pci_passthrough.objects import fields
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import base
 
-#: The last microversion with which nova-api does not look at extra specs.
+#: The last microversion in which nova-api does not validate extra specs.
 UNCHECKED = '2.85'
 
 OTHER_PROJECT = '2f1a9f5bb5c64e7c8ae0e3ac2d2b4a6d'
 
 
 class RequestTest(base.NovaTest):
-    """What helps to look at an instance's requests."""
+    """A cloud with a PCI flavor."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -24,19 +24,18 @@ class RequestTest(base.NovaTest):
 
     def requests(self, server: Any) -> list[tuple[str, int, list[str], Any]]:
         """Return (alias, count, names, NUMA policy) of all requests."""
-        found = self.instance(server).pci_requests.requests
         return [
             (
-                one.alias_name,
-                one.count,
-                [spec['pci_flavor_name'] for spec in one.spec],
-                one.numa_policy,
+                request.alias_name,
+                request.count,
+                [spec['pci_flavor_name'] for spec in request.spec],
+                request.numa_policy,
             )
-            for one in found
+            for request in self.instance(server).pci_requests.requests
         ]
 
     def unchecked_flavor(self, **extra_specs: str) -> str:
-        """Create a Nova flavor whose extra specs nobody looks at."""
+        """Create a Nova flavor whose extra specs are not validated."""
         flavor_id = self.create_flavor(None)
         api = self.api_fixture.admin_api
         latest, api.microversion = api.microversion, UNCHECKED
@@ -46,7 +45,7 @@ class RequestTest(base.NovaTest):
         return flavor_id
 
     def refused_boot(self, **arguments: Any) -> tuple[int, str]:
-        """Return status and text of a server that is not made."""
+        """Return status and text of a refused server."""
         status, text = self.refused(self.boot, **arguments)
         self.assertEqual([], self.api.get_servers(detail=False))
         return status, text
@@ -93,13 +92,14 @@ class MadeTest(RequestTest):
 
     def test_live_migratable_if_all_alternatives_are(self) -> None:
         self.start_host('c0', 3, live_migratable='yes')
-        for name in ('one', 'two'):
+        for name in ('first', 'second'):
             term = base.GPU | {'e.live_migratable': 'yes'}
             self.create_pci_flavor(name, term)
-        server = self.boot('one|two,one|gpu,gpu')
-        found = self.instance(server).pci_requests.requests
+        server = self.boot('first|second,first|gpu,gpu')
+        requests = self.instance(server).pci_requests.requests
         self.assertEqual(
-            [True, False, False], [one.is_live_migratable() for one in found]
+            [True, False, False],
+            [request.is_live_migratable() for request in requests],
         )
 
     def test_no_calls_for_plain_instances(self) -> None:
@@ -123,9 +123,9 @@ class MadeTest(RequestTest):
 
 
 class RefusedTest(RequestTest):
-    """HTTP 400 says what is wrong, and 503 that nobody can say."""
+    """HTTP 400 for what the user can correct, and 503 otherwise."""
 
-    def test_when_a_flavor_gets_it(self) -> None:
+    def test_wrong_extra_specs(self) -> None:
         flavor = self.create_flavor(None)
         for name, value, part in (
             ('pci_passthrough:pci_flavor', 'gpu:2,big:0', "'big:0'"),
@@ -144,7 +144,7 @@ class RefusedTest(RequestTest):
                 self.assertEqual(400, status, text)
                 self.assertIn(part, text)
 
-    def test_right_ones_are_taken(self) -> None:
+    def test_right_extra_specs(self) -> None:
         specs = {
             'pci_passthrough:pci_flavor': 'gpu:2, big GPU|mid',
             'hardware_resource:10g': '2',
@@ -153,7 +153,7 @@ class RefusedTest(RequestTest):
         self.admin_api.post_extra_spec(flavor, {'extra_specs': specs})
         self.assertEqual(specs, self.admin_api.get_extra_specs(flavor))
 
-    def test_at_boot_if_nobody_looked_before(self) -> None:
+    def test_at_boot_if_not_validated_before(self) -> None:
         flavor = self.unchecked_flavor(pci_passthrough__pci_flavor='gpu:none')
         status, text = self.refused_boot(flavor_id=flavor)
         self.assertEqual(400, status)
@@ -161,7 +161,7 @@ class RefusedTest(RequestTest):
         self.assertNotIn('resolve', self.wire.calls)
 
     def test_too_many_together(self) -> None:
-        """Each of the extra specs is right, all together are too many."""
+        """Each extra spec is right, but together they are too many."""
         many = {f'hardware_resource__g{n}': '1' for n in range(33)}
         flavor = self.unchecked_flavor(**many)
         status, text = self.refused_boot(flavor_id=flavor)
@@ -236,7 +236,7 @@ class RefusedTest(RequestTest):
 
 
 class NumaPolicyTest(RequestTest):
-    """Which NUMA policy a request has; None is the PCI flavor's own."""
+    """The NUMA policy of a request; None means the PCI flavor's."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -246,10 +246,10 @@ class NumaPolicyTest(RequestTest):
     def claimed_policies(self) -> list[str | None]:
         """Return the NUMA policies of claims so far."""
         return [
-            one['pci_passthrough_object.data']['numa_policy']
+            request['pci_passthrough_object.data']['numa_policy']
             for method, arguments in self.wire.messages
             if method == 'claim'
-            for one in arguments['requests']
+            for request in arguments['requests']
         ]
 
     def image(self, policy: str) -> str:
@@ -278,7 +278,7 @@ class NumaPolicyTest(RequestTest):
         self.assertEqual(
             [('gpu', 1, ['gpu'], 'required')], self.requests(server)
         )
-        # Nova itself forgets it here.
+        # Nova loses the policy here.
         self._migrate_server(server)
         self.assertEqual(['required'] * 2, self.claimed_policies())
 
@@ -294,7 +294,7 @@ class NumaPolicyTest(RequestTest):
 
 
 class LaterTest(RequestTest):
-    """An instance that was admitted keeps its requests."""
+    """A running instance keeps its requests."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -304,7 +304,7 @@ class LaterTest(RequestTest):
         self.before = self.requests(self.server)
 
     def check(self, host: str) -> None:
-        """The server is on a host, with its devices and requests."""
+        """Check that the server is on a host, with devices and requests."""
         self.assertEqual(host, self.host_of(self.server))
         self.assert_guest_has(host, self.server, 2)
         self.assertEqual(self.before, self.requests(self.server))
@@ -339,7 +339,7 @@ class LaterTest(RequestTest):
         self.check('c1')
 
     def test_cold_migration_without_conductor(self) -> None:
-        """The server stays where it is, with its devices."""
+        """The server stays on its host, with its devices."""
 
         def away(method: str, arguments: Any) -> None:
             if method == 'resolve':
@@ -351,7 +351,7 @@ class LaterTest(RequestTest):
             self.server['id'],
             {'migrate': None},
         )
-        # Why is in the log of the host, and not for users.
+        # The host's log has the reason; users do not get it.
         self.assertIn('PCI flavors cannot be looked up now', text)
         self.assertNotIn('resolve', text)
         self.wire.before = lambda method, arguments: None
@@ -379,7 +379,7 @@ class LaterTest(RequestTest):
 
 
 class LiveMigrationTest(RequestTest):
-    """Only instances whose devices can all move, as in Nova."""
+    """Only instances with live_migratable devices can move, as in Nova."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of what Nova's scheduler does with requests for PCI flavors."""
+"""Tests of requests for PCI flavors in Nova's scheduler."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class SchedulingTest(base.NovaTest):
         self.create_pci_flavor('gpu')
 
     def logged(self) -> list[str]:
-        """Return what the filter said so far."""
+        """Return the log lines of the filter so far."""
         return [
             line
             for line in self.stdlog.logger.output.splitlines()
@@ -38,7 +38,7 @@ class SchedulingTest(base.NovaTest):
         ]
 
     def assert_refused(self, summary: str, **arguments: Any) -> None:
-        """A server finds no host, and it is said why."""
+        """Check that a server gets no host; the reason is recorded."""
         self.forget_calls()
         before = len(self.logged())
         server = self.boot_in_vain(**arguments)
@@ -50,21 +50,21 @@ class SchedulingTest(base.NovaTest):
         self.assertNotIn('claim', self.wire.calls)
 
 
-class QuestionTest(SchedulingTest):
-    """The conductor is asked once for each request to the scheduler."""
+class CallTest(SchedulingTest):
+    """The filter calls the conductor once for each call of the scheduler."""
 
     def test_all_hosts_at_once(self) -> None:
         for bus, host in enumerate(('c0', 'c1', 'c2'), base.BUS):
             self.start_host(host, bus=bus)
         server = self.boot('gpu:2')
-        (question,) = self.scheduler_offers()
-        self.assertEqual(['c0', 'c1', 'c2'], question['hosts'])
-        self.assertEqual(server['id'], question['instance_uuid'])
+        (call,) = self.scheduler_offers()
+        self.assertEqual(['c0', 'c1', 'c2'], call['hosts'])
+        self.assertEqual(server['id'], call['instance_uuid'])
         self.assert_guest_has(self.host_of(server), server, 2)
         self.assertEqual([], self.logged())
 
     def test_multi_create(self) -> None:
-        """What one instance is given, the next one is not promised."""
+        """A device that one instance gets is not promised to the next one."""
         self.start_host('c0', 3)
         self.start_host('c1', 1, bus=0x82)
         servers = self.boot_many(4, self.create_flavor('gpu'))
@@ -73,7 +73,7 @@ class QuestionTest(SchedulingTest):
         self.assertEqual(['c0', 'c0', 'c0', 'c1'], sorted(hosts))
         for host, server in zip(hosts, servers, strict=True):
             self.assert_guest_has(host, server, 1)
-        # One claim each: no host was chosen in vain.
+        # One claim for each server: no chosen host has refused.
         self.assertEqual(4, self.wire.calls.count('claim'))
 
     def test_multi_create_of_too_many(self) -> None:
@@ -89,7 +89,7 @@ class QuestionTest(SchedulingTest):
         self.assert_clean('c0')
 
     def test_multi_create_breaks_physical_functions(self) -> None:
-        """A PF whose VFs are promised is not promised itself."""
+        """A PF is not promised while one of its VFs is."""
         info = fakelibvirt.HostPCIDevicesInfo(num_pfs=2, num_vfs=4)
         self.flags(device_spec=[], group='pci')
         self.start_host('c0', native=0, info=info)
@@ -103,7 +103,7 @@ class QuestionTest(SchedulingTest):
 
 
 class RefusalTest(SchedulingTest):
-    """Why a host is passed over is said, and kept."""
+    """The reasons why hosts are refused are logged and recorded."""
 
     def test_none_free(self) -> None:
         self.start_host('c0', 1)
@@ -133,7 +133,7 @@ class RefusalTest(SchedulingTest):
         self.assert_refused('1 host: has not reported for too long')
 
     def test_tracker_is_silent(self) -> None:
-        """As where nova-compute runs without the door."""
+        """A nova-compute without the Nova plugin does not register."""
         self.start_host('c0')
         self.silence('c0', agent=False, tracker=True)
         self.assert_refused(
@@ -155,13 +155,13 @@ class RefusalTest(SchedulingTest):
             '3 hosts: no free gpu; 1 host: has not reported for too long'
         )
 
-    def test_said_of_some_hosts_when_others_serve(self) -> None:
+    def test_recorded_also_when_another_host_serves(self) -> None:
         self.start_host('c0', 0)
         self.start_host('c1', 1, bus=0x82)
         server = self.boot()
         self.assertEqual('c1', self.host_of(server))
         self.assertEqual(['1 host: no free gpu'], self.refusals_of(server))
-        # The look for alternates says it no second time.
+        # The search for alternates does not log it again.
         self.assertEqual(1, len(self.logged()))
 
     def test_conductor_away(self) -> None:
@@ -178,7 +178,7 @@ class RefusalTest(SchedulingTest):
         )
 
     def test_pci_flavor_is_gone(self) -> None:
-        """Deleted between the API's look and the scheduler's."""
+        """A PCI flavor is deleted between nova-api and the scheduler."""
 
         def delete(method: str, arguments: Mapping[str, Any]) -> None:
             if method == 'offer':
@@ -193,8 +193,8 @@ class RefusalTest(SchedulingTest):
         self.assertIn('PCI flavor', summary)
 
 
-class HalfADoorTest(SchedulingTest):
-    """A process without the door: refused, never misplaced."""
+class PluginMissingTest(SchedulingTest):
+    """One process lacks the Nova plugin: the server gets no host."""
 
     def test_api(self) -> None:
         self.start_host('c0')
@@ -216,7 +216,9 @@ class HalfADoorTest(SchedulingTest):
         self.start_host('c0')
         filters = self.scheduler.manager.host_manager.enabled_filters
         filters[:] = [
-            one for one in filters if type(one).__name__ != 'PciFlavorFilter'
+            enabled
+            for enabled in filters
+            if type(enabled).__name__ != 'PciFlavorFilter'
         ]
         server = self.boot_in_vain()
         self.assertIn('No valid host', server['fault']['message'])
@@ -243,11 +245,11 @@ class NumaTest(SchedulingTest):
         info = fakelibvirt.HostPCIDevicesInfo(
             num_pci=1 + len(nodes), num_pfs=0, num_vfs=0
         )
-        found = [
+        devices = [
             device.replace(numa_node=node)
             for device, node in zip(base.offered(info, 1), nodes, strict=True)
         ]
-        self.report('c0', found)
+        self.report('c0', devices)
         self.start_compute(hostname='c0', pci_info=info)
 
     def test_required(self) -> None:
@@ -266,7 +268,7 @@ class NumaTest(SchedulingTest):
         server = self.boot_in_vain(flavor_id=flavor)
         self.assertIn('No valid host', server['fault']['message'])
         self.assertEqual(1, len(self.held('c0')))
-        # The device would be near: this is NUMATopologyFilter's refusal.
+        # The device is near: NUMATopologyFilter has refused.
         self.assertEqual([], self.logged())
 
     def test_no_device_is_near(self) -> None:
@@ -308,9 +310,9 @@ class NumaTest(SchedulingTest):
         self.assert_guest_has('c0', far, 1)
 
     def start_socket_host(self, nodes: int, sockets: int) -> str:
-        """Start a host whose GPU is far from all CPUs that may be used.
+        """Start a host whose GPU is not on the node of the usable CPUs.
 
-        :returns: a Nova flavor for which it has to be on their socket.
+        :returns: a Nova flavor whose device must be on their socket.
         """
         self.flags(cpu_dedicated_set='4-7', group='compute')
         self.create_pci_flavor('near', numa_policy='socket')
@@ -357,7 +359,7 @@ class NumaTest(SchedulingTest):
         self.boot(flavor_id=flavor, image_uuid=image['id'])
 
     def test_multi_create(self) -> None:
-        """Each instance is on the node of the device that is left."""
+        """Each instance is on the node of its device."""
         self.create_pci_flavor('near', numa_policy='required')
         self.start_host('c0', 2)
         servers = self.boot_many(2, self.pinned('near'))
@@ -368,7 +370,7 @@ class NumaTest(SchedulingTest):
 
 
 class AffinityTest(testtools.TestCase):
-    """Where an instance is on a host."""
+    """Tests of ``stats.affinity``."""
 
     def affinity(
         self,
@@ -395,7 +397,7 @@ class AffinityTest(testtools.TestCase):
             ([0], [0, 0, 1, 1], [0, 1]),
             ([3, 2], [0, 0, 1, 1], [2, 3]),
             ([1, 2], [0, 0, 1, 1], [0, 1, 2, 3]),
-            # A host that tells not all of its sockets has no near ones.
+            # Without the sockets of all nodes, no nodes share a socket.
             ([0], [0, 0, 1, None], []),
             ([0], None, []),
         ]
@@ -410,11 +412,11 @@ class AffinityTest(testtools.TestCase):
 
 
 class WeigherTest(SchedulingTest):
-    """Of hosts that can serve, the one that would lose least."""
+    """Of the hosts that can serve, the one with the least loss."""
 
     def setUp(self) -> None:
         super().setUp()
-        # Nova's own weighers like the host that was used less.
+        # Nova's weighers prefer the host that is used less.
         self.flags(pci_flavor_weight_multiplier=100.0, group=GROUP)
 
     def start_unequal_hosts(self) -> None:
@@ -446,7 +448,7 @@ class WeigherTest(SchedulingTest):
         )
         self.assertEqual('c0', self.host_of(self.boot()))
 
-    def test_the_alternative_that_is_wanted_most(self) -> None:
+    def test_first_alternative(self) -> None:
         self.start_unequal_hosts()
         self.create_pci_flavor('big', {'e.size': 'big'})
         hosts = [self.host_of(self.boot('big|gpu')) for _ in range(3)]
@@ -460,38 +462,38 @@ class WeigherTest(SchedulingTest):
         other = fakelibvirt.HostPCIDevicesInfo(num_pfs=1, num_vfs=2, bus=0x82)
         self.report('c1', base.offered(other)[1:])
         self.start_compute(hostname='c1', pci_info=other)
-        # On c0 a whole physical function would be broken up.
+        # On c0 the PF would be lost for requests for a whole PF.
         self.create_pci_flavor('pf', {'product_id': fakelibvirt.PF_PROD_ID})
         hosts = [self.host_of(self.boot('vf|pf')) for _ in range(3)]
         self.assertEqual(['c1', 'c1', 'c0'], hosts)
 
 
-class SparedHostsTest(SchedulingTest):
-    """Instances without devices go where there are none."""
+class AvoidedHostsTest(SchedulingTest):
+    """Instances without PCI flavors avoid hosts with devices."""
 
     def setUp(self) -> None:
         super().setUp()
-        # Nova's own weighers like the host that was used less.
+        # Nova's weighers prefer the host that is used less.
         self.flags(pci_flavor_weight_multiplier=100.0, group=GROUP)
         self.start_host('c0')
         self.start_host('c1', 0, bus=0x82)
 
     def wait_for_answer(self) -> None:
-        """Have the weigher ask, and wait until it has the answer."""
-        (ours,) = (
-            one
-            for one in self.scheduler.manager.host_manager.weighers
-            if isinstance(one, weigher.PciFlavorWeigher)
+        """Let the weigher call the conductor, and wait for the answer."""
+        (pci_weigher,) = (
+            enabled
+            for enabled in self.scheduler.manager.host_manager.weighers
+            if isinstance(enabled, weigher.PciFlavorWeigher)
         )
-        wait_for(lambda: bool(ours._known.get(60)))
+        wait_for(lambda: bool(pci_weigher._hosts.get(60)))
 
-    def test_spared(self) -> None:
+    def test_avoided(self) -> None:
         self.wait_for_answer()
         hosts = {self.host_of(self.boot(None)) for _ in range(3)}
         self.assertEqual({'c1'}, hosts)
         self.assertEqual(1, self.wire.calls.count('hosts_with_devices'))
 
-    def test_taken_if_there_is_no_other(self) -> None:
+    def test_used_if_there_is_no_other(self) -> None:
         self.wait_for_answer()
         self.disable_host('c1')
         self.assertEqual('c0', self.host_of(self.boot(None)))
@@ -510,39 +512,39 @@ class SparedHostsTest(SchedulingTest):
         self.assertEqual([], client.conductor().hosts_with_devices())
 
 
-class KnownHostsTest(SchedulingTest):
-    """What the scheduler remembers of hosts, without ever waiting."""
+class HostsWithDevicesTest(SchedulingTest):
+    """The scheduler's list of hosts with devices."""
 
     def test_asked_again_after_a_while(self) -> None:
         self.start_host('c0')
-        known = weigher.KnownHosts()
-        self.assertEqual(frozenset(), known.get(1000))
-        wait_for(lambda: known.get(1000) == {'c0'})
+        hosts = weigher.HostsWithDevices()
+        self.assertEqual(frozenset(), hosts.get(1000))
+        wait_for(lambda: hosts.get(1000) == {'c0'})
         self.report('c0', [])
-        self.assertEqual({'c0'}, known.get(1000))
-        wait_for(lambda: known.get(0) == frozenset())
+        self.assertEqual({'c0'}, hosts.get(1000))
+        wait_for(lambda: hosts.get(0) == frozenset())
 
     def test_conductor_away(self) -> None:
         self.start_host('c0')
-        known = weigher.KnownHosts()
-        wait_for(lambda: known.get(1000) == {'c0'})
+        hosts = weigher.HostsWithDevices()
+        wait_for(lambda: hosts.get(1000) == {'c0'})
         self.wire.is_down = True
-        wait_for(lambda: known.get(0) == frozenset())
-        self.assertIn('so they are not spared', self.stdlog.logger.output)
+        wait_for(lambda: hosts.get(0) == frozenset())
+        self.assertIn('not avoiding them', self.stdlog.logger.output)
 
-    def test_nobody_waits_for_an_answer(self) -> None:
+    def test_does_not_wait_for_an_answer(self) -> None:
         crash = base.Crash()
         self.wire.before = crash
-        known = weigher.KnownHosts()
-        self.assertEqual(frozenset(), known.get(0))
+        hosts = weigher.HostsWithDevices()
+        self.assertEqual(frozenset(), hosts.get(0))
         crash.wait()
-        self.assertEqual(frozenset(), known.get(1000))
+        self.assertEqual(frozenset(), hosts.get(1000))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     for _ in range(100):
         if condition():
             return
         time.sleep(0.1)
-    raise AssertionError('it did not come to that')
+    raise AssertionError('the condition did not become true')

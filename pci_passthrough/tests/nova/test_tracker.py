@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims in the resource tracker: what they leave, and how they fail."""
+"""Tests of claims in the resource tracker, and of repairs."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import oslo_messaging
 
 import pci_passthrough
 from pci_passthrough import store
-from pci_passthrough.nova_plugin import requests
+from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.store import hosts
 from pci_passthrough.store.devices import lookup
@@ -26,21 +26,21 @@ GHOST = 'c1f1ab3a-1a04-4d56-a0a3-8ce9a2d0e1f7'
 
 
 class TrackerTest(base.NovaTest):
-    """What helps to look at trackers."""
+    """A cloud with a PCI flavor."""
 
     def setUp(self) -> None:
         super().setUp()
         self.create_pci_flavor('gpu')
 
     def log(self) -> str:
-        """Return what Nova's processes have logged."""
+        """Return the log of Nova's processes."""
         text: str = self.stdlog.logger.output
         return text
 
     def boot_elsewhere(self, refused: list[str]) -> Mapping[str, Any]:
-        """Boot, where the host first tried fails; nothing is left there.
+        """Boot a server whose first host fails; check that nothing is left.
 
-        :param refused: gets the name of that host.
+        :param refused: list that gets the name of the first host.
         """
         server: Mapping[str, Any] = self.boot('gpu:2')
         other = {'c0': 'c1', 'c1': 'c0'}[refused[0]]
@@ -53,25 +53,25 @@ class TrackerTest(base.NovaTest):
 
 
 class TestLife(TrackerTest):
-    """An instance from its boot to its end."""
+    """An instance with devices, from boot to delete."""
 
     def test_boot_restart_and_delete(self) -> None:
-        """The views agree, and Nova's own device is left alone."""
+        """The views agree, and the native device stays unchanged."""
         self.start_host('c0')
         server = self.boot('gpu:2')
-        ours = self.assert_guest_has('c0', server, 2)
+        addresses = self.assert_guest_has('c0', server, 2)
         (request,) = self.instance(server).pci_requests.requests
         self.assertEqual(
-            [(address, request.request_id) for address in ours],
+            [(address, request.request_id) for address in addresses],
             [
-                (one.address, one.request_id)
-                for one in self.instance(server).pci_devices
+                (row.address, row.request_id)
+                for row in self.instance(server).pci_devices
             ],
         )
         node = nova_objects.ComputeNode.get_by_nodename(
             nova_context.get_admin_context(), 'c0'
         )
-        self.assertEqual(1, sum(p.count for p in node.pci_device_pools))
+        self.assertEqual(1, sum(pool.count for pool in node.pci_device_pools))
         (host,) = hosts.get_all(self.db, store.Limits(600, 180))
         self.assertEqual(pci_passthrough.version(), host.tracker_version)
         before = self.rows('c0')
@@ -88,7 +88,7 @@ class TestLife(TrackerTest):
         )
 
     def test_host_without_native_devices(self) -> None:
-        """Nova's own tracker does nothing on such a host."""
+        """Nova's tracker does nothing on such a host."""
         self.flags(device_spec=[], group='pci')
         self.start_host('c0', native=0)
         server = self.boot('gpu:2')
@@ -98,7 +98,7 @@ class TestLife(TrackerTest):
         self.assertEqual({}, self.rows('c0'))
 
     def test_tags_for_nova(self) -> None:
-        """``managed`` is Nova's word; other tags do not get there."""
+        """Nova's rows get the tag ``managed``, and not the other tags."""
         self.start_host('c0', gpus=1, managed='no', status='shiny')
         server = self.boot('gpu')
         guest = self.computes['c0'].driver._host.get_guest(
@@ -108,15 +108,15 @@ class TestLife(TrackerTest):
         (row,) = self.instance(server).pci_devices
         self.assertEqual('allocated', row.status)
 
-    def test_without_the_door_for_a_while(self) -> None:
-        """Nova's own tracker deletes; what is held is found afterwards."""
+    def test_without_the_plugin_for_a_while(self) -> None:
+        """Nova's tracker frees a device; its claim is freed later."""
         self.start_host('c0')
         kept = self.boot('gpu')
         gone = self.boot('gpu')
-        door = manager.PciDevTracker
+        replacement = manager.PciDevTracker
         bootstrap.uninstall()
         self.restart('c0')
-        self.assertIsNot(door, manager.PciDevTracker)
+        self.assertIsNot(replacement, manager.PciDevTracker)
         self._delete_server(gone)
         self.assertEqual(2, len(self.held('c0')))
         bootstrap.install()
@@ -128,7 +128,7 @@ class TestLife(TrackerTest):
 
 
 class TestFailure(TrackerTest):
-    """Claims that fail: Nova tries another host."""
+    """A claim fails, and Nova tries another host."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -139,11 +139,11 @@ class TestFailure(TrackerTest):
     def fail_first(
         self, method: str, error: Exception
     ) -> Callable[[str, Mapping[str, Any]], None]:
-        """Return a hook that lets the first call of a method fail."""
+        """Return a hook that fails in the first call of a method."""
 
         def fail(called: str, arguments: Mapping[str, Any]) -> None:
             hosts = arguments.get('hosts', [arguments.get('host')])
-            # The scheduler asks for all hosts.
+            # The scheduler's calls are for all hosts.
             if called == method and len(hosts) == 1 and not self.first:
                 self.first += hosts
                 raise error
@@ -151,28 +151,30 @@ class TestFailure(TrackerTest):
         return fail
 
     def test_lost_race(self) -> None:
-        """Somebody else was faster; the reason is told."""
+        """Another claim was faster; the log has the reason."""
 
-        def be_faster(called: str, arguments: Mapping[str, Any]) -> None:
+        def adopt_first(called: str, arguments: Mapping[str, Any]) -> None:
             if called == 'claim' and not self.first:
                 host = arguments['host']
                 self.first.append(host)
-                addresses = [d.address for d in lookup.get_all(self.db, host)]
+                addresses = [
+                    device.address for device in lookup.get_all(self.db, host)
+                ]
                 self.pci_conductor.adopt(host, GHOST, 'x', addresses, 'test')
 
-        self.wire.before = be_faster
+        self.wire.before = adopt_first
         self.boot_elsewhere(self.first)
         self.assertIn('no free gpu', self.log())
 
     def test_conductor_away_at_the_claim(self) -> None:
-        """It is not known whether it was carried out: it was."""
+        """The answer of a successful claim is lost."""
         self.wire.after = self.fail_first(
             'claim', oslo_messaging.MessagingTimeout('nobody answered')
         )
         self.boot_elsewhere(self.first)
 
     def test_conductor_away_at_the_test(self) -> None:
-        """The claim's test says so."""
+        """The test of the claim has the reason."""
         self.wire.before = self.fail_first(
             'offer', oslo_messaging.MessagingTimeout('nobody answered')
         )
@@ -181,7 +183,7 @@ class TestFailure(TrackerTest):
         self.assertIn('no pci-passthrough-conductor answered', self.log())
 
     def test_spawn_fails(self) -> None:
-        """The claim is aborted after it was allocated."""
+        """A claim is aborted after the devices were allocated."""
 
         def spawn(compute: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.first:
@@ -198,7 +200,7 @@ class TestFailure(TrackerTest):
             self.boot_elsewhere(self.first)
 
     def test_row_cannot_be_saved(self) -> None:
-        """What was claimed is given back at once, native devices, too."""
+        """All claimed devices are freed at once, native ones, too."""
 
         def save(row: Any) -> None:
             if 'pci_passthrough_device' in row.extra_info and len(rows) < 2:
@@ -220,31 +222,35 @@ class TestFailure(TrackerTest):
         self.assertEqual({('available', None)}, set(self.rows(other).values()))
         self.assertEqual({}, self.held(other))
 
-    def test_requests_of_a_nova_api_without_the_door(self) -> None:
-        """The filter would refuse, too, but is not asked here."""
+    def test_requests_of_a_nova_api_without_the_plugin(self) -> None:
+        """The test of the claim refuses; the filter is switched off here."""
         filters = self.scheduler.manager.host_manager.enabled_filters
         filters[:] = [
-            one for one in filters if type(one).__name__ != 'PciFlavorFilter'
+            enabled
+            for enabled in filters
+            if type(enabled).__name__ != 'PciFlavorFilter'
         ]
         flavor_id = self.create_flavor('gpu')
-        with base.replaced(requests, '_from_flavor', lambda *_: []):
+        with base.replaced(flavor_requests, '_from_flavor', lambda *_: []):
             self.boot_in_vain(flavor_id=flavor_id)
         self.assertIn('has the nova-api that made them no', self.log())
         self.assertNotIn('claim', self.wire.calls)
 
 
 class TestClaimId(TrackerTest):
-    """A resize within the host keeps the requests of Neutron ports."""
+    """Ids of claims: a resize within the host keeps requests of ports."""
 
     def test_same_request_twice(self) -> None:
-        """Other devices are claimed, and each is freed by itself."""
+        """A further device is claimed for the request, and freed alone."""
         self.start_host('c0')
         server = self.boot('gpu')
         (old,) = self.assert_guest_has('c0', server, 1)
         instance = self.instance(server)
         tracker = self.computes['c0'].manager.rt.pci_tracker
         context = nova_context.get_admin_context()
-        with base.replaced(requests, 'mover', lambda: instance.uuid):
+        with base.replaced(
+            flavor_requests, 'moving_instance_uuid', lambda: instance.uuid
+        ):
             (row,) = tracker.claim_instance(
                 context, instance.pci_requests, None
             )
@@ -261,8 +267,8 @@ class TestClaimId(TrackerTest):
         self.assertEqual([old], self.assert_guest_has('c0', server, 1))
 
 
-class TestMending(TrackerTest):
-    """What the periodic task finds."""
+class TestRepair(TrackerTest):
+    """Repairs by the periodic task."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -271,13 +277,13 @@ class TestMending(TrackerTest):
         (self.address,) = self.assert_guest_has('c0', self.server, 1)
 
     def test_conductor_away_for_long(self) -> None:
-        """What was freed meanwhile is told afterwards; the log is brief."""
+        """Claims are freed after an outage; the outage is logged once."""
         self.wire.is_down = True
         self.run_periodic_tasks()
         self.run_periodic_tasks()
         self.assertEqual(1, self.log().count('cannot be managed'))
         self._delete_server(self.server)
-        self.assertEqual({}, self.door_rows('c0'))
+        self.assertEqual({}, self.attachment_rows('c0'))
         self.run_periodic_tasks()
         self.assertEqual(1, self.log().count('cannot be managed'))
         self.assertEqual(1, len(self.held('c0')))
@@ -287,7 +293,7 @@ class TestMending(TrackerTest):
         self.assertIn('answers again', self.log())
 
     def test_start_without_conductor(self) -> None:
-        """The instances are there, and are known."""
+        """A restart without conductor keeps the attachments."""
         self.wire.is_down = True
         self.restart('c0')
         self.wire.is_down = False
@@ -296,11 +302,11 @@ class TestMending(TrackerTest):
         self.assert_clean('c0')
 
     def test_held_without_a_row(self) -> None:
-        """Nobody has it, so it is freed."""
+        """A claim without a row is freed."""
         (free,) = [
-            one.address
-            for one in lookup.get_all(self.db, 'c0')
-            if one.instance_uuid is None
+            device.address
+            for device in lookup.get_all(self.db, 'c0')
+            if device.instance_uuid is None
         ]
         self.pci_conductor.adopt('c0', GHOST, 'request', [free], 'test')
         self.run_periodic_tasks()
@@ -308,7 +314,7 @@ class TestMending(TrackerTest):
         self.assertEqual([self.address], list(self.held('c0')))
 
     def test_row_and_not_held(self) -> None:
-        """The instance has it, whatever an operator thought."""
+        """A device that an operator freed by mistake is held again."""
         [before] = lookup.get_all(self.db, instance_uuid=self.server['id'])
         self.pci_conductor.free('c0', self.server['id'], 'test')
         self.assertEqual({}, self.held('c0'))
@@ -320,18 +326,18 @@ class TestMending(TrackerTest):
         self.assertEqual(before.pci_flavor_uuid, after.pci_flavor_uuid)
 
     def test_row_and_neither_held_nor_named(self) -> None:
-        """A database was set back to a time before the PCI flavor."""
+        """The database was restored from a time before the PCI flavor."""
         self.pci_conductor.free('c0', self.server['id'], 'test')
         editing.delete(self.db, 'gpu')
         self.run_periodic_tasks()
         self.assert_guest_has('c0', self.server, 1)
 
     def test_row_and_held_by_another(self) -> None:
-        """The one who has the row has the device; the claim is undone."""
+        """The instance with the row keeps the device; the claim is aborted."""
         self.pci_conductor.free('c0', self.server['id'], 'test')
         other = self.boot_in_vain('gpu:2')
         self.assertIn(f'has {self.address}', self.log())
-        # Whose it is, and where, is in the log and not for the project.
+        # The log has owner and address; the project must not see them.
         fault = str(self.api.get_server(other['id'])['fault'])
         self.assertNotIn(self.server['id'], fault)
         self.assertNotIn(self.address, fault)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conductor within the test's process, called as if it were far away."""
+"""Connects RPC clients to a conductor in the same process, without broker."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from pci_passthrough import conf as conf_module
 from pci_passthrough import objects
 from pci_passthrough import rpc
 
-#: Called with a method's name and its arguments as primitives; may raise, or
-#: never return.
+#: Called with a method's name and its arguments as primitives. It may raise,
+#: or never return.
 Hook = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -26,19 +26,20 @@ def _nothing(method: str, arguments: Mapping[str, Any]) -> None:
 
 
 class Wire:
-    """A driver of oslo.messaging that ends in a conductor's endpoint.
+    """A driver of oslo.messaging that calls a conductor's endpoint.
 
-    All but the broker is real: client, dispatcher, serializers, versions,
-    JSON, errors made anew. oslo.messaging's own in-process transport polls;
-    and it carries out several calls at once, where one that waits for
-    SQLite's lock stops the only thread that eventlet has.
+    Only the broker is missing: client, dispatcher, serializers, versions,
+    JSON and the conversion of errors are real. oslo.messaging's in-process
+    transport polls. It also executes several calls at once, and a call that
+    waits for SQLite's lock would stop the only thread of eventlet.
 
-    :ivar calls: names of the methods that were called, in order.
-    :ivar messages: the same with their arguments.
-    :ivar is_down: whether the broker is away.
-    :ivar before: called before a call reaches the conductor.
-    :ivar after: called when it has been carried out, before the answer.
-    :ivar failures: what went wrong in casts, which nobody hears of.
+    :ivar calls: names of the called methods, in order.
+    :ivar messages: the called methods with their arguments.
+    :ivar is_down: whether the broker does not answer.
+    :ivar before: called before the conductor gets a call.
+    :ivar after: called after the conductor has executed a call, before the
+        answer.
+    :ivar failures: errors of casts, which their senders do not get.
     """
 
     def __init__(self, endpoint: Any) -> None:
@@ -59,17 +60,17 @@ class Wire:
         self.failures: list[Exception] = []
 
     def client(self, timeout: float = 10.0) -> rpc.ConductorClient:
-        """Return a client that calls through this."""
+        """Return a client that uses this driver."""
         transport = oslo_messaging.transport.RPCTransport(self)
         return rpc.ConductorClient(transport, timeout)
 
-    # -- what oslo.messaging needs of a driver --
+    # -- methods of a driver --
 
     def require_features(self, **_features: bool) -> None:
-        """Have all of them."""
+        """Support all features."""
 
     def cleanup(self) -> None:
-        """Have nothing to clean up."""
+        """Do nothing."""
 
     def send(
         self,
@@ -79,7 +80,7 @@ class Wire:
         wait_for_reply: bool | None = None,
         **_options: Any,
     ) -> Any:
-        """Carry a message there and, for a call, the answer back."""
+        """Send a message to the conductor; return the answer of a call."""
         if self.is_down and wait_for_reply:
             raise oslo_messaging.MessagingTimeout('nobody answered')
         if self.is_down:
@@ -116,5 +117,5 @@ class Wire:
 
 
 def _copied(primitive: Any) -> Any:
-    """Return what arrives of a primitive at the other end."""
+    """Return a primitive as the receiver gets it."""
     return jsonutils.loads(jsonutils.dumps(primitive))

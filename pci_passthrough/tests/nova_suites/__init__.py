@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's own tests, with the door and, where they fail, without it."""
+"""Runs Nova's tests with the Nova plugin; failed ones also without it."""

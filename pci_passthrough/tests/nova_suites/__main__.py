@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run Nova's own tests with the door, and say what differs without it.
+"""Run Nova's tests with the Nova plugin, and compare with Nova alone.
 
 ::
 
     python -m pci_passthrough.tests.nova_suites [--concurrency N] VERSION...
 
 Each version of Nova has an environment ``.venv-nova-<major>`` with the same
-version installed. The door is enabled by configuration only, as an operator
-does it; oslo.config takes it from the environment. What fails with the door
-is run again without it. What fails only with it is a difference; there must
-be none.
+version installed. Configuration enables the Nova plugin, as for an operator;
+oslo.config reads it from the environment. Tests that fail with the plugin run
+again without it. A test that fails only with the plugin is a difference; there
+must be none.
 """
 
 import argparse
@@ -30,15 +30,15 @@ from typing import BinaryIO
 import subunit
 import testtools
 
-from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.nova_plugin.install import replacements
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _HERE = pathlib.Path(__file__).resolve().parent
 
-#: Ours, and short: what holds for each release.
-_OWN = ('pci_passthrough.tests.nova.test_installed',)
+#: Short tests of this project that run with each release.
+_PROJECT = ('pci_passthrough.tests.nova.test_installed',)
 
-#: Without a host, a cloud, or a database of Nova.
+#: Unit tests, without a host, a cloud, or a database of Nova.
 _UNIT = (
     'nova.tests.unit.pci.test_devspec',
     'nova.tests.unit.pci.test_manager',
@@ -62,7 +62,7 @@ _UNIT = (
     'nova.tests.unit.scheduler.weights.test_weights_pci',
     'nova.tests.unit.virt.test_hardware',
 )
-#: How NICs and their ports are handled.
+#: Unit tests of NICs and their ports.
 _NETWORK = (
     'nova.tests.unit.api.openstack.compute.test_attach_interfaces',
     'nova.tests.unit.network.test_neutron',
@@ -74,20 +74,20 @@ _FUNCTIONAL = (
 )
 _PORTS, _PLACEMENT = _FUNCTIONAL[:1], _FUNCTIONAL[1:]
 
-#: By major version of Nova. All of it on the newest release; on each of them
-#: it would take the command beyond a quarter of an hour.
+#: Major version of Nova to tests. All of them run only on the newest release:
+#: on each release they would take more than a quarter of an hour.
 _SUITES = {
-    '34': _OWN + _UNIT + _NETWORK + _FUNCTIONAL,
-    '33': _OWN + _UNIT + _PORTS,
-    '32': _OWN + _UNIT + _PLACEMENT,
+    '34': _PROJECT + _UNIT + _NETWORK + _FUNCTIONAL,
+    '33': _PROJECT + _UNIT + _PORTS,
+    '32': _PROJECT + _UNIT + _PLACEMENT,
 }
 
-#: How many tests may fail once with the door, pass without it, and pass with
-#: it the second time. More of them do not come from the machine's load.
+#: Number of tests that may fail once with the plugin, pass without it, and
+#: pass with it the second time. More cannot be due to the machine's load.
 _TOLERATED = 3
 
-#: How the door is enabled, as oslo.config reads it from the environment.
-_DOOR = {
+#: Options that enable the Nova plugin, as environment variables.
+_PLUGIN = {
     'OS_DEFAULT__CONFIG_SOURCE': 'pci_passthrough',
     'OS_PCI_PASSTHROUGH__DRIVER': 'pci_passthrough',
 }
@@ -95,7 +95,7 @@ _DOOR = {
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run gave, by the tests' names."""
+    """The names of tests by their result."""
 
     passed: frozenset[str]
     failed: frozenset[str]
@@ -111,9 +111,9 @@ class Outcome:
 class Suite:
     """Nova's tests of one release.
 
-    :param version: of Nova.
-    :param concurrency: how many processes.
-    :ivar outcome: with the door, in the first run.
+    :param version: version of Nova.
+    :param concurrency: number of processes.
+    :ivar outcome: result of the first run, with the plugin.
     """
 
     def __init__(self, version: str, concurrency: int) -> None:
@@ -130,42 +130,43 @@ class Suite:
         self.outcome = Outcome(frozenset(), frozenset(), frozenset())
 
     def check(self) -> list[str]:
-        """Run it, and return what is wrong, for people."""
+        """Run the tests, and return errors as texts."""
         begin = time.monotonic()
-        self.outcome = self._run('with', door=True)
+        self.outcome = self._run('with', plugin=True)
         seconds = time.monotonic() - begin
-        self._say(f'with the door: {self.outcome}, {seconds:.0f} s')
-        wrong = self._missing_evidence()
+        self._say(f'with the plugin: {self.outcome}, {seconds:.0f} s')
+        errors = self._missing_evidence()
         if not self.outcome.passed:
-            wrong.append('no test passed')
+            errors.append('no test passed')
         if self.outcome.failed:
-            wrong += self._differences(self.outcome.failed)
-        return [f'Nova {self.version}: {one}' for one in wrong]
+            errors += self._differences(self.outcome.failed)
+        return [f'Nova {self.version}: {error}' for error in errors]
 
     def _differences(self, failed: frozenset[str]) -> list[str]:
-        """Run what failed without the door, and what then passes with it.
+        """Return tests that fail only with the plugin.
 
-        The second time with it, because a few of Nova's tests depend on the
-        load of the machine: one that passes now is no difference.
+        Failed tests run again without the plugin. Those that pass then run
+        again with it, because a few of Nova's tests depend on the load of the
+        machine.
         """
-        own = {name for name in failed if name.startswith('pci_passthrough')}
-        wrong = [f'fails: {name}' for name in sorted(own)]
-        if own == failed:
-            return wrong
-        without = self._run('without', door=False, tests=failed - own)
-        self._say(f'without the door, of these: {without}')
+        ours = {name for name in failed if name.startswith('pci_passthrough')}
+        errors = [f'fails: {name}' for name in sorted(ours)]
+        if ours == failed:
+            return errors
+        without = self._run('without', plugin=False, tests=failed - ours)
+        self._say(f'failed tests without the plugin: {without}')
         for name in sorted(without.failed):
-            self._say(f'fails without the door, too: {name}')
-        suspects = failed - own - without.failed
+            self._say(f'fails also without the plugin: {name}')
+        suspects = failed - ours - without.failed
         if not suspects:
-            return wrong
-        again = self._run('again', door=True, tests=suspects)
-        spared = again.passed if len(again.passed) <= _TOLERATED else set()
-        for name in sorted(spared):
-            self._say(f'failed once with the door, and not again: {name}')
-        return wrong + [
-            f'fails with the door only: {name}'
-            for name in sorted(suspects - spared)
+            return errors
+        again = self._run('again', plugin=True, tests=suspects)
+        tolerated = again.passed if len(again.passed) <= _TOLERATED else set()
+        for name in sorted(tolerated):
+            self._say(f'failed once with the plugin, and not again: {name}')
+        return errors + [
+            f'fails only with the plugin: {name}'
+            for name in sorted(suspects - tolerated)
         ]
 
     def _say(self, text: str) -> None:
@@ -185,7 +186,7 @@ class Suite:
             )
 
     def _missing_evidence(self) -> list[str]:
-        """Return what the door would have done, and did not."""
+        """Return signs that the processes ran without the plugin."""
         calls: collections.Counter[str] = collections.Counter()
         replaced: set[str] = set()
         processes = 0
@@ -195,31 +196,30 @@ class Suite:
             replaced.update(document['replaced'])
             processes += bool(document['replaced'])
         self._say(
-            f"the door replaced {len(replaced)} of Nova's functions in "
+            f"the plugin replaced {len(replaced)} of Nova's functions in "
             f'{processes} processes; trackers registered '
             f'{calls["register_tracker"]} times'
         )
-        wrong = [
-            f'the door was not there: {one.module}:{one.attribute} was not '
-            'replaced'
-            for one in bootstrap.REPLACEMENTS
-            if f'{one.module}:{one.attribute}' not in replaced
+        errors = [
+            f'without the plugin: {replacement} was not replaced'
+            for replacement in replacements.REPLACEMENTS
+            if str(replacement) not in replaced
         ]
         if processes < self._concurrency:
-            wrong.append(
-                f'the door was not there: {processes} processes had it, not '
+            errors.append(
+                f'without the plugin: {processes} processes had it, not '
                 f'{self._concurrency}'
             )
         if not calls['register_tracker']:
-            wrong.append('the door was not there: no tracker registered')
-        return wrong
+            errors.append('without the plugin: no tracker registered')
+        return errors
 
     def _run(
-        self, name: str, door: bool, tests: Iterable[str] = ()
+        self, name: str, plugin: bool, tests: Iterable[str] = ()
     ) -> Outcome:
-        """Run the tests, or some of them.
+        """Run all tests, or some of them.
 
-        :param name: of the folder for what comes out.
+        :param name: name of the folder for the results.
         """
         folder = self._folder / name
         folder.mkdir()
@@ -228,9 +228,9 @@ class Suite:
             'NOVA_SUITES': ' '.join(self._modules),
             'PYTHONPATH': str(_HERE / 'site'),
         }
-        if door:
+        if plugin:
             environment |= {
-                **_DOOR, 'NOVA_SUITES_EVIDENCE': str(self._evidence)
+                **_PLUGIN, 'NOVA_SUITES_EVIDENCE': str(self._evidence)
             }  # fmt: skip
         words = ['run', '--concurrency', str(self._concurrency)]
         if tests:
@@ -275,11 +275,11 @@ def _read(stream: BinaryIO) -> Outcome:
     """Return the outcome of a run from its subunit stream."""
     tests: dict[str, set[str]] = collections.defaultdict(set)
 
-    def note(test: Any) -> None:
+    def record(test: Any) -> None:
         if test['status'] not in ('exists', 'unknown'):
             tests[test['status']].add(test['id'])
 
-    result = testtools.StreamToDict(note)
+    result = testtools.StreamToDict(record)
     result.startTestRun()
     subunit.ByteStreamToStreamResult(stream, non_subunit_name='stdout').run(
         result
@@ -292,7 +292,7 @@ def _read(stream: BinaryIO) -> Outcome:
 
 
 def main() -> int:
-    """Run all, print what is wrong, return the exit status."""
+    """Run all releases, print errors, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--concurrency', type=int, default=2)
     parser.add_argument(
@@ -302,23 +302,23 @@ def main() -> int:
     )
     parser.add_argument('versions', nargs='+')
     args = parser.parse_args()
-    wrong: list[str] = []
+    errors: list[str] = []
     passed = skipped = 0
     if args.count_stdin:
         before = _read(sys.stdin.buffer)
-        wrong += [f'fails: {name}' for name in sorted(before.failed)]
+        errors += [f'fails: {name}' for name in sorted(before.failed)]
         if not before.passed:
-            wrong.append('no test passed before')
+            errors.append('no test passed before')
         passed, skipped = len(before.passed), len(before.skipped)
     for version in args.versions:
         suite = Suite(version, args.concurrency)
-        wrong += suite.check()
+        errors += suite.check()
         passed += len(suite.outcome.passed)
         skipped += len(suite.outcome.skipped)
-    for one in wrong:
-        print(one)
-    print(f'{passed} passed, {len(wrong)} failed, {skipped} skipped')
-    return 1 if wrong else 0
+    for error in errors:
+        print(error)
+    print(f'{passed} passed, {len(errors)} failed, {skipped} skipped')
+    return 1 if errors else 0
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conductor to which no agent has ever reported."""
+"""A conductor without hosts, for Nova's tests."""
 
 import collections
 from collections.abc import Mapping
@@ -11,19 +11,20 @@ from pci_passthrough import objects
 
 
 class NoHosts:
-    """In the place of ``rpc.ConductorClient``, in the same process.
+    """Stands in for ``rpc.ConductorClient``; no agent has ever reported.
 
-    Nova's own tests ask for no PCI flavor, so only what every host asks for
-    has an answer; anything else is a defect of the door, and fails the test.
+    Nova's tests request no PCI flavor, so only the calls of every host have
+    an answer. Any other call is a defect of the Nova plugin, and fails the
+    test.
 
-    :ivar calls: how often each method was called.
+    :ivar calls: method to number of its calls.
     """
 
     def __init__(self) -> None:
         self.calls: collections.Counter[str] = collections.Counter()
 
     def register_tracker(self, host: str, version: str) -> Any:
-        """Return that the host is not known, and nothing is held."""
+        """Return that the host is unknown and holds nothing."""
         self.calls['register_tracker'] += 1
         return objects.TrackerAck(generation=None, held=[])
 
@@ -33,7 +34,7 @@ class NoHosts:
         return []
 
     def adopt(self, host: str, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: no such host."""
+        """Raise: there is no such host."""
         self.calls['adopt'] += 1
         raise exception.HostNotFound(host)
 
@@ -46,5 +47,5 @@ class NoHosts:
         self, instance_uuid: str, summary: str,
         reasons: Mapping[str, Any], requests: str,
     ) -> None:  # fmt: skip
-        """Refuse: nothing of ours was asked for."""
+        """Raise: no PCI flavor was requested."""
         raise AssertionError('refusals were noted without a request')

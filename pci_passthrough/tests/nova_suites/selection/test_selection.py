@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands for the modules that ``NOVA_SUITES`` names.
+"""Loads the test modules that ``NOVA_SUITES`` names.
 
-stestr looks for tests in a folder. Nova's folders hold 20,000, and reading
-those takes longer than running the ones that concern us.
+stestr looks for tests in a folder. Nova's folders have 20,000 tests, and
+reading them takes longer than running the selected ones.
 """
 
 import os

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands by in the processes that run Nova's own tests.
+"""Replaces the conductor in processes that run Nova's tests.
 
-Python imports it at its start when its folder is in ``PYTHONPATH``. The door
-itself gets in by configuration, as everywhere; here only its conductor is
-replaced, and at the end it is written down what the door has done, so that a
-run without it does not pass for one with it.
+Python imports it at its start if its folder is in ``PYTHONPATH``.
+Configuration installs the Nova plugin, as everywhere. At the end each process
+writes a file with the replaced functions, as evidence that it ran with the
+Nova plugin.
 """
 
 import atexit
@@ -21,7 +21,7 @@ _CLIENT = 'pci_passthrough.nova_plugin.client'
 
 
 class _Finder(abc.MetaPathFinder):
-    """Replaces the conductor's client as soon as there is one."""
+    """Replaces the conductor's client right after its module's import."""
 
     def find_spec(
         self,
@@ -47,7 +47,7 @@ class _Finder(abc.MetaPathFinder):
 
 
 def _write_evidence(folder: str) -> None:
-    """Write what this process has done with the door, if it has any."""
+    """Write the replaced functions and the RPC calls of this process."""
     bootstrap = sys.modules.get(
         'pci_passthrough.nova_plugin.install.bootstrap'
     )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the door runs without Nova."""
+"""Tests of the parts of the Nova plugin that run without Nova."""

@@ -11,9 +11,9 @@ from pci_passthrough.nova_plugin.install import verify
 
 
 class MadeUpNova(fixtures.Fixture):
-    """Packages that Python finds before all others, and forgets again.
+    """A folder with a package ``nova``, first in Python's path.
 
-    :ivar folder: where they are.
+    :ivar folder: the folder.
     """
 
     def _setUp(self) -> None:
@@ -25,7 +25,7 @@ class MadeUpNova(fixtures.Fixture):
         )
 
     def write(self, module: str, text: str) -> None:
-        """Write a module, and make what is around it packages."""
+        """Write a module, and create the packages around it."""
         *packages, name = module.split('.')
         folder = self.folder
         for package in packages:
@@ -33,20 +33,20 @@ class MadeUpNova(fixtures.Fixture):
             folder.mkdir(exist_ok=True)
             (folder / '__init__.py').touch()
         (folder / f'{name}.py').write_text(text)
-        _forget_what_was_read()
+        _clear_caches()
 
     def remove(self, module: str) -> None:
         """Remove a module."""
         self.folder.joinpath(*module.split('.')).with_suffix('.py').unlink()
-        _forget_what_was_read()
+        _clear_caches()
 
     def _forget(self) -> None:
         for name in list(sys.modules):
             if name.partition('.')[0] == 'nova':
                 del sys.modules[name]
-        _forget_what_was_read()
+        _clear_caches()
 
 
-def _forget_what_was_read() -> None:
+def _clear_caches() -> None:
     importlib.invalidate_caches()
     verify.inspect.cache_clear()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One client for each process, on the broker that nova.conf names."""
+"""Tests of the RPC client: one for each process, with nova.conf's broker."""
 
 import os
 import threading
@@ -31,16 +31,18 @@ class ClientTestCase(testtools.TestCase):
 
     def test_one_for_all_threads(self) -> None:
         conf = self.conf('[DEFAULT]\ntransport_url = fake:/\n')
-        found: set[rpc.ConductorClient] = set()
+        clients: set[rpc.ConductorClient] = set()
         threads = [
-            threading.Thread(target=lambda: found.add(client.conductor(conf)))
+            threading.Thread(
+                target=lambda: clients.add(client.conductor(conf))
+            )
             for _ in range(8)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual({client.conductor(conf)}, found)
+        self.assertEqual({client.conductor(conf)}, clients)
 
     def test_another_one_after_fork(self) -> None:
         conf = self.conf('[DEFAULT]\ntransport_url = fake:/\n')
@@ -53,13 +55,13 @@ class ClientTestCase(testtools.TestCase):
 
     def test_replace(self) -> None:
         conf = self.conf('[DEFAULT]\ntransport_url = fake:/\n')
-        mine = client.conductor(conf)
+        default = client.conductor(conf)
         other = rpc.ConductorClient(rpc.get_transport(conf), 1)
         client.replace(other)
         self.addCleanup(client.replace, None)
         self.assertIs(other, client.conductor(conf))
         client.replace(None)
-        self.assertIs(mine, client.conductor(conf))
+        self.assertIs(default, client.conductor(conf))
 
     def test_own_broker(self) -> None:
         text = self.broker(
@@ -74,9 +76,9 @@ class ClientTestCase(testtools.TestCase):
         self.assertIn('nova:5672', text)
 
     def broker(self, text: str) -> str:
-        """Return what a call says that waits for the broker in vain."""
-        made = client.conductor(self.conf(text))
-        connection = made._connection
+        """Return the error of a call that cannot reach the broker."""
+        unconnected = client.conductor(self.conf(text))
+        connection = unconnected._connection
         connection._connect = threading.Event().wait
         error = self.assertRaises(
             exception.ConductorUnavailable, connection.wait, 0.01
@@ -93,10 +95,10 @@ class ClientTestCase(testtools.TestCase):
     def test_conductors_are_found_whatever_nova_names_its_exchange(
         self,
     ) -> None:
-        """Nova has one of its own, and oslo.messaging would look there."""
+        """oslo.messaging would use Nova's exchange by default."""
         url = '[DEFAULT]\ntransport_url = fake:/\n'
         server = rpc.conductor_server(
-            rpc.get_transport(self.conf(url)), 'one', _Endpoint()
+            rpc.get_transport(self.conf(url)), 'first', _Endpoint()
         )
         server.start()
         self.addCleanup(server.wait)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose configuration brings the door in, and whose does not."""
+"""Tests of installing the Nova plugin by ``config_source``."""
 
 import fixtures
 from oslo_config import cfg
@@ -19,7 +19,7 @@ driver = pci_passthrough
 
 
 class ConfigSourceTestCase(testtools.TestCase):
-    """oslo.config finds the driver by its entry point."""
+    """oslo.config loads the driver by its entry point."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -40,7 +40,7 @@ class ConfigSourceTestCase(testtools.TestCase):
         conf.register_opt(cfg.IntOpt('debug_level', default=1))
         conf.register_opt(cfg.IntOpt('other', default=2))
         conf([], project=project, prog=prog, default_config_files=[path])
-        # Other values are as if there were no source.
+        # Other options have their values in spite of the source.
         self.assertEqual((7, 2), (conf.debug_level, conf.other))
         return conf
 
@@ -52,7 +52,7 @@ class ConfigSourceTestCase(testtools.TestCase):
 
     def test_other_programs(self) -> None:
         self.load(project='privsep', prog='privsep-helper')
-        # Nova 34 looks into its files before eventlet patches anything.
+        # Nova 34 reads its files before eventlet patches anything.
         self.load(project=None, prog='nova-compute')
         for prog in ('nova-manage', 'nova-status', 'nova-novncproxy'):
             self.load(prog=prog)

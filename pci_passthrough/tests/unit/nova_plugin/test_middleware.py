@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests of the paste filter."""
 
 import io
 import json
@@ -16,15 +17,15 @@ NET = '5c0de7c2-3d71-4a2b-9f0a-0d6b3ad1d5c1'
 PORT = '0a6a05a1-0c2b-4c5c-8d8f-0f4cf4f0f3b7'
 
 
-#: A body of unknown length, of which the server tells the end.
+#: A body of unknown length whose end the server signals.
 ENDLESS = {'wsgi.input_terminated': True, 'CONTENT_LENGTH': ''}
 
 
 class Nova:
-    """The application behind the filter.
+    """Stands in for nova-api behind the filter.
 
-    :ivar body: what it has read.
-    :ivar names: the PCI flavors of the NICs, as it sees them.
+    :ivar body: the body that it has read.
+    :ivar names: the PCI flavors of the NICs, as it gets them.
     """
 
     body: bytes = b''
@@ -42,7 +43,7 @@ class Nova:
 
 
 class NicFilterTest(testtools.TestCase):
-    """What passes, and how."""
+    """Requests through the filter."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -52,11 +53,11 @@ class NicFilterTest(testtools.TestCase):
             )
         )
         self.nova = Nova()
-        made = middleware.factory({})
-        self.client = test.Client(made(self.nova))
+        make_filter = middleware.factory({})
+        self.client = test.Client(make_filter(self.nova))
 
     def post(self, path: str, body: Any, **options: Any) -> Any:
-        """Post something as JSON, or bytes as they are."""
+        """Post an object as JSON, or bytes unchanged."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.client.post(
             path, data=data, content_type='application/json', **options
@@ -67,8 +68,8 @@ class NicFilterTest(testtools.TestCase):
         return {'server': {'name': 'vm', 'networks': list(networks)}}
 
     def test_server(self) -> None:
-        """The key is gone, and its place is known."""
-        plain, ours = {'uuid': NET}, {'uuid': NET, 'tag': 'fast'}
+        """The key is removed, and the index of its NIC is known."""
+        plain, nic = {'uuid': NET}, {'uuid': NET, 'tag': 'fast'}
         for path in (
             '/servers',
             '/v2.1/servers',
@@ -76,12 +77,12 @@ class NicFilterTest(testtools.TestCase):
             '/v2.1/os-volumes_boot',
         ):
             answer = self.post(
-                path, self.server(plain, {**ours, 'pci_flavor': '10g'})
+                path, self.server(plain, {**nic, 'pci_flavor': '10g'})
             )
             self.assertEqual(202, answer.status_code)
             self.assertEqual({1: '10g'}, self.nova.names)
             self.assertEqual(
-                self.server(plain, ours), json.loads(self.nova.body)
+                self.server(plain, nic), json.loads(self.nova.body)
             )
         self.assertIsNone(asked_nics.current())
 
@@ -96,8 +97,8 @@ class NicFilterTest(testtools.TestCase):
             json.loads(self.nova.body),
         )
 
-    def test_in_other_words(self) -> None:
-        """JSON can be written in many ways."""
+    def test_other_encodings(self) -> None:
+        """JSON can escape characters, and can be UTF-16."""
         body = json.dumps(self.server({'uuid': NET, 'pci_flavor': '10g'}))
         for raw in (
             body.replace('pci_flavor', 'pci\\u005fflavor').encode(),
@@ -112,7 +113,7 @@ class NicFilterTest(testtools.TestCase):
         self.assertEqual(body, self.nova.body)
 
     def test_elsewhere(self) -> None:
-        """Other requests are none of its business."""
+        """Other requests pass unchanged."""
         body = self.server({'uuid': NET, 'pci_flavor': '10g'})
         for path in (
             '/v2.1/os-server-groups',
@@ -127,7 +128,7 @@ class NicFilterTest(testtools.TestCase):
         self.assertIsNone(self.nova.names)
 
     def test_as_it_came(self) -> None:
-        """Bodies of which Nova says itself what is wrong, and others."""
+        """Bodies without PCI flavors pass unchanged; Nova checks them."""
         for body in (
             b'',
             b'{"server": {"networks": "auto"} }',
@@ -145,7 +146,7 @@ class NicFilterTest(testtools.TestCase):
             self.assertEqual({}, self.nova.names)
 
     def test_refusals(self) -> None:
-        """They say what is wrong, and what would be right, as Nova does."""
+        """The answer is HTTP 400 in Nova's form, and says what is wrong."""
         for path, body, text in (
             (
                 '/servers',
@@ -191,7 +192,7 @@ class NicFilterTest(testtools.TestCase):
             self.assertIsNone(self.nova.names)
 
     def test_long_bodies(self) -> None:
-        """They stay as they are, if that is known in advance."""
+        """Bodies with a great Content-Length pass; others are refused."""
         body = json.dumps(self.server({'uuid': NET, 'pci_flavor': '10g'}))
         long = body.encode() + b' ' * (1 << 20)
         self.post('/servers', long)
@@ -221,7 +222,7 @@ class NicFilterTest(testtools.TestCase):
         )
 
     def test_warnings(self) -> None:
-        """They are added to the headers of the answer."""
+        """Warnings are added to the headers of the answer."""
         answer = self.post('/warn/servers', self.server())
         self.assertEqual(
             ['299 pci-passthrough "it is late"'],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of finding devices that both configurations give away."""
+"""Tests of finding devices that both configurations match."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ CARD = '0000:82:00.0'
 def offer(
     address: str, parent: str | None = None, by: str | None = '{"match": "x"}'
 ) -> objects.PciDevice:
-    """Return a device that is offered."""
+    """Return a device that the agent offers."""
     return objects.PciDevice(
         address=address, parent_addr=parent, offered_by=by
     )
@@ -26,9 +26,12 @@ def offer(
 def find(
     native: Iterable[tuple[str, str | None]], *offered: objects.PciDevice
 ) -> dict[str, str]:
-    """Find what is matched twice; all native ones by the same entry."""
+    """Find devices that are matched twice; ``native`` has one entry."""
     return matched_twice.find(
-        [matched_twice.NativeMatch(a, p, '{"spec": 1}') for a, p in native],
+        [
+            matched_twice.NativeMatch(address, parent, '{"spec": 1}')
+            for address, parent in native
+        ],
         {device.address: device for device in offered},
     )
 
@@ -44,8 +47,8 @@ class FindTest(testtools.TestCase):
         self.assertIn('{"spec": 1}', text)
         self.assertIn('{"match": "x"}', text)
 
-    def test_entry_that_is_not_known(self) -> None:
-        """An agent of the first release does not tell it."""
+    def test_unknown_entry(self) -> None:
+        """An agent of the first release does not report the entry."""
         (text,) = find([(CARD, None)], offer(CARD, by=None)).values()
         self.assertIn('(not known)', text)
 
@@ -54,7 +57,7 @@ class FindTest(testtools.TestCase):
         self.assertEqual({PF}, set(find([(VF, PF)], offer(PF))))
 
     def test_virtual_functions_of_one_physical_function(self) -> None:
-        """They may be divided between the two."""
+        """Both configurations may share the VFs of one PF."""
         self.assertEqual({}, find([(VF, PF)], offer(OTHER_VF, PF)))
 
 
@@ -75,7 +78,10 @@ class DescribeTest(testtools.TestCase):
     def test_not_hundreds_of_addresses(self) -> None:
         addresses = [f'0000:81:{slot:02x}.0' for slot in range(10)]
         text = matched_twice.describe(
-            find([(a, None) for a in addresses], *map(offer, addresses))
+            find(
+                [(address, None) for address in addresses],
+                *map(offer, addresses),
+            )
         )
         self.assertIn('0000:81:07.0 and 2 more: ', text)
         self.assertNotIn('0000:81:08.0', text)

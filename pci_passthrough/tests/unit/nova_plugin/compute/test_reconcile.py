@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of what is mended when Nova's rows and our devices differ."""
+"""Tests of planning repairs of Nova's rows and of claims."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -36,7 +36,7 @@ def row(
     claim: str = 'r1',
     *,
     allocated: bool = True,
-    ours: bool = True,
+    attached: bool = True,
     in_spec: bool = False,
 ) -> reconcile.Row:
     """Return Nova's row of a device that an instance has."""
@@ -46,7 +46,7 @@ def row(
         claim_id=claim,
         request_id=claim,
         is_allocated=allocated,
-        is_ours=ours,
+        is_attachment=attached,
         in_device_spec=in_spec,
     )
 
@@ -69,8 +69,11 @@ class DecideTest(testtools.TestCase):
             ([], []),
             ([allocated], [row(FIRST)]),
             ([held(FIRST)], [row(FIRST, allocated=False)]),
-            # Gone from pci_information while an instance has it.
-            ([allocated], [row(FIRST), row(SECOND, ours=False, in_spec=True)]),
+            # pci_information does not offer the held device any more.
+            (
+                [allocated],
+                [row(FIRST), row(SECOND, attached=False, in_spec=True)],
+            ),
         ):
             self.assertEqual(NOTHING, self.decide(devices, rows))
         self.assertEqual(NOTHING, self.decide([allocated], [row(FIRST)], []))
@@ -85,7 +88,7 @@ class DecideTest(testtools.TestCase):
     def test_part_of_a_claim_without_row(self) -> None:
         plan = self.decide([held(FIRST), held(SECOND)], [row(FIRST)])
         self.assertEqual({}, plan.free)
-        self.assertEqual([SECOND], [d.address for d in plan.restore])
+        self.assertEqual([SECOND], [device.address for device in plan.restore])
 
     def test_row_that_is_not_held(self) -> None:
         plan = self.decide([], [row(FIRST)])
@@ -97,16 +100,16 @@ class DecideTest(testtools.TestCase):
         self.assertEqual([row(FIRST)], plan.adopt)
         self.assertEqual([], plan.restore)
 
-    def test_device_that_is_ours_now(self) -> None:
-        native = row(FIRST, ours=False)
+    def test_device_that_is_offered_now(self) -> None:
+        native = row(FIRST, attached=False)
         self.assertEqual([native], self.decide([], [native]).take_over)
         self.assertEqual(NOTHING, self.decide([], [native], []))
         self.assertEqual(NOTHING, self.decide([], [native], None))
-        matched = row(FIRST, ours=False, in_spec=True)
+        matched = row(FIRST, attached=False, in_spec=True)
         self.assertEqual(NOTHING, self.decide([], [matched]))
 
     def test_device_that_was_adopted_and_not_marked(self) -> None:
-        native = row(FIRST, ours=False)
+        native = row(FIRST, attached=False)
         choices: list[list[str] | None] = [[FIRST], [], None]
         for offered in choices:
             plan = self.decide(
@@ -116,7 +119,7 @@ class DecideTest(testtools.TestCase):
                 dataclasses.replace(NOTHING, take_over=[native]), plan
             )
 
-    def test_device_that_is_novas_again(self) -> None:
+    def test_device_that_is_native_again(self) -> None:
         matched = row(FIRST, in_spec=True)
         for devices in ([held(FIRST)], [held(FIRST, status='allocated')], []):
             plan = self.decide(devices, [matched], [SECOND])
@@ -126,7 +129,7 @@ class DecideTest(testtools.TestCase):
             plan = self.decide(devices, [matched], None)
             self.assertEqual([], plan.hand_back)
 
-    def test_claim_goes_back_as_a_whole(self) -> None:
+    def test_claim_is_handed_back_as_a_whole(self) -> None:
         plan = self.decide(
             [
                 held(FIRST, status='allocated'),
@@ -138,13 +141,13 @@ class DecideTest(testtools.TestCase):
         self.assertEqual(NOTHING, plan)
 
     def test_device_that_was_handed_back_and_not_freed(self) -> None:
-        native = row(FIRST, ours=False, in_spec=True)
+        native = row(FIRST, attached=False, in_spec=True)
         device = held(FIRST, status='allocated')
         self.assertEqual(
             dataclasses.replace(NOTHING, free={A: {'r1'}}),
             self.decide([device], [native], []),
         )
-        # Matched by both: somebody has to decide.
+        # Both configurations match it: an operator has to decide.
         self.assertEqual(NOTHING, self.decide([device], [native], [FIRST]))
         self.assertEqual(NOTHING, self.decide([device], [native], None))
 
@@ -164,22 +167,22 @@ class EndedTest(testtools.TestCase):
         ):
             self.assertEqual(expected, reconcile.ended(rows, {A}, wanted))
 
-    def test_of_what_nothing_can_be_said(self) -> None:
+    def test_inconclusive_rows(self) -> None:
         rows = [
             row(FIRST, allocated=False),
             dataclasses.replace(row(SECOND), request_id=None),
         ]
         self.assertEqual([], reconcile.ended(rows, {A}, {A: set()}))
 
-    def test_novas_own_rows_are_novas(self) -> None:
+    def test_native_rows_are_ignored(self) -> None:
         self.assertEqual(
-            [], reconcile.ended([row(FIRST, ours=False)], set(), {})
+            [], reconcile.ended([row(FIRST, attached=False)], set(), {})
         )
 
 
 @dataclasses.dataclass
 class Host:
-    """Both sides of a host, on which plans are carried out."""
+    """Both views of a host, with their repair."""
 
     devices: dict[str, objects.PciDevice]
     rows: dict[str, reconcile.Row]
@@ -192,8 +195,8 @@ class Host:
             self.offered,
         )
 
-    def mend(self) -> None:
-        """Carry a plan out as the tracker and the conductor do."""
+    def repair(self) -> None:
+        """Carry a plan out, as nova-compute and the conductor do."""
         plan = self.plan()
         for instance, claims in plan.free.items():
             self._free(instance, claims)
@@ -202,8 +205,8 @@ class Host:
                 if device.instance_uuid == instance:
                     if device.request_id in claims:
                         device.status = 'allocated'
-        for one in [*plan.adopt, *plan.take_over]:
-            self._adopt(one)
+        for adopted in [*plan.adopt, *plan.take_over]:
+            self._adopt(adopted)
         for device in plan.restore:
             self.rows[device.address] = row(
                 device.address,
@@ -211,11 +214,15 @@ class Host:
                 str(device.request_id),
                 allocated=device.status == 'allocated',
             )
-        for one in plan.take_over:
-            self.rows[one.address] = dataclasses.replace(one, is_ours=True)
-        for one in plan.hand_back:
-            self.rows[one.address] = dataclasses.replace(one, is_ours=False)
-            self._free(one.instance_uuid, {one.claim_id})
+        for native in plan.take_over:
+            self.rows[native.address] = dataclasses.replace(
+                native, is_attachment=True
+            )
+        for attached in plan.hand_back:
+            self.rows[attached.address] = dataclasses.replace(
+                attached, is_attachment=False
+            )
+            self._free(attached.instance_uuid, {attached.claim_id})
 
     def _free(self, instance: str, claims: set[str]) -> None:
         for address, device in list(self.devices.items()):
@@ -223,11 +230,14 @@ class Host:
                 if device.request_id in claims:
                     del self.devices[address]
 
-    def _adopt(self, one: reconcile.Row) -> None:
-        holder = self.devices.get(one.address)
-        if holder is None or holder.instance_uuid == one.instance_uuid:
-            self.devices[one.address] = held(
-                one.address, one.instance_uuid, one.claim_id, 'allocated'
+    def _adopt(self, adopted: reconcile.Row) -> None:
+        holder = self.devices.get(adopted.address)
+        if holder is None or holder.instance_uuid == adopted.instance_uuid:
+            self.devices[adopted.address] = held(
+                adopted.address,
+                adopted.instance_uuid,
+                adopted.claim_id,
+                'allocated',
             )
 
 
@@ -236,7 +246,7 @@ _ADDRESSES = [f'0000:81:0{slot}.0' for slot in range(1, 5)]
 
 @strategies.composite
 def hosts(draw: strategies.DrawFn) -> Host:
-    """Return hosts on which anything may have been interrupted."""
+    """Return hosts with any state that an interruption can leave."""
     devices = {}
     rows = {}
     for address in _ADDRESSES:
@@ -252,49 +262,46 @@ def hosts(draw: strategies.DrawFn) -> Host:
                 address,
                 *draw(owner),
                 allocated=draw(strategies.booleans()),
-                ours=draw(strategies.booleans()),
+                attached=draw(strategies.booleans()),
                 in_spec=draw(strategies.booleans()),
             )
     offered = draw(strategies.lists(strategies.sampled_from(_ADDRESSES)))
     return Host(devices, rows, offered)
 
 
-class MendTest(testtools.TestCase):
+class RepairTest(testtools.TestCase):
     @hypothesis.given(hosts())
     def test_ends_in_agreement(self, host: Host) -> None:
-        """Nobody loses a device, and nobody gets another's."""
+        """No instance loses a device, or gets another instance's device."""
         before = {
-            address: (one.instance_uuid, one.claim_id)
-            for address, one in host.rows.items()
+            address: (row.instance_uuid, row.claim_id)
+            for address, row in host.rows.items()
         }
         for _ in range(4):
-            host.mend()
+            host.repair()
         self.assertEqual(NOTHING, host.plan())
         for address, owner in before.items():
             now = host.rows[address]
             self.assertEqual(owner, (now.instance_uuid, now.claim_id))
-        ours = {
-            address: one.instance_uuid
-            for address, one in host.rows.items()
-            if one.is_ours
+        attached = {
+            address: row.instance_uuid
+            for address, row in host.rows.items()
+            if row.is_attachment
         }
         holders = {
             address: device.instance_uuid
             for address, device in host.devices.items()
             if not self.is_matched_twice(host, address)
         }
-        self.assertEqual(
-            ours,
-            ours | holders,
-        )
-        self.assertEqual(set(), ours.keys() - host.devices.keys())
+        self.assertEqual(attached, attached | holders)
+        self.assertEqual(set(), attached.keys() - host.devices.keys())
 
     def is_matched_twice(self, host: Host, address: str) -> bool:
-        """Whether only an operator can mend it: Nova's and offered here."""
-        one = host.rows.get(address)
+        """Whether an operator must decide about a device."""
+        row = host.rows.get(address)
         return (
-            one is not None
-            and not one.is_ours
-            and one.in_device_spec
+            row is not None
+            and not row.is_attachment
+            and row.in_device_spec
             and address in host.offered
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How functions of Nova are replaced, before and after they are imported."""
+"""Tests of replacing Nova's functions, before and after their import."""
 
 import importlib
 import inspect
@@ -13,6 +13,7 @@ import testtools
 
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.nova_plugin.install import replacements
 from pci_passthrough.nova_plugin.install import verify
 from pci_passthrough.tests.unit.nova_plugin import made_up_nova
 
@@ -30,17 +31,17 @@ def ask(what, count=1):
     return f'{count} {what}'
 '''
 
-#: What takes its place; a module of ``bootstrap``'s own package there.
+#: The replacements, in a package that stands for the Nova plugin.
 _OURS = """
 from nova.compute import base
 
 
 def wrap_ask(original):
-    return lambda *args, **kwargs: 'door: ' + original(*args, **kwargs)
+    return lambda *args, **kwargs: 'plugin: ' + original(*args, **kwargs)
 
 
 def wrap_test(original):
-    return lambda self: 'door: ' + original(self)
+    return lambda self: 'plugin: ' + original(self)
 
 
 class Tracker(base.Tracker):
@@ -55,19 +56,22 @@ class BootstrapTestCase(testtools.TestCase):
         self.nova = self.useFixture(made_up_nova.MadeUpNova())
         self.nova.write('nova.compute.base', _NOVA)
         self.nova.write('nova.compute.claims', _NOVA)
-        self.nova.write('nova.door.replacement', _OURS)
+        self.nova.write('nova.plugin.replacement', _OURS)
         self.useFixture(
             fixtures.MonkeyPatch(
-                'pci_passthrough.nova_plugin.install.bootstrap._PACKAGE',
-                'nova.door',
+                'pci_passthrough.nova_plugin.install.replacements._PACKAGE',
+                'nova.plugin',
             )
         )
         self.replace(
-            bootstrap.Replacement(
-                'nova.compute.claims', 'ask', 'replacement.wrap_ask'
+            replacements.Replacement(
+                'nova.compute.claims', 'ask', 'asks', 'replacement.wrap_ask'
             ),
-            bootstrap.Replacement(
-                'nova.compute.claims', 'Tracker.test', 'replacement.wrap_test'
+            replacements.Replacement(
+                'nova.compute.claims',
+                'Tracker.test',
+                'tests',
+                'replacement.wrap_test',
             ),
         )
         self.fits(True)
@@ -75,16 +79,16 @@ class BootstrapTestCase(testtools.TestCase):
         self.conf([], project='nova', default_config_files=[])
         self.addCleanup(bootstrap.uninstall)
 
-    def replace(self, *replacements: bootstrap.Replacement) -> None:
+    def replace(self, *chosen: replacements.Replacement) -> None:
         self.useFixture(
             fixtures.MonkeyPatch(
-                'pci_passthrough.nova_plugin.install.bootstrap.REPLACEMENTS',
-                replacements,
+                'pci_passthrough.nova_plugin.install.replacements.REPLACEMENTS',
+                chosen,
             )
         )
 
     def fits(self, fits: bool) -> None:
-        """Say whether the made-up Nova is a tested one."""
+        """Set whether the made-up Nova is a tested one."""
 
         def check(accepted: list[str]) -> None:
             if not fits and accepted != ['nova.x:y=0']:
@@ -102,8 +106,8 @@ class BootstrapTestCase(testtools.TestCase):
 
     def check_replaced(self) -> None:
         claims = self.claims()
-        self.assertEqual('door: 2 gpu', claims.ask('gpu', count=2))
-        self.assertEqual('door: x of Nova', claims.Tracker('x').test())
+        self.assertEqual('plugin: 2 gpu', claims.ask('gpu', count=2))
+        self.assertEqual('plugin: x of Nova', claims.Tracker('x').test())
         self.assertEqual(
             ['nova.compute.claims:Tracker.test', 'nova.compute.claims:ask'],
             bootstrap.replaced(),
@@ -139,12 +143,12 @@ class BootstrapTestCase(testtools.TestCase):
         self.nova.write('nova.compute.claims', _NOVA + '\n')
         self.check_replaced()
 
-    def test_ours_is_not_imported_before_it_is_called(self) -> None:
+    def test_replacement_is_imported_by_the_first_call(self) -> None:
         bootstrap.install(self.conf)
         claims = self.claims()
-        self.assertNotIn('nova.door.replacement', sys.modules)
+        self.assertNotIn('nova.plugin.replacement', sys.modules)
         claims.ask('gpu')
-        self.assertIn('nova.door.replacement', sys.modules)
+        self.assertIn('nova.plugin.replacement', sys.modules)
 
     def test_signature_and_docstring_stay(self) -> None:
         bootstrap.install(self.conf)
@@ -168,9 +172,10 @@ class BootstrapTestCase(testtools.TestCase):
 
     def test_a_class(self) -> None:
         self.replace(
-            bootstrap.Replacement(
+            replacements.Replacement(
                 'nova.compute.base',
                 'Tracker',
+                'tracks',
                 'replacement.Tracker',
                 is_class=True,
             )
@@ -181,20 +186,20 @@ class BootstrapTestCase(testtools.TestCase):
         bootstrap.uninstall()
         self.assertFalse(hasattr(base.Tracker, 'hello'))
 
-    def test_what_is_gone_ends_the_import(self) -> None:
+    def test_missing_function_ends_the_import(self) -> None:
         self.replace(
-            bootstrap.Replacement(
-                'nova.compute.claims', 'gone', 'replacement.wrap_ask'
+            replacements.Replacement(
+                'nova.compute.claims', 'gone', 'asks', 'replacement.wrap_ask'
             )
         )
         bootstrap.install(self.conf)
         self.assertRaises(AttributeError, self.claims)
 
-    def test_half_of_it_is_nothing(self) -> None:
+    def test_all_or_nothing(self) -> None:
         self.replace(
-            *bootstrap.REPLACEMENTS,
-            bootstrap.Replacement(
-                'nova.compute.claims', 'gone', 'replacement.wrap_ask'
+            *replacements.REPLACEMENTS,
+            replacements.Replacement(
+                'nova.compute.claims', 'gone', 'asks', 'replacement.wrap_ask'
             ),
         )
         self.claims()
@@ -232,15 +237,15 @@ class IsWantedTestCase(testtools.TestCase):
         conf = cfg.ConfigOpts()
         conf(
             [],
-            # Not Nova, or the door would be installed at once.
+            # The project nova would install the Nova plugin at once.
             project='elsewhere',
             default_config_files=[folder.join('nova.conf')],
             default_config_dirs=[folder.join('nova.conf.d')],
         )
-        found = bootstrap.is_wanted(conf)
-        # Asking leaves nothing behind.
-        self.assertEqual(found, bootstrap.is_wanted(conf))
-        return found
+        wanted = bootstrap.is_wanted(conf)
+        # The first call has registered no option in conf.
+        self.assertEqual(wanted, bootstrap.is_wanted(conf))
+        return wanted
 
     def test_nothing(self) -> None:
         self.assertFalse(self.wanted('[DEFAULT]\n'))

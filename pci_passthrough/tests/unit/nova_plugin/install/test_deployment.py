@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of Nova's files would leave a process without the door."""
+"""Tests of checking Nova's configuration files."""
 
 import pathlib
 
@@ -73,7 +73,7 @@ class NovaConfTestCase(DeploymentTestCase):
         self.assertEqual((_NOVAS_WEIGHERS, _WEIGHER), conf.weight_classes)
 
     def test_two_lines_of_weighers(self) -> None:
-        # The second one wins, and all of Nova's are gone.
+        # The second line replaces the first one, with Nova's weighers.
         conf = self.read(
             '[filter_scheduler]\n'
             f'weight_classes = {_NOVAS_WEIGHERS}\n'
@@ -146,7 +146,7 @@ class NovaConfTestCase(DeploymentTestCase):
         self.assertIn('NUMATopologyFilter before PciFlavorFilter', faults[0])
         self.assertIn('PciPassthroughFilter before', faults[1])
 
-    def test_no_word_of_filters(self) -> None:
+    def test_no_option_of_filters(self) -> None:
         conf = self.read(_SOURCE + _DRIVER)
         self.assertIsNone(conf.enabled_filters)
         self.assertEqual([], deployment.faults_of_filters(conf))

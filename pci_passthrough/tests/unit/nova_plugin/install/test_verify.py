@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which changes of Nova are noticed, and what is said of them."""
+"""Tests of comparing the installed Nova with the tested releases."""
 
+import itertools
+import json
 import pathlib
 import sys
 
@@ -8,6 +10,7 @@ import fixtures
 import testtools
 
 from pci_passthrough import exception
+from pci_passthrough.nova_plugin.install import replacements
 from pci_passthrough.nova_plugin.install import symbols
 from pci_passthrough.nova_plugin.install import verify
 from pci_passthrough.tests.unit.nova_plugin import made_up_nova
@@ -95,7 +98,7 @@ class VerifyTestCase(testtools.TestCase):
         self.write(_SOURCE.replace(old, new))
 
     def changed(self, old: str, new: str) -> list[symbols.Symbol]:
-        """Change the source, and return what is noticed."""
+        """Change the source; return the symbols that differ."""
         self.change(old, new)
         return [difference.symbol for difference in verify.differences()]
 
@@ -166,13 +169,14 @@ class VerifyTestCase(testtools.TestCase):
             self.change('take(self, number, *, numa=None)', new)
             text = self.refusal()
             self.assertIn(
-                'nova.pci.pools:Pools.take (replaced: takes devices): found '
-                f'is {new}, expected take(self, number, *, numa=None)',
+                'nova.pci.pools:Pools.take (replaced: takes devices): its '
+                f'signature is {new}, expected is '
+                'take(self, number, *, numa=None)',
                 text,
             )
             self.assertNotIn('accepted_nova_changes', text)
 
-    def test_what_is_gone_cannot_be_accepted(self) -> None:
+    def test_missing_symbol_cannot_be_accepted(self) -> None:
         self.change('def make(', 'def build(')
         text = self.refusal()
         self.assertIn(
@@ -230,7 +234,7 @@ class VerifyTestCase(testtools.TestCase):
         verify.record()
         self.assertEqual(before, verify._KNOWN.read_text())
 
-    def test_what_is_missing_is_not_recorded(self) -> None:
+    def test_missing_symbol_is_not_recorded(self) -> None:
         self.change('def make(', 'def build(')
         self.assertRaises(exception.UnsupportedNova, verify.record)
 
@@ -240,9 +244,25 @@ class KnownSymbolsTestCase(testtools.TestCase):
         releases = verify.tested_releases()
         self.assertEqual(['32', '33', '34'], [r[:2] for r in releases])
         for symbol, forms in verify.read_known().items():
-            recorded = [one for found in forms.values() for one in found]
-            self.assertEqual(releases, sorted(recorded), str(symbol))
+            recorded = sorted(itertools.chain(*forms.values()))
+            self.assertEqual(releases, recorded, str(symbol))
 
-    def test_symbols_are_named_once(self) -> None:
+    def test_symbols_are_listed_once(self) -> None:
         names = [str(symbol) for symbol in symbols.SYMBOLS]
         self.assertEqual(len(set(names)), len(names))
+
+    def test_replaced_symbols_are_the_replacements(self) -> None:
+        self.assertEqual(
+            sorted(map(str, replacements.REPLACEMENTS)),
+            sorted(
+                str(symbol)
+                for symbol in symbols.SYMBOLS
+                if symbol.use is symbols.Use.REPLACED
+            ),
+        )
+
+    def test_nothing_else_is_recorded(self) -> None:
+        self.assertEqual(
+            sorted(map(str, symbols.SYMBOLS)),
+            sorted(json.loads(verify._KNOWN.read_text())),
+        )

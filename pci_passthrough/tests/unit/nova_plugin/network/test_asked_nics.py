@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests of carrying the PCI flavors of NICs through Nova."""
 
 import json
 from typing import Any
@@ -9,10 +10,10 @@ from pci_passthrough.nova_plugin.network import asked_nics
 
 
 class Context:
-    """Stands for Nova's request context."""
+    """Stands in for Nova's request context."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what travels."""
+        """Return the serialized form."""
         return {'user': 'me'}
 
 
@@ -21,10 +22,10 @@ def _from_dict(values: Any) -> Context:
 
 
 class AskedNicsTest(testtools.TestCase):
-    """What is asked for NICs goes where Nova goes."""
+    """The PCI flavors of NICs, in a thread and with a context."""
 
     def travelled(self, context: Context) -> Any:
-        """Return a context as it arrives elsewhere."""
+        """Return a context as the receiver of a message gets it."""
         sent = asked_nics.wrap_to_dict(Context.to_dict)(context)
         self.assertEqual('me', sent['user'])
         arrived = json.loads(json.dumps(sent))

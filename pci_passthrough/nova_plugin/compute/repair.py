@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out the repairs that ``reconcile`` plans, in nova-compute.
+
+Nova's ``pci_devices`` rows and the conductor's claims are written one after
+the other, so either process may end between the two writes. ``Repairer``
+makes them agree again.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_log import log as logging
+
+from pci_passthrough import objects
+from pci_passthrough.nova_plugin.compat import pci
+from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.nova_plugin.compute import attachments
+from pci_passthrough.nova_plugin.compute import device_spec
+from pci_passthrough.nova_plugin.compute import host_conductor
+from pci_passthrough.nova_plugin.compute import nova_rows
+from pci_passthrough.nova_plugin.compute import reconcile
+
+LOG = logging.getLogger(__name__)
+
+
+class Repairer:
+    """Makes Nova's rows and the conductor's claims of one host agree.
+
+    ``PciFlavorDevTracker`` is the only caller: at its start, and in each run
+    of nova-compute's periodic task, under Nova's lock of all claims
+    (``COMPUTE_RESOURCE_SEMAPHORE``).
+
+    Rows are changed in memory only; Nova saves them with the tracker. Calls
+    to the conductor are made at once. None of them raises: the next run
+    repeats what failed. Errors of Nova's database are raised.
+
+    :param tracker: Nova's tracker, whose native rows may change.
+    :param conductor: the conductor, for this host.
+    :param held: the attachments of this host.
+    :param spec: ``[pci] device_spec`` of this host.
+    """
+
+    def __init__(
+        self,
+        tracker: Any,
+        conductor: host_conductor.HostConductor,
+        held: attachments.Attachments,
+        spec: device_spec.DeviceSpec,
+    ) -> None:
+        self._tracker = tracker
+        self._conductor = conductor
+        self._attachments = held
+        self._device_spec = spec
+        #: Instances that may have too many devices after a crash.
+        self._unsettled = {attached.row.instance_uuid for attached in held}
+
+    def take_over_devices(self, ack: objects.TrackerAck) -> None:
+        """Turn native rows of devices that are offered now into attachments.
+
+        Called at start, before Nova warns of devices in use that ``[pci]
+        device_spec`` does not match any more.
+
+        :param ack: the conductor's answer to the tracker's registration.
+        """
+        self._take_over(self._plan(ack).take_over)
+
+    def repair(self, ack: objects.TrackerAck) -> None:
+        """Compare both views of this host, and repair what differs.
+
+        Called by each periodic task.
+
+        :param ack: the conductor's answer to the tracker's registration.
+        """
+        plan = self._plan(ack)
+        self._free(plan.free)
+        for instance_uuid, claims in plan.allocate.items():
+            self._conductor.allocate(instance_uuid, claims)
+        self._adopt(plan.adopt)
+        self._restore(plan.restore)
+        self._take_over(plan.take_over)
+        self._hand_back(plan.hand_back)
+
+    def ended(
+        self, instances: Iterable[Any], migrations: Iterable[Any]
+    ) -> list[attachment.Attachment]:
+        """Return the attachments of devices that instances no longer have.
+
+        The caller releases them.
+
+        :param instances: all instances of this host.
+        :param migrations: all moves to and from this host.
+        """
+        moving = {migration.instance_uuid for migration in migrations}
+        known = moving | {instance.uuid for instance in instances}
+        wanted = self._settled_requests(instances, moving)
+        attached = []
+        for row in reconcile.ended(self._rows(), known, wanted):
+            # Nova claims for a live migration before it writes where it goes.
+            if row.instance_uuid not in known and pci.is_migrating(
+                self._tracker._context, row.instance_uuid
+            ):
+                continue
+            LOG.info(
+                'Freeing device %(address)s: instance %(uuid)s does not have '
+                'it any more',
+                {'uuid': row.instance_uuid, 'address': row.address},
+            )
+            attached.append(self._attachment_of(row))
+        return attached
+
+    def _settled_requests(
+        self, instances: Iterable[Any], moving: set[str]
+    ) -> Mapping[str, set[str]]:
+        """Return the request ids of instances that nothing happens to.
+
+        Each instance is returned once after the start of nova-compute.
+
+        :param moving: UUIDs of instances that are being moved.
+        """
+        settled = [
+            instance
+            for instance in instances
+            if instance.uuid in self._unsettled
+            and instance.uuid not in moving
+            and instance.task_state is None
+        ]
+        self._unsettled -= {instance.uuid for instance in settled}
+        return {
+            instance.uuid: {
+                request.request_id
+                for request in getattr(instance.pci_requests, 'requests', ())
+            }
+            for instance in settled
+        }
+
+    def _plan(self, ack: objects.TrackerAck) -> reconcile.Plan:
+        self._device_spec.refresh(ack.generation, list(self._tracker.pci_devs))
+        return reconcile.decide(
+            ack.held, self._rows(), self._device_spec.offered
+        )
+
+    def _free(self, claims_by_instance: reconcile.Claims) -> None:
+        for instance_uuid, claims in claims_by_instance.items():
+            LOG.warning(
+                'Freeing claims %(claims)s: Nova has no PCI device record '
+                'for instance %(uuid)s',
+                {'uuid': instance_uuid, 'claims': ', '.join(sorted(claims))},
+            )
+            self._conductor.free(instance_uuid, claims)
+
+    def _adopt(self, rows: Iterable[reconcile.Row]) -> None:
+        for row in rows:
+            LOG.warning(
+                'Recording device %(address)s as held by instance %(uuid)s: '
+                'Nova has a PCI device record, and the conductor has no claim',
+                {'uuid': row.instance_uuid, 'address': row.address},
+            )
+            self._conductor.adopt(
+                row.instance_uuid,
+                row.claim_id,
+                row.address,
+                self._attachment_of(row).pci_flavor_uuid,
+            )
+
+    def _restore(self, devices: Iterable[objects.PciDevice]) -> None:
+        for device in devices:
+            LOG.warning(
+                "Restoring Nova's PCI device record of %(address)s: instance "
+                '%(uuid)s holds the device',
+                {'uuid': device.instance_uuid, 'address': device.address},
+            )
+            self._attachments.add(
+                attachment.Attachment.restored(
+                    self._tracker._context, self._tracker.node_id, device
+                )
+            )
+
+    def _take_over(self, rows: Iterable[reconcile.Row]) -> None:
+        """Turn native rows into attachments: the devices are offered now."""
+        for row in rows:
+            device = self._conductor.adopt(
+                row.instance_uuid, row.claim_id, row.address
+            )
+            if device is None:
+                continue
+            LOG.info(
+                'Took device %(address)s of instance %(uuid)s over from '
+                '[pci] device_spec: pci_information offers it now',
+                {'uuid': row.instance_uuid, 'address': row.address},
+            )
+            self._attachments.add(
+                attachment.Attachment.taken_over(
+                    nova_rows.take(self._tracker, row.address), device
+                )
+            )
+
+    def _hand_back(self, rows: Iterable[reconcile.Row]) -> None:
+        """Turn attachments into native rows: ``device_spec`` matches again.
+
+        The conductor is told when the attachments are saved.
+        """
+        for row in rows:
+            LOG.info(
+                'Handing device %(address)s of instance %(uuid)s back to '
+                '[pci] device_spec, which matches it again',
+                {'uuid': row.instance_uuid, 'address': row.address},
+            )
+            attached = self._attachment_of(row)
+            self._attachments.drop(attached)
+            nova_rows.give(self._tracker, attached.hand_back())
+
+    def _rows(self) -> list[reconcile.Row]:
+        """Return the rows of all devices that instances of this host have."""
+        attached = [held.row for held in self._attachments.held()]
+        native = [
+            row for row in self._tracker.pci_devs if attachment.is_held(row)
+        ]
+        return [
+            reconcile.Row(
+                address=row.address,
+                instance_uuid=row.instance_uuid,
+                claim_id=attachment.claim_id(row),
+                request_id=row.request_id,
+                is_allocated=row.status == pci.PciDeviceStatus.ALLOCATED,
+                is_attachment=attachment.is_attachment(row),
+                in_device_spec=self._device_spec.entry_for(row) is not None,
+            )
+            for row in [*attached, *native]
+        ]
+
+    def _attachment_of(self, row: reconcile.Row) -> attachment.Attachment:
+        (attached,) = [
+            held
+            for held in self._attachments.held()
+            if held.address == row.address
+        ]
+        return attached

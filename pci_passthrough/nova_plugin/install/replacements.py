@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions and the class of Nova that this project replaces.
+
+``bootstrap`` replaces them, and ``symbols`` has ``verify`` compare them with
+the tested releases of Nova.
+"""
+
+import dataclasses
+import importlib
+from typing import Any
+
+#: The package that the paths in ``Replacement.by`` begin in.
+_PACKAGE = 'pci_passthrough.nova_plugin'
+
+
+@dataclasses.dataclass(frozen=True)
+class Replacement:
+    """A function or class of Nova, and the code that replaces it.
+
+    :ivar module: the module of Nova that defines it.
+    :ivar name: its name in the module, ``Class.method`` for a method.
+    :ivar why: the purpose of Nova's code, for a message that it has changed.
+    :ivar by: path of the replacement in ``pci_passthrough.nova_plugin``. Of a
+        function it is called with the original, and returns the replacement;
+        a class is the replacement.
+    :ivar is_class: whether it is a class.
+    """
+
+    module: str
+    name: str
+    why: str
+    by: str
+    is_class: bool = False
+
+    def __str__(self) -> str:
+        return f'{self.module}:{self.name}'
+
+    def load(self) -> Any:
+        """Import the replacement."""
+        module, _, attribute = self.by.rpartition('.')
+        return getattr(
+            importlib.import_module(f'{_PACKAGE}.{module}'), attribute
+        )
+
+
+REPLACEMENTS = (
+    Replacement(
+        'nova.pci.request',
+        'get_pci_requests_from_flavor',
+        'turns extra specs into requests',
+        'flavor_requests.wrap_get_pci_requests_from_flavor',
+    ),
+    Replacement(
+        'nova.objects.request_spec',
+        'RequestSpec.generate_request_groups_from_pci_requests',
+        'would ask Placement for PCI flavors',
+        'flavor_requests.wrap_generate_request_groups',
+    ),
+    Replacement(
+        'nova.compute.resource_tracker',
+        'ResourceTracker._move_claim',
+        'makes the requests of a move again, from the flavor',
+        'flavor_requests.wrap_move_claim',
+    ),
+    Replacement(
+        'nova.pci.manager',
+        'PciDevTracker',
+        'PciFlavorDevTracker is derived from it',
+        'compute.tracker.PciFlavorDevTracker',
+        is_class=True,
+    ),
+    Replacement(
+        'nova.compute.claims',
+        'Claim._test_pci',
+        'tests a claim',
+        'compute.claim_test.wrap_test_pci',
+    ),
+    Replacement(
+        'nova.network.neutron',
+        'API.create_resource_requests',
+        'makes the requests of NICs',
+        'network.nics.wrap_create_resource_requests',
+    ),
+    Replacement(
+        'nova.network.neutron',
+        'API._create_ports_for_instance',
+        'makes ports for NICs',
+        'network.port_binding.wrap_create_ports',
+    ),
+    Replacement(
+        'nova.network.neutron',
+        'API._populate_neutron_binding_profile',
+        'makes the binding profile of a port',
+        'network.port_binding.wrap_populate_binding_profile',
+    ),
+    Replacement(
+        'nova.pci.whitelist',
+        'Whitelist.get_devspec',
+        'returns the tags of a device',
+        'network.port_binding.wrap_get_devspec',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._update_migrate_vifs_profile_with_pci',
+        'binds ports to the new devices of a live migration',
+        'network.port_binding.wrap_update_migrated_profiles',
+    ),
+    Replacement(
+        'nova.compute.rpcapi',
+        'ComputeAPI.attach_interface',
+        'asks nova-compute to attach an interface',
+        'network.interface_requests.wrap_attach_interface',
+    ),
+    Replacement(
+        'nova.compute.rpcapi',
+        'ComputeAPI.detach_interface',
+        'asks nova-compute to detach an interface',
+        'network.interface_requests.wrap_detach_interface',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._attach_interface',
+        'attaches an interface',
+        'network.interfaces.wrap_attach',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._claim_pci_device_for_interface_attach',
+        'claims the device of an interface',
+        'network.interfaces.wrap_claim',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._detach_interface',
+        'frees the device of an interface',
+        'network.interfaces.wrap_detach',
+    ),
+    Replacement(
+        'nova.compute.manager',
+        'ComputeManager._process_instance_vif_deleted_event',
+        'detaches an interface whose port was deleted',
+        'network.interfaces.wrap_port_deleted',
+    ),
+    Replacement(
+        'nova.context',
+        'RequestContext.to_dict',
+        'serializes a request context',
+        'network.asked_nics.wrap_to_dict',
+    ),
+    Replacement(
+        'nova.context',
+        'RequestContext.from_dict',
+        'deserializes a request context',
+        'network.asked_nics.wrap_from_dict',
+    ),
+)
