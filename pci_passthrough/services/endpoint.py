@@ -16,12 +16,13 @@ from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
 from pci_passthrough.services import metrics
 from pci_passthrough.store import hosts
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.views import refusals
 from pci_passthrough.store.views import supply_snapshots
 
 LOG = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class ConductorEndpoint:
     ) -> objects.ClaimResult:
         """Claim devices; a refusal is an answer, not an error."""
         try:
-            devices = transitions.claim(
+            devices = claiming.claim(
                 self._db,
                 self._policy,
                 host,
@@ -245,7 +246,7 @@ class ConductorEndpoint:
     def note_refusals(self, refusal: objects.SchedulingRefusal) -> None:
         """Keep why hosts were refused; nobody waits for it."""
         self.observations.scheduling_refusal(refusal)
-        refusals.add(self._db, refusal, self._policy.refusals_kept)
+        scheduling_refusals.add(self._db, refusal, self._policy.refusals_kept)
 
     @answering.answers(methods.Conductor.object_backport_versions)
     def object_backport_versions(

@@ -10,7 +10,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
-from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import validation
 
@@ -111,7 +111,7 @@ class OperatorEndpoint:
         actor: str,
     ) -> objects.PciDevice:
         """See ``store.devices.act``."""
-        after = lookup.act(self._db, device, action, reason, actor)
+        after = operators.act(self._db, device, action, reason, actor)
         LOG.info(
             '%s: %s of %s/%s: %s',
             actor,

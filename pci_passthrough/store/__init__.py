@@ -10,7 +10,7 @@ from pci_passthrough.store.database import Writer
 from pci_passthrough.store.policy import Limits
 from pci_passthrough.store.policy import Policy
 from pci_passthrough.store.pool_catalog import Catalog
-from pci_passthrough.store.pools.query import PciDevicePoolList
+from pci_passthrough.store.pools.pool_list import PciDevicePoolList
 
 __all__ = [
     'Catalog',

@@ -15,7 +15,7 @@ from pci_passthrough.api.handlers import pci_flavor_change
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.api.schemas import pci_flavor as schema
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 
 
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
@@ -25,7 +25,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         viewer.check(policy.ALL_PROJECTS)
     flavors = [
         flavor
-        for flavor in editing.get_all(
+        for flavor in lookup.get_all(
             request.backends.database,
             None if viewer.sees_all else viewer.project_id,
         )

@@ -7,7 +7,7 @@ from pci_passthrough import objects
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.viewer import Viewer
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 
 _FIELDS = (
     'uuid',
@@ -34,7 +34,7 @@ def get(
     :raises Forbidden: the policy does not allow it.
     """
     viewer = request.viewer
-    flavor = editing.get(
+    flavor = lookup.get(
         request.backends.database,
         pci_flavor,
         None if viewer.sees_all else viewer.project_id,

@@ -14,9 +14,10 @@ from pci_passthrough import objects
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
 from pci_passthrough.specs import request as request_spec
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions as store_claims
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import counting
 from pci_passthrough.store.views import explain
 
 _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
@@ -117,7 +118,7 @@ class Claim(lister.Lister):
         demands = resolving.demands(
             app.writer, requests, instance_uuid=instance
         )
-        hosts = query.serving_hosts(
+        hosts = counting.serving_hosts(
             app.writer,
             app.policy.limits,
             demands,
@@ -125,7 +126,7 @@ class Claim(lister.Lister):
         )
         for host in [wanted_host] if wanted_host else hosts:
             try:
-                return host, store_claims.claim(
+                return host, claiming.claim(
                     app.writer,
                     app.policy,
                     host,

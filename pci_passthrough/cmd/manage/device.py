@@ -14,6 +14,7 @@ from pci_passthrough.cmd.manage import words
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 
 _WHICH = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
@@ -159,7 +160,7 @@ class Set(show_one.ShowOne):
             self._parser.error(f'--{action} needs a --reason')
         app = context.of(self)
         return _show(
-            lookup.act(
+            operators.act(
                 app.writer, parsed_args.device, action, reason, app.actor
             )
         )

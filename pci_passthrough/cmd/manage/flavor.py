@@ -16,6 +16,7 @@ from pci_passthrough.cmd.manage import words
 from pci_passthrough.objects import fields
 from pci_passthrough.osc import match
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +169,7 @@ class List(lister.Lister):
         """Return columns and rows."""
         return words.table(
             _LONG if parsed_args.long else _SHORT,
-            editing.get_all(context.of(self).database),
+            lookup.get_all(context.of(self).database),
         )
 
 
@@ -185,7 +186,7 @@ class Show(show_one.ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return names and values."""
-        return _show(editing.get(context.of(self).database, parsed_args.name))
+        return _show(lookup.get(context.of(self).database, parsed_args.name))
 
 
 class Set(show_one.ShowOne):

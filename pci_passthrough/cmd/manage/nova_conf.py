@@ -26,6 +26,7 @@ from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 
 _COLUMNS: dict[str, Callable[[from_alias.PciFlavorDraft], Any]] = {
     'Name': lambda draft: draft.name,
@@ -223,7 +224,7 @@ def _differences(
 ) -> str:
     """Say how a PCI flavor differs from what is wanted; '' if it does not."""
     try:
-        found = editing.get(database, error.name)
+        found = lookup.get(database, error.name)
     except exception.PciFlavorNotFound:
         # Deleted, but devices are held by it.
         return str(error)
@@ -322,8 +323,8 @@ class Export(command.Command):
             return []
         database = context.of(self).database
         if parsed_args.pci_flavor is None:
-            return editing.get_all(database)
-        return [editing.get(database, name) for name in parsed_args.pci_flavor]
+            return lookup.get_all(database)
+        return [lookup.get(database, name) for name in parsed_args.pci_flavor]
 
 
 def _device_spec_lines(lines: Iterable[to_device_spec.Line]) -> Iterator[str]:

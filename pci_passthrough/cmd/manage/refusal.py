@@ -8,7 +8,7 @@ from cliff import lister
 
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import words
-from pci_passthrough.store.views import refusals
+from pci_passthrough.store import scheduling_refusals
 
 _COLUMNS = ('At', 'Instance', 'Requests', 'Hosts', 'Reason', 'Among Them')
 
@@ -37,7 +37,7 @@ class List(lister.Lister):
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and rows."""
         app = context.of(self)
-        found = refusals.get_all(
+        found = scheduling_refusals.get_all(
             app.database,
             app.policy.refusals_kept,
             parsed_args.instance,

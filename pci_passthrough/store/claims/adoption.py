@@ -23,7 +23,7 @@ from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 
 _devices = models.pci_devices
 _ACTION = 'adopt'
@@ -65,7 +65,7 @@ def adopt(
         )
         _must_all_be_there(host, wanted, found)
         if pci_flavor_uuid is not None:
-            use.must_be_known(connection, pci_flavor_uuid)
+            flavor_lookup.check_known(connection, pci_flavor_uuid)
         for device in found:
             _check_free(device, instance_uuid)
         new = [d for d in found if d.instance_uuid is None]

@@ -1,151 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking devices and giving them back.
+"""Allocating, aborting and freeing what an instance has claimed.
 
-Each operation is one transaction on one host (``free`` may touch several),
-serialized per host by ``hosts.lock``, and safe to repeat: a caller that got
-no answer asks again and finds its own devices.
+Each operation is one transaction on one host (``free`` may have several),
+serialized per host by ``hosts.lock``, and safe to repeat.
 """
 
-import collections
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
 
 import sqlalchemy as sa
 
-from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store import policy as policy_mod
-from pci_passthrough.store import pool_catalog
-from pci_passthrough.store.claims import taking
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.devices import removal
 
 _devices = models.pci_devices
-
-
-def claim(
-    db: database.Writer,
-    policy: policy_mod.Policy,
-    host: str,
-    instance_uuid: str,
-    requests: Sequence[objects.PciRequest],
-    actor: str,
-    numa: objects.NumaAffinity | None = None,
-    project_id: str | None = None,
-) -> list[objects.PciDevice]:
-    """Hold devices of a host for an instance, all requests or none.
-
-    Repeating a claim returns what the instance holds by it already.
-
-    :param actor: for the ledger.
-    :param numa: where the instance is on the host, None if anywhere.
-    :param project_id: on whose behalf; None: the operator's.
-    :returns: the devices, each with the ``request_id`` that it serves.
-    :raises: ClaimRefused with the reasons; HostNotFound; PciFlavorNotFound;
-        InvalidRequest; ClaimMismatch if the instance holds other devices for
-        the same requests; ClaimContended.
-    """
-    request_spec.check_owner(instance_uuid)
-    if not requests:
-        raise exception.InvalidRequest('', 'it asks for no device')
-    request_spec.check(requests)
-    request_spec.check_ids(requests)
-    for _ in range(_MOST_TRIES):
-        # Anew each time: a PCI flavor may have been changed.
-        demands = resolving.demands(db, requests, project_id, instance_uuid)
-        try:
-            return _claim_once(
-                db, policy, host, instance_uuid, demands, actor, numa
-            )
-        except taking.LostRace:
-            continue
-    raise exception.ClaimContended(
-        f'devices of {host} were taken by others {_MOST_TRIES} times in a row'
-    )
-
-
-#: The host's lock makes a lost race all but impossible; more tries than a
-#: few would hide a defect.
-_MOST_TRIES = 5
-
-
-@database.retried
-def _claim_once(
-    db: database.Writer,
-    policy: policy_mod.Policy,
-    host: str,
-    instance_uuid: str,
-    demands: Sequence[claims.Demand],
-    actor: str,
-    numa: objects.NumaAffinity | None,
-) -> list[objects.PciDevice]:
-    with db.write() as connection:
-        node_id = hosts.lock(connection, host)
-        held = lookup.select(
-            connection,
-            _devices.c.compute_node_id == node_id,
-            _devices.c.instance_uuid == instance_uuid,
-            _devices.c.request_id.in_([d.request_id for d in demands]),
-        )
-        if held:
-            return _same_claim(instance_uuid, demands, held)
-        _must_be_up(connection, host, policy.limits.host_timeout, demands)
-        taken = taking.choose(
-            connection,
-            db.catalog,
-            policy.vf_placement,
-            host,
-            node_id,
-            demands,
-            numa,
-        )
-        _must_still_fit(connection, db.catalog, taken)
-        taking.take(connection, node_id, instance_uuid, taken)
-        claimed = lookup.select(
-            connection, _devices.c.id.in_([t.device_id for t in taken])
-        )
-        ledger.append(
-            connection,
-            [
-                ledger.entry(
-                    _as_it_was(device),
-                    'claim',
-                    actor,
-                    device.state,
-                    f'request {device.request_id}',
-                    instance_uuid,
-                )
-                for device in claimed
-            ],
-        )
-        return claimed
-
-
-def _must_still_fit(
-    connection: sa.Connection,
-    catalog: pool_catalog.Catalog,
-    taken: Sequence[taking.Taken],
-) -> None:
-    """Keep what was resolved from changing until the claim is committed.
-
-    :raises: LostRace if a PCI flavor was deleted, or was changed and does
-        not match a device that is to be taken by it.
-    """
-    matches = use.lock_matches(connection, {t.pci_flavor_uuid for t in taken})
-    fitting = {u: catalog.matching(match) for u, match in matches.items()}
-    if any(t.key_id not in fitting.get(t.pci_flavor_uuid, ()) for t in taken):
-        raise taking.LostRace
 
 
 def allocate(
@@ -258,7 +135,7 @@ def _move(
                     for d in todo
                 ],
             )
-            lookup.forget_left(
+            removal.remove_left(
                 connection, [after[d.uuid] for d in todo], actor
             )
             if transition.target not in lifecycle.OWNED:
@@ -291,58 +168,3 @@ def _after(
     if status not in lifecycle.OWNED:
         device = device.replace(**dict.fromkeys(_OWNER_COLUMNS))
     return device.replace(status=status, updated_at=at)
-
-
-def _as_it_was(claimed: objects.PciDevice) -> objects.PciDevice:
-    return claimed.replace(status=fields.DeviceStatus.AVAILABLE)
-
-
-def _same_claim(
-    instance_uuid: str,
-    demands: Sequence[claims.Demand],
-    held: Sequence[objects.PciDevice],
-) -> list[objects.PciDevice]:
-    """Return the devices of a claim that is repeated."""
-    counts = collections.Counter(device.request_id for device in held)
-    flavors = {d.request_id: d.alternatives for d in demands}
-    fits = all(counts[d.request_id] == d.count for d in demands) and all(
-        any(
-            device.pci_flavor_uuid == alternative.pci_flavor_uuid
-            for alternative in flavors[str(device.request_id)]
-        )
-        for device in held
-    )
-    if not fits:
-        raise exception.ClaimMismatch(
-            instance_uuid,
-            f'{", ".join(lookup.addresses(held))} for requests of the same '
-            'id that ask for something else; free them first',
-        )
-    return list(held)
-
-
-def _must_be_up(
-    connection: sa.Connection,
-    host: str,
-    host_timeout: float,
-    demands: Iterable[claims.Demand],
-) -> None:
-    nodes = models.compute_nodes
-    last = connection.execute(
-        sa.select(nodes.c.last_report_at).where(nodes.c.host == host)
-    ).scalar_one()
-    if last >= hosts.cutoff(host_timeout):
-        return
-    reasons = [
-        objects.RefusalReason(
-            host=host,
-            request_id=demand.request_id,
-            pci_flavor=demand.alternatives[0].name,
-            condition='host_down',
-            needed=demand.count,
-            left=0,
-            detail=f'last report at {last} UTC',
-        )
-        for demand in demands
-    ]
-    raise exception.ClaimRefused(claims.summarize(reasons), reasons)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI flavors in the database."""
+"""Creating, changing, sharing and deleting PCI flavors."""
 
-from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,40 +10,12 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import models
-from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.pci_flavors import holders
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import validation
 
 _flavors = models.pci_flavors
 _access = models.pci_flavor_access
-
-#: Above this, all that is shared is read: a long list plans badly.
-_MOST_NAMED = 500
-
-
-@database.retried
-def get_all(
-    db: database.Reader, project_id: str | None = None
-) -> list[objects.PciFlavor]:
-    """Return PCI flavors by name.
-
-    :param project_id: only those which this project may use; None: all.
-    """
-    with db.read() as connection:
-        found = _select(connection, _is_visible())
-    return [flavor for flavor in found if flavor.visible_to(project_id)]
-
-
-@database.retried
-def get(
-    db: database.Reader, name: str, project_id: str | None = None
-) -> objects.PciFlavor:
-    """Return a PCI flavor by UUID or name.
-
-    :param project_id: the asking project; None: the operator.
-    :raises: PciFlavorNotFound, also if the project may not use it.
-    """
-    with db.read() as connection:
-        return find(connection, [name], project_id)[name]
 
 
 def create(
@@ -66,7 +37,7 @@ def add(db: database.Writer, flavor: objects.PciFlavor) -> objects.PciFlavor:
     :raises: PciFlavorExists
     """
     with db.write() as connection:
-        use.forget_deleted(connection)
+        _forget_deleted(connection)
         if not _is_there(connection, flavor.name, flavor.uuid):
             connection.execute(
                 _flavors.insert().values(
@@ -74,7 +45,7 @@ def add(db: database.Writer, flavor: objects.PciFlavor) -> objects.PciFlavor:
                 )
             )
             _share(connection, flavor)
-        return _by_uuid(connection, flavor.uuid)
+        return lookup.by_uuid(connection, flavor.uuid)
 
 
 def update(
@@ -95,7 +66,7 @@ def update(
     """
     validation.check_generation(generation)
     # By its UUID: repeated after a lost answer, it may have another name.
-    return _update(db, get(db, name).uuid, changes, generation, force)
+    return _update(db, lookup.get(db, name).uuid, changes, generation, force)
 
 
 @database.retried
@@ -107,7 +78,7 @@ def _update(
     force: bool,
 ) -> objects.PciFlavor:
     with db.write() as connection:
-        use.forget_deleted(connection)
+        _forget_deleted(connection)
         before = _lock(connection, flavor_uuid)
         after = validation.changed(before, changes)
         if _is_same(before, after):
@@ -136,16 +107,18 @@ def check_change(
         return
     if after is None:
         if not force:
-            _must_not_hold(before, use.holders(connection, before.uuid))
+            _must_not_hold(before, holders.count(connection, before.uuid))
         return
     if after.name != before.name:
         _is_there(connection, after.name, before.uuid)
         # Nova asks again, by name, when it moves an instance.
-        _must_not_hold(before, use.holders(connection, before.uuid))
+        _must_not_hold(before, holders.count(connection, before.uuid))
     if after.match != before.match and not force:
         _must_not_hold(
             before,
-            use.stranded(connection, before.uuid, before.match, after.match),
+            holders.count_stranded(
+                connection, before.uuid, before.match, after.match
+            ),
         )
 
 
@@ -167,7 +140,9 @@ def share(
     """
     validation.check_project('access', project_id)
     validation.check_generation(generation)
-    return _set_shared(db, get(db, name).uuid, project_id, shared, generation)
+    return _set_shared(
+        db, lookup.get(db, name).uuid, project_id, shared, generation
+    )
 
 
 @database.retried
@@ -212,7 +187,7 @@ def delete(
     validation.check_generation(generation)
     # By its UUID: repeated after a lost answer, it must not delete another
     # one that has just been given the name.
-    return _delete(db, get(db, name), generation, force)
+    return _delete(db, lookup.get(db, name), generation, force)
 
 
 @database.retried
@@ -223,14 +198,14 @@ def _delete(
     force: bool,
 ) -> int:
     with db.write() as connection:
-        use.forget_deleted(connection)
+        _forget_deleted(connection)
         try:
             found = _lock(connection, flavor.uuid)
         except exception.PciFlavorNotFound:
-            return use.holders(connection, flavor.uuid).devices
+            return holders.count(connection, flavor.uuid).devices
         if generation not in (None, found.generation):
             raise exception.PciFlavorChanged(found.name)
-        held = use.holders(connection, found.uuid)
+        held = holders.count(connection, found.uuid)
         if not force:
             _must_not_hold(found, held)
         this = _flavors.c.uuid == found.uuid
@@ -245,7 +220,7 @@ def _delete(
         return held.devices
 
 
-def _must_not_hold(flavor: objects.PciFlavor, held: use.Holders) -> None:
+def _must_not_hold(flavor: objects.PciFlavor, held: holders.Holders) -> None:
     if held.devices:
         raise exception.PciFlavorInUse(
             flavor.name, held.devices, held.instances
@@ -257,8 +232,8 @@ def _lock(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
 
     :raises: PciFlavorNotFound
     """
-    use.lock(connection, flavor_uuid)
-    return _by_uuid(connection, flavor_uuid)
+    holders.lock(connection, flavor_uuid)
+    return lookup.by_uuid(connection, flavor_uuid)
 
 
 def _is_there(connection: sa.Connection, name: str, flavor_uuid: str) -> bool:
@@ -274,7 +249,7 @@ def _is_there(connection: sa.Connection, name: str, flavor_uuid: str) -> bool:
     if found is None:
         return False
     if found.deleted_at is not None:
-        held = use.holders(connection, found.uuid).devices
+        held = holders.count(connection, found.uuid).devices
         if held:
             raise exception.PciFlavorExists(name, held)
         # Whoever writes has removed it before.
@@ -315,63 +290,7 @@ def _write(
     if not written.rowcount:
         raise exception.PciFlavorChanged(before.name)
     _share(connection, after)
-    return _by_uuid(connection, after.uuid)
-
-
-def find(
-    connection: sa.Connection,
-    names: Collection[str],
-    project_id: str | None,
-) -> dict[str, objects.PciFlavor]:
-    """Return PCI flavors by the UUID or name that was asked for.
-
-    :param project_id: the asking project; None: the operator.
-    :raises: PciFlavorNotFound, also if the project may not use one.
-    """
-    possible = sorted(filter(database.could_be_kept, names))
-    found = _select(
-        connection,
-        _is_visible(),
-        sa.or_(_flavors.c.uuid.in_(possible), _flavors.c.name.in_(possible)),
-    )
-    by_name = {f.uuid: f for f in found} | {f.name: f for f in found}
-    for name in sorted(names):
-        if name not in by_name or not by_name[name].visible_to(project_id):
-            raise exception.PciFlavorNotFound(name)
-    return by_name
-
-
-def _by_uuid(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
-    found = _select(connection, _is_visible(), _flavors.c.uuid == flavor_uuid)
-    if not found:
-        raise exception.PciFlavorNotFound(flavor_uuid)
-    return found[0]
-
-
-def _is_visible() -> sa.ColumnElement[bool]:
-    return _flavors.c.deleted_at.is_(None)
-
-
-def _select(
-    connection: sa.Connection, *conditions: sa.ColumnElement[bool]
-) -> list[objects.PciFlavor]:
-    rows = (
-        connection.execute(
-            sa.select(_flavors).where(*conditions).order_by(_flavors.c.name)
-        )
-        .mappings()
-        .all()
-    )
-    shared: dict[int, list[str]] = {}
-    if rows:
-        statement = sa.select(_access).order_by(_access.c.project_id)
-        if len(rows) <= _MOST_NAMED:
-            statement = statement.where(
-                _access.c.pci_flavor_id.in_([row['id'] for row in rows])
-            )
-        for flavor_id, project_id in connection.execute(statement).tuples():
-            shared.setdefault(flavor_id, []).append(project_id)
-    return [_flavor(row, shared.get(row['id'], [])) for row in rows]
+    return lookup.by_uuid(connection, after.uuid)
 
 
 def _share(connection: sa.Connection, flavor: objects.PciFlavor) -> None:
@@ -398,13 +317,26 @@ def _columns(flavor: objects.PciFlavor) -> dict[str, Any]:
     }
 
 
-def _flavor(row: Any, access: list[str]) -> objects.PciFlavor:
-    flavor = objects.PciFlavor(
-        access=access,
-        **{
-            name: row[name]
-            for name in objects.PciFlavor.fields
-            if name != 'access'
-        },
+def _forget_deleted(connection: sa.Connection) -> None:
+    """Remove PCI flavors that were deleted and nothing holds any more.
+
+    Their names are free then. Done when somebody writes PCI flavors, and not
+    when a device is freed: that happens much more often.
+    """
+    is_held = (
+        sa.select(models.pci_devices.c.id)
+        .where(models.pci_devices.c.pci_flavor_uuid == _flavors.c.uuid)
+        .exists()
     )
-    return flavor
+    # Looked up first: a DELETE would lock what it only looks at.
+    gone = connection.execute(
+        sa.select(_flavors.c.uuid).where(
+            _flavors.c.deleted_at.is_not(None), ~is_held
+        )
+    ).scalars()
+    if uuids := sorted(gone):
+        connection.execute(
+            _flavors.delete().where(
+                _flavors.c.uuid.in_(uuids), _flavors.c.deleted_at.is_not(None)
+            )
+        )

@@ -22,7 +22,7 @@ from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_catalog
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 
 
 @database.retried
@@ -47,7 +47,7 @@ def resolve(
     request_spec.check(requests)
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
-        flavors = editing.find(connection, names, project_id)
+        flavors = lookup.find(connection, names, project_id)
         if any(request.get('nic') is not None for request in requests):
             db.catalog.refresh(connection)
     everything = {f.uuid for f in flavors.values()} if take_disabled else ()
@@ -137,7 +137,7 @@ def demands(
     names = {name for r in requests for name in r.pci_flavors}
     with db.read() as connection:
         db.catalog.refresh(connection)
-        flavors = editing.find(connection, names, None)
+        flavors = lookup.find(connection, names, None)
         held = _held_by(connection, instance_uuid)
     for name in sorted(names):
         flavor = flavors[name]

@@ -13,7 +13,7 @@ from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import counting
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ def get(
         wanted = frozenset().union(*keys)
         live = live_hosts.find(connection, limits, None)
         supplies = {
-            part: query.supply_of(connection, catalog, key_ids, live)
+            part: counting.supply_of(connection, catalog, key_ids, live)
             for part, key_ids in _parts(catalog, keys).items()
         }
         totals: dict[str, dict[int, int]] = {}
         if wanted:
-            rows = live.rows(connection, query.totals(wanted))
+            rows = live.rows(connection, counting.totals(wanted))
             for node_id, key_id, total in rows:
                 totals.setdefault(live.names[node_id], {})[key_id] = total
     return [

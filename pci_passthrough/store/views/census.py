@@ -22,7 +22,7 @@ from pci_passthrough.store import device_states
 from pci_passthrough.store import models
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 
 _nodes = models.compute_nodes
 _devices = models.pci_devices
@@ -101,7 +101,7 @@ def take(
         # Not before: the database may have taken its time.
         now = database.now()
         rows = connection.execute(_counts()).tuples().all()
-    flavors = _flavors_by_key(catalog, editing.get_all(db))
+    flavors = _flavors_by_key(catalog, lookup.get_all(db))
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
     devices: dict[Group, dict[str, int]] = {}
     for node_id, key_id, state, count in rows:

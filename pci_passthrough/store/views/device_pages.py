@@ -14,7 +14,7 @@ from pci_passthrough.store import device_states
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 
 _devices = models.pci_devices
 _nodes = models.compute_nodes
@@ -117,7 +117,7 @@ def _has_state(states: tuple[str, ...]) -> sa.ColumnElement[bool]:
 def _flavor_uuid(connection: sa.Connection, name: str) -> str:
     if uuidutils.is_uuid_like(name):
         return name
-    return str(editing.find(connection, [name], None)[name].uuid)
+    return str(flavor_lookup.find(connection, [name], None)[name].uuid)
 
 
 def _key_ids(
@@ -154,7 +154,7 @@ def fitting_keys(
     catalog.refresh(connection)
     ids = catalog.ids()
     if pci_flavor is not None:
-        flavor = editing.find(connection, [pci_flavor], None)[pci_flavor]
+        flavor = flavor_lookup.find(connection, [pci_flavor], None)[pci_flavor]
         ids &= catalog.of_flavor(flavor)
     return [
         key_id

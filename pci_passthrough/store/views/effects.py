@@ -14,7 +14,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import editing
-from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.pci_flavors import holders
 from pci_passthrough.store.views import pool_pages
 
 _devices = models.pci_devices
@@ -46,7 +46,7 @@ class Effect:
     lost: int
     pools_gained: tuple[objects.PciDevicePool, ...]
     pools_lost: tuple[objects.PciDevicePool, ...]
-    stranded: use.Holders
+    stranded: holders.Holders
     refusal: str | None
 
 
@@ -117,12 +117,14 @@ def _stranded(
     connection: sa.Connection,
     before: objects.PciFlavor | None,
     after: objects.PciFlavor | None,
-) -> use.Holders:
+) -> holders.Holders:
     if before is None:
-        return use.Holders()
+        return holders.Holders()
     if after is None:
-        return use.holders(connection, before.uuid)
-    return use.stranded(connection, before.uuid, before.match, after.match)
+        return holders.count(connection, before.uuid)
+    return holders.count_stranded(
+        connection, before.uuid, before.match, after.match
+    )
 
 
 def _refusal(

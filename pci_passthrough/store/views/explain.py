@@ -18,7 +18,7 @@ from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import counting
 from pci_passthrough.store.pools import states
 
 #: Most near misses that are told of a host.
@@ -74,7 +74,7 @@ def _supplies(
     live: live_hosts.LiveHosts,
 ) -> dict[str, claims.Supply]:
     """Return what hosts can give away, as exactly as a claim would see it."""
-    return query.supply_of(connection, catalog, key_ids, live, exactly=True)
+    return counting.supply_of(connection, catalog, key_ids, live, exactly=True)
 
 
 def _refusing(
@@ -195,7 +195,7 @@ def _near_misses(
         return {}
     by_host: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
     for node_id, key_id, devices in live.rows(
-        connection, query.totals(misses)
+        connection, counting.totals(misses)
     ):
         by_host[live.names[node_id]].append((key_id, devices))
     return {

@@ -13,7 +13,8 @@ from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import counting
+from pci_passthrough.store.pools import pool_list
 from pci_passthrough.store.views import device_pages
 
 
@@ -118,14 +119,14 @@ def of_keys(
     rows = sorted(
         (wanted.names[node_id], key_id, node_id, total)
         for node_id, key_id, total in wanted.rows(
-            connection, query.totals(key_ids)
+            connection, counting.totals(key_ids)
         )
     )
     if after is not None:
         rows = rows[bisect.bisect(rows, after, key=lambda row: row[:2]) :]
     rows = rows[:most]
     # To count what is free takes longest: only of hosts that are shown.
-    free = query.supply_of(
+    free = counting.supply_of(
         connection,
         catalog,
         key_ids,
@@ -134,7 +135,7 @@ def of_keys(
     )
     found = []
     for host, key_id, node_id, total in rows:
-        pool = query.make(host, node_id, catalog[key_id], total)
+        pool = pool_list.make(host, node_id, catalog[key_id], total)
         if host in free:
             pool.count = free[host].total({key_id})
         found.append(Pool(key_id, pool))

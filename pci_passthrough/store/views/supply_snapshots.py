@@ -12,7 +12,7 @@ from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import counting
 
 
 @database.retried
@@ -40,7 +40,7 @@ def get(
     )
     with db.read() as connection:
         live = live_hosts.find(connection, limits, hosts)
-        supplies = query.supply_of(
+        supplies = counting.supply_of(
             connection, db.catalog, key_ids if demands else None, live
         )
     there = _keys_of(supplies.values())

@@ -29,10 +29,10 @@ from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions as store_claims
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.pools import query as pool_query
+from pci_passthrough.store.pools import counting
 from pci_passthrough.tests.bench import cloud
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.unit.rpc import driver
@@ -113,7 +113,7 @@ class Benchmark:
 
         def query() -> dict[str, int]:
             with self.db.read() as connection:
-                found = pool_query.supply(
+                found = counting.supply(
                     connection, self.db.catalog, key_ids, _LIMITS, self.hosts
                 )
             return {host: s.total(key_ids) for host, s in found.items()}
@@ -121,7 +121,7 @@ class Benchmark:
         def decide() -> int:
             fresh = resolving.demands(self.db, [_request(name, 2)])
             with self.db.read() as connection:
-                found = pool_query.supply(
+                found = counting.supply(
                     connection, self.db.catalog, key_ids, _LIMITS, self.hosts
                 )
             get_key = self.db.catalog.__getitem__
@@ -289,7 +289,7 @@ class Benchmark:
         def claim() -> None:
             instance = uuidutils.generate_uuid()
             host = names[next(turns) % len(names)]
-            held = store_claims.claim(
+            held = claiming.claim(
                 self.db, policy, host, instance,
                 [_request('disk', 4)], 'bench',
             )  # fmt: skip

@@ -38,10 +38,10 @@ from pci_passthrough.services import conductor
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store import schema
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
-from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.nova import wire
 
 FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
@@ -392,7 +392,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         The scheduler sends them without waiting, so this method waits.
         """
         for _ in range(100):
-            recorded = refusals.get_all(
+            recorded = scheduling_refusals.get_all(
                 self.db, self.POLICY.refusals_kept, server['id']
             )
             if recorded:

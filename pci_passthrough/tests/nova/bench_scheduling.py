@@ -37,6 +37,7 @@ from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.tests.bench import __main__ as bench
 from pci_passthrough.tests.bench import cloud
 from pci_passthrough.tests.nova import wire
@@ -218,7 +219,7 @@ class Clouds:
         ]  # fmt: skip
 
     def _our_request(self, name: str, count: int) -> Any:
-        flavor = editing.get(self.db, name)
+        flavor = lookup.get(self.db, name)
         return nova_objects.InstancePCIRequest(
             count=count,
             alias_name=name,

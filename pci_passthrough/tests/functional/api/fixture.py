@@ -17,7 +17,7 @@ from pci_passthrough.api import deploy
 from pci_passthrough.api.backends import Backends
 from pci_passthrough.services import conductor
 from pci_passthrough.store import schema
-from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import editing
@@ -118,7 +118,7 @@ class ApiFixture(fixtures.Fixture):
         self, host: str, name: str, count: int = 1
     ) -> list[objects.PciDevice]:
         """Claim devices for a new instance."""
-        return transitions.claim(
+        return claiming.claim(
             self.db,
             store_base.POLICY,
             host,

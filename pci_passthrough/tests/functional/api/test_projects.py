@@ -12,6 +12,7 @@ import testtools
 
 from pci_passthrough.api import routing
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.tests.functional.api import world
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -385,7 +386,7 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         one = f'{_FLAVORS}/{created.uuid}'
         asked = {'is_public': True, 'access': [world.RED]}
         self.assertEqual(409, self.status('PATCH', one, asked))
-        now = editing.get(self.api.db, 'mine')
+        now = lookup.get(self.api.db, 'mine')
         self.assertFalse(now.is_public)
         self.assertEqual([], now.access)
 

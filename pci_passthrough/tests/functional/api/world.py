@@ -24,8 +24,10 @@ from werkzeug import test
 from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import models
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import validation
 from pci_passthrough.tests.functional.api import fixture
@@ -125,7 +127,7 @@ def fill(api: fixture.ApiFixture) -> None:
     _claim(api, CHARLIE, 'gpu')
     for host, name in ((ALFA, 'bigGPU'), (BRAVO, 'vf')):
         transitions.allocate(api.db, host, INSTANCES[name], 'test')
-    lookup.disable(api.db, f'{ALFA}/0000:04:00.0', 'ECC errors', 'test')
+    operators.disable(api.db, f'{ALFA}/0000:04:00.0', 'ECC errors', 'test')
     with api.db.write() as connection:
         connection.execute(
             models.compute_nodes.update()
@@ -137,7 +139,7 @@ def fill(api: fixture.ApiFixture) -> None:
 def _claim(
     api: fixture.ApiFixture, host: str, name: str
 ) -> list[objects.PciDevice]:
-    return transitions.claim(
+    return claiming.claim(
         api.db,
         store_base.POLICY,
         host,

@@ -14,9 +14,9 @@ from pci_passthrough import store
 from pci_passthrough.objects import fields
 from pci_passthrough.store import hosts
 from pci_passthrough.store import models
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
-from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.functional.cmd import running
 
 _ONE = '11111111-1111-4111-8111-111111111111'
@@ -96,7 +96,7 @@ class ManageTestCase(testtools.TestCase):
             ],
             created_at=None,
         )
-        refusals.add(database, refusal, 7)
+        scheduling_refusals.add(database, refusal, 7)
 
     def ok(self, *words: str) -> running.Outcome:
         outcome = self.manage.run(*words)

@@ -31,6 +31,7 @@ from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.rpc import messaging
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
@@ -336,7 +337,7 @@ class ServicesTestCase(testtools.TestCase):
         """Claim and allocate without a conductor; return the instance."""
         instance = str(uuid.uuid4())
         policy = store.Policy(store.Limits(3600))
-        transitions.claim(
+        claiming.claim(
             self.db,
             policy,
             host,

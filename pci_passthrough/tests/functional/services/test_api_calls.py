@@ -12,7 +12,7 @@ from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
@@ -36,7 +36,7 @@ class ApiCallsTest(base.ServicesTestCase):
         created = self.calls.create_pci_flavor(
             'big', 'p', {'match': _MATCH, 'is_public': False}, 'me'
         )
-        kept = editing.get(self.db, 'big')
+        kept = flavor_lookup.get(self.db, 'big')
         self.assertEqual(created.uuid, kept.uuid)
         self.assertEqual(('p', 1), (created.project_id, created.generation))
         shared = self.calls.share_pci_flavor('big', 'q', True, 'me', 1)
@@ -51,7 +51,7 @@ class ApiCallsTest(base.ServicesTestCase):
             0, self.calls.delete_pci_flavor('big', 3, False, 'me')
         )
         self.assertRaises(
-            exception.PciFlavorNotFound, editing.get, self.db, 'big'
+            exception.PciFlavorNotFound, flavor_lookup.get, self.db, 'big'
         )
         [device, *_] = lookup.get_all(self.db, 'compute-1')
         after = self.calls.set_device(device.uuid, 'disable', 'hot', 'me (x)')

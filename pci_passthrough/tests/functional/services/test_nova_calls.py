@@ -4,7 +4,7 @@
 import json
 
 from pci_passthrough import exception
-from pci_passthrough.store.views import refusals
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.tests.functional.services import base
 from pci_passthrough.tests.functional.services import programs
 
@@ -32,7 +32,7 @@ class NovaCallsTest(base.ServicesTestCase):
             _INSTANCE, 'no host', offer.refused(names), 'gpu:2'
         )
         programs.wait_for(
-            lambda: bool(refusals.get_all(self.db, 7, _INSTANCE)),
+            lambda: bool(scheduling_refusals.get_all(self.db, 7, _INSTANCE)),
             'the refusals that were noted',
         )
 

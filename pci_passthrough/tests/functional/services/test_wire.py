@@ -14,8 +14,8 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.views import refusals
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
 
@@ -88,7 +88,9 @@ class WireTest(testtools.TestCase):
         self.assertTrue(
             all(d.offered_by for d in lookup.get_all(self.endpoint.db))
         )
-        [kept] = refusals.get_all(self.endpoint.db, 7, wire.INSTANCE)
+        [kept] = scheduling_refusals.get_all(
+            self.endpoint.db, 7, wire.INSTANCE
+        )
         self.assertEqual([['no free 10g', 1, [wire.HOST]]], kept.reasons)
 
     def test_conductor_understands_calls_of_1_3(self) -> None:

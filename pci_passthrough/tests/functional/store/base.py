@@ -16,6 +16,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import reports
@@ -73,7 +74,7 @@ class StoreTest(testtools.TestCase):
     ) -> list[objects.PciDevice]:
         """Claim for a new instance, or the one that is given."""
         owner = arguments.pop('instance_uuid', new_id())
-        return transitions.claim(
+        return claiming.claim(
             self.db,
             POLICY,
             host,

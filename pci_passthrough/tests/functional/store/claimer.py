@@ -19,6 +19,7 @@ from pci_passthrough import store
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.functional.store import base
@@ -88,7 +89,7 @@ def take_everything(
         owner = base.new_id()
         wanted = [base.request(*names, count=count)]
         try:
-            transitions.claim(db, base.POLICY, host, owner, wanted, 'claimer')
+            claiming.claim(db, base.POLICY, host, owner, wanted, 'claimer')
         except exception.ClaimRefused:
             left.remove(chosen)
             continue
@@ -115,9 +116,7 @@ def take_and_adopt(
             if rnd.random() < 0.4:
                 names, count = rnd.choice(REQUESTS)
                 wanted = [base.request(*names, count=count)]
-                transitions.claim(
-                    db, base.POLICY, 'h', owner, wanted, 'claimer'
-                )
+                claiming.claim(db, base.POLICY, 'h', owner, wanted, 'claimer')
             else:
                 some = rnd.sample(addresses, rnd.choice((1, 1, 2)))
                 adoption.adopt(db, 'h', owner, 'r', some, 'claimer')
@@ -172,7 +171,7 @@ def die_before_commit(
         if written['UPDATE'] >= 2 and written['INSERT'] >= 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    transitions.claim(
+    claiming.claim(
         db,
         base.POLICY,
         hosts[0],

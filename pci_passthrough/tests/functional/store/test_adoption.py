@@ -12,7 +12,9 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import claimer
@@ -89,7 +91,7 @@ class AdoptTest(_AdoptionTest):
         self.assertEqual('0000:af:00.0', found.address)
 
     def test_for_which_pci_flavor(self) -> None:
-        gpu = editing.get(self.db, 'gpu').uuid
+        gpu = flavor_lookup.get(self.db, 'gpu').uuid
         [adopted] = self.adopt(_ONE, pci_flavor_uuid=gpu)
         self.assertEqual(gpu, adopted.pci_flavor_uuid)
         # What is known is not forgotten.
@@ -106,7 +108,7 @@ class AdoptTest(_AdoptionTest):
         )
 
     def test_repeated_claim_finds_an_adopted_device(self) -> None:
-        gpu = editing.get(self.db, 'gpu').uuid
+        gpu = flavor_lookup.get(self.db, 'gpu').uuid
         adopted = self.adopt(_ONE, pci_flavor_uuid=gpu)
         claimed = self.claim(
             'h',
@@ -132,7 +134,7 @@ class AdoptTest(_AdoptionTest):
         )
 
     def test_disabled(self) -> None:
-        lookup.disable(self.db, f'h/{_ONE}', 'hot', 'op')
+        operators.disable(self.db, f'h/{_ONE}', 'hot', 'op')
         [adopted] = self.adopt(_ONE)
         self.assertEqual(
             ('allocated', 'hot'), (adopted.state, adopted.disabled_reason)
@@ -153,7 +155,7 @@ class AdoptTest(_AdoptionTest):
         self.assertEqual('available', self.states('h')[_ONE])
 
     def test_what_is_locked_away(self) -> None:
-        lookup.move(self.db, f'h/{_ONE}', 'quarantine', 'dirty', 'op')
+        operators.move(self.db, f'h/{_ONE}', 'quarantine', 'dirty', 'op')
         error = self.assertRaises(
             exception.DeviceStateConflict, self.adopt, _ONE
         )

@@ -5,7 +5,7 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import store
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.views import availability
 from pci_passthrough.tests.functional.store import base
 
@@ -29,7 +29,7 @@ class AvailabilityTest(base.ClaimTest):
         [found] = availability.get(
             self.db,
             limits or store.Limits(60),
-            [editing.get(self.db, name)],
+            [lookup.get(self.db, name)],
             count,
         )
         self.assertEqual(count, found.count)
@@ -86,7 +86,7 @@ class AvailabilityTest(base.ClaimTest):
 
     def test_several_at_once_as_one_by_one(self) -> None:
         self.claim('h', base.request('pf'))
-        flavors = editing.get_all(self.db)
+        flavors = lookup.get_all(self.db)
         limits = store.Limits(60)
         together = availability.get(self.db, limits, flavors)
         alone = [

@@ -16,6 +16,7 @@ from pci_passthrough.services import metrics_census
 from pci_passthrough.store import hosts
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.views import census
 from pci_passthrough.tests.functional import servers
@@ -47,9 +48,9 @@ class CensusTest(base.StoreTest):
         held = lookup.get_all(self.db, instance_uuid=owner)
         gone = held[0].address
         free = [a for a, s in self.states().items() if s == 'available']
-        lookup.disable(self.db, f'a/{free[0]}', 'loud', 'test')
-        lookup.disable(self.db, f'a/{held[1].address}', 'loud', 'test')
-        lookup.move(self.db, f'a/{free[1]}', 'quarantine', 'dirty', 'test')
+        operators.disable(self.db, f'a/{free[0]}', 'loud', 'test')
+        operators.disable(self.db, f'a/{held[1].address}', 'loud', 'test')
+        operators.move(self.db, f'a/{free[1]}', 'quarantine', 'dirty', 'test')
         with self.db.write() as connection:
             connection.execute(
                 models.pci_devices.update()
@@ -172,7 +173,7 @@ class ScrapeTest(base.StoreTest):
         self.flavors()
         odd = 'a "name"\\'
         self.report('compute-1', [base.gpu(1, numa_node=None)])
-        lookup.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
+        operators.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
         self.report(odd, [base.gpu(1, vendor_id='1002')])
         self.collector.use(self.db, _LIMITS)
         found = self.scrape()

@@ -10,10 +10,12 @@ from pci_passthrough import store
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
-from pci_passthrough.store.claims import taking
+from pci_passthrough.store.claims import choosing
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.devices import operators
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -38,7 +40,8 @@ class LifeTest(base.ClaimTest):
         )
         self.assertEqual({'claimed'}, {d.state for d in claimed})
         names = {
-            editing.get(self.db, str(d.pci_flavor_uuid)).name for d in claimed
+            flavor_lookup.get(self.db, str(d.pci_flavor_uuid)).name
+            for d in claimed
         }
         self.assertEqual({'gpu', 'vf'}, names)
         allocated = transitions.allocate(self.db, 'h', self.owner, 'test')
@@ -231,7 +234,7 @@ class GoneTest(base.ClaimTest):
         self.report('h', [*base.family(1, 2), *base.family(2, 2)])
         policy = store.Policy(store.Limits(60), 'spread')
         for _ in range(2):
-            transitions.claim(
+            claiming.claim(
                 self.db,
                 policy,
                 'h',
@@ -245,7 +248,7 @@ class GoneTest(base.ClaimTest):
     def test_free_keeps_what_is_disabled(self) -> None:
         self.report('h', [base.gpu(1)])
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
-        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        operators.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
         self.assertEqual({'0000:01:00.0': 'claimed'}, self.states())
         self.report('h', [])
         self.free()
@@ -294,7 +297,7 @@ class ExclusionTest(base.ClaimTest):
 
     def test_quarantined_vf_excludes_its_pf(self) -> None:
         self.report('h', base.family(3, 2))
-        lookup.move(self.db, 'h/0000:03:01.0', 'quarantine', 'dirty', 'op')
+        operators.move(self.db, 'h/0000:03:01.0', 'quarantine', 'dirty', 'op')
         self.refused('h', base.request('pf'))
 
     def test_missing_vf_excludes_what_was_its_pf(self) -> None:
@@ -320,7 +323,7 @@ class ExclusionTest(base.ClaimTest):
         vf = lookup.get(self.db, 'h/0000:03:01.0')
         self.claim('h', base.request('vf'))
         for device in (pf, vf):
-            self.assertRaises(taking.LostRace, self._take, device)
+            self.assertRaises(choosing.LostRace, self._take, device)
         self.assertEqual('available', self.states()['0000:03:00.0'])
 
     def _refused_after(
@@ -335,10 +338,10 @@ class ExclusionTest(base.ClaimTest):
             row = connection.execute(
                 table.select().where(table.c.uuid == device.uuid)
             ).one()
-            flavor = editing.get(self.db, 'pf').uuid
-            taking.take(
+            flavor = flavor_lookup.get(self.db, 'pf').uuid
+            choosing.take(
                 connection,
                 row.compute_node_id,
                 self.owner,
-                [taking.Taken(row.id, row.pool_key_id, 'r', flavor)],
+                [choosing.Taken(row.id, row.pool_key_id, 'r', flavor)],
             )

@@ -9,7 +9,8 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.store.pci_flavors import editing
-from pci_passthrough.store.pci_flavors import use
+from pci_passthrough.store.pci_flavors import holders
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import validation
 from pci_passthrough.store.views import effects
 from pci_passthrough.tests.functional.store import base
@@ -24,7 +25,7 @@ class EffectTest(base.ClaimTest):
         super().setUp()
         self.report('g', [base.gpu(1), base.gpu(2, extra_info=_BIG)])
         self.report('h', [base.gpu(1), base.gpu(2), *base.family(3, 2)])
-        self.gpu = editing.get(self.db, 'gpu')
+        self.gpu = lookup.get(self.db, 'gpu')
 
     def effect(
         self, before: objects.PciFlavor | None, after: objects.PciFlavor | None
@@ -55,12 +56,12 @@ class EffectTest(base.ClaimTest):
             (pool.host, pool.dev_type, pool.count, pool.total),
         )
         self.assertEqual(
-            ((), use.Holders(), None),
+            ((), holders.Holders(), None),
             (effect.pools_lost, effect.stranded, effect.refusal),
         )
         # Nothing was written.
         self.assertRaises(
-            exception.PciFlavorNotFound, editing.get, self.db, 'new'
+            exception.PciFlavorNotFound, lookup.get, self.db, 'new'
         )
 
     def test_name_is_taken(self) -> None:
@@ -118,7 +119,7 @@ class EffectTest(base.ClaimTest):
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         effect = self.effect(self.gpu, None)
         self.assertEqual((4, 0, 0, 4), self.numbers(effect))
-        self.assertEqual(use.Holders(1, 1, (self.owner,)), effect.stranded)
+        self.assertEqual(holders.Holders(1, 1, (self.owner,)), effect.stranded)
         self.assertIn('force', str(effect.refusal))
         editing.delete(self.db, 'gpu', force=True)
         again = validation.new('gpu', None, {'match': self.gpu.match})

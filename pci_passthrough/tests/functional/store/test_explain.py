@@ -13,7 +13,7 @@ from pci_passthrough import store
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import trackers
-from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.views import explain
 from pci_passthrough.tests.functional.store import base
@@ -42,7 +42,7 @@ class ExplainTest(base.ClaimTest):
         return explain.explain(
             self.db,
             store.Limits(60, tracker_timeout),
-            editing.get(self.db, name),
+            lookup.get(self.db, name),
             count,
             hosts,
             near_misses,

@@ -4,7 +4,7 @@
 import testscenarios
 
 from pci_passthrough.store import hosts
-from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -18,7 +18,7 @@ class WithDevicesTest(base.StoreTest):
         self.report('held', [base.gpu(1)])
         self.claim('held', base.request('gpu'))
         self.report('disabled', [base.gpu(1)])
-        lookup.disable(self.db, 'disabled/0000:01:00.0', 'broken', 'test')
+        operators.disable(self.db, 'disabled/0000:01:00.0', 'broken', 'test')
         self.report('gone', [base.gpu(1)])
         self.report('gone', [])
         self.report('missing', [base.gpu(1)])

@@ -18,8 +18,10 @@ from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import base
@@ -169,7 +171,7 @@ class Machine(stateful.RuleBasedStateMachine):
         requests = [r.replace(request_id=base.new_id()) for r in requests]
         arguments = (self.db, base.POLICY, host, instance)
         try:
-            claimed = transitions.claim(*arguments, requests, 'nova')
+            claimed = claiming.claim(*arguments, requests, 'nova')
         except (exception.ClaimRefused, exception.HostNotFound):
             return
         taken = {(d.host, d.address) for d in claimed}
@@ -179,7 +181,7 @@ class Machine(stateful.RuleBasedStateMachine):
         for device in claimed:
             key = (str(device.host), str(device.address))
             self.held[key] = (instance, str(device.request_id), 'claimed')
-        assert transitions.claim(*arguments, requests, 'nova') == claimed
+        assert claiming.claim(*arguments, requests, 'nova') == claimed
 
     @stateful.rule(host=_HOSTS, instance=_INSTANCES)
     def allocate(self, host: str, instance: str) -> None:
@@ -223,7 +225,7 @@ class Machine(stateful.RuleBasedStateMachine):
         found = lookup.get_all(self.db)
         if found:
             device = found[number % len(found)]
-            change = lookup.disable if out else lookup.enable
+            change = operators.disable if out else operators.enable
             change(self.db, device.uuid, 'hot', 'op')
 
     @stateful.rule(
@@ -235,7 +237,7 @@ class Machine(stateful.RuleBasedStateMachine):
         if found:
             device = found[number % len(found)]
             try:
-                lookup.move(self.db, device.uuid, action, 'why', 'op')
+                operators.move(self.db, device.uuid, action, 'why', 'op')
             except exception.DeviceStateConflict:
                 assert (device.host, device.address) in self.held
 

@@ -9,6 +9,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.objects import fields
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.views import explain
 from pci_passthrough.store.views import supply_snapshots
@@ -140,7 +141,7 @@ class ExplainTest(_NicTest):
         explained = explain.explain(
             self.db,
             store.Limits(60),
-            editing.get(self.db, name),
+            lookup.get(self.db, name),
             count,
             nic=objects.RequestedNic(
                 vnic_type=vnic_type, physical_networks=list(networks)

@@ -8,6 +8,7 @@ from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -27,7 +28,7 @@ class ActTest(base.StoreTest):
             ('quarantine', 'odd', 'quarantined'),
             ('release', 'fine', 'available'),
         ):
-            after = lookup.act(self.db, _GPU, action, reason, 'op')
+            after = operators.act(self.db, _GPU, action, reason, 'op')
             self.assertEqual(state, after.state)
         events = ledger.history(self.db, after.uuid)[1:]
         self.assertEqual(
@@ -38,12 +39,12 @@ class ActTest(base.StoreTest):
         )
 
     def test_words_of_others_stay(self) -> None:
-        lookup.act(self.db, _GPU, 'disable', 'ECC errors', 'op')
-        same = lookup.act(self.db, _GPU, 'disable', 'ECC errors', 'other')
+        operators.act(self.db, _GPU, 'disable', 'ECC errors', 'op')
+        same = operators.act(self.db, _GPU, 'disable', 'ECC errors', 'other')
         self.assertEqual('ECC errors', same.disabled_reason)
         error = self.assertRaises(
             exception.DeviceStateConflict,
-            lookup.act,
+            operators.act,
             self.db,
             _GPU,
             'disable',
@@ -59,8 +60,8 @@ class ActTest(base.StoreTest):
         self.assertEqual('ECC errors', after.disabled_reason)
         actions = [e.action for e in ledger.history(self.db, after.uuid)]
         self.assertEqual(['appear', 'disable'], actions)
-        lookup.act(self.db, _GPU, 'enable', '', 'other')
-        lookup.act(self.db, _GPU, 'disable', 'loud', 'other')
+        operators.act(self.db, _GPU, 'enable', '', 'other')
+        operators.act(self.db, _GPU, 'disable', 'loud', 'other')
 
     def test_what_is_wrong(self) -> None:
         for action, reason, actor in (
@@ -75,7 +76,7 @@ class ActTest(base.StoreTest):
         ):
             self.assertRaises(
                 exception.Invalid,
-                lookup.act,
+                operators.act,
                 self.db,
                 _GPU,
                 action,
@@ -88,7 +89,7 @@ class ActTest(base.StoreTest):
         for device in ('', 'x', 'h/x', 'a\0/b', '\ud800/x', base.new_id()):
             self.assertRaises(
                 exception.PciDeviceNotFound,
-                lookup.act,
+                operators.act,
                 self.db,
                 device,
                 'enable',

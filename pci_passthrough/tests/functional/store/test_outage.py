@@ -12,6 +12,7 @@ from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import hosts
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import reports
@@ -77,7 +78,7 @@ class OutageTest(testtools.TestCase):
 
     def _claim(self, host: str, owner: str, request_id: str) -> set[str]:
         request = base.request('gpu', count=2, request_id=request_id)
-        claimed = transitions.claim(
+        claimed = claiming.claim(
             self.db, base.POLICY, host, owner, [request], 'test'
         )
         return {device.uuid for device in claimed}

@@ -14,6 +14,7 @@ from pci_passthrough.store import hosts
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.store.views import device_pages
 from pci_passthrough.store.views import pool_pages
 from pci_passthrough.tests.functional.store import base
@@ -106,7 +107,7 @@ class DevicePageTest(_PagesTest):
 
     def test_owner(self) -> None:
         held = self.claim('a', base.request('gpu'), instance_uuid=self.owner)
-        flavor = editing.get(self.db, 'gpu')
+        flavor = flavor_lookup.get(self.db, 'gpu')
         expected = lookup.addresses(held)
         for filters in (
             {'instance_uuid': self.owner},

@@ -13,9 +13,11 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.tests.functional.store import base
 
@@ -36,7 +38,7 @@ class _UseTest(base.ClaimTest):
                 base.gpu(3, extra_info=_BIG),
             ],
         )
-        self.flavor = editing.get(self.db, 'gpu')
+        self.flavor = flavor_lookup.get(self.db, 'gpu')
 
     def hold(self, count: int = 1, name: str = 'gpu') -> None:
         """Claim for the owner."""
@@ -45,7 +47,7 @@ class _UseTest(base.ClaimTest):
         )
 
     def names(self) -> list[str]:
-        return [flavor.name for flavor in editing.get_all(self.db)]
+        return [flavor.name for flavor in flavor_lookup.get_all(self.db)]
 
     def rows(self) -> list[str]:
         """Return the names in the table, those of deleted ones too."""
@@ -83,7 +85,7 @@ class DeletedTest(_UseTest):
         self.assertEqual(2, self.delete())
         self.assertNotIn('gpu', self.names())
         calls: list[Callable[[str], Any]] = [
-            lambda name: editing.get(self.db, name),
+            lambda name: flavor_lookup.get(self.db, name),
             lambda name: editing.delete(self.db, name, force=True),
             lambda name: editing.update(self.db, name, {'state': 'x'}),
             lambda name: editing.share(self.db, name, 'p', True),
@@ -139,7 +141,7 @@ class DeletedTest(_UseTest):
         self.free()
         self.assertIn('gpu', self.rows())
         editing.update(self.db, 'vf', {'name': 'gpu'})
-        self.assertEqual('gpu', editing.get(self.db, 'gpu').name)
+        self.assertEqual('gpu', flavor_lookup.get(self.db, 'gpu').name)
         editing.delete(self.db, 'gpu')
         self.assertEqual(['big', 'nic', 'pf'], self.rows())
 
@@ -190,7 +192,7 @@ class MatchTest(_UseTest):
         self.hold(2)
         error = self.assertRaises(exception.PciFlavorInUse, self.change, 'big')
         self.assertEqual((2, [self.owner]), (error.holders, error.instances))
-        self.assertEqual(2, editing.get(self.db, 'gpu').generation)
+        self.assertEqual(2, flavor_lookup.get(self.db, 'gpu').generation)
         self.change('<or> small <or> big')
         self.free()
         self.change('big')
@@ -256,7 +258,7 @@ class RaceTest(_UseTest):
 
     def elsewhere(self) -> list[objects.PciDevice]:
         """Claim a device of the PCI flavor as another process."""
-        return transitions.claim(
+        return claiming.claim(
             self.other,
             base.POLICY,
             'h',
@@ -275,7 +277,7 @@ class RaceTest(_UseTest):
         self.hold()
         error = changing[0].exception()
         self.assertIsInstance(error, exception.PciFlavorInUse)
-        self.assertEqual(_ALL, editing.get(self.db, 'gpu').match)
+        self.assertEqual(_ALL, flavor_lookup.get(self.db, 'gpu').match)
 
     def test_claimed_while_a_change_is_committed(self) -> None:
         claiming = self.at('UPDATE pci_flavors', self.elsewhere)
@@ -342,7 +344,7 @@ class RaceTest(_UseTest):
 
         with futures.ThreadPoolExecutor(20) as pool:
             self.assertEqual(1, sum(pool.map(change, range(20))))
-        self.assertEqual(2, editing.get(self.db, 'gpu').generation)
+        self.assertEqual(2, flavor_lookup.get(self.db, 'gpu').generation)
 
     def test_shared_with_many_at_once(self) -> None:
         projects = [f'p{number:02}' for number in range(10)]
@@ -356,6 +358,6 @@ class RaceTest(_UseTest):
                         projects,
                     )
                 )
-                after = editing.get(self.db, 'gpu')
+                after = flavor_lookup.get(self.db, 'gpu')
                 self.assertEqual(projects if shared else [], after.access)
         self.assertEqual(21, after.generation)

@@ -9,6 +9,7 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -25,7 +26,7 @@ class PciFlavorTest(base.StoreTest):
 
     def names(self, project_id: str | None = None) -> list[str]:
         """Return the names that a project sees."""
-        return [f.name for f in editing.get_all(self.db, project_id)]
+        return [f.name for f in lookup.get_all(self.db, project_id)]
 
 
 class LifeTest(PciFlavorTest):
@@ -41,8 +42,8 @@ class LifeTest(PciFlavorTest):
             is_public=False,
             access=['p2', 'p1', 'p1'],
         )
-        self.assertEqual(created, editing.get(self.db, 'gpu'))
-        self.assertEqual(created, editing.get(self.db, created.uuid))
+        self.assertEqual(created, lookup.get(self.db, 'gpu'))
+        self.assertEqual(created, lookup.get(self.db, created.uuid))
         self.assertEqual(['p1', 'p2'], created.access)
         self.assertEqual(1, created.generation)
         self.assertIsNotNone(created.created_at)
@@ -66,7 +67,7 @@ class LifeTest(PciFlavorTest):
     def test_unknown(self) -> None:
         for name in ('nope', '', "'; DROP TABLE pci_flavors; --", 'a\0b', '%'):
             for call in (
-                lambda n=name: editing.get(self.db, n),
+                lambda n=name: lookup.get(self.db, n),
                 lambda n=name: editing.delete(self.db, n),
                 lambda n=name: editing.update(self.db, n, {'name': 'a'}),
             ):
@@ -131,7 +132,7 @@ class LifeTest(PciFlavorTest):
                     'new',
                     **changes,
                 )
-        self.assertEqual(1, editing.get(self.db, 'gpu').generation)
+        self.assertEqual(1, lookup.get(self.db, 'gpu').generation)
         self.assertEqual(['gpu'], self.names())
 
     def test_generations_that_cannot_be(self) -> None:
@@ -187,7 +188,7 @@ class LifeTest(PciFlavorTest):
         with futures.ThreadPoolExecutor(4) as pool:
             winners = sum(pool.map(update, 'abcd'))
         self.assertEqual(1, winners)
-        self.assertEqual(2, editing.get(self.db, 'gpu').generation)
+        self.assertEqual(2, lookup.get(self.db, 'gpu').generation)
 
 
 class NameTest(PciFlavorTest):
@@ -209,9 +210,9 @@ class NameTest(PciFlavorTest):
             self.create(name)
         self.assertEqual(sorted(names), sorted(self.names()))
         for name in names:
-            self.assertEqual(name, editing.get(self.db, name).name)
+            self.assertEqual(name, lookup.get(self.db, name).name)
         self.assertRaises(
-            exception.PciFlavorNotFound, editing.get, self.db, 'GpU'
+            exception.PciFlavorNotFound, lookup.get, self.db, 'GpU'
         )
 
     def test_any_text(self) -> None:
@@ -224,7 +225,7 @@ class NameTest(PciFlavorTest):
         ]
         for name in names:
             created = self.create(name, description=name)
-            self.assertEqual(created, editing.get(self.db, name))
+            self.assertEqual(created, lookup.get(self.db, name))
         self.assertEqual(set(names), set(self.names()))
 
     def test_anothers_uuid_is_no_name(self) -> None:
@@ -295,7 +296,7 @@ class AccessTest(PciFlavorTest):
             self.assertEqual(
                 (access, generation), (after.access, after.generation)
             )
-            self.assertEqual(after, editing.get(self.db, after.uuid))
+            self.assertEqual(after, lookup.get(self.db, after.uuid))
         self._get('gpu', 'a', True)
         self._get('gpu', 'b', False)
 
@@ -355,11 +356,11 @@ class AccessTest(PciFlavorTest):
 
     def _get(self, name: str, project_id: str | None, works: bool) -> None:
         if works:
-            editing.get(self.db, name, project_id)
+            lookup.get(self.db, name, project_id)
         else:
             self.assertRaises(
                 exception.PciFlavorNotFound,
-                editing.get,
+                lookup.get,
                 self.db,
                 name,
                 project_id,

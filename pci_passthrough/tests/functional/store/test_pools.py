@@ -18,9 +18,10 @@ from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import counting
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -96,7 +97,7 @@ class CountTest(base.StoreTest):
         for wanted in (names[:400], names[:300], names[:900], names):
             with self.db.read() as connection:
                 self.db.catalog.refresh(connection)
-                found = query.supply(
+                found = counting.supply(
                     connection,
                     self.db.catalog,
                     self.db.catalog.ids(),
@@ -113,7 +114,7 @@ class CountTest(base.StoreTest):
             self.db.catalog.refresh(connection)
             self.assertEqual(
                 {},
-                query.supply(
+                counting.supply(
                     connection, self.db.catalog, (), store.Limits(60)
                 ),
             )
@@ -149,7 +150,7 @@ class CountTest(base.StoreTest):
             (demand,) = self._demands(name)
             key_ids = demand.alternatives[0].key_ids
             with self.db.read() as connection:
-                supplies = query.supply(
+                supplies = counting.supply(
                     connection, self.db.catalog, key_ids, store.Limits(60)
                 )
             self.assertEqual(
@@ -216,9 +217,9 @@ class CountTest(base.StoreTest):
                 continue
         for device in lookup.get_all(self.db, host, state='available'):
             if rnd.random() < 0.1:
-                lookup.disable(self.db, device.uuid, 'hot', 'op')
+                operators.disable(self.db, device.uuid, 'hot', 'op')
             elif rnd.random() < 0.1:
-                lookup.move(self.db, device.uuid, 'quarantine', 'x', 'op')
+                operators.move(self.db, device.uuid, 'quarantine', 'x', 'op')
 
     def _copy_host(self, names: Collection[str]) -> None:
         """Add hosts like the first by SQL, which is faster than reports."""
@@ -272,7 +273,7 @@ class PlanTest(base.StoreTest):
                     for i in self.db.catalog.ids()
                     if self.db.catalog[i].dev_type == dev_type
                 ]
-                query.supply(
+                counting.supply(
                     connection, self.db.catalog, key_ids, store.Limits(60)
                 )
                 plan = self._plan(connection, *statements[-1])

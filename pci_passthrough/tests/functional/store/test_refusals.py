@@ -9,8 +9,9 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.views import explain
 from pci_passthrough.tests.functional.store import base
@@ -49,8 +50,8 @@ class RefusalTest(base.ClaimTest):
 
     def test_states_are_named(self) -> None:
         self.report('h', [*map(base.gpu, range(1, 5)), *base.family(9, 1)])
-        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
-        lookup.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        operators.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        operators.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.claim('h', base.request('gpu'))
         self.claim('h', base.request('vf'))
         error = self.assertRaises(
@@ -180,7 +181,7 @@ class PciFlavorUseTest(base.ClaimTest):
             {'name': 'other'},
         )
         self.assertEqual(1, error.holders)
-        self.assertEqual('gpu', editing.get(self.db, 'gpu').name)
+        self.assertEqual('gpu', flavor_lookup.get(self.db, 'gpu').name)
         self.free()
         editing.update(self.db, 'gpu', {'name': 'other'})
 
@@ -197,7 +198,7 @@ class PciFlavorUseTest(base.ClaimTest):
         self.claim('h', base.request('gpu'), project_id='p')
 
     def test_by_uuid(self) -> None:
-        flavor = editing.get(self.db, 'gpu')
+        flavor = flavor_lookup.get(self.db, 'gpu')
         (device,) = self.claim('h', base.request(flavor.uuid))
         self.assertEqual(flavor.uuid, device.pci_flavor_uuid)
 

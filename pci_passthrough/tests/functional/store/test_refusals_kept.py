@@ -9,7 +9,7 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import models
-from pci_passthrough.store.views import refusals
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -30,7 +30,7 @@ class RefusalTest(base.StoreTest):
             'reasons': [['no free 10g', 2, ['h1', 'h2']]],
             'created_at': None,
         }
-        refusals.add(
+        scheduling_refusals.add(
             self.db, objects.SchedulingRefusal(**facts | changes), days
         )
 
@@ -49,14 +49,14 @@ class RefusalTest(base.StoreTest):
                 )
 
     def kept(self) -> list[str]:
-        found = refusals.get_all(self.db, 10000)
+        found = scheduling_refusals.get_all(self.db, 10000)
         return [str(refusal.summary) for refusal in found]
 
     def test_kept_and_found(self) -> None:
         other = base.new_id()
         self.add()
         self.add(instance_uuid=other, summary='other')
-        [found] = refusals.get_all(self.db, 7, self.owner)
+        [found] = scheduling_refusals.get_all(self.db, 7, self.owner)
         self.assertEqual('10g:2', found.requests)
         self.assertEqual('2 hosts: no free 10g', found.summary)
         self.assertEqual([['no free 10g', 2, ['h1', 'h2']]], found.reasons)
@@ -64,9 +64,14 @@ class RefusalTest(base.StoreTest):
         self.assertEqual(['2 hosts: no free 10g', 'other'], self.kept())
         self.assertEqual(
             ['other'],
-            [r.summary for r in refusals.get_all(self.db, 7, limit=1)],
+            [
+                r.summary
+                for r in scheduling_refusals.get_all(self.db, 7, limit=1)
+            ],
         )
-        self.assertEqual([], refusals.get_all(self.db, 7, base.new_id()))
+        self.assertEqual(
+            [], scheduling_refusals.get_all(self.db, 7, base.new_id())
+        )
 
     def test_only_the_newest_of_an_instance(self) -> None:
         other = base.new_id()
@@ -80,7 +85,7 @@ class RefusalTest(base.StoreTest):
     def test_old_ones_are_neither_shown_nor_kept(self) -> None:
         self.add(summary='old')
         self.age(8)
-        self.assertEqual([], refusals.get_all(self.db, 7))
+        self.assertEqual([], scheduling_refusals.get_all(self.db, 7))
         self.add(instance_uuid=base.new_id(), summary='new')
         self.assertEqual(['new'], self.kept())
 
@@ -98,7 +103,7 @@ class RefusalTest(base.StoreTest):
                 ['y' * 600, 100, []],
             ],
         )
-        [found] = refusals.get_all(self.db, 7)
+        [found] = scheduling_refusals.get_all(self.db, 7)
         self.assertEqual(2000, len(found.requests))
         self.assertEqual('a b c', found.summary)
         self.assertEqual(20, len(found.reasons))
@@ -110,7 +115,7 @@ class RefusalTest(base.StoreTest):
 
     def test_letters_that_take_many_bytes(self) -> None:
         self.add(reasons=[['✓' * 500, 1, ['✓' * 255] * 20]] * 30)
-        [found] = refusals.get_all(self.db, 7)
+        [found] = scheduling_refusals.get_all(self.db, 7)
         self.assertEqual(20, len(found.reasons))
 
     def test_whose(self) -> None:

@@ -16,6 +16,7 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.store import base
 
@@ -170,8 +171,8 @@ class ApplyTest(ReportTest):
 
     def test_operators_decisions_survive(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
-        lookup.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        operators.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        operators.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.report('h', [])
         self.assertEqual({'missing'}, set(self.states().values()))
         self.report('h', [base.gpu(1), base.gpu(2)])
@@ -182,11 +183,11 @@ class ApplyTest(ReportTest):
 
     def test_decision_taken_back_while_gone(self) -> None:
         self.report('h', [base.gpu(1), base.gpu(2)])
-        lookup.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
-        lookup.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
+        operators.disable(self.db, 'h/0000:01:00.0', 'hot', 'op')
+        operators.move(self.db, 'h/0000:02:00.0', 'quarantine', 'dirty', 'op')
         self.report('h', [])
-        lookup.enable(self.db, 'h/0000:01:00.0', '', 'op')
-        lookup.move(self.db, 'h/0000:02:00.0', 'release', 'clean', 'op')
+        operators.enable(self.db, 'h/0000:01:00.0', '', 'op')
+        operators.move(self.db, 'h/0000:02:00.0', 'release', 'clean', 'op')
         self.assertEqual({}, self.states())
         self.assertEqual(
             ('remove', 'missing', None), self.history('0000:02:00.0')[-1]

@@ -19,7 +19,7 @@ from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_catalog
-from pci_passthrough.store.pools import query
+from pci_passthrough.store.pools import candidates
 from pci_passthrough.store.pools import states
 
 _devices = models.pci_devices
@@ -53,7 +53,7 @@ def choose(
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
-    found = query.candidates(connection, node_id, key_ids)
+    found = candidates.of_host(connection, node_id, key_ids)
     supply = claims.supply_of(found)
     decision = claims.decide(supply, demands, catalog.__getitem__, numa)
     if decision is None:

@@ -12,7 +12,6 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from pci_passthrough import exception
 from pci_passthrough import matching
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
@@ -40,7 +39,7 @@ class Holders:
     instances: tuple[str, ...] = ()
 
 
-def holders(
+def count(
     connection: sa.Connection,
     flavor_uuid: str,
     key_ids: Collection[int] | None = None,
@@ -69,7 +68,7 @@ def holders(
     )
 
 
-def stranded(
+def count_stranded(
     connection: sa.Connection,
     flavor_uuid: str,
     before: fields.Match,
@@ -92,7 +91,7 @@ def stranded(
         for match in (before, after)
     )
     lost = old - new
-    return holders(connection, flavor_uuid, lost) if lost else Holders()
+    return count(connection, flavor_uuid, lost) if lost else Holders()
 
 
 def lock(connection: sa.Connection, flavor_uuid: str) -> None:
@@ -131,43 +130,3 @@ def lock_matches(
         flavor_uuid: pci_flavor_spec.MatchExpression.parse(match)
         for flavor_uuid, match in found
     }
-
-
-def must_be_known(connection: sa.Connection, flavor_uuid: str) -> None:
-    """Check that devices can be noted as held by a PCI flavor.
-
-    One that was deleted while it was in use still is known. That it does not
-    go from now on is the foreign key's business.
-
-    :raises: PciFlavorNotFound
-    """
-    found = connection.execute(
-        sa.select(_flavors.c.id).where(_flavors.c.uuid == flavor_uuid)
-    ).first()
-    if found is None:
-        raise exception.PciFlavorNotFound(flavor_uuid)
-
-
-def forget_deleted(connection: sa.Connection) -> None:
-    """Remove PCI flavors that were deleted and nothing holds any more.
-
-    Their names are free then. Done when somebody writes PCI flavors, and not
-    when a device is freed: that happens much more often.
-    """
-    is_held = (
-        sa.select(_devices.c.id)
-        .where(_devices.c.pci_flavor_uuid == _flavors.c.uuid)
-        .exists()
-    )
-    # Looked up first: a DELETE would lock what it only looks at.
-    gone = connection.execute(
-        sa.select(_flavors.c.uuid).where(
-            _flavors.c.deleted_at.is_not(None), ~is_held
-        )
-    ).scalars()
-    if uuids := sorted(gone):
-        connection.execute(
-            _flavors.delete().where(
-                _flavors.c.uuid.in_(uuids), _flavors.c.deleted_at.is_not(None)
-            )
-        )

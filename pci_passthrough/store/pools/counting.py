@@ -8,11 +8,9 @@ bench`` tells what it costs beside a bare COUNT.
 
 import collections
 from collections.abc import Collection
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
-from typing import Self
 
 import sqlalchemy as sa
 
@@ -25,94 +23,9 @@ from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
+from pci_passthrough.store.pools import candidates
 
 _devices = models.pci_devices
-
-
-class PciDevicePoolList(Sequence[objects.PciDevicePool]):
-    """Pools of some hosts at one moment."""
-
-    def __init__(
-        self,
-        pools: Sequence[objects.PciDevicePool],
-        supplies: Mapping[str, claims.Supply],
-        catalog: pool_catalog.Catalog,
-    ) -> None:
-        self._pools = pools
-        self._supplies = supplies
-        self._catalog = catalog
-
-    @classmethod
-    def get_all(
-        cls,
-        db: database.Reader,
-        limits: policy.Limits,
-    ) -> Self:
-        """Return the pools of all hosts that are up."""
-        return cls.get_by_hosts(db, limits, None)
-
-    @classmethod
-    @database.retried
-    def get_by_hosts(
-        cls,
-        db: database.Reader,
-        limits: policy.Limits,
-        hosts: Collection[str] | None,
-    ) -> Self:
-        """Return the pools of those of the named hosts that are up.
-
-        :param hosts: names; None: all.
-        """
-        catalog = db.catalog
-        with db.snapshot() as connection:
-            catalog.refresh(connection)
-            live = live_hosts.find(connection, limits.of_agents, hosts)
-            found = list(live.rows(connection, totals()))
-            supplies = supply_of(connection, catalog, None, live)
-        pools = [
-            make(live.names[node_id], node_id, catalog[key_id], total)
-            for node_id, key_id, total in found
-        ]
-        for pool, (_, key_id, _) in zip(pools, found, strict=True):
-            if pool.host in supplies:
-                pool.count = supplies[pool.host].total({key_id})
-        pools.sort(key=lambda pool: str(pool.host))
-        return cls(pools, supplies, catalog)
-
-    def supports_requests(
-        self,
-        demands: Sequence[claims.Demand],
-        numa: objects.NumaAffinity | None = None,
-    ) -> list[str]:
-        """Return the hosts that can serve all demands of an instance."""
-        return [
-            host
-            for host, supply in self._supplies.items()
-            if claims.decide(supply, demands, self._catalog.__getitem__, numa)
-        ]
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return self._pools[index]
-
-    def __len__(self) -> int:
-        return len(self._pools)
-
-
-def make(
-    host: str,
-    node_id: int,
-    key: objects.PoolKey,
-    total: int,
-) -> objects.PciDevicePool:
-    """Return a pool of which nothing is counted as free yet."""
-    return objects.PciDevicePool(
-        compute_node_id=node_id,
-        host=host,
-        extra_info=dict(key.extra_info),
-        count=0,
-        total=total,
-        **{name: getattr(key, name) for name in objects.POOL_FIELDS},
-    )
 
 
 def supply(
@@ -155,7 +68,7 @@ def supply_of(
     found: dict[int, claims.Supply] = {}
     if kinds.physical and kinds.virtual:
         keys = sorted(kinds.physical | kinds.virtual)
-        families = _of_families(_devices.c.free_key.in_(keys))
+        families = candidates.select(_devices.c.free_key.in_(keys))
         found = _families(connection, families, live)
         kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
     free: dict[int, dict[int, int]] = collections.defaultdict(dict)
@@ -199,30 +112,6 @@ def serving_hosts(
         for host, free in supplies.items()
         if claims.decide(free, demands, db.catalog.__getitem__, numa)
     )
-
-
-def candidates(
-    connection: sa.Connection, node_id: int, key_ids: Collection[int]
-) -> list[claims.Candidate]:
-    """Return the devices of one host that can be given away now.
-
-    :param key_ids: pool keys that are asked for. Physical functions come
-        along in any case, so that whole ones can be kept whole.
-    """
-    statement = _of_families(
-        _devices.c.free_key.in_(sorted(key_ids))
-        | (_devices.c.dev_type == fields.DevType.SRIOV_PF)
-    )
-    rows = connection.execute(
-        statement.add_columns(_devices.c.capabilities).where(
-            _devices.c.compute_node_id == node_id,
-            _devices.c.free_key.is_not(None),
-        )
-    )
-    return [
-        _candidate(*columns, features=len(capabilities))
-        for _, *columns, capabilities in map(tuple[Any, ...], rows)
-    ]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -326,41 +215,10 @@ def _families(
 ) -> dict[int, claims.Supply]:
     by_node: dict[int, list[claims.Candidate]] = collections.defaultdict(list)
     for node_id, *row in live.rows(connection, statement):
-        by_node[node_id].append(_candidate(*row))
+        by_node[node_id].append(candidates.from_row(*row))
     return {
         node_id: claims.supply_of(found) for node_id, found in by_node.items()
     }
-
-
-def _of_families(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(
-        _devices.c.compute_node_id,
-        _devices.c.id,
-        _devices.c.free_key,
-        _devices.c.address,
-        _devices.c.parent_addr,
-        _devices.c.dev_type,
-    ).where(wanted, exclusion.not_excluded(_devices))
-
-
-def _candidate(
-    device_id: int,
-    key_id: int,
-    address: str,
-    parent_addr: str | None,
-    dev_type: str,
-    *,
-    features: int = 0,
-) -> claims.Candidate:
-    is_pf = dev_type == fields.DevType.SRIOV_PF
-    return claims.Candidate(
-        device_id,
-        key_id,
-        address,
-        address if is_pf else parent_addr,
-        is_pf,
-        features,
-    )
 
 
 def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices that can be given away now, for a claim to choose from."""
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from pci_passthrough import claims
+from pci_passthrough.objects import fields
+from pci_passthrough.store import exclusion
+from pci_passthrough.store import models
+
+_devices = models.pci_devices
+
+
+def of_host(
+    connection: sa.Connection, node_id: int, key_ids: Collection[int]
+) -> list[claims.Candidate]:
+    """Return the devices of one host that can be given away now.
+
+    :param key_ids: pool keys that are asked for. Physical functions come
+        along in any case, so that whole ones can be kept whole.
+    """
+    statement = select(
+        _devices.c.free_key.in_(sorted(key_ids))
+        | (_devices.c.dev_type == fields.DevType.SRIOV_PF)
+    )
+    rows = connection.execute(
+        statement.add_columns(_devices.c.capabilities).where(
+            _devices.c.compute_node_id == node_id,
+            _devices.c.free_key.is_not(None),
+        )
+    )
+    return [
+        from_row(*columns, features=len(capabilities))
+        for _, *columns, capabilities in map(tuple[Any, ...], rows)
+    ]
+
+
+def select(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(
+        _devices.c.compute_node_id,
+        _devices.c.id,
+        _devices.c.free_key,
+        _devices.c.address,
+        _devices.c.parent_addr,
+        _devices.c.dev_type,
+    ).where(wanted, exclusion.not_excluded(_devices))
+
+
+def from_row(
+    device_id: int,
+    key_id: int,
+    address: str,
+    parent_addr: str | None,
+    dev_type: str,
+    *,
+    features: int = 0,
+) -> claims.Candidate:
+    is_pf = dev_type == fields.DevType.SRIOV_PF
+    return claims.Candidate(
+        device_id,
+        key_id,
+        address,
+        address if is_pf else parent_addr,
+        is_pf,
+        features,
+    )
