@@ -191,7 +191,7 @@ class RabbitMQTest(testtools.TestCase):
             end()
             self.server.start()
             with self._queue() as queue:
-                message = queue.get(timeout=10)
+                message = queue.get(timeout=servers.START_TIMEOUT)
                 self.assertEqual('kept', message.payload)
                 message.ack()
 

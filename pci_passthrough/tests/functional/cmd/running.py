@@ -71,7 +71,7 @@ def run_program(name: str, *words: str, **environment: str) -> Outcome:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

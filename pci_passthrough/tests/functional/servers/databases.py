@@ -40,7 +40,7 @@ class Database(base.Server):
             self.url,
             poolclass=sa.NullPool,
             isolation_level='AUTOCOMMIT',
-            connect_args={'connect_timeout': 5},
+            connect_args={'connect_timeout': 30},
         )
         with engine.connect() as connection:
             yield connection

@@ -49,7 +49,7 @@ class MetricsTest(base.ServicesTestCase):
 
     def scrape(self) -> dict[_Key, float]:
         url = f'http://{servers.LOOPBACK}:{self.port}/metrics'
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=programs.PATIENCE) as answer:
             text = answer.read().decode()
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value

@@ -37,10 +37,10 @@ class ReportingTest(base.ServicesTestCase):
         self._reload(agent, gpus[0], base.PCI_INFORMATION[0])
         self.wait_for_report(host.name, 2)
         self.assertTrue(len(self.devices(host.name)) > some)
-        self._reload(agent, 'rpc_timeout = 5', 'rpc_timeout = never')
+        self._reload(agent, 'max_backoff = 2', 'max_backoff = never')
         agent.wait_for_log('cannot be used')
         agent.wait_for_log('Agent of compute-1', 3)
-        self._reload(agent, 'rpc_timeout = never', 'rpc_timeout = 5')
+        self._reload(agent, 'max_backoff = never', 'max_backoff = 2')
         agent.wait_for_log('Agent of compute-1', 4)
 
     def test_reload_refuses_malformed_pci_information(self) -> None:

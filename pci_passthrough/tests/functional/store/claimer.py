@@ -8,7 +8,6 @@ from multiprocessing import process
 import os
 import random
 import signal
-import time
 import traceback
 from typing import Any
 
@@ -35,6 +34,9 @@ REQUESTS = (
     (('nic',), 1),
 )
 
+#: Seconds that a process waits for the others before it gives up.
+_PATIENCE = 120
+
 _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload([__name__])
 
@@ -42,12 +44,16 @@ _context.set_forkserver_preload([__name__])
 def run(
     work: Callable[..., None], url: str, count: int, hosts: list[str]
 ) -> list[str]:
-    """Run processes to their end; return the errors that they met."""
+    """Run processes to their end; return the errors that they met.
+
+    :param work: gets the database, a source of chances, the hosts, and a
+        function that returns when all processes have called it.
+    """
     errors = _context.SimpleQueue()
-    start = _context.Barrier(count)
+    meet = _context.Barrier(count, timeout=_PATIENCE)
     running: list[process.BaseProcess] = [
         _context.Process(
-            target=_guarded, args=(work, url, number, hosts, start, errors)
+            target=_guarded, args=(work, url, number, hosts, meet, errors)
         )
         for number in range(count)
     ]
@@ -66,19 +72,19 @@ def _guarded(
     url: str,
     number: int,
     hosts: list[str],
-    start: Any,
+    meet: Any,
     errors: Any,
 ) -> None:
     db = store.Writer(url)
-    start.wait()
+    meet.wait()
     try:
-        work(db, random.Random(number), hosts)
+        work(db, random.Random(number), hosts, meet.wait)
     except BaseException:
         errors.put(traceback.format_exc())
 
 
 def take_everything(
-    db: store.Writer, rnd: random.Random, hosts: list[str]
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
 ) -> None:
     """Claim until nothing is left, giving something back now and then."""
     owners: list[str] = []
@@ -106,7 +112,7 @@ def take_everything(
 
 
 def take_and_adopt(
-    db: store.Writer, rnd: random.Random, addresses: list[str]
+    db: store.Writer, rnd: random.Random, addresses: list[str], *_meet: Any
 ) -> None:
     """Claim, adopt and free on one host, in any order."""
     owners: list[str] = []
@@ -128,35 +134,37 @@ def take_and_adopt(
 
 
 def take_unsafely(
-    db: store.Writer, rnd: random.Random, hosts: list[str]
+    db: store.Writer,
+    rnd: random.Random,
+    hosts: list[str],
+    meet: Callable[[], object],
 ) -> None:
-    """Claim as one must not: look first, then write without condition."""
+    """Claim as one must not: look first, then write without condition.
+
+    Nobody writes before all have looked, so some of them choose the same.
+    """
     table = models.pci_devices
-    for _ in range(5):
-        for host in hosts:
-            with db.write() as connection:
-                found = lookup.select(
-                    connection,
-                    models.compute_nodes.c.host == host,
-                    table.c.free_key.is_not(None),
-                )
-                if not found:
-                    continue
-                device, owner = rnd.choice(found[:2]), base.new_id()
-                time.sleep(0.02)
-                connection.execute(
-                    table.update()
-                    .where(table.c.uuid == device.uuid)
-                    .values(status='claimed', instance_uuid=owner)
-                )
-                line = ledger.entry(
-                    device, 'claim', 'x', 'claimed', instance_uuid=owner
-                )
-                ledger.append(connection, [line])
+    with db.write() as connection:
+        free = lookup.select(
+            connection,
+            models.compute_nodes.c.host == hosts[0],
+            table.c.free_key.is_not(None),
+        )
+        device, owner = rnd.choice(free[:2]), base.new_id()
+        meet()
+        connection.execute(
+            table.update()
+            .where(table.c.uuid == device.uuid)
+            .values(status='claimed', instance_uuid=owner)
+        )
+        line = ledger.entry(
+            device, 'claim', 'x', 'claimed', instance_uuid=owner
+        )
+        ledger.append(connection, [line])
 
 
 def die_before_commit(
-    db: store.Writer, rnd: random.Random, hosts: list[str]
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
 ) -> None:
     """Claim, and be killed when all is written and nothing committed."""
     written: collections.Counter[str] = collections.Counter()

@@ -2,8 +2,8 @@
 """The database goes away in the middle of claims, and comes back."""
 
 from concurrent import futures
+import queue
 import threading
-import time
 
 import testscenarios
 import testtools
@@ -39,17 +39,18 @@ class OutageTest(testtools.TestCase):
             fleet = [base.gpu(n) for n in range(1, 9)]
             reports.apply(self.db, base.full_report(host, fleet))
         self.stopped = threading.Event()
+        #: gets a host's name each time that something was claimed there
+        self.turns: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def test_killed_and_started_again(self) -> None:
         with futures.ThreadPoolExecutor(4) as pool:
             running = [pool.submit(self._work, host) for host in 'abcd']
             try:
                 for _ in range(2):
-                    time.sleep(0.5)
+                    self._wait_for_turns()
                     self.running.kill()
-                    time.sleep(0.2)
                     self.running.start()
-                time.sleep(0.5)
+                self._wait_for_turns()
             finally:
                 self.stopped.set()
         expected: dict[str, set[str]] = {}
@@ -62,6 +63,12 @@ class OutageTest(testtools.TestCase):
                 found.setdefault(owner, set()).add(device.uuid)
         self.assertEqual(expected, found)
         self.assertEqual([], audit.violations(self.db))
+
+    def _wait_for_turns(self) -> None:
+        """Return when each host's worker has claimed something."""
+        missing = set('abcd')
+        while missing:
+            missing.discard(self.turns.get(timeout=servers.START_TIMEOUT))
 
     def test_away_for_long(self) -> None:
         self.running.kill()
@@ -92,6 +99,7 @@ class OutageTest(testtools.TestCase):
             # Whoever got no answer asks again.
             again = self._claim(host, owner, request_id)
             assert held[owner] == again, (held[owner], again)
+            self.turns.put(host)
             if len(held) == 4:
                 for oldest in list(held)[:2]:
                     freed = transitions.free(self.db, oldest, 'test', host)

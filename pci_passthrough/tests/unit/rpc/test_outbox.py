@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 import threading
-import time
 from typing import Any
 
 import fixtures
@@ -21,11 +20,16 @@ class OutboxTest(testtools.TestCase):
         self.addCleanup(self.way_is_free.set)
 
     def send(self, method: str, arguments: Mapping[str, Any]) -> None:
-        if not self.way_is_free.wait(30):
-            raise AssertionError
+        self.way_is_free.wait()
         if method == 'bad':
             raise ConnectionError('refused\nand more')
         self.sent.append(method)
+
+    def end(self, box: outbox.Outbox) -> None:
+        """Close it, and wait longer than it does itself."""
+        assert box._thread is not None
+        box.close()
+        box._thread.join()
 
     def test_in_order_and_what_fails_stops_nothing(self) -> None:
         box = outbox.Outbox(self.send)
@@ -33,7 +37,7 @@ class OutboxTest(testtools.TestCase):
             box.put(method, {})
         self.assertEqual([], self.sent)
         self.way_is_free.set()
-        box.close()
+        self.end(box)
         self.assertEqual(['one', 'two'], self.sent)
         self.assertEqual(
             "A message 'bad' was not sent: ConnectionError: refused\n",
@@ -42,13 +46,12 @@ class OutboxTest(testtools.TestCase):
 
     def test_too_many_are_dropped_and_nobody_waits(self) -> None:
         box = outbox.Outbox(self.send)
-        begin = time.monotonic()
         for _ in range(150):
             box.put('one', {})
-        self.assertTrue(time.monotonic() - begin < 1)
+        self.assertEqual([], self.sent)
         self.assertIn("Dropped a message 'one'", self.log.output)
         self.way_is_free.set()
-        box.close()
+        self.end(box)
         self.assertIn(len(self.sent), (100, 101))
 
     def test_nothing_was_sent(self) -> None:
