@@ -24,8 +24,8 @@ def wrap_test_pci(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         pci_requests = claim._pci_requests
         if requests.lack_pci_flavors(flavor, pci_requests):
             return (
-                'the flavor asks for PCI flavors, and the requests do not: '
-                'has the nova-api that made them no pci_passthrough?'
+                'the flavor asks for PCI flavors and the requests do not: '
+                'a nova-api without pci_passthrough has made them'
             )
         reason = original(claim)
         wanted = requests.for_pci_flavors(

@@ -276,8 +276,8 @@ def _tagged_pci_flavor(port: Mapping[str, Any]) -> str | None:
     ]
     if len(tags) > 1:
         raise exception.InvalidNic(
-            f'port {port["id"]} has the tags {" and ".join(tags)}; it can '
-            'have one device only'
+            f'port {port["id"]} has the tags {" and ".join(tags)}; a port '
+            'can have only one device'
         )
     return tags[0].removeprefix(asked_nics.TAG) if tags else None
 
@@ -291,8 +291,8 @@ def _vnic_type_of(port: Mapping[str, Any], name: str) -> str:
     if vnic_type not in fields.VnicType.ALL:
         raise exception.InvalidNic(
             f'port {port["id"]} has the tag {asked_nics.TAG}{name} and is of '
-            f'vnic_type {vnic_type}; right would be one of '
-            f'{", ".join(fields.VnicType.ALL)}'
+            f'vnic_type {vnic_type}; it must be of vnic_type '
+            f'{" or ".join(fields.VnicType.ALL)}'
         )
     return vnic_type
 

@@ -222,7 +222,7 @@ class TestMatchedTwice(AdoptionTest):
         self.assertNotIn(self.devices[1].address, str(error))
 
     def test_later(self) -> None:
-        """It is logged once, and a claim of such a device is aborted."""
+        """An error is logged once, and claims of the device are aborted."""
         self.offer(self.devices[0])
         self.run_periodic_tasks()
         self.run_periodic_tasks()

@@ -233,7 +233,9 @@ class TestFailure(TrackerTest):
         flavor_id = self.create_flavor('gpu')
         with base.replaced(flavor_requests, '_from_flavor', lambda *_: []):
             self.boot_in_vain(flavor_id=flavor_id)
-        self.assertIn('has the nova-api that made them no', self.log())
+        self.assertIn(
+            'a nova-api without pci_passthrough has made them', self.log()
+        )
         self.assertNotIn('claim', self.wire.calls)
 
 

@@ -7,7 +7,7 @@ import enum
 
 
 class Use(enum.Enum):
-    """How this project uses a symbol."""
+    """The way in which this project uses a symbol."""
 
     REPLACED = 'replaced'
     OVERRIDDEN = 'overridden'

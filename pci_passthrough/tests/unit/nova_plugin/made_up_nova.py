@@ -7,6 +7,7 @@ import sys
 
 import fixtures
 
+from pci_passthrough.nova_plugin.install import nova_source
 from pci_passthrough.nova_plugin.install import verify
 
 
@@ -50,3 +51,4 @@ class MadeUpNova(fixtures.Fixture):
 def _clear_caches() -> None:
     importlib.invalidate_caches()
     verify.inspect.cache_clear()
+    nova_source.forget_parsed()
