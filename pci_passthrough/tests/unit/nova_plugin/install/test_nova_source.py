@@ -66,7 +66,7 @@ class FormTestCase(testtools.TestCase):
 
     def signature(self, name: str) -> str | None:
         form = self.form(name)
-        return form and form.signature
+        return form.signature if form else None
 
     def test_signatures(self) -> None:
         for name, signature in (
