@@ -11,11 +11,11 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
-from pci_passthrough.discovery import host_root
-from pci_passthrough.discovery import host_use
+from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import node_device
 from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information
 from pci_passthrough.tests.functional.services import programs
@@ -106,9 +106,9 @@ class TestDriverTestCase(DiscoveryTestCase):
 
     def test_scan(self) -> None:
         host = self.connect(self.demo.uri)
-        root = host_root.HostRoot(str(self.demo.host_root))
+        root = sysfs_reader.SysfsReader(str(self.demo.host_root))
         result = scan.scan(
-            host.list_node_devices(), root, _ALL, scan.Remembered()
+            host.list_node_devices(), root, _ALL, scan.HiddenProperties()
         )
         self.check_all(self.model, result)
         refused = {item.reason for item in result.refused}
@@ -126,10 +126,10 @@ class TestDriverTestCase(DiscoveryTestCase):
     def test_wrong_root_refuses_everything(self) -> None:
         empty = self.useFixture(fixtures.TempDir()).path
         listing = self.connect(self.demo.uri).list_node_devices()
-        result = scan.scan(listing, host_root.HostRoot(empty), _ALL)
+        result = scan.scan(listing, sysfs_reader.SysfsReader(empty), _ALL)
         self.assertEqual([], result.offered)
         for item in result.refused:
-            self.assertTrue(item.reason.startswith(host_use.CANNOT_TELL))
+            self.assertTrue(item.reason.startswith(in_use.USE_UNKNOWN))
 
     def test_connection_is_read_only(self) -> None:
         host = self.connect(self.demo.uri)
@@ -193,8 +193,8 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         )
         self.useFixture(self.fixture)
         self.host = self.connect(self.fixture.uri)
-        self.root = host_root.HostRoot(str(self.fixture.host_root))
-        self.remembered = scan.Remembered()
+        self.root = sysfs_reader.SysfsReader(str(self.fixture.host_root))
+        self.remembered = scan.HiddenProperties()
 
     def scan(
         self, information: pci_information.PciInformation = _ALL

@@ -10,9 +10,9 @@ import fixtures
 from pci_passthrough import conf as conf_module
 from pci_passthrough import specs
 from pci_passthrough.cmd import demo_cloud
-from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.functional.osc import base
@@ -77,7 +77,7 @@ class TourTestCase(base.OscTestCase):
             self.addCleanup(host.close)
             found = scan.scan(
                 host.list_node_devices(),
-                host_root.HostRoot(conf.agent.host_root),
+                sysfs_reader.SysfsReader(conf.agent.host_root),
                 specs.PciInformation.parse(conf.agent.pci_information),
             )
             self.api.add_host(

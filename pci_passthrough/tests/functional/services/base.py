@@ -25,9 +25,9 @@ from pci_passthrough import specs
 from pci_passthrough import store
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
-from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.rpc import messaging
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
@@ -274,7 +274,7 @@ class ServicesTestCase(testtools.TestCase):
         try:
             found = scan.scan(
                 libvirt.list_node_devices(),
-                host_root.HostRoot(str(host.host_root)),
+                sysfs_reader.SysfsReader(str(host.host_root)),
                 specs.PciInformation.parse(pci_information),
             )
         finally:

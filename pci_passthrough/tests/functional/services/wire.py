@@ -17,9 +17,9 @@ from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
-from pci_passthrough.discovery import host_root
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.specs import pci_information
@@ -62,7 +62,7 @@ def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
     try:
         found = scan.scan(
             libvirt.list_node_devices(),
-            host_root.HostRoot(str(host.host_root)),
+            sysfs_reader.SysfsReader(str(host.host_root)),
             pci_information.PciInformation.parse(
                 [
                     '{"match": {"class": "network"}, "extra_info": '
