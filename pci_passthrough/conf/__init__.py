@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All options, one file per group.
+"""All configuration options, one module per group.
 
-Nothing is registered at import: a program makes its own ``ConfigOpts`` with
-``load`` and hands it down.
+Nothing is registered at import. A program creates its ``ConfigOpts`` with
+``load`` and passes it to its parts.
 """
 
 from collections.abc import Sequence
@@ -42,16 +42,19 @@ def load(
     config_files: list[str] | None = None,
     cli_opts: Sequence[cfg.Opt] = (),
 ) -> cfg.ConfigOpts:
-    """Read configuration files and the command line, all of it at once.
+    """Parse the command line and configuration files, and check all values.
 
-    oslo.config itself looks at a value when it is asked for, which may be
+    oslo.config itself checks a value when it is first used, which may be
     hours after the start.
 
-    :param args: without the program's name.
+    :param args: the command line without the program's name.
     :param prog: the program's name.
-    :param config_files: instead of the usual places below /etc and ~.
+    :param config_files: the files to read instead of oslo.config's default
+        files below /etc and ~.
     :param cli_opts: options of this program's command line.
-    :raises: oslo_config.cfg.Error, InvalidConfiguration
+    :raises oslo_config.cfg.Error: the command line or a file is malformed.
+    :raises exception.InvalidConfiguration: a file is unreadable, or a value
+        is invalid.
     """
     conf = cfg.ConfigOpts()
     register_opts(conf)
@@ -68,29 +71,29 @@ def load(
         raise exception.InvalidConfiguration(
             f'a configuration file cannot be read: {error}'
         ) from error
-    _read_all(conf)
+    _check_all(conf)
     return conf
 
 
-def _read_all(conf: cfg.ConfigOpts) -> None:
+def _check_all(conf: cfg.ConfigOpts) -> None:
     for name in conf:
-        _read(conf, name, None)
+        _check(conf, name, None)
         if isinstance(conf[name], cfg.ConfigOpts.GroupAttr):
             for option in conf[name]:
-                _read(conf, option, name)
+                _check(conf, option, name)
 
 
-def _read(conf: cfg.ConfigOpts, name: str, group: str | None) -> None:
+def _check(conf: cfg.ConfigOpts, name: str, group: str | None) -> None:
     try:
         conf[name] if group is None else conf[group][name]
     except cfg.ConfigFileValueError as error:
-        # Its own words show an internal object where the file should be.
-        found = _CONF_FILE_VALUE_ERROR.search(str(error))
-        if found is None:
+        # oslo.config's message shows an internal object instead of the file.
+        match = _CONF_FILE_VALUE_ERROR.search(str(error))
+        if match is None:
             raise
         raise exception.InvalidConfiguration(
-            f'{found["file"]}: [{group or "DEFAULT"}] {name}: '
-            f'{found["reason"]}'
+            f'{match["file"]}: [{group or "DEFAULT"}] {name}: '
+            f'{match["reason"]}'
         ) from error
 
 

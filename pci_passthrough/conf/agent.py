@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``[agent]``: what a compute host offers, and how it looks for it."""
+"""Options of the group ``[agent]``, for pci-passthrough-agent."""
 
 from oslo_config import cfg
 
@@ -10,12 +10,12 @@ _OPTS: list[cfg.Opt] = [
         'pci_information',
         default=[],
         help="""
-Which PCI devices may leave this host, and what only its installer knows
-about them.
+The PCI devices that this host offers to instances, and tags for them.
 
-May be given many times; files in ``--config-dir`` add up. Each value is one
-JSON document, and the first entry that matches a device decides. Without any
-entry the host offers nothing. Forms::
+Each value is an entry, one JSON document on one line. Repeat the option for
+further entries; files in ``--config-dir`` add entries. The first entry that
+matches a device decides about it. Without entries the host offers nothing.
+Examples::
 
     pci_information = {"match": {"vendor_id": "8086", "product_id": "1889"},
                        "extra_info": {"physical_network": "physnet1"}}
@@ -24,52 +24,56 @@ entry the host offers nothing. Forms::
     pci_information = {"vendor_id": "8086", "product_id": "1889",
                        "physical_network": "physnet1"}
 
-(each on one line). The first is the plain one; the second keeps devices that
-a later entry would match; the third and fourth are the forms of the original
-blueprint and of Nova's ``[pci] device_spec``. A dollar sign is written ``$$``,
-as everywhere in this file.
+The first entry offers devices with a tag. The second entry excludes devices
+that a later entry would match. The third and fourth are equivalent forms, of
+the original blueprint and of Nova's ``[pci] device_spec``. Write a dollar sign
+as ``$$``, as everywhere in this file.
 
 Keys of ``match``: ``vendor_id``, ``product_id``, ``subsystem_vendor_id``,
 ``subsystem_id``, ``class`` (``network``, ``display``, ``storage``, … or
 hexadecimal digits), ``address``, ``dev_type``, ``driver``, ``numa_node``,
-``parent_addr``, ``devname``. A value is a string, where ``*``, ``?`` and
-``[0-9]`` work as in a shell, a list of them (any), or ``{"regex": "…"}``.
+``parent_addr``, ``devname``. A value is a string, in which ``*``, ``?`` and
+``[0-9]`` work as in a shell, a list of such strings (alternatives), or
+``{"regex": "…"}``.
 
-A device that the host itself uses (a mounted or swap file system, a RAID or
-LVM member, an interface with an address or the default route) is refused
-even if it matches, unless the entry says ``"allow_in_use": true``: a guest
-that gets the root disk or the only network card ends the host.
+A device that the host itself uses (a mounted file system or swap, a RAID or
+LVM member, an interface with an address or the default route) is refused even
+if an entry matches it, because a guest with the host's root disk or only
+network card breaks the host. ``"allow_in_use": true`` in an entry skips this
+check.
 
-A malformed entry keeps the agent from starting; what the host offered before
-stays as it was, and the host is no longer offered once it has not reported
-for ``[conductor] host_timeout``. At a reload (SIGHUP) it is logged, and the
-agent goes on with what it had.
+With a malformed entry the agent does not start. The conductors keep the last
+report, and Nova uses no devices of the host after ``[conductor]
+host_timeout``. When the configuration is reloaded (SIGHUP), a malformed entry
+is logged and the agent keeps the previous entries.
 """,
     ),
     cfg.StrOpt(
         'connection_uri',
         default='qemu:///system',
         help="""
-The libvirt to ask for node devices, as a connection URI.
+The connection URI of the libvirt that lists this host's node devices.
 
-It is the one that nova-compute uses. A read-only connection is opened. With
-``test:///FILE``, libvirt's test driver, a host can be made up.
+Use the libvirt of nova-compute. The agent opens a read-only connection. With
+a URI that libvirt does not support, the agent exits. While libvirt does not
+answer, the agent keeps its last result and tries again. For a simulated host
+use libvirt's test driver: ``test:///etc/pci-passthrough/node.xml``.
 """,
     ),
     cfg.StrOpt(
         'host_root',
         help="""
-The directory below which this host's ``sys``, ``proc`` and ``run`` are found.
+The directory with this host's ``sys``, ``proc`` and ``run``.
 
-Read for what libvirt does not tell: subsystem ids, and whether the host
-itself uses a device. The default is ``/`` with a local ``qemu:///``,
-``ch:///``, ``xen:///`` or ``lxc:///`` URI and nothing otherwise. In a
-container, name the place where the host's root is mounted; with the
-container's own ``/proc`` the agent could not see that a disk is mounted on
-the host.
+The agent reads there what libvirt does not report: subsystem ids, and whether
+the host itself uses a device. The default is ``/`` for a local ``qemu:///``,
+``ch:///``, ``xen:///`` or ``lxc:///`` URI and unset for other URIs. In a
+container, set the directory where the host's root directory is mounted, for
+example ``/host``: the container's ``/proc`` does not show that a disk is
+mounted on the host.
 
-Without it no device can be checked for use by the host, and the agent does
-not start for any libvirt but the test driver.
+Without this directory the agent cannot check whether the host uses a device,
+and does not start, except with libvirt's test driver.
 """,
     ),
     cfg.IntOpt(
@@ -77,12 +81,12 @@ not start for any libvirt but the test driver.
         default=60,
         min=1,
         help="""
-Seconds between two signs of life when nothing has changed.
+Seconds between two heartbeats while nothing changes.
 
-Each costs the conductors one small message and one row update per host:
-10,000 hosts at 60 seconds are 167 a second. Must be well below
-``[conductor] host_timeout``, or healthy hosts drop out between two reports.
-Changes do not wait for it.
+A heartbeat costs the conductors one small message and one row update: 10,000
+hosts with 60 seconds send 167 heartbeats per second. The value must be well
+below ``[conductor] host_timeout``; otherwise healthy hosts count as down
+between two heartbeats. Changes are reported immediately.
 """,
     ),
     cfg.IntOpt(
@@ -90,11 +94,12 @@ Changes do not wait for it.
         default=600,
         min=1,
         help="""
-Seconds between two full looks at all devices.
+Seconds between two periodic scans of all devices.
 
-libvirt announces devices that come and go, and the agent then looks at once;
-the full look repairs what was announced while nobody listened, and notices
-what is not announced, such as a file system that was mounted.
+The agent also scans after each event of libvirt. The periodic scan detects
+lost events and changes without events, such as a newly mounted file system:
+with 600, such a change is noticed after ten minutes at most. A low value costs
+CPU time on hosts with thousands of devices.
 """,
     ),
     cfg.FloatOpt(
@@ -103,12 +108,12 @@ what is not announced, such as a file system that was mounted.
         min=0,
         max=10,
         help="""
-Seconds to wait after an announced change before looking.
+Seconds between an event of libvirt and the scan.
 
-Creating virtual functions announces each of them, and their network
-interfaces some tenths of a second later. With 0 the agent would look many
-times; with more than about 1.5 a change takes longer than two seconds to be
-reported.
+When virtual functions are created, libvirt sends an event for each of them,
+and some tenths of a second later one for each network interface. With 0 the
+agent scans many times; with more than about 1.5 it takes more than two seconds
+to report a change.
 """,
     ),
     cfg.IntOpt(
@@ -116,10 +121,11 @@ reported.
         default=30,
         min=1,
         help="""
-Seconds to wait for a conductor's answer before the report is repeated.
+Seconds to wait for a conductor's answer before a report is repeated.
 
-The first report of a host with thousands of devices may take some seconds to
-be applied. If the time is too short, the same work is done again and again.
+A conductor may need some seconds for the first report of a host with
+thousands of devices. If the value is too low, for example 1, the agent repeats
+the report while a conductor still processes it.
 """,
     ),
     cfg.IntOpt(
@@ -127,9 +133,13 @@ be applied. If the time is too short, the same work is done again and again.
         default=60,
         min=1,
         help="""
-The longest pause, in seconds, between two attempts to reach libvirt or a
-conductor that is away. Pauses start at one second, double, and vary at random
-so that ten thousand agents do not come back in the same moment.
+Most seconds between two attempts to reach libvirt or a conductor.
+
+The first pause is one second. Each further pause is twice as long, up to this
+value, and varies at random, so that ten thousand agents do not reconnect at
+the same moment. With a low value the agents load a broker that has just
+restarted; with a high value, for example 600, a host stays down for minutes
+after an outage.
 """,
     ),
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``[api]``: the REST service."""
+"""Options of the group ``[api]``, for the REST API."""
 
 from oslo_config import cfg
 
@@ -11,12 +11,13 @@ _OPTS: list[cfg.Opt] = [
         default=30,
         min=1,
         help="""
-Seconds to wait for a conductor's answer to a change.
+Seconds to wait for a conductor's answer when a request changes something.
 
-Reads need no conductor. A change that got no answer in time may have been
-made all the same; the caller gets status 503 and can look. Much lower than
-the default, a slow database turns changes into errors; much higher, callers
-and the proxy before them give up first.
+Requests that only read need no conductor. If no answer arrives in time, the
+caller gets HTTP 503; the change may have been made nevertheless, so the caller
+should read before repeating it. A much lower value turns changes into errors
+while the database is slow. With a much higher value, clients and proxies time
+out first.
 """,
     ),
     cfg.IntOpt(
@@ -24,13 +25,14 @@ and the proxy before them give up first.
         default=2,
         min=0,
         help="""
-Up to how many requests that could still be served a PCI flavor's availability
-is ``low``, as projects see it.
+The greatest number of further requests at which a PCI flavor's availability
+is ``low``.
 
-With the default, an availability of ``ok`` means that three instances more,
-at least, find devices. Projects are told no numbers. With 0 only
+Projects see the availability of a PCI flavor as ``none``, ``low`` or ``ok``,
+without numbers. With the default, ``ok`` means that at least three more
+requests for the PCI flavor can be served. With 0 only
 ``availability_low_percent`` makes a PCI flavor ``low``. A high value warns
-early, and then always in a small cloud.
+early, but always in a small cloud.
 """,
     ),
     cfg.IntOpt(
@@ -39,12 +41,13 @@ early, and then always in a small cloud.
         min=0,
         max=100,
         help="""
-Up to which share of free devices, in percent, a PCI flavor's availability is
-``low``, as projects see it.
+The greatest percentage of free devices at which a PCI flavor's availability
+is ``low``.
 
-Of all devices that it matches, on hosts that are up. With 0 only
-``availability_low_requests`` makes a PCI flavor ``low``, with 100 none is
-ever ``ok``.
+100 percent are all devices that the PCI flavor matches, on hosts that are up.
+With 10, a PCI flavor with 40 devices is ``low`` when at most 4 are free. With
+0 only ``availability_low_requests`` makes a PCI flavor ``low``; with 100 no
+PCI flavor is ever ``ok``.
 """,
     ),
 ]

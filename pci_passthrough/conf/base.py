@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``[DEFAULT]``: what every program needs."""
+"""Options of the group ``[DEFAULT]``, for all programs."""
 
 import socket
 
@@ -11,25 +11,27 @@ _OPTS: list[cfg.Opt] = [
         default=socket.gethostname(),
         sample_default='<the host name>',
         help="""
-The name by which this host is known to the cloud.
+The name of this host in the cloud, for example ``compute-17``.
 
-It must be the ``[DEFAULT] host`` of the nova-compute that runs beside the
-agent: devices are offered under this name, and a claim for a host of another
-name finds none. The default is right wherever Nova's own default is.
+On a compute host it must be equal to nova-compute's ``[DEFAULT] host``. The
+agent offers the devices under this name, and Nova claims devices under
+nova-compute's name. If the names differ, claims find no devices. Leave the
+default if nova-compute has its default, too.
 
-Changing it makes the host a new one; devices which instances hold stay
-recorded under the old name.
+After a change this is a new host for the conductors. Devices that instances
+hold remain recorded under the old name.
 """,
     ),
     cfg.StrOpt(
         'state_path',
         default='/var/lib/pci-passthrough',
         help="""
-The directory for what must survive a restart.
+The directory for data that must survive a restart.
 
-Only the embedded database lives here, ``pci_passthrough.sqlite``, when
-``[database] connection`` names no other. It must exist and be writable for
-the service's user.
+Only the embedded database, ``pci_passthrough.sqlite``, is stored here, unless
+``[database] connection`` names another database. The directory must exist and
+be writable for the service's user; otherwise the services cannot open the
+embedded database.
 """,
     ),
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``[conductor]``: how devices are given away."""
+"""Options of the group ``[conductor]``, for pci-passthrough-conductor."""
 
 from oslo_config import cfg
 
@@ -11,12 +11,13 @@ _OPTS: list[cfg.Opt] = [
         default=180,
         min=1,
         help="""
-Seconds without a sign of life from a host's agent after which the host's
-devices are neither shown as free nor given away.
+Seconds without a heartbeat of a host's agent after which the host is down.
 
-What instances hold there is not touched. Three times ``[agent]
-report_interval`` lets two messages be lost. Too low, hosts drop out whenever
-the broker is slow; too high, instances are sent to hosts that are gone.
+Devices of a host that is down are neither shown as free nor claimed. Devices
+that instances hold are not affected. Use three times ``[agent]
+report_interval``, so that two messages may be lost: 180 for 60. If the value
+is too low, hosts are down whenever the broker is slow. If the value is too
+high, Nova chooses hosts that have failed.
 """,
     ),
     cfg.IntOpt(
@@ -24,18 +25,21 @@ the broker is slow; too high, instances are sent to hosts that are gone.
         default=180,
         min=1,
         help="""
-Seconds without a registration of a host's resource tracker after which Nova's
-scheduler is offered nothing of the host.
+Seconds without a registration of a host's tracker after which Nova's
+scheduler uses no devices of the host.
 
-The tracker is this project's part in nova-compute. It registers at its start
-and then every ``[DEFAULT] update_resources_interval`` of nova.conf (60
-seconds by default), so the timeout has to be well above that: three times it
-lets two messages be lost. A nova-compute without that part would silently
-drop requests for devices when an instance moves to its host, so that host
-gets none. What instances hold there, and claims of the tracker itself, are
-not touched. Too low, healthy hosts drop out of scheduling whenever a periodic
-task of nova-compute takes long; too high, hosts whose nova-compute was
-started without this project go on to be chosen, and refuse.
+The tracker is the part of the Nova plugin in nova-compute. It registers when
+nova-compute starts and then every ``[DEFAULT] update_resources_interval`` of
+nova.conf, by default 60 seconds. Use three times this interval, so that two
+messages may be lost. A nova-compute without the plugin silently ignores
+requests for devices when an instance moves to its host; therefore the
+scheduler does not use such a host. Devices that instances hold, and claims of
+the tracker itself, are not affected.
+
+If the value is too low, healthy hosts are not used whenever a periodic task of
+nova-compute takes long. If the value is too high, the scheduler still chooses
+hosts whose nova-compute was restarted without the plugin, and these hosts
+refuse the instance.
 """,
     ),
     cfg.IntOpt(
@@ -44,12 +48,12 @@ started without this project go on to be chosen, and refuse.
         min=0,
         max=365,
         help="""
-Days for which the scheduler's reasons to refuse hosts are kept.
+Days for which the refusals of Nova's scheduler are stored.
 
-``pci-passthrough-manage refusal list`` shows them, for example when a user
-asks why an instance found no host. At most ten are kept of each instance. A
-refusal takes one to a few kilobytes. With 0 none is kept, and only the log of
-nova-scheduler tells.
+``pci-passthrough-manage refusal list`` shows refusals, for example to explain
+why no host was found for an instance. At most ten refusals of each instance
+are stored, each of a few kilobytes. With 0 no refusals are stored, and only
+nova-scheduler's log contains them.
 """,
     ),
     cfg.StrOpt(
@@ -58,20 +62,23 @@ nova-scheduler tells.
         choices=[
             (
                 'pack',
-                'fill one physical function before the next: keeps whole '
-                'physical functions free',
+                'use the most used physical function: keeps other physical '
+                'functions completely free',
             ),
             (
                 'spread',
-                'use the least used physical function: shares bandwidth',
+                'use the least used physical function: shares the bandwidth '
+                'of all physical functions',
             ),
         ],
         help="""
-From which physical function a virtual function is taken when several would
-do.
+The physical function of which a virtual function is claimed if several
+physical functions have free ones.
 
-Under either value a physical function that is itself on offer, and still
-whole, is broken up last.
+With either value, a physical function that is offered itself and has no held
+virtual functions is used last. With ``spread`` an instance that needs a whole
+physical function finds one less often; with ``pack`` the instances on one
+physical function share its bandwidth.
 """,
     ),
     cfg.IntOpt(
@@ -79,36 +86,39 @@ whole, is broken up last.
         default=1,
         min=1,
         help="""
-How many conductor processes to run on this host.
+The number of conductor processes on this host.
 
-Each works on as many calls at once as oslo.messaging's
-``executor_thread_pool_size`` says. More hosts may run conductors, too; the
-database serializes what must be.
+Each process handles ``[DEFAULT] executor_thread_pool_size`` calls (an option
+of oslo.messaging) at the same time, so that 2 handle twice as many. Conductors
+can also run on several hosts; the database serializes changes of the same
+host's devices. With too few processes calls wait and may time out. Each
+process needs its own connections to the database and the broker.
 """,
     ),
     cfg.PortOpt(
         'metrics_port',
         default=0,
         help="""
-The TCP port on which this conductor answers Prometheus, under ``/metrics``.
+The TCP port of this conductor's metrics for Prometheus, for example 9109.
 
-With 0 it does not. One port serves all ``workers`` of this host, and one
-answer counts for all of them; conductors on other hosts are scraped by
-themselves. Example: 9109. A port that something else uses keeps the conductor
-from starting, and SIGHUP from changing anything.
+With 0 there are no metrics. The path is ``/metrics``. One port serves the
+metrics of all ``workers`` on this host; configure Prometheus to scrape each
+host with conductors. If another program uses the port, the conductor does not
+start, and a reload (SIGHUP) changes nothing.
 """,
     ),
     cfg.HostAddressOpt(
         'metrics_bind_host',
         default='127.0.0.1',
         help="""
-The address of this host on which ``metrics_port`` is.
+The IP address on which the conductor listens for ``metrics_port``.
 
-There is neither a password nor encryption, and the answer names all hosts and
-PCI flavors, private ones too, and tells what is free. So bind it to the
-address that this host has in the monitoring network, for example 192.0.2.10,
-and to nothing that users reach; 0.0.0.0 is every address. The default serves
-only a Prometheus, or a proxy with authentication, on this host.
+The metrics are served without authentication and encryption, and contain the
+names of all hosts and PCI flavors, including private ones, and numbers of free
+devices. Use this host's address in the monitoring network, for example
+192.0.2.10, and no address that users can reach; 0.0.0.0 means all addresses.
+With the default only a Prometheus, or a proxy with authentication, on this
+host can read the metrics.
 """,
     ),
 ]

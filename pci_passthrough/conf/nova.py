@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``[pci_passthrough]`` in nova.conf: the door's side of things.
+"""Options of the group ``[pci_passthrough]`` in nova.conf.
 
-Not among the options of this project's own programs: they belong to Nova's
-configuration, and are registered there when the door is installed.
+The Nova plugin registers them with Nova's configuration. This project's own
+programs do not have them.
 """
 
 from oslo_config import cfg
 
-#: The group, and the name that ``[DEFAULT] config_source`` has to give.
+#: The group, and the name to set in ``[DEFAULT] config_source``.
 GROUP = 'pci_passthrough'
 
 _OPTS: list[cfg.Opt] = [
@@ -15,22 +15,22 @@ _OPTS: list[cfg.Opt] = [
         'transport_url',
         secret=True,
         help="""
-The broker on which pci-passthrough-conductor listens.
+The message broker of pci-passthrough-conductor.
 
-Without it, Nova's own ``[DEFAULT] transport_url`` is used. The other options
-of the connection, ``[oslo_messaging_rabbit]`` for example, are Nova's in any
-case. Example::
+The default is Nova's ``[DEFAULT] transport_url``. All other options of the
+connection, for example ``[oslo_messaging_rabbit]``, are always Nova's.
+Example::
 
     transport_url = rabbit://pci:secret@controller:5672/pci
 
-It must lead to the conductors' virtual host from every Nova process. In a
-cloud of several cells that is a question: nova-compute's own URL is the one
-of its cell's broker.
+Every Nova process must reach the conductors' virtual host. In a cloud with
+several cells set the option in each cell, because ``[DEFAULT] transport_url``
+of nova-compute names the cell's own broker.
 
-With a wrong one no instance with a PCI flavor is created or moved: calls end
-with ``ConductorUnavailable`` after ``rpc_timeout``, and hosts whose
-nova-compute cannot register are not offered. All other instances are as
-before.
+With a wrong value no instance with PCI flavors can be created or moved: calls
+fail with ``ConductorUnavailable`` after ``rpc_timeout``, and the scheduler
+uses no devices of hosts whose nova-compute cannot register. Other instances
+are not affected.
 """,
     ),
     cfg.IntOpt(
@@ -40,30 +40,31 @@ before.
         help="""
 Seconds to wait for a conductor's answer.
 
-nova-compute asks while it holds the lock under which all claims of its host
-are made, and nova-api while a user waits. Much higher than the default, a
-conductor that is away makes hosts slow for instances without PCI devices,
-too; much lower, a slow database refuses instances which it could serve. A
-claim that got no answer is given up, and Nova tries another host.
+nova-compute calls a conductor while it holds the lock for all claims of its
+host, and nova-api while a user waits. With a much higher value, an outage of
+the conductors delays instances without PCI devices, too. With a much lower
+value, for example 1, claims fail while the database is slow. A claim without
+an answer in time is aborted, and Nova tries another host.
 """,
     ),
     cfg.FloatOpt(
         'pci_flavor_weight_multiplier',
         default=1.0,
         help="""
-How much nova-scheduler prefers one host to another because of its devices.
+The weight of a host's devices when nova-scheduler chooses among hosts.
 
-For an instance that asks for PCI flavors, hosts that would lose least go
-first: those which have the alternative that is wanted most, keep most
-physical functions whole, and give away the plainest devices. For any other
-instance, hosts that offer devices go last. It needs
-``pci_passthrough.nova_plugin.weigher.PciFlavorWeigher`` in
+For an instance with PCI flavors, the scheduler prefers hosts with the first
+alternative of a request, hosts that keep most physical functions completely
+free, and hosts that serve the requests with the least valuable devices. For
+other instances, the scheduler avoids hosts that offer devices. The option
+needs ``pci_passthrough.nova_plugin.weigher.PciFlavorWeigher`` in
 ``[filter_scheduler] weight_classes``.
 
-The value is compared with Nova's other multipliers, most of which are 1.0.
-With 0 the devices do not matter; a negative value turns the order around, so
-that instances without devices fill the hosts that have them. Aggregate
-metadata of the same name wins over it for the hosts of the aggregate.
+Nova's other weighers have multipliers, too, most of them 1.0; with 2.0 the
+devices count twice as much. With 0 devices have no weight. A negative value
+reverses the order, so that instances without devices fill the hosts with
+devices. Metadata of a host aggregate with the name of this option overrides
+the value for the hosts of the aggregate.
 """,
     ),
     cfg.IntOpt(
@@ -71,56 +72,58 @@ metadata of the same name wins over it for the hosts of the aggregate.
         default=60,
         min=1,
         help="""
-Seconds for which nova-scheduler remembers which hosts offer devices.
+Seconds for which nova-scheduler caches the list of hosts with devices.
 
-Only to keep instances that ask for none off these hosts. The conductor is
-asked beside the scheduling, which never waits for it: until there is an
-answer, and while no conductor answers, all hosts are alike. A low value costs
-a call for each instance; with a high one a new host is noticed late.
+The list is used only to avoid these hosts for instances without PCI flavors.
+nova-scheduler updates it in the background and never waits for it. Until the
+first answer, and while no conductor answers, no host is avoided. A low value,
+for example 1, costs an RPC call for almost each instance. With a high value,
+for example 3600, a new host with devices is avoided only after an hour.
 """,
     ),
     cfg.StrOpt(
         'mixed_nics',
         default='warn',
         choices=[
-            ('refuse', 'such requests are answered with 400'),
-            ('warn', 'the answer has a header Warning, and the log a line'),
-            ('allow', 'nothing is said'),
+            ('refuse', 'respond with HTTP 400'),
+            ('warn', 'add a header Warning to the response, and log it'),
+            ('allow', 'do nothing'),
         ],
         help="""
-What nova-api does when an instance is to have NICs of vnic_type ``macvtap``
-and others of vnic_type ``direct`` or ``direct-physical``.
+The reaction of nova-api to an instance with NICs of vnic_type ``macvtap``
+beside NICs of vnic_type ``direct`` or ``direct-physical``.
 
-A macvtap NIC is slower than a direct one, and keeps its network when the
-instance is migrated live. A direct NIC has to be unplugged for that, and
-interrupts the guest, whatever the other NICs can do: then the macvtap NIC
-costs speed and brings nothing. Ports that users made count as well as PCI
-flavors, and NICs that are attached later as well as those of a new server.
-Virtio NICs (``normal``) are fine beside either.
+A macvtap NIC is slower than a direct NIC, but keeps its network during a live
+migration. A direct NIC must be unplugged for a live migration, which
+interrupts the guest's network. In an instance with both, the macvtap NIC is
+slow without any advantage. NICs by PCI flavor and ports that users created
+count alike, for new servers and for NICs that are attached later. Virtio NICs
+(``normal``) can be combined with both.
 
-With ``refuse``, applications that are deployed with such a mixture today
-cannot be created any more. Read by nova-api only.
+With ``refuse``, users cannot create servers with such a combination any more,
+even if existing applications need it. With ``allow``, users do not notice the
+disadvantage. Only nova-api reads this option.
 """,
     ),
     cfg.ListOpt(
         'accepted_nova_changes',
         default=[],
         help="""
-Changes of Nova's code that this project has not been tested with, and that
-you want to run nevertheless.
+Changed functions of Nova with which this Nova process starts nevertheless.
 
-At its start each process compares the functions of Nova which it relies on
-with the tested releases. If one has other parameters or is gone, the process
-ends. If only its code is unknown, because of a vendor's patch for example,
-it ends, too, and prints a value for this option, the function and a digest
-of its code::
+When a Nova process starts, the plugin compares the functions of Nova that it
+replaces or calls with the tested releases. If a function is missing or has
+other parameters, the process exits. If only the code of a function differs,
+for example because of a vendor's patch, the process exits, too, and prints a
+value for this option, with the function and a digest of its code::
 
     accepted_nova_changes = nova.pci.stats:PciDeviceStats.support_requests=0123456789abcdef
 
-Write it only when you have read the change: devices may be promised twice or
-lost with code that behaves otherwise. Give several separated by commas. A
-value that fits nothing does no harm, but say it for exactly one version of
-the code: with the next one the process ends again.
+Set the value only after you have read the change: with code that behaves
+differently, two instances may get the same device, or devices may be lost.
+Separate several values by commas. A value is valid for exactly one version of
+the code; after the next change of the function the process exits again. Values
+without a matching function are ignored.
 """,  # noqa: E501
     ),
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of the configuration is read, and understood, at once."""
+"""Tests of loading and checking the configuration."""
 
 import pathlib
 
@@ -67,10 +67,10 @@ class LoadTestCase(testtools.TestCase):
             'report_interval', self.refused('[agent]\nreport_interval = 0\n')
         )
 
-    def test_not_text(self) -> None:
+    def test_no_text_file(self) -> None:
         self.assertIn('cannot be read', self.refused(b'[agent]\n\xff = 1\n'))
 
-    def test_not_there(self) -> None:
+    def test_missing(self) -> None:
         for argument in ('--config-file=/nowhere', '--config-dir=/nowhere'):
             self.assertRaises(cfg.Error, self.load, argument)
 
