@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole cloud of real processes, with this project in it.
+"""Tests in a complete cloud of real processes.
 
-``make test-e2e`` runs these tests, in an environment of their own that has
-Nova and its fellow services; ``make test`` leaves them out. Root and a
-kernel with namespaces, overlay and FUSE are needed.
+``make test-e2e`` runs these tests in a separate virtual environment with
+Nova and the other services; ``make test`` does not run them. They need root
+and a kernel with namespaces, overlay and FUSE.
 
 One :class:`~pci_passthrough.tests.e2e.cloud.Cloud` serves all test classes
 of a process. It consists of
@@ -16,12 +16,12 @@ of a process. It consists of
   KVM, nova-compute, ``neutron-sriov-nic-agent`` and
   ``pci-passthrough-agent``.
 
-What a simulated machine cannot do, small programs here do in its place: VFIO
-(``emulator.py``, ``hotplug.c``), setting up virtual functions
-(``virtual_functions.c``, ``ip.sh``, ``nic_agent.py``, and
-:mod:`~pci_passthrough.tests.e2e.embedded_switch` between them), udev's device
-nodes (``tap_nodes.c``) and rights that a container lacks (``memlock.c``).
+Small programs replace what a simulated machine does not have: VFIO
+(``emulator.py``, ``hotplug.c``), the configuration of virtual functions
+(``virtual_functions.c``, ``ip.sh``, ``nic_agent.py``, which exchange data by
+:mod:`~pci_passthrough.tests.e2e.embedded_switch`), udev's device nodes
+(``tap_nodes.c``) and permissions that a container lacks (``memlock.c``).
 
-Everything listens on 127.0.0.1, or inside a host's own namespace, and ends
-with the process.
+All servers listen on 127.0.0.1, or inside a host's namespace, and end with
+the process.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Projects with somebody in them."""
+"""Keystone projects with one user each."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from pci_passthrough.tests.e2e import shell
 
 
 class Account(fixtures.Fixture):
-    """A project of its own with one user.
+    """A new project with one user.
 
-    :param name: of the project and the user.
-    :param role: that the user has in it.
+    :param name: the name of the project and of the user.
+    :param role: the user's role in the project.
     :ivar project_id: the project.
-    :ivar shell: the user at a terminal.
+    :ivar shell: runs commands as the user.
     :ivar sdk: the user's connection.
     """
 

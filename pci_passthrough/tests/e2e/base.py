@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the cloud have in common."""
+"""The base class of tests in the cloud."""
 
 from collections.abc import Iterable
 import concurrent.futures
@@ -14,19 +14,19 @@ from pci_passthrough.tests.e2e import cloud as cloud_module
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import views
 
-#: Services whose logs a failed test shows, and how many lines of each.
+#: Services whose logs a failed test shows, to the number of lines.
 _TELLING: Final = ('nova', 'agent', 'nic-agent', 'pci-passthrough')
 _SHOWN: Final = 100
 
 
 class CloudTestCase(testtools.TestCase):
-    """Uses the shared cloud, and leaves it as it was.
+    """Uses the shared cloud, and checks that nothing is left behind.
 
     :ivar cloud: the cloud.
     :ivar compute: the SDK's proxy of Nova's API, as the administrator.
-    :ivar network: that of Neutron's.
-    :ivar user_ports: the ids of the ports that the test has made itself.
-    :ivar views: who holds which device.
+    :ivar network: the SDK's proxy of Neutron's API, as the administrator.
+    :ivar user_ports: the ids of the ports that the test has created.
+    :ivar views: which instance holds which device.
     """
 
     def setUp(self) -> None:
@@ -41,7 +41,7 @@ class CloudTestCase(testtools.TestCase):
             for name, daemon in self.cloud.daemons.items()
         }
         self.addOnException(self._show_logs)
-        # Runs when all that the test has made is gone.
+        # Runs after the cleanups of the test.
         self.addCleanup(self.assert_all_free)
 
     def _show_logs(self, _: object) -> None:
@@ -49,7 +49,7 @@ class CloudTestCase(testtools.TestCase):
             if not name.startswith(_TELLING):
                 continue
             lines = daemon.log[self._begins[name] :].splitlines()
-            # Neither what is for developers of Nova, nor uWSGI's requests.
+            # Skip debug lines of Nova and uWSGI's lines about requests.
             told = [
                 line
                 for line in lines
@@ -85,7 +85,7 @@ class CloudTestCase(testtools.TestCase):
         return name
 
     def create_port(self, network: str, vnic_type: str, *tags: str) -> Any:
-        """Create a port, as a user does.
+        """Create a port like a user.
 
         :param network: the network's name.
         """
@@ -105,13 +105,13 @@ class CloudTestCase(testtools.TestCase):
         compute: Any = None,
         networks: Any = 'none',
     ) -> Any:
-        """Ask for an instance, and do not wait for it.
+        """Create an instance, and do not wait for it.
 
-        :param host: where it has to be, or None.
-        :param compute: asks instead of our own proxy.
-        :param networks: as Nova's API takes them.
+        :param host: the host of the instance, None for any host.
+        :param compute: the proxy to use instead of the administrator's.
+        :param networks: as in Nova's API.
         """
-        # Not "zone:host", with which the scheduler asks no filter.
+        # Not "zone:host", with which the scheduler calls no filter.
         where = {} if host is None else {'host': host}
         server = (compute or self.compute).create_server(
             name=self.getUniqueString(),
@@ -133,10 +133,10 @@ class CloudTestCase(testtools.TestCase):
     def create_many(
         self, flavor: str, number: int, host: str | None = None
     ) -> list[Any]:
-        """Ask for several instances at once, one request for each."""
+        """Create several instances at the same time, with one call each."""
 
         def create(_: int) -> Any:
-            # A session of requests is not for several threads.
+            # A session of requests is not thread-safe.
             with self.cloud.control.connect() as sdk:
                 return self.create_server(flavor, host, sdk.compute)
 
@@ -144,7 +144,7 @@ class CloudTestCase(testtools.TestCase):
             return list(pool.map(create, range(number)))
 
     def shelve_and_unshelve(self, server: Any) -> Any:
-        """Have an instance hold nothing for a while; return it as it is."""
+        """Shelve an instance, which frees its devices, and unshelve it."""
         self.compute.shelve_server(server.id)
         self.wait_for_status(server, 'SHELVED_OFFLOADED')
         self.wait_for_holdings({})
@@ -152,13 +152,13 @@ class CloudTestCase(testtools.TestCase):
         return self.wait_for_status(server, 'ACTIVE')
 
     def wait_for_status(self, server: Any, *statuses: str) -> Any:
-        """Return an instance when it has one of the statuses.
+        """Wait until an instance has one of the statuses; return it.
 
-        :raises AssertionError: it got into ERROR, which was not expected.
+        :raises AssertionError: its status is ERROR, which is not expected.
         """
         seen = [server]
 
-        def look() -> bool:
+        def has_status() -> bool:
             seen.append(self.compute.get_server(server.id))
             status = seen[-1].status
             if status == 'ERROR' and status not in statuses:
@@ -166,7 +166,7 @@ class CloudTestCase(testtools.TestCase):
             return status in statuses
 
         processes.wait_for(
-            look,
+            has_status,
             f'{server.id} in {statuses}',
             pause=0.3,
             blame=lambda: f'it is {seen[-1].status}, {seen[-1].task_state}',
@@ -174,16 +174,17 @@ class CloudTestCase(testtools.TestCase):
         return seen[-1]
 
     def delete(self, *servers: Any) -> None:
-        """Delete instances and wait until they are gone; they may be."""
+        """Delete instances, if they exist, and wait until they are gone."""
         for server in servers:
             self.compute.delete_server(server.id, ignore_missing=True)
         for server in servers:
             self.wait_until_gone(server)
 
     def wait_until_gone(self, server: Any) -> None:
-        """Return when an instance is deleted, and holds nothing any more.
+        """Wait until an instance is deleted and its devices are free.
 
-        Nova's API forgets it first; the device comes back a moment later.
+        Nova's API removes the instance first, a moment before the device is
+        free.
         """
 
         def is_gone() -> bool:
@@ -201,16 +202,16 @@ class CloudTestCase(testtools.TestCase):
         )
 
     def fault_of(self, server: Any) -> str:
-        """Return why an instance is in error."""
+        """Return the message of an instance's fault."""
         fault = self.compute.get_server(server.id).fault
         return str(fault['message']) if fault else ''
 
     def ports_of(self, server: Any) -> list[Any]:
-        """Return an instance's ports."""
+        """Return the Neutron ports of an instance."""
         return list(self.network.ports(device_id=server.id))
 
     def wait_for_ports(self, server: Any) -> None:
-        """Return when Neutron's agent has seen all NICs of an instance."""
+        """Wait until Neutron's agent has set up all NICs of an instance."""
         processes.wait_for(
             lambda: {p.status for p in self.ports_of(server)} == {'ACTIVE'},
             f'the ports of {server.id} active',
@@ -218,9 +219,9 @@ class CloudTestCase(testtools.TestCase):
         )
 
     def assert_all_free(self) -> None:
-        """Check that nothing is held, whoever is asked; give it time.
+        """Wait until no device is held, in all views.
 
-        Ports that Nova has made are gone, and those of users are nobody's.
+        Ports that Nova has created are gone, and ports of users are unbound.
         """
         self.wait_for_holdings({})
         processes.wait_for(
@@ -240,9 +241,9 @@ class CloudTestCase(testtools.TestCase):
         ]
 
     def assert_holdings(self, *servers: Any, number: int = 1) -> None:
-        """Check that these instances hold so many devices, and no other.
+        """Check the number of devices of each instance that holds any.
 
-        All three views have to agree which devices that are.
+        All three views must agree which devices they are.
         """
         holdings = self.views.ours()
         self.assertEqual({s.id for s in servers}, set(holdings))
@@ -259,7 +260,7 @@ class CloudTestCase(testtools.TestCase):
         self.assertEqual(len(set(devices)), len(devices))
 
     def wait_for_holdings(self, wanted: views.View) -> None:
-        """Return when all three views agree that this is held."""
+        """Wait until all three views show these holdings."""
         processes.wait_for(
             lambda: all(v == wanted for v in self.views.all().values()),
             f'holdings {wanted}',
@@ -268,7 +269,7 @@ class CloudTestCase(testtools.TestCase):
         )
 
     def server_show(self, server: Any) -> dict[str, Any]:
-        """Return what ``openstack server show`` says."""
+        """Return the output of ``openstack server show``."""
         shown = self.cloud.openstack('server', 'show', server.id)
         assert isinstance(shown, dict)
         return shown

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud as a whole."""
+"""The cloud: control plane and compute hosts."""
 
 import atexit
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ from pci_passthrough.tests.e2e import control_plane
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import shell
 
-#: On each host four GPUs, of which every second is an H100, a disk, and two
-#: NICs with three virtual functions each.
+#: Each host has four GPUs, two of which are an H100, a disk, and two NICs
+#: with three virtual functions each.
 _SHAPES: Final = tuple(
     inventory.HostShape(
         name, nics=2, vfs=3, total_vfs=8, gpus=4, nvmes=1, consumer_gpus=0
@@ -33,20 +33,20 @@ _SHAPES: Final = tuple(
     for name in ('compute-1', 'compute-2')
 )
 
-#: Network -> its physical network. None has DHCP, which nobody would serve.
+#: Network to its physical network. There is no DHCP agent.
 _NETWORKS: Final = {'net1': 'physnet1', 'net2': 'physnet2'}
 
-#: Names a folder to which the logs are copied in the end.
+#: Environment variable with the folder to which the logs are copied.
 _KEEP_LOGS: Final = 'PCI_PASSTHROUGH_E2E_LOGS'
 
 
 class Cloud(fixtures.Fixture):
     """A running cloud with two compute hosts.
 
-    :ivar control: what is not a compute host.
+    :ivar control: the control plane.
     :ivar hosts: the compute hosts by name.
     :ivar sdk: a connection as the administrator.
-    :ivar image: the id of an image that boots nothing.
+    :ivar image: the id of an empty image.
     :ivar networks: the ids of the networks, which all projects may use.
     """
 
@@ -83,11 +83,11 @@ class Cloud(fixtures.Fixture):
     @property
     def daemons(self) -> dict[str, processes.Daemon]:
         """All services of the cloud, by name."""
-        found = dict(self.control.daemons)
+        daemons = dict(self.control.daemons)
         for host in self.hosts.values():
             for daemon in host.daemons:
-                found[daemon.name] = daemon
-        return found
+                daemons[daemon.name] = daemon
+        return daemons
 
     def _create_image(self) -> str:
         file = self.folder / 'blank.raw'
@@ -149,20 +149,20 @@ class Cloud(fixtures.Fixture):
         return host in self.pools()
 
     def _has_nic_agent(self, host: str) -> bool:
-        # Without it Neutron binds no port of a virtual function there.
+        # Without the agent Neutron binds no port of a virtual function.
         return any(self.sdk.network.agents(host=host, is_alive=True))
 
     def _knows_node(self, host: str) -> bool:
         with self.database('nova_cell1') as connection:
-            found = connection.execute(
+            result = connection.execute(
                 sa.text('SELECT 1 FROM compute_nodes WHERE host = :host'),
                 {'host': host},
             )
-            return found.first() is not None
+            return result.first() is not None
 
     @contextlib.contextmanager
     def database(self, name: str) -> Iterator[sa.Connection]:
-        """Look into one of the databases."""
+        """Connect to one of the databases."""
         engine = sa.create_engine(
             self.control.site.databases[name],
             poolclass=sa.NullPool,
@@ -172,7 +172,7 @@ class Cloud(fixtures.Fixture):
             yield connection
 
     def manage(self, *words: str) -> Any:
-        """Run ``pci-passthrough-manage``; return what it prints, as data."""
+        """Run ``pci-passthrough-manage``; return its output as data."""
         config = self.control.etc / 'pci_passthrough/conductor.conf'
         done = subprocess.run(
             [
@@ -191,11 +191,11 @@ class Cloud(fixtures.Fixture):
         return json.loads(done.stdout) if '-f' in words else None
 
     def openstack(self, *words: str) -> Any:
-        """Run ``openstack`` as the administrator; return what it prints."""
+        """Run ``openstack`` as the administrator; return its output."""
         return shell.Shell(self.control.credentials()).table(*words)
 
     def pools(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the pools that are offered, by host."""
+        """Return the pools by host."""
         pools: dict[str, list[dict[str, Any]]] = {}
         for pool in self.manage('pool', 'list', '-f', 'json'):
             pools.setdefault(pool['Host'], []).append(pool)
@@ -213,10 +213,10 @@ _shared_lock = threading.Lock()
 
 
 def shared() -> Cloud:
-    """Give the one cloud that all tests of a process share.
+    """Return the cloud that all tests of a process share.
 
-    It starts with the first call and ends with the process. When it cannot
-    start, every test that wants it fails with the same error, at once.
+    The cloud starts with the first call and ends with the process. If it
+    does not start, each later call fails at once with the same error.
     """
     with _shared_lock:
         if not _shared:

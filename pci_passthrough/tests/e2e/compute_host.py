@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One compute host: a simulated machine with the programs of a real one."""
+"""A compute host: a simulated machine with the usual services."""
 
 import pathlib
 import shutil
@@ -26,7 +26,7 @@ _PRELOADED: Final = (
 
 
 def build_tools(folder: pathlib.Path) -> None:
-    """Make what all hosts use in place of VFIO and SR-IOV."""
+    """Compile the programs that replace VFIO and SR-IOV on all hosts."""
     processes.run(
         ['gcc', '-shared', '-fPIC', '-O1', '-Wall', '-o',
          folder / 'preloaded.so', *(_HERE / name for name in _PRELOADED)],
@@ -41,12 +41,12 @@ def build_tools(folder: pathlib.Path) -> None:
 
 
 class ComputeHost(fixtures.Fixture):
-    """libvirtd, nova-compute and two agents, on hardware of their own.
+    """libvirtd, nova-compute and two agents on a simulated machine.
 
     :ivar machine: the simulated machine.
-    :ivar nova_compute: Nova's service.
-    :ivar nic_agent: Neutron's, which looks after virtual functions.
-    :ivar agent: this project's.
+    :ivar nova_compute: nova-compute.
+    :ivar nic_agent: Neutron's SR-IOV NIC agent.
+    :ivar agent: pci-passthrough-agent.
     """
 
     machine: simulated_host.SimulatedHost
@@ -110,13 +110,14 @@ class ComputeHost(fixtures.Fixture):
 
     @property
     def daemons(self) -> tuple[processes.Daemon, ...]:
-        """The services, of which libvirtd is none."""
+        """The services of the host, without libvirtd."""
         return self.nova_compute, self.nic_agent, self.agent
 
     def _daemon_inside(
         self, name: str, *command: str | pathlib.Path
     ) -> processes.Daemon:
-        # They read /sys and /proc. The network stays outside.
+        # In the machine's mount namespace for /sys and /proc, but in the
+        # network namespace of the tests.
         return self._daemon(
             name,
             'nsenter',
@@ -143,7 +144,7 @@ class ComputeHost(fixtures.Fixture):
         machine.run('mount', '--bind', _QEMU, emulator.REAL)
         machine.run('mount', '--bind', f'{folder}/qemu', _QEMU)
         machine.run('mkdir', str(embedded_switch.FOLDER))
-        # Each guest's console is a terminal.
+        # For the pseudo terminal of each guest's console.
         machine.run('mkdir', '/dev/pts')
         machine.run(
             'mount',
@@ -160,9 +161,9 @@ class ComputeHost(fixtures.Fixture):
 
     def _prepare_macvtap(self) -> None:
         machine = self.machine
-        # libvirt wants to open it; the emulator does without.
+        # libvirt opens it, although the emulator does not use it.
         machine.write('/dev/vhost-net', '')
-        # The real one, but of the host's network, and for reading.
+        # A read-only sysfs of the host's network namespace.
         aside = str(embedded_switch.SYSFS)
         machine.run('mkdir', aside)
         machine.run('mount', '-t', 'sysfs', '-o', 'ro', 'sysfs', aside)
@@ -171,7 +172,7 @@ class ComputeHost(fixtures.Fixture):
                 machine.add_link(device.interface.name)
 
     def domains(self) -> dict[str, Any]:
-        """Return the XML of libvirt's domains, by instance."""
+        """Return the XML of libvirt's domains by instance."""
         connection = self.machine.connect()
         try:
             return {
@@ -184,7 +185,7 @@ class ComputeHost(fixtures.Fixture):
             connection.close()
 
     def kill_guests(self) -> None:
-        """End all guests, as a power failure does."""
+        """Kill all guests, as in a power failure."""
         connection = self.machine.connect()
         try:
             for domain in connection.listAllDomains():
@@ -195,15 +196,15 @@ class ComputeHost(fixtures.Fixture):
 
     def nics(self, instance: str) -> dict[str, Any]:
         """Return the network interfaces of a domain, by MAC address."""
-        found = {}
+        interfaces = {}
         for xml in self.domains()[instance].findall('devices/interface'):
             mac = xml.find('mac')
             assert mac is not None
-            found[mac.attrib['address']] = xml
-        return found
+            interfaces[mac.attrib['address']] = xml
+        return interfaces
 
     def virtual_functions(self) -> dict[str, embedded_switch.Setting]:
-        """Return what the host has set for its VFs, by address."""
+        """Return the settings of the host's VFs by address."""
         folder = self.machine.host_root / str(embedded_switch.FOLDER)[1:]
         devices = self.machine.host.devices
         settings = {}
@@ -218,20 +219,20 @@ class ComputeHost(fixtures.Fixture):
             settings[address] = setting
         return settings
 
-    def can_do_macvtap(self) -> bool:
-        """Whether the kernel knows such interfaces."""
+    def supports_macvtap(self) -> bool:
+        """Return whether the kernel supports macvtap interfaces."""
         words = ('ip', 'link', 'add', 'link', 'lo', 'type', 'macvtap')
         try:
             self.machine.run(*words)
         except simulated_host.LabError as error:
-            # It knows them so well that it wants another one below.
+            # On lo a supported type fails, too, with another error.
             return 'Unknown device type' not in str(error)
         return True
 
-    def let_go(self, instance: str) -> None:
-        """Let a guest give back the device that it is asked for.
+    def release_device(self, instance: str) -> None:
+        """Let a guest release the device that is being detached.
 
-        An operating system does so by itself; without one it takes a reset.
+        An operating system would do this; without one a reset is needed.
         """
         connection = self.machine.connect()
         try:
@@ -240,8 +241,8 @@ class ComputeHost(fixtures.Fixture):
             connection.close()
 
     def attached(self) -> dict[str, set[str]]:
-        """Return the addresses of the devices that each domain has."""
-        # A macvtap interface is that of the virtual function below it.
+        """Return the addresses of the devices of each domain."""
+        # A macvtap interface belongs to the virtual function below.
         below = {
             device.interface.name: address
             for address, device in self.machine.host.devices.items()

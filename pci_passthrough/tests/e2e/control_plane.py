@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything of the cloud that is no compute host."""
+"""The control plane: database, broker, APIs, schedulers, conductors."""
 
 from collections.abc import Mapping
 import concurrent.futures
@@ -20,7 +20,7 @@ from pci_passthrough.tests.e2e import schemas
 from pci_passthrough.tests.e2e import settings
 from pci_passthrough.tests.functional import servers
 
-#: service -> its type in the catalog, WSGI module and configuration folder
+#: Service to its type in the catalog, WSGI module and configuration folder.
 APIS: Final = {
     'keystone': ('identity', 'keystone.wsgi.api:application'),
     'placement': ('placement', 'placement.wsgi.api:application'),
@@ -33,25 +33,25 @@ APIS: Final = {
     ),
 }
 
-#: What a service's user is in the project of the services. Ours needs less
-#: than the others.
+#: The role of a service's user in the project of the services. This
+#: project's API needs fewer rights than the others.
 _ROLES: Final = dict.fromkeys(APIS, ('admin', 'service')) | {
     'pci-passthrough': ('service',)
 }
 
 SCHEDULERS: Final = ('scheduler-1', 'scheduler-2')
 
-#: The files that bring this project into Nova, as they are installed.
+#: The configuration files that load the Nova plugin, as installed.
 DOOR: Final = pathlib.Path(__file__).parents[3] / 'etc/nova'
 
-#: Our own examples.
+#: This project's example files.
 EXAMPLES: Final = DOOR.parent / 'pci_passthrough/examples'
 
 
 class ControlPlane(fixtures.Fixture):
     """Database, broker, APIs, schedulers and conductors.
 
-    :ivar site: what compute hosts have to know.
+    :ivar site: the addresses and credentials that compute hosts need.
     :ivar daemons: the services by name.
     """
 
@@ -79,18 +79,18 @@ class ControlPlane(fixtures.Fixture):
 
     @property
     def etc(self) -> pathlib.Path:
-        """Where the configuration files are."""
+        """The folder of the configuration files."""
         return self.site.folder / 'etc'
 
     @property
     def nova_files(self) -> list[pathlib.Path]:
-        """Nova's configuration beside the file of a process."""
+        """The files that all Nova processes read beside their own file."""
         return [DOOR / 'nova-pci-passthrough.conf']
 
     def connect(self, credentials: Mapping[str, str] | None = None) -> Any:
         """Return a connection of the SDK.
 
-        :param credentials: None: as the administrator.
+        :param credentials: None means those of the administrator.
         """
         return openstack.connect(
             load_yaml_config=False,
@@ -101,7 +101,7 @@ class ControlPlane(fixtures.Fixture):
         )
 
     def credentials(self) -> dict[str, str]:
-        """Return what the administrator shows to Keystone."""
+        """Return the administrator's credentials."""
         return {
             'auth_url': self.site.url('keystone'),
             'username': 'admin',
@@ -116,7 +116,7 @@ class ControlPlane(fixtures.Fixture):
         for name in ('glance', 'neutron', 'nova/instances'):
             (site.folder / name).mkdir(parents=True)
         for name, (_, module) in APIS.items():
-            # Ours becomes its own one further below.
+            # _adapt_examples writes the file of this project's API.
             settings.write(
                 etc / f'uwsgi/{name}.ini', settings.uwsgi(site, name, module)
             )
@@ -143,7 +143,7 @@ class ControlPlane(fixtures.Fixture):
         self._adapt_examples()
 
     def _adapt_examples(self) -> None:
-        """Configure our API as its examples do."""
+        """Configure this project's API from its example files."""
         config = self.etc / 'pci_passthrough/api.conf'
         for example, path, changes in (
             ('api.conf', config, settings.pci_passthrough_api(self.site)),
@@ -156,7 +156,7 @@ class ControlPlane(fixtures.Fixture):
             settings.adapt(EXAMPLES / example, path, changes)
 
     def _fill_and_start(self) -> None:
-        # Two lanes, for two cores; Nova's schemas are half of the work.
+        # Two threads for two cores; Nova's schemas are half of the work.
         fill = schemas.Schemas(self.site)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             lanes = [pool.submit(fill.nova), pool.submit(fill.others)]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a NIC knows of its virtual functions, in files.
+"""The settings of virtual functions in NICs, in files.
 
-The kernel tells and takes it over netlink, of which a simulated host's NICs
-have nothing. There is one file for each virtual function that somebody has
-set up, ``INTERFACE-INDEX`` after its physical function, with its MAC address
-and its VLAN (0: none). libvirtd (``virtual_functions.c``) and, for macvtap,
-nova-compute (``ip.sh``) write it; Neutron's agent (``nic_agent.py``) and the
-tests read it.
+A real kernel reads and writes them by netlink, which the simulated NICs do
+not support. There is one file for each configured virtual function,
+``INTERFACE-INDEX`` with the physical function's interface, which contains the
+MAC address and the VLAN (0 means no VLAN). libvirtd (``virtual_functions.c``)
+and, for macvtap, nova-compute (``ip.sh``) write the files; Neutron's agent
+(``nic_agent.py``) and the tests read them.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ import pathlib
 from typing import Final
 from typing import NamedTuple
 
-#: Where the files are in a simulated host.
+#: The folder of the files in a simulated host.
 FOLDER: Final = pathlib.Path('/run/virtual-functions')
 
-#: The kernel's view of the host's network, and of what is stacked there.
+#: sysfs of the host's network namespace, with stacked interfaces.
 SYSFS: Final = pathlib.Path('/run/network-sysfs')
 
 
 class Setting(NamedTuple):
-    """How a virtual function is set up; a VLAN of 0 is none."""
+    """The settings of a virtual function; VLAN 0 means no VLAN."""
 
     mac: str
     vlan: int
@@ -33,10 +33,10 @@ def read(folder: pathlib.Path = FOLDER) -> dict[tuple[str, int], Setting]:
     settings = {}
     for file in folder.iterdir():
         interface, _, index = file.name.rpartition('-')
-        # A draft has another name.
+        # A file that is being written has another name.
         if not index.isdigit():
             continue
-        # It may have been given back in the meantime.
+        # The virtual function may have been released meanwhile.
         with contextlib.suppress(FileNotFoundError):
             mac, vlan = file.read_text().split()
             settings[interface, int(index)] = Setting(mac, int(vlan))

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands in for QEMU inside a simulated host.
+"""Replaces QEMU inside a simulated host.
 
-The host's devices are folders of a made-up ``/sys``, so no VFIO can hand
-them to a guest. Each ``vfio-pci`` device of the command line becomes a
-harmless one, with the same id at the same place of the guest's bus, and a
-macvtap interface does without vhost; all else is up to the real QEMU.
-libvirt notices nothing of it.
+The host's devices are folders of a simulated ``/sys``, so that VFIO cannot
+assign them to a guest. Each ``vfio-pci`` device of the command line is
+replaced by an emulated device with the same id and the same address in the
+guest, and a macvtap interface does not use vhost. Then the real QEMU is
+executed. libvirt does not notice the replacement.
 
-Run by path: it can rely on nothing but the standard library.
+Run by path, so that only the standard library is available.
 """
 
 import json
 import os
 import sys
 
-#: Where the real program is, below whose path it looks for its files.
+#: The real program. It finds its files relative to this path.
 REAL = '/usr/bin/qemu-real'
 
 _STAND_IN = 'virtio-rng-pci'
@@ -22,7 +22,7 @@ _KEPT = ('id', 'bus', 'addr', 'multifunction')
 
 
 def replaced(word: str) -> str:
-    """Return an argument without VFIO and vhost in it."""
+    """Return an argument with VFIO and vhost replaced."""
     if not word.startswith('{'):
         return word
     words = json.loads(word)

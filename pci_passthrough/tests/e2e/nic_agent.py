@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's SR-IOV agent, on NICs that answer no netlink.
+"""Neutron's SR-IOV NIC agent for NICs without netlink.
 
-All of it is real but for the layer that asks the kernel about virtual
-functions; see :mod:`pci_passthrough.tests.e2e.embedded_switch`. Which NICs
-and virtual functions there are, and which a guest has, it reads in ``/sys``.
+Only the layer that configures virtual functions by netlink is replaced, see
+:mod:`pci_passthrough.tests.e2e.embedded_switch`. The agent reads in ``/sys``
+which NICs and virtual functions exist, and which ones guests have.
 """
 
 # mypy: disable-error-code="import-not-found"
-# Where the linters run, there is no Neutron.
+# Neutron is not installed where the linters run.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from pci_passthrough.tests.e2e import embedded_switch
 
 
 class RealLink:
-    """An interface of the host's network.
+    """An interface of the host's network namespace.
 
-    It and its ``link`` are what Neutron calls a device.
+    It has the attributes of Neutron's IPDevice and its ``link``.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,7 +40,7 @@ class RealLink:
         return (self._folder / 'address').read_text().strip()
 
     def macvtaps(self) -> list[str]:
-        """The names of the macvtap interfaces upon it."""
+        """The names of the macvtap interfaces above this interface."""
         prefix = 'upper_'
         return [
             upper.name.removeprefix(prefix)
@@ -49,7 +49,7 @@ class RealLink:
 
 
 def _macvtaps_of(interface: str, index: int) -> list[str]:
-    # In the made-up /sys nothing is stacked upon anything.
+    # The simulated /sys has no stacked interfaces.
     folder = eswitch_manager.PciOsWrapper.PCI_PATH % (interface, index)
     return [
         upper
@@ -59,9 +59,9 @@ def _macvtaps_of(interface: str, index: int) -> list[str]:
 
 
 class RecordedFunctions:
-    """Stands in for Neutron's ``PciDeviceIPWrapper``.
+    """Replaces Neutron's ``PciDeviceIPWrapper``.
 
-    :param dev_name: the interface of a physical function, or a macvtap one.
+    :param dev_name: a physical function's or a macvtap interface.
     """
 
     def __init__(self, dev_name: str) -> None:
@@ -72,7 +72,7 @@ class RecordedFunctions:
         return RealLink(name)
 
     def get_assigned_macs(self, vf_list: Iterable[int]) -> dict[int, str]:
-        """Return the MAC addresses of those that have one."""
+        """Return the MAC addresses of virtual functions by index."""
         settings = embedded_switch.read()
         return {
             index: settings[self.dev_name, index].mac
@@ -87,13 +87,13 @@ class RecordedFunctions:
     def set_vf_state(
         self, vf_index: int, state: bool, auto: bool = False
     ) -> None:
-        """Turn the link on or off, which nobody sees."""
+        """Do nothing; the simulated NIC has no link state."""
 
     def set_vf_spoofcheck(self, vf_index: int, enabled: bool) -> None:
-        """Turn the check of senders on or off, which nobody sees."""
+        """Do nothing; the simulated NIC has no spoof check."""
 
     def set_vf_rate(self, vf_index: int, rates: Mapping[str, int]) -> None:
-        """Limit the bandwidth, which nobody has."""
+        """Do nothing; the simulated NIC has no traffic."""
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes of the cloud: those that stay, and those that end."""
+"""Runs the cloud's processes: daemons, and programs that end."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -17,33 +17,33 @@ from typing import Final
 import fixtures
 import psutil
 
-#: Seconds that anything has to come up, on a machine that is several times
-#: slower and busier than it should be.
+#: Seconds until a start or a wait has failed, with a generous margin for
+#: slow and busy machines.
 PATIENCE: Final = 240.0
 
-#: Lines of a log that a failure shows.
+#: Number of lines of a log in an error.
 _TAIL: Final = 40
 
-#: Where the console scripts of this environment are.
+#: The folder of the console scripts of this virtual environment.
 BIN: Final = pathlib.Path(sys.executable).parent
 
 
 class CloudError(Exception):
-    """A part of the cloud did not come up, or does not go on."""
+    """A part of the cloud did not start, or failed."""
 
 
 def tail(log: pathlib.Path, lines: int = _TAIL) -> str:
-    """Return the end of a log, with a headline."""
+    """Return the last lines of a log, with a headline."""
     text = log.read_text(errors='replace') if log.exists() else ''
     end = '\n'.join(text.splitlines()[-lines:])
     return f'--- the end of {log.name}:\n{end}'
 
 
 def environment(**further: str) -> dict[str, str]:
-    """Return the variables for a process of the cloud.
+    """Return the environment variables of the cloud's processes.
 
-    No proxy stands between programs that talk over the loopback address,
-    and what a user has set for another cloud is not for this one.
+    Without proxies, because all programs use the loopback address, and
+    without the user's variables for another cloud.
     """
     kept = {
         name: value
@@ -62,10 +62,10 @@ def wait_for(
     pause: float = 0.1,
     blame: Callable[[], str] | None = None,
 ) -> None:
-    """Return as soon as a condition is true.
+    """Wait until a condition is true.
 
-    :param blame: says more when it does not become true.
-    :raises CloudError: it does not become true in time.
+    :param blame: returns details for the error.
+    :raises CloudError: the condition did not become true in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -80,9 +80,9 @@ def run(
     log: pathlib.Path,
     **variables: str,
 ) -> None:
-    """Run a program to its end; what it prints goes to a log.
+    """Run a program to its end, with its output in a log.
 
-    :raises CloudError: it failed, or did not end.
+    :raises CloudError: the program failed, or did not end.
     """
     words = [str(word) for word in command]
     with open(log, 'ab') as output:
@@ -104,9 +104,9 @@ def run(
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """Return what went wrong first in fixtures within fixtures.
+    """Return the first error of nested fixtures.
 
-    Each of them wraps what it gets, with its details, into a tuple.
+    Each fixture wraps the errors of inner fixtures, with details.
     """
     while isinstance(error, fixtures.MultipleExceptions):
         error = error.args[0][1]
@@ -114,10 +114,9 @@ def first_cause(error: BaseException) -> BaseException:
 
 
 def set_up_together(owner: fixtures.Fixture, *parts: fixtures.Fixture) -> None:
-    """Set up several fixtures at once, for the owner to clean up.
+    """Set up several fixtures at the same time.
 
-    When one fails the others are left to the owner all the same, so that
-    nothing stays behind.
+    The owner cleans up all of them, even if one fails.
     """
     with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
         futures = [pool.submit(part.setUp) for part in parts]
@@ -131,12 +130,12 @@ def set_up_together(owner: fixtures.Fixture, *parts: fixtures.Fixture) -> None:
 
 
 class Daemon(fixtures.Fixture):
-    """A process that stays until it is ended.
+    """A process that runs until the cleanup.
 
-    :param name: what it is called here and in errors.
-    :param command: the program, looked up beside this Python, and its
+    :param name: its name in errors and logs.
+    :param command: the program, in the folder of this Python, and its
         arguments.
-    :param folder: where its log goes.
+    :param folder: the folder of its log.
     """
 
     def __init__(
@@ -159,18 +158,18 @@ class Daemon(fixtures.Fixture):
 
     @property
     def pid(self) -> int | None:
-        """The process, or None while it is down."""
+        """The process id, None while it is down."""
         return None if self._process is None else self._process.pid
 
     @property
     def log(self) -> str:
-        """What it has said since the cloud began."""
+        """The content of its log since the start of the cloud."""
         if not self.log_path.exists():
             return ''
         return self.log_path.read_text(errors='replace')
 
     def start(self) -> None:
-        """Start it; its log goes on where it was."""
+        """Start it; append to its log."""
         if self._process is not None:
             return
         with open(self.log_path, 'ab') as log:
@@ -184,13 +183,13 @@ class Daemon(fixtures.Fixture):
             )
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
-        """Return as soon as a condition is true that it brings about.
+        """Wait until a condition is true that the process causes.
 
-        :raises CloudError: it ended, or the condition does not become true;
-            the error shows the end of its log.
+        :raises CloudError: the process ended, or the condition did not
+            become true; the error shows the end of the log.
         """
 
-        def look() -> object:
+        def is_true() -> object:
             if condition():
                 return True
             status = self._process.poll() if self._process else 0
@@ -202,23 +201,23 @@ class Daemon(fixtures.Fixture):
             return False
 
         wait_for(
-            look, f'{self.name}: {what}', blame=lambda: tail(self.log_path)
+            is_true, f'{self.name}: {what}', blame=lambda: tail(self.log_path)
         )
 
     def wait_for_log(self, text: str, begin: int = 0) -> None:
-        """Return when it has logged something.
+        """Wait until its log contains a text.
 
-        :param begin: where in the log to begin.
+        :param begin: the offset in the log from which to search.
         """
         self.wait_until(lambda: text in self.log[begin:], f'{text!r} logged')
 
     def kill(self) -> None:
-        """End it and all of its children with SIGKILL, at once."""
+        """Kill it and all of its children with SIGKILL at once."""
         process, self._process = self._process, None
         if process is None:
             return
         doomed = _family(process.pid)
-        # A stopped parent starts no more children behind our back.
+        # A stopped parent cannot start further children meanwhile.
         for victim in doomed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.suspend()
@@ -246,8 +245,8 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _is_dead(process: psutil.Process) -> bool:
-    # Whose parent is dead, too, stays a zombie until the machine's first
-    # process finds time for it. A zombie holds neither port nor file.
+    # An orphan remains a zombie until the machine's first process reaps it.
+    # A zombie uses neither port nor file.
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

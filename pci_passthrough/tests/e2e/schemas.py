@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The databases of the cloud, and how they are filled."""
+"""Creates and fills the databases of the cloud."""
 
 from collections.abc import Mapping
 import os
@@ -26,14 +26,16 @@ NAMES: Final = (
 class CloudDatabase(servers.MariaDB):
     """A MariaDB server for a dozen services.
 
-    Nothing here is about what a crash of the machine leaves of a database:
-    without waiting for the disk the schemas are made in a third of the time.
+    It does not wait for the disk, because no test depends on the data after
+    a crash of the machine. This saves two thirds of the time for the
+    schemas.
     """
 
     def create_all(self) -> Mapping[str, str]:
         """Create the databases; return their URLs by name.
 
-        ``pci_passthrough_reader`` is our own, for one who may only read.
+        ``pci_passthrough_reader`` is this project's database, for a user
+        who may only read.
         """
         urls = {name: self.create_database() for name in NAMES}
         url = sa.make_url(urls['pci_passthrough'])
@@ -53,7 +55,7 @@ class CloudDatabase(servers.MariaDB):
         }
 
     def _command(self) -> list[str]:
-        # Of an option given twice the last one counts.
+        # The last value of an option is used.
         return [
             *super()._command(),
             '--max-connections=500',
@@ -65,8 +67,8 @@ class CloudDatabase(servers.MariaDB):
         ]
 
     def _create_statement(self, name: str) -> str:
-        # What the services themselves recommend; some keys are too long for
-        # an index with four bytes a character.
+        # As the services recommend; some keys would be too long for an
+        # index with four bytes for each character.
         return f'CREATE DATABASE {name} CHARACTER SET utf8mb3'
 
 
@@ -84,7 +86,7 @@ class Schemas:
         )
 
     def keystone(self) -> None:
-        """Make Keystone's schema, keys, and the administrator."""
+        """Create Keystone's schema, keys and administrator."""
         config = f'--config-dir={self._etc}/keystone'
 
         def manage(*words: str) -> None:
@@ -93,7 +95,7 @@ class Schemas:
         for name in ('fernet-keys', 'credential-keys'):
             (self._etc / 'keystone' / name).mkdir(mode=0o700)
         manage('db_sync')
-        # The keys are for whoever runs the tests.
+        # The keys must be readable for the user who runs the tests.
         owner = (
             f'--keystone-user={os.geteuid()}',
             f'--keystone-group={os.getegid()}',
@@ -109,12 +111,12 @@ class Schemas:
         )
 
     def neutron(self) -> None:
-        """Make Neutron's schema."""
+        """Create Neutron's schema."""
         config = f'--config-file={self._etc}/neutron/neutron.conf'
         self._run('neutron-db-manage', config, 'upgrade', 'heads')
 
     def nova(self) -> None:
-        """Make Nova's schemas: the API's, cell 0, and the one real cell."""
+        """Create Nova's schemas: the API's, cell 0, and the only real cell."""
         config = f'--config-file={self._etc}/nova/nova.conf'
 
         def manage(*words: str) -> None:
@@ -127,7 +129,7 @@ class Schemas:
         manage('db', 'sync')
 
     def others(self) -> None:
-        """Make the schemas of Placement, Glance and this project."""
+        """Create the schemas of Placement, Glance and this project."""
         etc = self._etc
         self._run(
             'placement-manage',

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration files of the cloud.
 
-Only what this machine needs differs from each service's defaults. What
-brings this project into Nova is not here: those files are taken from
-``etc/nova`` as they are. Our API gets its examples, with other addresses and
+The files contain only options whose default does not work here. The options
+that load the Nova plugin are not here: the files of ``etc/nova`` are used
+unchanged. This project's API uses its example files with other addresses and
 passwords.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 
 from pci_passthrough.tests.functional import servers
 
-#: Section -> option -> value; a list is an option given several times.
+#: Section to option to value; a list means a repeated option.
 Sections = Mapping[str, Mapping[str, Any]]
 
 REGION: Final = 'RegionOne'
@@ -27,7 +27,7 @@ _VENV: Final = pathlib.Path(sys.prefix)
 
 @dataclasses.dataclass(frozen=True)
 class Nic:
-    """One SR-IOV card of each host, as its operator describes it."""
+    """One SR-IOV card of each host, for the configuration of agents."""
 
     vendor_id: str
     interface: str
@@ -43,9 +43,9 @@ NICS: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """What the services have to know of each other.
+    """The addresses and credentials of all services.
 
-    ``ports`` by service; ``databases`` are URLs by database.
+    ``ports`` are by service, ``databases`` are URLs by database.
     """
 
     folder: pathlib.Path
@@ -55,12 +55,12 @@ class Site:
     databases: Mapping[str, str]
 
     def url(self, service: str) -> str:
-        """Where a service is found."""
+        """Return the URL of a service."""
         path = {'keystone': '/v3', 'nova': '/v2.1'}.get(service, '')
         return f'http://{servers.LOOPBACK}:{self.ports[service]}{path}'
 
     def credentials(self, user: str) -> dict[str, Any]:
-        """How a service makes itself known to another."""
+        """Return the options with a service's credentials for another one."""
         return {
             'auth_type': 'password',
             'auth_url': self.url('keystone'),
@@ -73,7 +73,7 @@ class Site:
         }
 
     def middleware(self, user: str) -> dict[str, Any]:
-        """How a service checks the tokens of those who ask it."""
+        """Return the options with which a service checks tokens."""
         return self.credentials(user) | {
             'www_authenticate_uri': self.url('keystone'),
             'service_token_roles': 'service',
@@ -81,18 +81,18 @@ class Site:
         }
 
     def database(self, name: str) -> dict[str, Any]:
-        """Where a service keeps its data."""
+        """Return the options with a service's database."""
         return {'connection': self.databases[name], 'max_pool_size': 10}
 
 
 def write(path: pathlib.Path, sections: Sections) -> pathlib.Path:
-    """Write a file of sections, and return where it is."""
+    """Write a configuration file and return its path."""
     lines = []
     for section, options in sections.items():
         lines.append(f'[{section}]')
         for option, value in options.items():
             values = value if isinstance(value, list) else [value]
-            lines += [f'{option} = {one}' for one in values]
+            lines += [f'{option} = {value}' for value in values]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('\n'.join(lines) + '\n')
     return path
@@ -101,11 +101,11 @@ def write(path: pathlib.Path, sections: Sections) -> pathlib.Path:
 def adapt(
     example: pathlib.Path, path: pathlib.Path, changes: Sections
 ) -> None:
-    """Copy an example as it is but for some values.
+    """Copy an example file with other values for some options.
 
-    What is commented out in it can be set, too.
+    Options that are commented out in the example can be set, too.
 
-    :raises LookupError: the example does not have an option of these.
+    :raises LookupError: the example does not have one of the options.
     """
     left = {
         (section, option): value
@@ -141,10 +141,10 @@ def uwsgi(site: Site, service: str, module: str) -> Sections:
             'die-on-term': True,
             'need-app': True,
             'buffer-size': 65535,
-            # Nova uploads snapshots in chunks of 1 MiB, which is too much.
+            # For the chunks of 1 MiB in which Nova uploads snapshots.
             'chunked-input-limit': 2 << 20,
             'add-header': 'Connection: close',
-            # Neutron's API tells its workers apart by it.
+            # Neutron's API identifies its workers by it.
             'start-time': '%t',
             'pyargv': '',
         }
@@ -156,11 +156,11 @@ def keystone(site: Site) -> Sections:
     keys = site.folder / 'etc/keystone'
     return {
         'database': site.database('keystone'),
-        # The cost of hashing is the point of it, but not here.
+        # Tests need no expensive password hash.
         'identity': {'password_hash_rounds': 4},
         'fernet_tokens': {'key_repository': keys / 'fernet-keys'},
         'credential': {'key_repository': keys / 'credential-keys'},
-        # Without it each check of a token takes half a second.
+        # Without caching each check of a token takes half a second.
         'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
     }
 
@@ -243,7 +243,7 @@ def neutron_nic_agent(site: Site, host: str) -> Sections:
 
 
 def nova(site: Site) -> dict[str, Mapping[str, Any]]:
-    """What all of Nova's processes have in common."""
+    """Return the options that all of Nova's processes have in common."""
     return {
         'DEFAULT': {
             'my_ip': servers.LOOPBACK,
@@ -252,7 +252,7 @@ def nova(site: Site) -> dict[str, Mapping[str, Any]]:
             'log_date_format': '%H:%M:%S',
             'debug': True,
             'log_options': False,
-            # Only what tells who decided what.
+            # Debug lines of these modules only, which show the decisions.
             'default_log_levels': ','.join(
                 f'{name}=WARN'
                 for name in (
@@ -265,7 +265,7 @@ def nova(site: Site) -> dict[str, Mapping[str, Any]]:
             'report_interval': 5,
             'service_down_time': 60,
             'reserved_host_memory_mb': 0,
-            # What could not be done is tried again with each update.
+            # Failed registrations are repeated with each update.
             'update_resources_interval': 15,
         },
         'oslo_concurrency': {'lock_path': site.folder / 'nova/lock'},
@@ -282,7 +282,7 @@ def nova(site: Site) -> dict[str, Mapping[str, Any]]:
 
 
 def nova_controller(site: Site, host: str) -> Sections:
-    """``nova.conf`` of a process that works on the databases."""
+    """``nova.conf`` of a process with database access."""
     sections = nova(site)
     return sections | {
         'DEFAULT': {**sections['DEFAULT'], 'host': host},
@@ -294,9 +294,10 @@ def nova_controller(site: Site, host: str) -> Sections:
 
 
 def nova_compute(site: Site, host: str, libvirt_uri: str) -> Sections:
-    """``nova.conf`` of a compute host, which knows no database."""
+    """``nova.conf`` of a compute host, without database access."""
     sections = nova(site)
-    # Shared, as over NFS: migrations then copy nothing, and need no ssh.
+    # Shared between the hosts, as with NFS, so that migrations copy no
+    # files and need no ssh.
     instances = site.folder / 'nova/instances'
     helper = f'{_VENV}/bin/privsep-helper'
     own = {
@@ -305,7 +306,7 @@ def nova_compute(site: Site, host: str, libvirt_uri: str) -> Sections:
         'instances_path': instances,
         'compute_driver': 'libvirt.LibvirtDriver',
         'initial_cpu_allocation_ratio': 16,
-        # No guest is there to shut itself down.
+        # No guest has an operating system that could shut down.
         'shutdown_timeout': 1,
         'vif_plugging_timeout': 60,
     }
@@ -338,7 +339,7 @@ def pci_passthrough_conductor(site: Site) -> Sections:
 
 
 def pci_passthrough_api(site: Site) -> Sections:
-    """What differs from the example ``api.conf``."""
+    """Return the values that differ from the example ``api.conf``."""
     return {
         'DEFAULT': {'transport_url': site.transport_url},
         'database': {'connection': site.databases['pci_passthrough_reader']},
@@ -348,13 +349,13 @@ def pci_passthrough_api(site: Site) -> Sections:
             'password': site.password,
         },
         'conductor': {'host_timeout': 60},
-        # Some tests wait for its end.
+        # Some tests wait until the timeout ends.
         'api': {'rpc_timeout': 10},
     }
 
 
 def pci_passthrough_uwsgi(site: Site, config: pathlib.Path) -> Sections:
-    """What differs from the example ``api-uwsgi.ini``."""
+    """Return the values that differ from the example ``api-uwsgi.ini``."""
     port = site.ports['pci-passthrough']
     return {
         'uwsgi': {

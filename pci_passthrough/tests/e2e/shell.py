@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of operators and users, run as they run them."""
+"""Runs the command-line programs of operators and users."""
 
 from collections.abc import Mapping
 import json
@@ -11,9 +11,9 @@ from pci_passthrough.tests.e2e import settings
 
 
 class Shell:
-    """Somebody who has sourced an openrc file.
+    """A shell with the environment variables of an openrc file.
 
-    :param credentials: what Keystone is shown, as the SDK takes it.
+    :param credentials: credentials for Keystone, as for the SDK.
     """
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
@@ -22,7 +22,7 @@ class Shell:
         }
 
     def run(self, *command: str) -> 'subprocess.CompletedProcess[str]':
-        """Run a program to its end, whatever that is."""
+        """Run a program to its end; return its status and output."""
         return subprocess.run(
             [processes.BIN / command[0], *command[1:]],
             env=processes.environment(
@@ -37,9 +37,9 @@ class Shell:
         )
 
     def succeed(self, *command: str) -> str:
-        """Run a program; return what it prints.
+        """Run a program; return its output.
 
-        :raises CloudError: it failed.
+        :raises CloudError: the program failed.
         """
         done = self.run(*command)
         if done.returncode:
@@ -47,9 +47,9 @@ class Shell:
         return done.stdout
 
     def fail(self, *command: str) -> str:
-        """Run a program that fails; return its complaint.
+        """Run a program that fails; return its error message.
 
-        :raises CloudError: it did not fail, or in a way for developers.
+        :raises CloudError: the program did not fail, or with a traceback.
         """
         done = self.run(*command)
         if not done.returncode or 'Traceback' in done.stderr:
@@ -59,9 +59,9 @@ class Shell:
         return done.stderr
 
     def openstack(self, *words: str) -> str:
-        """Run ``openstack``; return what it prints."""
+        """Run ``openstack``; return its output."""
         return self.succeed('openstack', *words)
 
     def table(self, *words: str) -> Any:
-        """Run ``openstack``; return what it shows, as data."""
+        """Run ``openstack``; return its output as data."""
         return json.loads(self.openstack(*words, '-f', 'json'))

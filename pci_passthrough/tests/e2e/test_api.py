@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The REST service as it is deployed, through the clients of OpenStack.
+"""Tests of the deployed REST API, with OpenStack's clients.
 
-Keystone says who asks, the service reads as a user of the database that may
-do no more, and ``openstack`` and ``nova`` are processes of their own.
+Keystone authenticates the users, the API has read-only access to the
+database, and ``openstack`` and ``nova`` run as separate processes.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,15 @@ _VERSION: Final = 'OpenStack-API-Version'
 
 
 def _together(*calls: Callable[[], Any]) -> list[Any]:
-    """Call functions at once; ``openstack`` takes seconds to start."""
+    """Call functions in parallel; ``openstack`` takes seconds to start."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        return [one.result() for one in [pool.submit(call) for call in calls]]
+        return [
+            future.result() for future in [pool.submit(call) for call in calls]
+        ]
 
 
 def _flavor(name: str, *words: str) -> tuple[str, ...]:
-    """Return an ``openstack pci flavor`` command about a PCI flavor."""
+    """Return the words of an ``openstack pci flavor`` command."""
     return 'pci', 'flavor', *words, name
 
 
@@ -40,12 +42,12 @@ def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
 
 
 class ApiTestCase(base.CloudTestCase):
-    """Uses the service as the administrator and as projects.
+    """Uses the API as the administrator and as users of projects.
 
-    :ivar admin: the administrator at a terminal.
-    :ivar name: for a PCI flavor of this test.
-    :ivar token: the administrator's.
-    :ivar url: the service, with its version.
+    :ivar admin: the administrator's shell.
+    :ivar name: the name for a PCI flavor of this test.
+    :ivar token: the administrator's token.
+    :ivar url: the URL of the API, with its version.
     """
 
     def setUp(self) -> None:
@@ -56,20 +58,20 @@ class ApiTestCase(base.CloudTestCase):
         self.url = f'{self.cloud.control.site.url("pci-passthrough")}/v1'
 
     def account(self, role: str) -> account.Account:
-        """Return somebody new in a project of their own."""
+        """Return a new user in a new project."""
         name = self.getUniqueString(role)
         return self.useFixture(account.Account(self.cloud, name, role))
 
     def new_token(self) -> str:
-        """Return a token of the administrator that nobody has seen."""
+        """Return a new token of the administrator, which is in no cache."""
         with self.cloud.control.connect() as sdk:
             return str(sdk.session.get_token())
 
     def ask(self, method: str, path: str, **words: Any) -> requests.Response:
-        """Send a request and return the answer, whatever it is.
+        """Send a request and return the response, whatever its status.
 
-        :param words: those of ``requests``, and ``token``: None for none;
-            by default that of the administrator.
+        :param words: arguments of ``requests``, and ``token``: by default
+            the administrator's, None for no token.
         """
         token = words.pop('token', self.token)
         headers = {} if token is None else {'X-Auth-Token': token}
@@ -84,7 +86,7 @@ class ApiTestCase(base.CloudTestCase):
     def assert_error(
         self, answer: requests.Response, status: int, code: str
     ) -> None:
-        """Check that an answer is an error as all of ours are."""
+        """Check that a response has this project's form of errors."""
         self.assertEqual(status, answer.status_code, answer.text)
         self.assertEqual('application/json', answer.headers['Content-Type'])
         [error] = answer.json()['errors']
@@ -94,7 +96,7 @@ class ApiTestCase(base.CloudTestCase):
         )
 
     def create(self) -> requests.Response:
-        """Ask for the PCI flavor of this test, of all GPUs."""
+        """Create the PCI flavor of this test, which matches all GPUs."""
         body = {'name': self.name, 'match': [{'e.group': 'gpu'}]}
         return self.ask('POST', '/pci-flavors', json=body)
 
@@ -169,7 +171,7 @@ class PciFlavorTestCase(ApiTestCase):
             *('--share', friend.project_id),
         )
         created = self.admin.table(*create)
-        # Only operators may have no disk.
+        # Only administrators may create servers without disk.
         flavor = self.create_flavor(disk=1, pci_flavor=name)
         server = self.wait_for_status(
             self.create_server(flavor, compute=friend.sdk.compute), 'ACTIVE'
@@ -191,7 +193,7 @@ class PciFlavorTestCase(ApiTestCase):
         self.assertIn('(HTTP 409, pci_flavor.in_use, req-', refused)
         self.assertIn(f'instances: {server.id} ', refused)
         self.admin.openstack(*_flavor(name, 'delete', '--force'))
-        # The instance keeps what it has, and the name is taken so long.
+        # The instance keeps its device, and the name remains taken.
         listed, refused = _together(
             lambda: friend.shell.table('pci', 'flavor', 'list'),
             lambda: self.admin.fail('openstack', *create),
@@ -207,7 +209,7 @@ class PciFlavorTestCase(ApiTestCase):
         self.assertNotEqual(created['uuid'], again.json()['uuid'])
 
     def test_nova(self) -> None:
-        """The same, by the ``nova`` command."""
+        """Does the same with the ``nova`` command."""
         name = self.name
         self.addCleanup(self.delete_pci_flavor)
         shown = self.admin.succeed(
@@ -222,7 +224,7 @@ class PciFlavorTestCase(ApiTestCase):
 
 
 class InventoryTestCase(ApiTestCase):
-    """What operators see of devices and hosts, and projects do not."""
+    """Devices and hosts, which only operators see."""
 
     def test_device(self) -> None:
         host = next(iter(self.cloud.hosts))
@@ -257,7 +259,7 @@ class InventoryTestCase(ApiTestCase):
 
     def test_supply(self) -> None:
         hosts = sorted(self.cloud.hosts)
-        # Two of them are on each host.
+        # Each host has two of these GPUs.
         name = self.create_pci_flavor('product_id=2330')
         user = self.account('reader').shell
         explain = _flavor(name, 'explain', '--count', '3')
@@ -307,7 +309,7 @@ class VersionTestCase(ApiTestCase):
 
 
 class TokenTestCase(ApiTestCase):
-    """Who is let in."""
+    """Authentication by tokens."""
 
     def test_bad_tokens(self) -> None:
         ended = self.new_token()
@@ -323,7 +325,7 @@ class TokenTestCase(ApiTestCase):
                 f'Keystone uri="{keystone}"',
                 answer.headers['WWW-Authenticate'],
             )
-        # Nobody can say who he is but by a token.
+        # Only a token identifies the caller.
         headers = {'X-Identity-Status': 'Confirmed', 'X-Project-Id': 'p',
                    'X-Roles': 'admin', 'X-User-Id': 'u'}  # fmt: skip
         answer = self.ask('GET', '/pci-flavors', token=None, headers=headers)
@@ -343,7 +345,7 @@ class TokenTestCase(ApiTestCase):
 
 
 class ConductorTestCase(ApiTestCase):
-    """The service and the conductors behind it."""
+    """The API while conductors are down, and with two API processes."""
 
     def test_away(self) -> None:
         path = f'/pci-flavors/{self.create_pci_flavor(_GPU)}'
@@ -375,13 +377,13 @@ class ConductorTestCase(ApiTestCase):
         conductor.start()
         conductor.wait_for_log('is ready', begin)
         self.addCleanup(self.delete_pci_flavor)
-        # None of the changes was made later.
+        # None of the changes is made later.
         self.assertEqual(201, self.create().status_code)
         after = self.ask('GET', path)
         self.assertEqual(before.json(), after.json())
 
     def test_two_processes(self) -> None:
-        """Each has connections of its own, whichever is asked."""
+        """Each API process has its own connections to the conductors."""
         self.addCleanup(self.delete_pci_flavor)
         service = self.cloud.daemons['pci-passthrough-api']
         begin = len(service.log)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud does what a cloud does, also without PCI devices."""
+"""Tests of instances without PCI devices."""
 
 from pci_passthrough.tests.e2e import base
 

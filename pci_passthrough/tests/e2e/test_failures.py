@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services die and devices vanish; nothing leaks."""
+"""Tests of failing services and disappearing devices; nothing leaks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ _HOST = 'compute-1'
 
 
 class FailureTestCase(base.CloudTestCase):
-    """Base: one host, on which things happen."""
+    """Base class: tests on one host."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -23,7 +23,7 @@ class FailureTestCase(base.CloudTestCase):
         self.flavor = self.create_flavor(pci_flavor=gpu)
 
     def restart_nova_compute(self) -> None:
-        """Start nova-compute, and wait until it does its work again."""
+        """Start nova-compute, and wait until it updates its resources."""
         service = self.host.nova_compute
         begin = len(service.log)
         service.restart()
@@ -31,7 +31,7 @@ class FailureTestCase(base.CloudTestCase):
         self.wait_until_up()
 
     def wait_until_up(self) -> None:
-        """Return when Nova and this project offer the host."""
+        """Wait until the host is up for Nova and for this project."""
         processes.wait_for(
             lambda: _HOST in self.cloud.pools(), f'pools of {_HOST}'
         )
@@ -42,11 +42,11 @@ class FailureTestCase(base.CloudTestCase):
 
 
 class NovaComputeTestCase(FailureTestCase):
-    """nova-compute ends and comes back."""
+    """nova-compute is killed and started again."""
 
     def setUp(self) -> None:
         super().setUp()
-        # Whatever a test did to it, the next one finds it running.
+        # nova-compute runs again for the next test.
         self.addCleanup(self.host.nova_compute.start)
 
     def test_restart_with_instances(self) -> None:
@@ -76,7 +76,7 @@ class NovaComputeTestCase(FailureTestCase):
         self.host.nova_compute.kill()
         self.restart_nova_compute()
         server = self.wait_for_status(server, 'ACTIVE', 'ERROR')
-        # Whoever it is that holds a device now, all agree about it.
+        # All views agree which instance holds which device.
         self.wait_for_holdings_of(server)
         others = [self.boot(self.flavor, _HOST) for _ in range(3)]
         self.assert_disjoint(self.views.ours().values())
@@ -84,11 +84,11 @@ class NovaComputeTestCase(FailureTestCase):
         self.assert_holdings(*others)
 
     def wait_for_holdings_of(self, server: Any) -> None:
-        """Wait until an instance, broken or not, holds what it should.
+        """Wait until all views agree about the devices of an instance.
 
-        An instance that was not spawned has no domain; Nova keeps its
-        devices until it is deleted, or frees them. Both are right, as long
-        as both databases say the same.
+        An instance that was not spawned has no domain. Nova keeps its
+        devices until it is deleted, or frees them; both are valid if both
+        databases agree.
         """
         processes.wait_for(
             lambda: self.views.ours() == self.views.novas(),
@@ -110,7 +110,7 @@ class NovaComputeTestCase(FailureTestCase):
 
 
 class ConductorTestCase(FailureTestCase):
-    """Nobody can be asked whose a device is."""
+    """All conductors are down."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -132,7 +132,7 @@ class ConductorTestCase(FailureTestCase):
             sdk_exceptions.HttpException, self.create_server, self.flavor
         )
         self.assertEqual(503, error.status_code)
-        # Whoever asks for no device notices nothing.
+        # Instances without devices are not affected.
         self.delete(self.boot(self.create_flavor()))
         self.compute.delete_server(server.id)
         processes.wait_for(
@@ -145,7 +145,7 @@ class ConductorTestCase(FailureTestCase):
 
 
 class HotUnplugTestCase(FailureTestCase):
-    """Devices are pulled out of a running host."""
+    """Devices are unplugged from a running host."""
 
     def _gpus(self) -> list[str]:
         return [
@@ -193,7 +193,7 @@ class HotUnplugTestCase(FailureTestCase):
             f'{address} shown as missing',
             blame=lambda: str(self.views.states()),
         )
-        # It is still the instance's, and nobody else gets it.
+        # The instance still holds the device, and no other instance gets it.
         self.assertIn(server.id, self.views.ours())
         others = [self.boot(self.flavor, _HOST) for _ in range(3)]
         late = self.create_server(self.flavor, _HOST)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instances move between the hosts, with other devices there.
+"""Tests of moving instances with devices to another host.
 
-The hosts share the folder of the instances, so that Nova copies nothing and
+The hosts share the folder of the instances, so that Nova copies no files and
 needs no ssh between them.
 """
 
@@ -32,7 +32,7 @@ class MoveTestCase(base.CloudTestCase):
         server = self.boot(self.flavor)
         moved = self._migrated(server)
         self.assertNotEqual(server.compute_host, moved.compute_host)
-        # Until it is confirmed, it has a device on either host.
+        # Until the confirmation, it holds a device on both hosts.
         self.assertEqual(sorted(self.cloud.hosts), self._hosts_of(server))
         self.compute.confirm_server_resize(server.id)
         self.wait_for_status(server, 'ACTIVE')
@@ -79,7 +79,7 @@ class MoveTestCase(base.CloudTestCase):
 
 
 class EvacuationTestCase(base.CloudTestCase):
-    """A host dies, and comes back when its instances are elsewhere."""
+    """A host fails, and returns after its instances were evacuated."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -96,7 +96,7 @@ class EvacuationTestCase(base.CloudTestCase):
         )
 
     def _is_let_up(self) -> bool:
-        # Refused until the host has cleaned up after the evacuation.
+        # Nova refuses this until the host has cleaned up the evacuation.
         try:
             self._set_down(False)
         except sdk_exceptions.HttpException:
@@ -120,7 +120,7 @@ class EvacuationTestCase(base.CloudTestCase):
         server = self.boot(self.flavor, self.dead.name, networks)
         self._evacuate(server)
         self.assert_holdings_in_the_end(server, number=2)
-        # Since 2.95 an evacuated instance waits for its user to start it.
+        # Since microversion 2.95 an evacuated instance is not started.
         self.compute.start_server(server.id)
         self.wait_for_status(server, 'ACTIVE')
         self.wait_for_ports(server)
@@ -134,7 +134,7 @@ class EvacuationTestCase(base.CloudTestCase):
         self.dead.kill_guests()
         self._set_down(True)
         self.compute.evacuate_server(server.id)
-        # It is active all the time, for Nova.
+        # Its status is ACTIVE all the time.
         processes.wait_for(
             lambda: self._is_settled(server),
             f'the instance on {self.other.name}',
@@ -150,7 +150,7 @@ class EvacuationTestCase(base.CloudTestCase):
         )
 
     def assert_holdings_in_the_end(self, server: Any, number: int = 1) -> None:
-        """Check that devices are left on one host, where it is now."""
+        """Wait until the instance holds devices on its new host only."""
         processes.wait_for(
             lambda: len(self.views.ours()[server.id]) == number,
             'the devices of the dead host freed',

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NICs of PCI flavors: a device that is on the network.
+"""Tests of NICs with PCI flavors.
 
-Each host has virtual functions on either physical network. What an instance
-has of them is the same for this project, Nova, the domain, the port's binding
-in Neutron, and what libvirt has told the NIC.
+Each host has virtual functions on both physical networks. This project, Nova,
+the domain, the port's binding in Neutron and the settings in the NIC must
+agree about the virtual functions of an instance.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import settings
 from pci_passthrough.tests.e2e import shell
 
-#: Physical and virtual functions, on either physical network.
+#: Physical and virtual functions, on both physical networks.
 _NICS: Final = 'class=network'
 _TAG: Final = 'pci-flavor={}'
 
 
 class NicTestCase(base.CloudTestCase):
-    """Base: a PCI flavor of all NICs, and a Nova flavor without devices.
+    """Base class: a PCI flavor of all NICs, a Nova flavor without devices.
 
     :ivar nic: the PCI flavor.
     :ivar flavor: the Nova flavor.
@@ -36,7 +36,7 @@ class NicTestCase(base.CloudTestCase):
         self.flavor = self.create_flavor()
 
     def on(self, network: str, pci_flavor: str | None = None) -> Any:
-        """Return a NIC as Nova's API takes it, by the network's name."""
+        """Return a NIC for Nova's API, by the network's name."""
         return {
             'uuid': self.cloud.networks[network],
             'pci_flavor': pci_flavor or self.nic,
@@ -45,7 +45,7 @@ class NicTestCase(base.CloudTestCase):
     def attach(
         self, server: Any, network: str, pci_flavor: str
     ) -> requests.Response:
-        """Ask for a NIC more, and return the answer."""
+        """Attach a NIC, and return the response."""
         nic = {
             'net_id': self.cloud.networks[network],
             'pci_flavor': pci_flavor,
@@ -57,9 +57,9 @@ class NicTestCase(base.CloudTestCase):
         return answer
 
     def assert_nics(self, server: Any, *networks: str) -> None:
-        """Check that an instance has a NIC on each network, and no other.
+        """Check that an instance has one NIC on each of these networks only.
 
-        They are virtual functions that the guest has for itself.
+        The NICs must be passed-through virtual functions.
         """
         server = self.compute.get_server(server.id)
         self.wait_for_ports(server)
@@ -76,7 +76,7 @@ class NicTestCase(base.CloudTestCase):
             self.assert_nic(server, port)
 
     def assert_nic(self, server: Any, port: Any) -> None:
-        """Check all that is known of one NIC."""
+        """Check one NIC in all views."""
         host = self.cloud.hosts[server.compute_host]
         profile = port.binding_profile
         self.assertEqual(
@@ -113,11 +113,11 @@ class NicTestCase(base.CloudTestCase):
 
 
 class ClientTestCase(NicTestCase):
-    """Both clients, as a member of a project uses them."""
+    """Both clients, used by a member of a project."""
 
     def setUp(self) -> None:
         super().setUp()
-        # Only operators may have no disk.
+        # Only administrators may create servers without disk.
         self.flavor = self.create_flavor(disk=1)
         name = self.getUniqueString('member')
         self.user = self.useFixture(
@@ -158,7 +158,7 @@ class ClientTestCase(NicTestCase):
         host = self.cloud.hosts[server.compute_host]
 
         def is_detached() -> bool:
-            host.let_go(server.id)
+            host.release_device(server.id)
             return len(self.views.ours()[server.id]) == 1
 
         processes.wait_for(is_detached, 'one NIC only', pause=1)
@@ -175,7 +175,7 @@ class ClientTestCase(NicTestCase):
 
 
 class AttachTestCase(NicTestCase):
-    """A NIC more for an instance that is there."""
+    """Attaching a NIC to an existing instance."""
 
     def test_while_stopped(self) -> None:
         server = self.boot(self.flavor, networks=[self.on('net1')])
@@ -198,7 +198,7 @@ class AttachTestCase(NicTestCase):
 
 
 class PortTestCase(NicTestCase):
-    """A port of the user's own, that is told by a tag what it needs."""
+    """Ports of users with a tag ``pci-flavor``."""
 
     def _boot_with(self, port: Any) -> Any:
         return self.boot(self.flavor, networks=[{'port': port.id}])
@@ -218,7 +218,7 @@ class PortTestCase(NicTestCase):
         server = self._boot_with(port)
         self.assert_nics(server, 'net1')
         self.delete(server)
-        # It is left as it was.
+        # The port is unchanged.
         self.assert_all_free()
         self.assertEqual(
             ('', 'unbound', [_TAG.format(self.nic)], port.mac_address),
@@ -247,7 +247,7 @@ class PortTestCase(NicTestCase):
 
     def test_macvtap(self) -> None:
         for compute in self.cloud.hosts.values():
-            if not compute.can_do_macvtap():
+            if not compute.supports_macvtap():
                 self.skipTest('the kernel has no macvtap')
         nic = self.create_pci_flavor(_NICS, '--vnic-type', 'macvtap')
         port = self._tagged('macvtap', nic)
@@ -266,7 +266,7 @@ class PortTestCase(NicTestCase):
 
 
 class RefusalTestCase(NicTestCase):
-    """What cannot be is refused, and leaves nothing behind."""
+    """Invalid requests are refused and leave nothing behind."""
 
     def _assert_refused(self, *networks: Any, about: str) -> None:
         ports = {port.id for port in self.network.ports()}
@@ -286,7 +286,7 @@ class RefusalTestCase(NicTestCase):
         uuid = self.cloud.networks['net1']
         self._assert_refused(self.on('net1', 'nothing'), about='nothing')
         self._assert_refused(self.on('net1', gpu), about=gpu)
-        # The first one alone could be served.
+        # The first NIC alone could be served.
         self._assert_refused(self.on('net1'), self.on('net2', gpu), about=gpu)
         normal = self.create_port('net1', 'normal', _TAG.format(self.nic))
         self._assert_refused({'port': normal.id}, about='normal')
@@ -313,14 +313,14 @@ class RefusalTestCase(NicTestCase):
 
 
 class MixedTestCase(NicTestCase):
-    """A macvtap NIC beside a direct one is not what users should want."""
+    """A macvtap NIC beside a direct NIC."""
 
     def test_warning(self) -> None:
         nic = self.create_pci_flavor(_NICS, '--vnic-type', 'macvtap')
         body = {
             'name': self.getUniqueString(),
             'imageRef': self.cloud.image,
-            # No host has so many: the answer is all that this is about.
+            # No host can serve this; only the response is tested.
             'flavorRef': self.create_flavor(pci_flavor=f'{self.nic}:9'),
             'networks': [self.on('net1', nic), self.on('net2')],
         }
@@ -333,7 +333,7 @@ class MixedTestCase(NicTestCase):
 
 
 class MoveTestCase(NicTestCase):
-    """The NIC moves, with another device there."""
+    """Moving an instance with a NIC to another host."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -343,7 +343,7 @@ class MoveTestCase(NicTestCase):
     def _migrate(self) -> None:
         self.compute.migrate_server(self.server.id)
         moved = self.wait_for_status(self.server, 'VERIFY_RESIZE')
-        # A device on either host; the port is where the guest is.
+        # A device on both hosts; the port is bound where the guest is.
         held = self.views.ours()[self.server.id]
         self.assertEqual(set(self.cloud.hosts), {host for host, _ in held})
         [(host, address)] = self.views.ports()[self.server.id]
@@ -375,7 +375,7 @@ class MoveTestCase(NicTestCase):
         self.assertEqual([port.id], [p.id for p in self.ports_of(self.server)])
 
     def test_reboot(self) -> None:
-        """What is there is not claimed again."""
+        """A reboot claims nothing again."""
         self.compute.reboot_server(self.server.id, 'HARD')
         self.wait_for_status(self.server, 'ACTIVE')
         self.assert_nics(self.server, 'net1')

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instances get the devices that their flavor names."""
+"""Tests of instances with PCI flavors in their Nova flavor."""
 
 from openstack import exceptions as sdk_exceptions
 
 from pci_passthrough.tests.e2e import base
 from pci_passthrough.tests.e2e import processes
 
-#: How many of each kind the cloud has.
+#: Number of devices of each kind in the cloud.
 _H100S, _A100S = 4, 4
 _H100, _A100 = 'product_id=2330', 'product_id=20b5'
 
@@ -46,7 +46,7 @@ class BootTestCase(base.CloudTestCase):
 
 
 class SupplyTestCase(base.CloudTestCase):
-    """There are so many devices and no more."""
+    """No more instances than devices."""
 
     def test_until_devices_run_out(self) -> None:
         gpu = self.create_pci_flavor(_H100)
@@ -63,7 +63,7 @@ class SupplyTestCase(base.CloudTestCase):
         self.assertEqual(2, sum(refusal['Hosts'] for refusal in refusals))
         self.assertIn(gpu, str(refusals))
         self.assert_holdings(*servers)
-        # What comes back is given away again.
+        # A freed device can be claimed again.
         self.delete(servers[0])
         self.boot(flavor)
 
@@ -73,7 +73,7 @@ class SupplyTestCase(base.CloudTestCase):
         before = self.boot(flavor)
         held = self.views.ours()
         change = ('flavor', 'set', gpu, '--match', _A100)
-        # It leaves out the device that is held.
+        # The new match does not match the held device.
         self.assertRaises(processes.CloudError, self.cloud.manage, *change)
         self.cloud.manage(*change, '--force')
         servers = self.create_many(flavor, _A100S)

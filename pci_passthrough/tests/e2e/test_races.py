@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many want the last devices at once, and two schedulers decide."""
+"""Tests of concurrent requests for the last devices, two schedulers."""
 
 from pci_passthrough.tests.e2e import base
 from pci_passthrough.tests.e2e import control_plane
@@ -8,7 +8,7 @@ _GPUS, _LAST, _BOOTS = 8, 5, 20
 
 
 class RaceTestCase(base.CloudTestCase):
-    """Each device has one winner, and each loser a reason."""
+    """Each device goes to one instance; the others get a reason."""
 
     def test_last_devices(self) -> None:
         gpu = self.create_pci_flavor('e.group=gpu')
@@ -26,8 +26,8 @@ class RaceTestCase(base.CloudTestCase):
         self.assertEqual(_BOOTS - _LAST, len(losers))
         self.assert_holdings(*first, *winners)
         for loser in losers:
-            # The first when the scheduler refuses it, the second when all
-            # hosts that the scheduler named were taken in the meantime.
+            # The first text if the scheduler refuses, the second if the
+            # devices of all selected hosts were claimed meanwhile.
             self.assertRegex(
                 self.fault_of(loser),
                 'No valid host was found|Exhausted all hosts available',

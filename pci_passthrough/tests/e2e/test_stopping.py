@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing stays behind, also when something does not come up."""
+"""Tests that nothing is left behind if a service does not start."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ from pci_passthrough.tests.e2e import processes
 
 
 class ControlPlaneTestCase(testtools.TestCase):
-    """A service that does not start takes all others with it."""
+    """All services end if one of them does not start."""
 
     def test_service_that_ends(self) -> None:
         apis = control_plane.APIS | {
@@ -38,12 +38,12 @@ class ControlPlaneTestCase(testtools.TestCase):
             self.assertEqual([], _working_with(folder))
 
     def assertStartsWith(self, start: str, text: str) -> None:
-        """Check how a text begins."""
+        """Check the beginning of a text."""
         self.assertEqual(start, text[: len(start)])
 
 
 class SetUpTogetherTestCase(testtools.TestCase):
-    """Fixtures that start at the same time."""
+    """Fixtures that are set up at the same time."""
 
     def test_one_of_two_fails(self) -> None:
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -65,11 +65,11 @@ class SetUpTogetherTestCase(testtools.TestCase):
 
 
 def _working_with(folder: pathlib.Path) -> list[str]:
-    """Return the processes that have a folder in their command."""
-    found = []
+    """Return the commands of processes that contain a folder."""
+    commands = []
     for process in psutil.process_iter(['cmdline', 'status']):
         command = ' '.join(process.info['cmdline'] or ())
         zombie = process.info['status'] == psutil.STATUS_ZOMBIE
         if str(folder) in command and not zombie:
-            found.append(command)
-    return found
+            commands.append(command)
+    return commands

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who holds which device, as three parties see it.
+"""Three views of which instance holds which device.
 
-This project's database is the truth; Nova's has a row for a device while an
-instance holds it; libvirt has it in the domain. A view is the set of held
-devices of each instance, as pairs of host and address.
+This project's database is authoritative, Nova's has a row for a device while
+an instance holds it, and libvirt has the device in the domain. A view is the
+set of held devices by instance, as pairs of host and address.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ _NOVAS: Final = """
 
 
 class Views:
-    """Looks at a cloud from the three sides."""
+    """Reads the three views of a cloud."""
 
     def __init__(self, cloud: cloud_module.Cloud) -> None:
         self._cloud = cloud
@@ -42,19 +42,19 @@ class Views:
             return view
 
     def ours(self) -> View:
-        """What this project's database says, claims included."""
+        """Return the view of this project's database, including claims."""
         return self._query('pci_passthrough', _OURS)
 
     def novas(self) -> View:
-        """What Nova's database says.
+        """Return the view of Nova's database.
 
-        A row of a device that nobody holds counts as that of instance None:
-        there should be none.
+        Rows of devices that are not held have the instance None; there
+        should be no such rows.
         """
         return self._query('nova_cell1', _NOVAS)
 
     def domains(self) -> View:
-        """What the domains on the hosts have."""
+        """Return the view of libvirt's domains."""
         view: View = {}
         for name, host in self._cloud.hosts.items():
             for instance, addresses in host.attached().items():
@@ -64,7 +64,7 @@ class Views:
         return view
 
     def ports(self) -> View:
-        """What Neutron's ports are bound to."""
+        """Return the devices that Neutron's ports are bound to."""
         view: View = {}
         for port in self._cloud.sdk.network.ports():
             if address := port.binding_profile.get('pci_slot'):
@@ -73,7 +73,7 @@ class Views:
         return view
 
     def all(self) -> dict[str, View]:
-        """Return all of them, by whose they are."""
+        """Return all three views by name."""
         return {
             'ours': self.ours(),
             "Nova's": self.novas(),
@@ -81,7 +81,7 @@ class Views:
         }
 
     def states(self) -> dict[tuple[str, str], str]:
-        """Return the state of each device that this project knows."""
+        """Return the state of each device in this project's database."""
         return {
             (row['Host'], row['Address']): row['State']
             for row in self._cloud.manage('device', 'list', '-f', 'json')

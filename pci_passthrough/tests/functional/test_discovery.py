@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Discovery on libvirt's test driver and on a simulated host."""
+"""Tests of discovery with libvirt's test driver and a simulated host."""
 
 import pathlib
 import threading
@@ -27,7 +27,7 @@ _ALL = pci_information.PciInformation.parse(
 
 
 class DiscoveryTestCase(testtools.TestCase):
-    """Base: connects, and compares with the inventory."""
+    """Base class: connects to libvirt, compares with the inventory."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -75,24 +75,24 @@ class DiscoveryTestCase(testtools.TestCase):
         )
 
     def check_all(self, host: inventory.Host, result: scan.Scan) -> None:
-        """Every endpoint is found, as the inventory has it."""
+        """Check that all endpoints of the inventory are listed."""
         devices = [item.device for item in result.offered]
         devices += [item.device for item in result.refused]
-        found = {device.address: device for device in devices}
+        listed = {device.address: device for device in devices}
         self.assertEqual(
             {
                 address
                 for address, device in host.devices.items()
                 if device.bridge_buses is None
             },
-            set(found),
+            set(listed),
         )
-        for address, device in found.items():
+        for address, device in listed.items():
             self.check(host.devices[address], device)
 
 
 class TestDriverTestCase(DiscoveryTestCase):
-    """``test:///`` with the folder that stands for the host's root."""
+    """``test:///`` with a directory as the host's root."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -184,7 +184,7 @@ class TestDriverTestCase(DiscoveryTestCase):
 
 
 class SimulatedHostTestCase(DiscoveryTestCase):
-    """A real libvirtd's udev driver."""
+    """A real libvirtd with its udev driver."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -194,13 +194,15 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.useFixture(self.fixture)
         self.host = self.connect(self.fixture.uri)
         self.root = sysfs_reader.SysfsReader(str(self.fixture.host_root))
-        self.remembered = scan.HiddenProperties()
+        self.hidden_properties = scan.HiddenProperties()
 
     def scan(
         self, information: pci_information.PciInformation = _ALL
     ) -> scan.Scan:
         listing = self.host.list_node_devices()
-        return scan.scan(listing, self.root, information, self.remembered)
+        return scan.scan(
+            listing, self.root, information, self.hidden_properties
+        )
 
     def address_of(self, driver: str) -> str:
         return next(
@@ -223,7 +225,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         )
         self.assertIn('its disk nvme0n1 is mounted at /srv', reasons)
 
-    def test_unplug_is_told(self) -> None:
+    def test_unplug_calls_the_watcher(self) -> None:
         changed = threading.Event()
         self.host.watch(changed.set)
         address = self.address_of('nvidia')
@@ -235,7 +237,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         )
         self.assertNotIn(address, result.withdrawn)
 
-    def test_a_guests_device_goes_on_matching(self) -> None:
+    def test_device_in_guest_still_matches(self) -> None:
         address = self.address_of('iavf')
         entries = pci_information.PciInformation.parse(['{"driver": "iavf"}'])
 
@@ -263,20 +265,20 @@ class SimulatedHostTestCase(DiscoveryTestCase):
     def test_close_leaves_nothing_open(self) -> None:
         changed = threading.Event()
         self.host.watch(changed.set)
-        one_client = self._files_of_libvirtd()
+        open_files = self._files_of_libvirtd()
         for _ in range(5):
             self.host.close()
             self.host.connect()
         self.host.close()
         programs.wait_for(
-            lambda: self._files_of_libvirtd() <= one_client, 'closed files'
+            lambda: self._files_of_libvirtd() <= open_files, 'closed files'
         )
         changed.clear()
-        # A connection that is open shows when the change has been told.
-        other = threading.Event()
-        self.connect(self.fixture.uri).watch(other.set)
+        # A second connection shows when the event has been sent.
+        still_open = threading.Event()
+        self.connect(self.fixture.uri).watch(still_open.set)
         self.fixture.unplug(self.address_of('nvidia'))
-        self.assertTrue(other.wait(programs.PATIENCE))
+        self.assertTrue(still_open.wait(programs.PATIENCE))
         self.assertFalse(changed.is_set())
 
     def _files_of_libvirtd(self) -> int:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The test bed itself: simulated hosts behave as real ones do."""
+"""Tests of the lab: simulated hosts behave like real hosts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class EventLog:
         self._events.put((device.name(), created))
 
     def wait_for(self, wanted: set[tuple[str, bool]]) -> None:
-        """Wait until all of ``wanted`` were seen."""
+        """Wait until all ``wanted`` events have arrived."""
         wanted = set(wanted)
         while wanted:
             try:
@@ -83,7 +83,7 @@ class LabTestCase(testtools.TestCase):
         super().setUpClass()
         if not getattr(LabTestCase, '_loop', None):
             libvirt.virEventRegisterDefaultImpl()
-            # libvirt prints each error, also those that a test provokes.
+            # By default libvirt prints all errors, also the expected ones.
             libvirt.registerErrorHandler(lambda *_: None, None)
             LabTestCase._loop = threading.Thread(
                 target=_run_event_loop, daemon=True
@@ -116,7 +116,7 @@ class LabTestCase(testtools.TestCase):
 
 
 class InventoryTestCase(LabTestCase):
-    """Libvirt lists what the inventory says."""
+    """libvirt lists the devices of the inventory."""
 
     def _address(self, element: ElementTree.Element) -> str:
         domain, bus, slot, function = (
@@ -191,19 +191,19 @@ class InventoryTestCase(LabTestCase):
         )
 
     def test_two_hosts_are_separate(self) -> None:
-        one = self.start()
-        other = self.start(inventory.HostShape('lab-2', nics=1, gpus=3))
-        before = self.names(self.connect(other))
-        for address in one.host.devices['0000:01:00.0'].vfs[:1]:
-            one.unplug(address)
-        self.assertEqual(before, self.names(self.connect(other)))
+        first = self.start()
+        second = self.start(inventory.HostShape('lab-2', nics=1, gpus=3))
+        before = self.names(self.connect(second))
+        for address in first.host.devices['0000:01:00.0'].vfs[:1]:
+            first.unplug(address)
+        self.assertEqual(before, self.names(self.connect(second)))
         self.assertEqual(
-            len(one.host.devices) - 1, len(self.names(self.connect(one)))
+            len(first.host.devices) - 1, len(self.names(self.connect(first)))
         )
 
 
 class ChangeTestCase(LabTestCase):
-    """Changes of the hardware reach libvirt's clients."""
+    """libvirt's clients get events about changes of the hardware."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -287,7 +287,7 @@ class ChangeTestCase(LabTestCase):
 
 
 class UseTestCase(LabTestCase):
-    """A host can be made to use its devices for itself."""
+    """A host can use its devices itself."""
 
     def test_address_and_default_route(self) -> None:
         fixture = self.start()
@@ -308,17 +308,17 @@ class UseTestCase(LabTestCase):
 
 
 class CleanupTestCase(LabTestCase):
-    """Nothing of a host stays."""
+    """A stopped host leaves nothing behind."""
 
     def _processes(self, text: str) -> list[pathlib.Path]:
-        found = []
+        processes = []
         for folder in pathlib.Path('/proc').glob('[0-9]*'):
             try:
                 if text.encode() in (folder / 'cmdline').read_bytes():
-                    found.append(folder)
+                    processes.append(folder)
             except OSError:
                 continue
-        return found
+        return processes
 
     def test_no_process_no_mount_no_folder(self) -> None:
         fixture = simulated_host.SimulatedHost(_SHAPE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers of the functional tests keep what their module promises."""
+"""Tests of the servers that the functional tests use."""
 
 from collections.abc import Iterator
 import contextlib
@@ -61,7 +61,7 @@ _RABBITMQ: _Scenario = (
 
 
 class ServerTest(testtools.TestCase):
-    """What holds for each kind of server."""
+    """Tests that are the same for each kind of server."""
 
     scenarios = [_MARIADB, _POSTGRESQL, _RABBITMQ]
     kind: type[servers.Server]
@@ -82,7 +82,7 @@ class ServerTest(testtools.TestCase):
         ]
         self.assertIn((servers.LOOPBACK, self.server.port), listening)
         for address in listening:
-            # epmd adds ::1 to the address that it is told; no other does.
+            # Only epmd listens on ::1, too.
             loopback = ipaddress.ip_address(address.ip).is_loopback
             self.assertTrue(loopback, listening)
 
@@ -100,13 +100,13 @@ class ServerTest(testtools.TestCase):
         before = self.server.processes()
         directory = self.server.directory
         self.server.cleanUp()
-        # A fixture cannot be cleaned up twice, and the case does it too.
+        # A fixture cannot be cleaned up twice, and the test case does it, too.
         self.server.setUp()
         self.assertEqual([], [p for p in before if _lives(p)])
         self.assertEqual([], _mentioning(str(directory)))
         self.assertFalse(directory.exists())
 
-    def test_dead_server_is_explained(self) -> None:
+    def test_server_that_does_not_start(self) -> None:
         self.server.kill()
         data = self.server.directory / self.data
         away = data.rename(self.server.directory / 'away')
@@ -154,7 +154,7 @@ class DatabaseTest(testtools.TestCase):
         self.server.restart()
         self.assertEqual([42], _rows(url))
 
-    def test_databases_are_empty_and_apart(self) -> None:
+    def test_databases_are_empty_and_separate(self) -> None:
         first = self.server.create_database()
         second = self.server.create_database()
         with _transaction(first) as connection:
@@ -172,7 +172,7 @@ class DatabaseTest(testtools.TestCase):
             )
         self.assertEqual([text], _rows(url))
 
-    def test_password_is_asked_for(self) -> None:
+    def test_password_is_required(self) -> None:
         url = sa.make_url(self.server.url)
         for user in ('pci', 'root', 'postgres', None):
             stranger = url.set(username=user, password='')
@@ -246,7 +246,7 @@ def _can_bind(port: int) -> bool:
 
 
 def _connections(process: psutil.Process) -> list[Any]:
-    # Short-lived children may end meanwhile.
+    # Short-lived children may have ended.
     try:
         return process.net_connections('inet')
     except psutil.NoSuchProcess:
@@ -261,7 +261,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _mentioning(text: str) -> list[psutil.Process]:
-    """Processes with this text in their command line."""
+    """Return the processes with a text in their command line."""
     return [
         process
         for process in psutil.process_iter(['cmdline'])

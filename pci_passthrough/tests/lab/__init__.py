@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Simulated compute hosts: a made-up kernel below the real libvirtd.
+"""Simulated compute hosts: the real libvirtd on a simulated kernel.
 
-Each host lives in namespaces of its own: its ``/sys`` is a tmpfs filled from
-:mod:`pci_passthrough.demo.inventory` whose control files (``sriov_numvfs``,
-``bind``, ``remove`` …) answer as the kernel's PCI core does, and whose
-changes are announced as udev does. Nothing of it touches a real device.
+Each host has its own namespaces. Its ``/sys`` is a tmpfs with the devices of
+:mod:`pci_passthrough.demo.inventory`. The control files (``sriov_numvfs``,
+``bind``, ``remove`` …) behave as those of the kernel's PCI core, and changes
+are announced with udev's events. No real device is touched.
 """

@@ -2,8 +2,8 @@
 
 """The simulated kernel's control files, as a flat FUSE folder.
 
-Only these go through FUSE: a whole ``/sys`` of it costs 10 to 20 ms a
-device, a tmpfs with links to a few FUSE files half of one.
+Only the control files use FUSE: a ``/sys`` on FUSE would cost 10 to 20 ms
+for each device, a tmpfs with links to FUSE files costs half a millisecond.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pci_passthrough.tests.lab import kernel as simulated_kernel
 
 
 class ControlFiles(fuse.Operations):  # type: ignore[misc]
-    """Hands reads and writes of the control files to the kernel."""
+    """Passes reads and writes of the control files to the simulated kernel."""
 
     def __init__(self, kernel: simulated_kernel.Kernel) -> None:
         self._kernel = kernel
@@ -30,7 +30,7 @@ class ControlFiles(fuse.Operations):  # type: ignore[misc]
         return name
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
-        """Any existing control file is writable, and one page long."""
+        """Return the attributes: a control file is writable, one page long."""
         if path == '/':
             return {'st_mode': stat.S_IFDIR | 0o755, 'st_nlink': 2}
         self._check(path)
@@ -46,7 +46,7 @@ class ControlFiles(fuse.Operations):  # type: ignore[misc]
         return ['.', '..', *names]
 
     def open(self, path: str, flags: int) -> int:
-        """Open a control file; there is no state to keep."""
+        """Open a control file; there is no state."""
         self._check(path)
         return 0
 
@@ -55,11 +55,11 @@ class ControlFiles(fuse.Operations):  # type: ignore[misc]
         return self._kernel.read(self._check(path))[offset : offset + size]
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
-        """Accept ``echo >``; the write that follows is what counts."""
+        """Accept the truncation of ``echo >``; the write follows."""
         return 0
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        """Let the kernel act; its errno becomes that of ``write(2)``."""
+        """Write a control file; raise the simulated kernel's errno."""
         error = self._kernel.write(self._check(path), data)
         if error:
             raise fuse.FuseOSError(error)
@@ -67,12 +67,12 @@ class ControlFiles(fuse.Operations):  # type: ignore[misc]
 
 
 def serve(kernel: simulated_kernel.Kernel, folder: pathlib.Path) -> None:
-    """Show the control files in ``folder`` until it is unmounted."""
+    """Mount the control files on ``folder``; return when it is unmounted."""
     fuse.FUSE(
         ControlFiles(kernel),
         str(folder),
         foreground=True,
-        # One writer at a time is the kernel's lock.
+        # Serializes all writes, like the kernel's lock.
         nothreads=True,
         allow_other=True,
         direct_io=True,

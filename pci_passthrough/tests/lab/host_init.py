@@ -4,10 +4,10 @@
 
 Started by :mod:`pci_passthrough.tests.lab.simulated_host` as
 ``unshare --mount --net --pid --uts … python -m …host_init FOLDER SHAPE
-[SHARED...]``. It makes the host's root (an overlay on the machine's own,
-thrown away at the end), starts the simulated kernel and libvirtd, and then
-does what JSON lines on its standard input say. When that closes, everything
-of the host ends.
+[SHARED...]``. It creates the host's root (an overlay on the machine's root,
+discarded at the end), starts the simulated kernel and libvirtd, and then
+executes the requests on its standard input, one JSON document per line. When
+the standard input closes, all processes of the host end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pci_passthrough.demo import inventory
 _DEVICE_NODES = (
     'null', 'zero', 'full', 'random', 'urandom', 'tty', 'fuse', 'net/tun',
 )  # fmt: skip
-#: libvirt's folders: what the machine has there is no business of the host.
+#: libvirt's directories, which are empty in the host.
 _LIBVIRT_FOLDERS = (
     'etc/libvirt', 'var/lib/libvirt', 'var/cache/libvirt', 'var/log/libvirt',
 )  # fmt: skip
@@ -44,7 +44,7 @@ Answer = dict[str, typing.Any]
 
 
 class UnsupportedError(Exception):
-    """The machine's kernel does not let the host be made."""
+    """The machine's kernel does not support simulated hosts."""
 
 
 def _run(*command: str) -> None:
@@ -59,7 +59,7 @@ def _mount_tmpfs(target: pathlib.Path) -> None:
 
 
 def _mount_of(path: pathlib.Path) -> pathlib.Path:
-    """The mount point which a path lies below."""
+    """Return the mount point of a path."""
     path = path.resolve()
     while not path.is_mount():
         path = path.parent
@@ -67,8 +67,9 @@ def _mount_of(path: pathlib.Path) -> pathlib.Path:
 
 
 def _needed_mounts() -> list[pathlib.Path]:
-    # An overlay does not take along what is mounted below its lower folder,
-    # so every file system with a part of this very process needs its own.
+    # An overlay does not include file systems that are mounted below its
+    # lower directory. So every file system with files that this process
+    # needs gets its own overlay.
     needed = ['/', '/usr', '/etc', '/var', __file__]
     needed += [sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)]
     needed += [path for path in sys.path if os.path.exists(path)]
@@ -78,7 +79,7 @@ def _needed_mounts() -> list[pathlib.Path]:
 def make_root(
     folder: pathlib.Path, shared: collections.abc.Iterable[str]
 ) -> pathlib.Path:
-    """Mount the host's root and all in it but ``/sys``; return where."""
+    """Mount the host's root without ``/sys``; return its path."""
     scratch = folder / 'scratch'
     _mount_tmpfs(scratch)
     root = scratch / 'root'
@@ -106,14 +107,14 @@ def make_root(
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / 'dev/fd').symlink_to('/proc/self/fd')
     (root / 'dev/vfio/vfio').touch()
-    # libudev listens to nobody unless udev's control socket is there.
+    # libudev receives no events unless udev's control socket exists.
     (root / 'run/udev/control').touch()
     return root
 
 
 def _reap_until(worker: int) -> typing.NoReturn:
-    """Be the process 1 that a pid namespace needs; ends with ``worker``."""
-    # Without a reaper libvirt waits 40 s for each QEMU it probes.
+    """Reap zombies as process 1 of the pid namespace; end with ``worker``."""
+    # Without a reaper libvirt waits 40 s for each QEMU that it probes.
     while True:
         pid, status = os.wait()
         if pid == worker:
@@ -129,7 +130,7 @@ def _become_child() -> None:
 
 
 def _start_kernel(shape: inventory.HostShape, log: pathlib.Path) -> None:
-    """Fork the simulated kernel; returns when its control files answer."""
+    """Fork the simulated kernel; return when its control files answer."""
     try:
         os.close(os.open('/dev/fuse', os.O_RDWR))
     except OSError as error:
@@ -165,7 +166,7 @@ def _start_kernel(shape: inventory.HostShape, log: pathlib.Path) -> None:
 
 
 class HostInit:
-    """Does what the test process asks for, one JSON line at a time."""
+    """Executes the requests of the test process, one JSON line each."""
 
     def __init__(self, folder: pathlib.Path, name: str) -> None:
         self._folder = folder
@@ -191,9 +192,9 @@ class HostInit:
         )
 
     def start_libvirtd(self) -> Answer:
-        """Start libvirtd; answers when its socket takes connections."""
+        """Start libvirtd; return when its socket accepts connections."""
         self._socket.unlink(missing_ok=True)
-        # The simulated /sys is no sysfs; libudev would see no device in it.
+        # The simulated /sys is no sysfs; by default libudev ignores it.
         environment = {**os.environ, 'SYSTEMD_DEVICE_VERIFY_SYSFS': '0'}
         with (self._folder / 'libvirtd.out').open('ab') as output:
             self._daemon = subprocess.Popen(
@@ -223,7 +224,7 @@ class HostInit:
         return False
 
     def stop_libvirtd(self) -> Answer:
-        """Kill libvirtd as a crash would; the simulated kernel goes on."""
+        """Kill libvirtd as in a crash; the simulated kernel keeps running."""
         if self._daemon is not None:
             self._daemon.send_signal(signal.SIGKILL)
             self._daemon.wait()
@@ -248,12 +249,12 @@ class HostInit:
         return {'output': done.stdout}
 
     def device_number(self, path: str) -> Answer:
-        """The device number (``major:minor``) of a file's file system."""
+        """Return the number (``major:minor``) of a file's file system."""
         number = os.stat(path).st_dev
         return {'output': f'{os.major(number)}:{os.minor(number)}'}
 
     def serve(self) -> None:
-        """Do what comes on standard input, until it closes."""
+        """Execute the requests on standard input until it closes."""
         for line in sys.stdin:
             request = json.loads(line)
             method = getattr(self, request.pop('do'))
@@ -265,10 +266,10 @@ def _answer(answer: Answer) -> None:
 
 
 def main() -> None:
-    """Make the host, answer how that went, and serve."""
+    """Create the host, answer with the result, and serve requests."""
     folder = pathlib.Path(sys.argv[1])
     shape = inventory.HostShape(**json.loads(sys.argv[2]))
-    # /proc is still the machine's: this is the pid as seen from outside.
+    # /proc is still the machine's: this is the pid outside the namespace.
     outer_pid = int(os.readlink('/proc/self'))
     began = time.monotonic()
     try:

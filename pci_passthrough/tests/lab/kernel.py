@@ -2,10 +2,10 @@
 
 """The simulated kernel's PCI core.
 
-It keeps a host's ``/sys`` in a tmpfs true to a
-:class:`pci_passthrough.demo.inventory.Host` that it changes as control files
-are written, and announces each change as udev would. Which errors a control
-file answers with was taken from a real kernel 6.1.
+It keeps a host's ``/sys`` in a tmpfs equal to a
+:class:`pci_passthrough.demo.inventory.Host`, changes the host when control
+files are written, and announces each change with udev's events. The errors of
+the control files are those of a real kernel 6.1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pci_passthrough.demo import inventory
 from pci_passthrough.tests.lab import sysfs
 from pci_passthrough.tests.lab import udev_events
 
-#: Files whose writing does something; the rest is plain tmpfs.
+#: Files whose writing has an effect; all others are plain tmpfs files.
 CONTROL_FILES = frozenset(
     (
         'bind', 'driver_override', 'drivers_probe', 'new_id', 'remove',
@@ -30,23 +30,23 @@ CONTROL_FILES = frozenset(
     )
 )  # fmt: skip
 
-#: While this file is there, reads and writes of control files block.
+#: While this file exists, reads and writes of control files block.
 FROZEN = pathlib.Path('/run/kernel-is-frozen')
 
 
 def control_name(path: str) -> str:
-    """The one name a control file goes by in the flat FUSE folder."""
+    """Return the name of a control file in the flat FUSE folder."""
     return path.replace('/', '!')
 
 
 class Kernel:
     """Answers writes to control files.
 
-    :param host: the devices; changed from then on.
-    :param root: where the host's ``/sys`` is.
+    :param host: the devices; the kernel changes them.
+    :param root: the path of the host's ``/sys``.
     :param controls: the folder below ``root`` where FUSE shows the control
-        files; the tmpfs holds relative links to them, so that the tree also
-        works when looked at through ``/proc/PID/root``.
+        files; the tmpfs has relative links to them, so that the tree also
+        works through ``/proc/PID/root``.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Kernel:
         #: contents of the control files, by path below /sys
         self.contents: dict[str, bytes] = {}
         self._unplugged: dict[str, inventory.Device] = {}
-        # What a device shows only while its own driver is bound to it.
+        # Files that exist only while the device's host driver is bound.
         self._dormant: dict[
             str,
             tuple[inventory.NetInterface | None, inventory.BlockDevice | None],
@@ -149,7 +149,7 @@ class Kernel:
         self._put(tree)
 
     def _show_vfio_group(self, group: int) -> None:
-        # The node exists while some device of the group is vfio-pci's.
+        # The node exists while a device of the group is bound to vfio-pci.
         node = pathlib.Path(f'/dev/vfio/{group}')
         if any(
             device.driver == 'vfio-pci' and device.iommu_group == group
@@ -170,7 +170,7 @@ class Kernel:
                     interface, index=self._host.next_index()
                 )
                 if device.physical_function is not None:
-                    # The drivers of VFs make up a new one at each probe.
+                    # VF drivers choose a new MAC address at each probe.
                     interface = dataclasses.replace(
                         interface, mac=self._host.next_mac()
                     )
@@ -193,7 +193,7 @@ class Kernel:
         return self._bind(device, driver)
 
     def _plug(self, device: inventory.Device) -> None:
-        """Show a device that is in the inventory, then let it be bound."""
+        """Add a device of the inventory to ``/sys``; probe drivers."""
         self._dormant[device.address] = (device.interface, device.disk)
         device.interface = device.disk = device.driver = None
         tree = hosttree.Tree()
@@ -229,13 +229,13 @@ class Kernel:
             return
         self._remove(device.address)
         interface, disk = self._dormant.pop(device.address, (None, None))
-        # A card comes back without VFs: they are the driver's doing.
+        # A card comes back without VFs: only the driver creates them.
         if device.physical_function is None:
             device.interface, device.disk = interface, disk
             self._unplugged[device.address] = device
 
     def _rescan(self, wanted: str) -> int:
-        """``1`` finds all that was unplugged; here an address just that."""
+        """Plug all unplugged devices (``1``) or one device (its address)."""
         if wanted != '1' and wanted not in self._unplugged:
             return errno.EINVAL
         # Sorted, a bridge (bus 0) comes before what is behind it.
@@ -293,15 +293,15 @@ class Kernel:
         return 0
 
     def read(self, path: str) -> bytes:
-        """What a control file holds; blocks while the kernel is frozen.
+        """Return a control file's content; block while the kernel is frozen.
 
-        :raises KeyError: there is no such file.
+        :raises KeyError: the file does not exist.
         """
         _wait_for_thaw()
         return self.contents[path]
 
     def write(self, path: str, data: bytes) -> int:
-        """Do what writing a control file does; 0 or an errno.
+        """Write a control file; return 0 or an errno.
 
         :param path: below ``/sys``, with all links resolved.
         """
@@ -322,7 +322,7 @@ class Kernel:
 
 
 def _wait_for_thaw() -> None:
-    # A real kernel holds the device's lock as long as a driver waits for a
-    # guest to let go of a VF: 17 s were seen, reads included.
+    # A real kernel holds the device's lock while a driver waits for a
+    # guest to release a VF: 17 s were observed, also for reads.
     while FROZEN.exists():
         time.sleep(0.01)

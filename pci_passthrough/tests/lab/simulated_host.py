@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Fixture: a compute host with the real libvirtd on a simulated kernel."""
+"""A fixture: a compute host with the real libvirtd, a simulated kernel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pci_passthrough.demo import inventory
 from pci_passthrough.tests.lab import kernel
 
 _SOURCE_ROOT = pathlib.Path(__file__).parents[3]
-#: program -> the Debian package it is in
+#: Program to the Debian package that contains it.
 _PROGRAMS = {
     'unshare': 'util-linux',
     'mount': 'mount',
@@ -39,16 +39,16 @@ _QEMU_DRIVERS = (
     '/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so',
 )
 _CONNECT_TIMEOUT = 120.0
-# Programs of the system administrator are not on every user's path.
+# Not every user's PATH contains the directories of system programs.
 _PATH = f'{os.environ.get("PATH", "")}:/usr/local/sbin:/usr/sbin:/sbin'
 
 
 class LabError(Exception):
-    """A simulated host could not be made, or refused what was asked."""
+    """A simulated host could not be created, or refused a request."""
 
 
 def missing_packages() -> list[str]:
-    """What has to be installed on this machine; see ``bindep.txt``."""
+    """Return what must be installed on this machine; see ``bindep.txt``."""
     missing = [
         f'{program} (package {package})'
         for program, package in _PROGRAMS.items()
@@ -70,19 +70,18 @@ def _peer(interface: str) -> str:
 
 
 class SimulatedHost(fixtures.Fixture):
-    """One compute host: libvirtd, simulated ``/sys``, own namespaces.
+    """One compute host: libvirtd and a simulated ``/sys`` in namespaces.
 
-    Several may run at once. It needs root (or ``sudo -n``), namespaces,
-    overlay and FUSE; where the machine's kernel does not give these, the
-    test is skipped and says what was refused. What is merely not installed
-    is an error.
+    Several hosts can run at once. A host needs root (or ``sudo -n``),
+    namespaces, overlay and FUSE. If the machine's kernel refuses these, the
+    test is skipped with the reason. A missing package is an error.
 
-    :param shape: what the host has.
-    :param shared: folders of the machine which the host sees as they are,
-        under the same path; what else it writes is thrown away.
-    :ivar host: the model, as built; it does not follow later changes.
+    :param shape: the host's hardware.
+    :param shared: directories of the machine that the host shares under the
+        same path; all other files that the host writes are discarded.
+    :ivar host: the model of the hardware, without later changes.
     :ivar uri: libvirt's URI of the host.
-    :ivar host_root: the host's ``/`` as seen from here; readable for root.
+    :ivar host_root: the path of the host's ``/`` outside; readable for root.
     :ivar libvirtd_pid: the process id inside the host.
     """
 
@@ -107,7 +106,7 @@ class SimulatedHost(fixtures.Fixture):
         :raises LabError: something is not installed, or libvirtd failed.
         :raises unittest.SkipTest: the machine's kernel refused.
         """
-        # Not _setUp: fixtures would wrap a skip into an error.
+        # Not _setUp: fixtures would turn a skip into an error.
         if missing := missing_packages():
             raise LabError(f'not installed: {"; ".join(missing)}')
         super().setUp()
@@ -157,7 +156,7 @@ class SimulatedHost(fixtures.Fixture):
     def _explain(
         answer: dict[str, typing.Any], errors: str
     ) -> typing.NoReturn:
-        """Tell what the machine cannot do from what is broken."""
+        """Skip the test if the machine cannot run hosts, otherwise fail."""
         reason = answer.get('unsupported', errors)
         if 'unsupported' in answer or errors.startswith(('unshare:', 'sudo:')):
             raise unittest.SkipTest(f'no simulated host here: {reason}')
@@ -165,8 +164,8 @@ class SimulatedHost(fixtures.Fixture):
 
     @staticmethod
     def _stop(process: subprocess.Popen[str]) -> None:
-        # The host's first process ends when its input does, and takes all
-        # others of its pid namespace with it; also through sudo.
+        # The host's first process ends when its standard input closes, and
+        # all others of its pid namespace with it, also through sudo.
         assert process.stdin is not None and process.stdout is not None
         process.stdin.close()
         try:
@@ -206,13 +205,13 @@ class SimulatedHost(fixtures.Fixture):
         return answer
 
     def connect(self) -> libvirt.virConnect:
-        """Open a connection of one's own; the caller closes it."""
+        """Open a connection; the caller closes it."""
         deadline = time.monotonic() + _CONNECT_TIMEOUT
         while True:
             try:
                 return libvirt.open(self.uri)
             except libvirt.libvirtError:
-                # The socket is there before the drivers are.
+                # The socket exists before the drivers are ready.
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
@@ -220,15 +219,15 @@ class SimulatedHost(fixtures.Fixture):
     def _wait_for_devices(self) -> None:
         connection = self.connect()
         try:
-            # The first listing waits until udev's devices are all read.
+            # The first listing waits until libvirt has read all devices.
             connection.listAllDevices(0)
         finally:
             connection.close()
 
     def write(self, path: str, value: str) -> None:
-        """Write a file of the host; ``path`` is absolute, inside.
+        """Write a file of the host; ``path`` is absolute inside the host.
 
-        :raises OSError: with the errno that the simulated kernel gave.
+        :raises OSError: with the errno of the simulated kernel.
         """
         self._do('write', path=path, value=value)
 
@@ -236,12 +235,12 @@ class SimulatedHost(fixtures.Fixture):
         self.write(f'/sys/bus/pci/devices/{address}/{name}', value)
 
     def unplug(self, address: str) -> None:
-        """Take a device out, with its VFs and what is behind a bridge."""
+        """Unplug a device with its VFs and all devices behind it."""
         self._write_device(address, 'remove', '1')
 
     def plug(self, address: str) -> None:
         """Put an unplugged device back, without VFs."""
-        # A real rescan would bring back all that is unplugged.
+        # A real rescan would bring back all unplugged devices.
         self.write('/sys/bus/pci/rescan', address)
 
     def set_numvfs(self, address: str, number: int) -> None:
@@ -268,33 +267,33 @@ class SimulatedHost(fixtures.Fixture):
     def freeze(self) -> None:
         """Make reading and writing of control files block until ``thaw``.
 
-        So does a real kernel when VFs are taken away from a running guest.
-        libvirt's listings go on, for they read no control file.
+        A real kernel blocks while VFs are removed from a running guest.
+        libvirt's listings do not block, because they read no control file.
         """
         self.write(str(kernel.FROZEN), '')
 
     def thaw(self) -> None:
-        """Let the control files answer again."""
+        """Unblock the control files."""
         self.run('rm', '-f', str(kernel.FROZEN))
 
     def stop_libvirtd(self) -> None:
-        """Kill libvirtd at once; the simulated kernel goes on."""
+        """Kill libvirtd at once; the simulated kernel keeps running."""
         self._do('stop_libvirtd')
 
     def start_libvirtd(self) -> None:
-        """Start libvirtd again; returns when it knows the devices."""
+        """Start libvirtd again; return when it has listed the devices."""
         self.libvirtd_pid = self._do('start_libvirtd')['pid']
         self._wait_for_devices()
 
     def run(self, *command: str) -> str:
-        """Run a program inside the host; return what it printed."""
+        """Run a program inside the host; return its output."""
         return str(self._do('run', command=command)['output'])
 
     def add_link(self, interface: str) -> None:
-        """Let the host's network know an interface.
+        """Add an interface to the host's network namespace.
 
-        The simulated NIC is only a folder; this is a veth with its name and
-        its MAC address, which is down.
+        The simulated NIC is only a directory. The interface is a veth with
+        the NIC's name and MAC address, and is down.
         """
         mac = self.run('cat', f'/sys/class/net/{interface}/address')
         self.run(
@@ -305,7 +304,7 @@ class SimulatedHost(fixtures.Fixture):
     def add_address(
         self, interface: str, cidr: str, gateway: str | None = None
     ) -> None:
-        """Let the host use an interface: an address, the default route."""
+        """Give an interface an address and optionally the default route."""
         if not self.run('ip', '-brief', 'link', 'show').count(f'{interface}@'):
             self.add_link(interface)
             for end in (_peer(interface), interface):
@@ -320,9 +319,9 @@ class SimulatedHost(fixtures.Fixture):
     def mount_disk(self, block: str, mount_point: str) -> None:
         """Mount a simulated disk or partition (``nvme0n1p1``).
 
-        What is mounted is a tmpfs that carries the disk's name, and the
-        disk's device number becomes that of the tmpfs: mountinfo and sysfs
-        agree as they do for a real disk.
+        A tmpfs with the disk's name is mounted, and the tmpfs' device number
+        becomes the disk's number, so that mountinfo and sysfs agree as for a
+        real disk.
         """
         self.run('mkdir', '-p', mount_point)
         self.run('mount', '-t', 'tmpfs', f'/dev/{block}', mount_point)
@@ -335,5 +334,5 @@ class SimulatedHost(fixtures.Fixture):
         self.run('ln', '-sfn', target, f'/sys/dev/block/{number}')
 
     def unmount_disk(self, mount_point: str) -> None:
-        """Unmount what :meth:`mount_disk` mounted."""
+        """Unmount a disk that :meth:`mount_disk` has mounted."""
         self.run('umount', mount_point)

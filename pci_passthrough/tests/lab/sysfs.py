@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The whole ``/sys`` that libvirt's udev driver wants to see of a host.
+"""Builds the ``/sys`` of a host that libvirt's udev driver needs.
 
-What is not here makes libvirt leave a device out, mostly without a word: a
-``config`` file, a resolvable ``iommu_group``, values that end in a newline;
-without ``devices/system`` it finds neither CPUs nor NUMA cells.
+libvirt ignores a device, mostly without an error, if it lacks a ``config``
+file, a resolvable ``iommu_group``, or values that end with a newline. Without
+``devices/system`` libvirt lists neither CPUs nor NUMA cells.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import struct
 from pci_passthrough.demo import hosttree
 from pci_passthrough.demo import inventory
 
-#: Link speed in GT/s as the number which the PCI Express capability uses.
+#: Link speed in GT/s to its number in the PCI Express capability.
 _LINK_SPEEDS = {'2.5': 1, '5': 2, '8': 3, '16': 4, '32': 5, '64': 6}
 _CPUS_PER_NODE = 16
 _PLAIN_DRIVERS = ('vfio-pci', 'pci-stub')
 
 
 def config_space(device: inventory.Device, *, multifunction: bool) -> bytes:
-    """4096 bytes of PCI configuration space (PCI-SIG, type 0 and 1)."""
+    """Return 4096 bytes of PCI configuration space (PCI-SIG, type 0 and 1)."""
     space = bytearray(4096)
     model = device.model
     is_vf = device.physical_function is not None
@@ -41,7 +41,7 @@ def config_space(device: inventory.Device, *, multifunction: bool) -> bytes:
     space[0x0E] = header_type | (0x80 if multifunction else 0)
     space[0x34] = 0x40
     struct.pack_into('<BBH', space, 0x40, 0x10, 0x80, 2 | port_type << 4)
-    # Function level reset is what libvirt asks of a device it resets.
+    # libvirt resets only devices with function level reset.
     struct.pack_into('<I', space, 0x44, 0 if header_type else 1 << 28)
     _put_link(space, device)
     struct.pack_into('<BBH', space, 0x80, 0x11, 0x00, 0x003F)
@@ -62,12 +62,12 @@ def _put_link(space: bytearray, device: inventory.Device) -> None:
         struct.pack_into('<I', space, 0x4C, word)
         struct.pack_into('<H', space, 0x52, word)
     elif device.physical_function is not None:
-        # A capability, but no status: the link is the physical function's.
+        # No link status: the link belongs to the physical function.
         struct.pack_into('<I', space, 0x4C, 4 | 16 << 4)
 
 
 def uevent(device: inventory.Device) -> list[str]:
-    """The properties the kernel gives a PCI device, ``KEY=value``."""
+    """Return the kernel's properties of a PCI device, as ``KEY=value``."""
     model = device.model
     code = model.class_code
     lines = [f'DRIVER={device.driver}'] if device.driver else []
@@ -146,7 +146,7 @@ def _add_sriov(
 def add_bound(
     tree: hosttree.Tree, host: inventory.Host, device: inventory.Device
 ) -> None:
-    """Add what a device has only while a driver is bound to it."""
+    """Add a device's files that exist only while a driver is bound."""
     path = host.path(device.address)
     tree.file(f'{path}/uevent', '\n'.join(uevent(device)))
     if device.driver is not None:
@@ -177,7 +177,7 @@ def add_bound(
 def add_device(
     tree: hosttree.Tree, host: inventory.Host, device: inventory.Device
 ) -> None:
-    """Add everything of one device."""
+    """Add all files of one device."""
     path = host.path(device.address)
     _add_attributes(tree, host, device)
     _add_sriov(tree, host, device)
@@ -221,7 +221,7 @@ def _add_cpus(tree: hosttree.Tree, nodes: int) -> None:
 
 
 def _bitmap(bits: int) -> str:
-    # As the kernel prints a mask: 32 bits a word, the highest word first.
+    # The kernel prints a mask in words of 32 bits, the highest word first.
     text = f'{bits:x}'
     text = text.zfill(-(-len(text) // 8) * 8)
     return ','.join(text[at : at + 8] for at in range(0, len(text), 8))
@@ -255,7 +255,7 @@ def _add_memory(tree: hosttree.Tree, nodes: int) -> None:
 
 
 def build_tree(host: inventory.Host) -> hosttree.Tree:
-    """A host's ``/sys``."""
+    """Return the ``/sys`` of a host."""
     tree = hosttree.Tree()
     for folder in ('class/pci_bus', 'class/iommu', 'module/vfio_pci'):
         tree.folder(folder)

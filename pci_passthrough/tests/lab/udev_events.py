@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Device events in the form in which udev multicasts them to libudev.
+"""Sends device events to libudev in udev's multicast format.
 
 The wire format is that of systemd's ``sd-device/device-monitor.c``: a header
 with a filter hash of the subsystem, then ``KEY=value`` strings.
@@ -22,7 +22,7 @@ _WORD = 0xFFFFFFFF
 
 
 def murmur_hash2(data: bytes) -> int:
-    """MurmurHash2 with seed 0, the 32-bit number libudev filters by."""
+    """Return MurmurHash2 with seed 0, by which libudev filters events."""
     multiplier = 0x5BD1E995
     value = len(data)
     whole = len(data) // 4 * 4
@@ -38,9 +38,9 @@ def murmur_hash2(data: bytes) -> int:
 
 
 class UdevEvents:
-    """Sends events to all listeners of the process's network namespace.
+    """Sends events to all listeners in the process's network namespace.
 
-    libudev believes only root of its own user namespace.
+    libudev accepts events only from root of the same user namespace.
     """
 
     def __init__(self) -> None:
@@ -78,6 +78,6 @@ class UdevEvents:
         header += struct.pack(
             '>IIII', murmur_hash2(subsystem.encode()), 0, 0, 0
         )
-        # Refused means that nobody listens, which is no fault.
+        # Refused means that there is no listener, which is no error.
         with contextlib.suppress(ConnectionRefusedError):
             self._socket.sendto(header + body, (0, _UDEV_GROUP))

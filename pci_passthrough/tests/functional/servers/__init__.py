@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real database and message servers, owned by the tests that use them.
+"""Fixtures that run real database and message servers for tests.
 
-Each fixture runs one server of its own: on a free port of 127.0.0.1, never
-reachable from another machine, with a data directory that lives as long as
-the fixture. A test may kill the server at any moment and start it again on
-the same port with the same data, which is the point of having it.
+Each fixture runs one server, on a free port of 127.0.0.1, which other
+machines cannot reach. The data directory is removed with the fixture. A test
+can kill the server at any moment and start it again on the same port with the
+same data.
 
-pifpaf does nearly this, but not what is needed here: its RabbitMQ takes
-Erlang connections on all interfaces and leaves epmd behind, its PostgreSQL
-refuses to work when the tests run as root, and neither of its servers can be
-killed and started again where it was.
+pifpaf cannot be used instead: its RabbitMQ accepts Erlang connections on all
+interfaces and leaves epmd running, its PostgreSQL does not work when the tests
+run as root, and its servers cannot be killed and started again with the same
+port and data.
 
-Durability is never relaxed: the tests kill servers and check that nothing
-committed is lost, so every server keeps its default fsync behaviour. Only
-memory is trimmed.
+Durability is never relaxed, because tests kill servers and check that no
+committed data is lost: every server keeps its default fsync behaviour. Only
+memory limits are reduced.
 """
 
 from pci_passthrough.tests.functional.servers.base import LOOPBACK

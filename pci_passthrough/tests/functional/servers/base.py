@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One server process: its port, directory, start and end."""
+"""The base class of servers: port, data directory, start and end."""
 
 import abc
 import collections
@@ -22,35 +22,35 @@ import psutil
 
 LOOPBACK: Final = '127.0.0.1'
 
-#: Seconds until a start is given up. RabbitMQ needs about 5 on a quiet
-#: machine, and several times that on a busy one.
+#: Seconds until a start has failed. RabbitMQ needs about 5 on a quiet
+#: machine, and several times as many on a busy one.
 START_TIMEOUT: Final = 120.0
 
-#: Seconds that a server has to end when asked politely.
+#: Seconds that a server has to end after a signal.
 STOP_TIMEOUT: Final = 30.0
 
-# Below the range that the kernel gives to outgoing connections (from 32768),
-# one of which could otherwise sit on the port while the server is dead.
+# Below the range for outgoing connections (from 32768), one of which could
+# otherwise use the port while the server is down.
 _PORTS: Final = range(20000, 32000)
 
-# Taken at import: a test may move tempfile's default into a directory of its
-# own, which ends with the test and which other users cannot enter.
+# Read at import: a test may change tempfile's default to a directory that is
+# removed with the test and that other users cannot enter.
 _TMP: Final = tempfile.gettempdir()
 
-# mariadb-install-db says where to get help on more than twenty lines.
+# mariadb-install-db's output has more than twenty lines of help.
 _LOG_TAIL: Final = 80
 
 
 class ServerError(Exception):
-    """A server, or a program that prepares one, did not do its work."""
+    """A server, or a program that initializes a server, failed."""
 
 
 class Port(fixtures.Fixture):
     """A TCP port of the loopback address, reserved among our processes.
 
-    The reservation is a UDP socket on the same number: unlike a probed TCP
-    port it stays taken while the server is down, unlike a lock file it
-    vanishes with the process, and no server here uses UDP.
+    The reservation is a UDP socket with the same number. Unlike a TCP port,
+    it remains reserved while the server is down; unlike a lock file, it ends
+    with the process. No server here uses UDP.
     """
 
     number: int
@@ -75,11 +75,11 @@ class Port(fixtures.Fixture):
 class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
     """One server process with its port and its data directory.
 
-    After the fixture is set up the server answers. Cleaning up kills it and
-    whatever it started, and removes the directory.
+    After the setup the server answers. The cleanup kills the server and its
+    child processes, and removes the directory.
     """
 
-    #: The signal after which the server ends by itself, soon and in order.
+    #: The signal that makes the server end soon and cleanly.
     stop_signal: signal.Signals = signal.SIGTERM
 
     def _setUp(self) -> None:
@@ -104,18 +104,18 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
     @property
     @abc.abstractmethod
     def url(self) -> str:
-        """Where a client finds the server, with user and password."""
+        """The URL of the server for clients, with user and password."""
 
     @property
     def pid(self) -> int | None:
-        """The main process, or None while the server is down."""
+        """The process id of the server, None while it is down."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the server where it was, and wait until it answers.
+        """Start the server with its port and data, and wait until it answers.
 
-        :raises ServerError: when it ends instead, or does not answer within
-            START_TIMEOUT seconds; in both cases it is not left running.
+        :raises ServerError: the server ended, or did not answer within
+            START_TIMEOUT seconds; in both cases it is stopped.
         """
         if self._process is not None:
             return
@@ -128,7 +128,7 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
             raise
 
     def stop(self) -> None:
-        """End the server in order; after STOP_TIMEOUT seconds by force."""
+        """Stop the server cleanly; kill it after STOP_TIMEOUT seconds."""
         if self._process is None:
             return
         self._process.send_signal(self.stop_signal)
@@ -137,9 +137,10 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
         self.kill()
 
     def kill(self) -> None:
-        """End every process of the server with SIGKILL, at once.
+        """Kill every process of the server with SIGKILL at once.
 
-        When it returns the processes are gone and the port is free.
+        When the method returns, the processes have ended and the port is
+        free.
         """
         if self._process is None:
             return
@@ -147,19 +148,19 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
         self._process = None
 
     def restart(self) -> None:
-        """Stop in order and start again."""
+        """Stop the server cleanly and start it again."""
         self.stop()
         self.start()
 
     def processes(self) -> list[psutil.Process]:
-        """Every living process which this fixture has started."""
-        found: list[psutil.Process] = []
+        """Return all running processes that this fixture has started."""
+        running: list[psutil.Process] = []
         mains = [self._process] if self._process is not None else []
         for main in mains + self._helpers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(main.pid)
-                found += [process, *process.children(recursive=True)]
-        return found
+                running += [process, *process.children(recursive=True)]
+        return running
 
     @property
     def _data(self) -> pathlib.Path:
@@ -167,26 +168,26 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
 
     @property
     def _user(self) -> str | None:
-        """The user that must own the server, or None for our own."""
+        """The user to run the server, None for the current user."""
         return None
 
     @abc.abstractmethod
     def _initialise(self) -> None:
-        """Fill the empty directory; runs once."""
+        """Initialize the empty data directory; called once."""
 
     @abc.abstractmethod
     def _command(self) -> list[str]:
-        """The command line that runs the server in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     @abc.abstractmethod
     def _answers(self) -> bool:
-        """Whether a client would be served now."""
+        """Return whether the server would serve a client now."""
 
     def _environment(self) -> dict[str, str]:
         return dict(os.environ)
 
     def _identity(self) -> dict[str, Any]:
-        """What subprocess needs to become the server's user."""
+        """Return the arguments with which subprocess changes to the user."""
         if self._user is None:
             return {}
         return {'user': self._user, 'group': self._user, 'extra_groups': []}
@@ -198,16 +199,16 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # The current one may be closed to the server's user.
+                # The user may have no access to the current directory.
                 cwd=self.directory,
                 env=self._environment(),
-                # A group of its own: no Ctrl-C of the terminal reaches it.
+                # A separate process group gets no Ctrl-C of the terminal.
                 start_new_session=True,
                 **self._identity(),
             )
 
     def _run(self, command: list[str]) -> None:
-        """Run a preparing program to its end."""
+        """Run a program that prepares the server; wait for its end."""
         process = self._spawn(command)
         try:
             process.wait(START_TIMEOUT)
@@ -220,7 +221,7 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
         assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT
         while True:
-            # Asked first: another program may answer on the port instead.
+            # Checked first: another program could answer on the port.
             status = self._process.poll()
             if status is not None:
                 raise ServerError(self._failure(program, status))
@@ -250,15 +251,15 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
 
 
 def _kill_all(main: subprocess.Popen[bytes]) -> None:
-    """Kill a process and its descendants, and wait until they are gone.
+    """Kill a process and its descendants, and wait until they have ended.
 
-    The process group is not enough: PostgreSQL's and Erlang's children have
-    groups of their own.
+    Killing the process group does not suffice: children of PostgreSQL and
+    Erlang have other groups.
     """
     doomed: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(main.pid)
-        # A stopped parent starts no more children behind our back.
+        # A stopped parent cannot start further children meanwhile.
         process.suspend()
         doomed = [process, *process.children(recursive=True)]
     with contextlib.suppress(ProcessLookupError):
@@ -275,8 +276,8 @@ def _kill_all(main: subprocess.Popen[bytes]) -> None:
 
 
 def _lives(process: psutil.Process) -> bool:
-    # A zombie holds neither port nor file; when the first process of the
-    # machine collects it is not ours to wait for.
+    # A zombie uses neither port nor file, so there is no need to wait until
+    # the machine's first process reaps it.
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -284,12 +285,12 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def program(name: str, *directories: str) -> str:
-    """Find a program: in these directories first, then in the PATH."""
+    """Return the path of a program in the directories or in the PATH."""
     path = os.pathsep.join([*directories, os.environ.get('PATH', os.defpath)])
-    found = shutil.which(name, path=path)
-    if found is None:
+    executable = shutil.which(name, path=path)
+    if executable is None:
         raise ServerError(
             f'{name} is not installed; bindep.txt names the packages that the'
             ' functional tests need'
         )
-    return found
+    return executable

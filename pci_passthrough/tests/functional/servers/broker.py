@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RabbitMQ."""
+"""The RabbitMQ server."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from pci_passthrough.tests.functional.servers import base
 
 
 class RabbitMQ(base.Server):
-    """A RabbitMQ broker with an Erlang port mapper (epmd) of its own."""
+    """A RabbitMQ broker with a separate Erlang port mapper (epmd)."""
 
     @property
     def url(self) -> str:
@@ -28,14 +28,14 @@ class RabbitMQ(base.Server):
             'vm_memory_high_watermark.absolute = 512MB\n'
             'disk_free_limit.absolute = 50MB\n'
         )
-        # Started here, epmd is our child. Erlang would start it as a daemon
-        # that outlives the broker.
+        # Started here, epmd ends with the fixture. Erlang would start a
+        # daemon that outlives the broker.
         epmd = [base.program('epmd'), '-port', str(self._epmd_port)]
         self._helpers.append(self._spawn([*epmd, '-address', base.LOOPBACK]))
 
     def _command(self) -> list[str]:
-        # The wrapper in the PATH of a distribution changes user and
-        # directories; the script behind it does as it is told.
+        # The distribution's wrapper in the PATH changes the user and the
+        # directories; the script that it calls does not.
         return [base.program('rabbitmq-server', '/usr/lib/rabbitmq/bin')]
 
     def _environment(self) -> dict[str, str]:
@@ -46,13 +46,13 @@ class RabbitMQ(base.Server):
             if not name.startswith(('RABBITMQ_', 'ERL_'))
         }
         return kept | {
-            # Erlang keeps its cookie there.
+            # Erlang stores its cookie there.
             'HOME': str(directory),
             'ERL_CRASH_DUMP_BYTES': '0',
             'ERL_EPMD_ADDRESS': base.LOOPBACK,
             'ERL_EPMD_PORT': str(self._epmd_port),
-            # Read by every Erlang process, so that also the short-lived ones
-            # which the broker starts listen on no other interface.
+            # All Erlang processes read it, so that the broker's short-lived
+            # children listen on no other interface either.
             'ERL_FLAGS': '-kernel inet_dist_use_interface {127,0,0,1}',
             'RABBITMQ_NODENAME': f'pci{self.port}@localhost',
             'RABBITMQ_DIST_PORT': str(self._erlang_port),
@@ -65,14 +65,14 @@ class RabbitMQ(base.Server):
             'RABBITMQ_PID_FILE': str(directory / 'pid'),
             'RABBITMQ_GENERATED_CONFIG_DIR': str(directory / 'config'),
             'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': '+S 1:1 +sbwt none',
-            # Makes the script become the broker instead of its parent: the
-            # exit status is then the broker's, which the parent hides.
+            # Makes the script exec the broker, so that the exit status is
+            # the broker's.
             'RUNNING_UNDER_SYSTEMD': 'yes',
         }
 
     def _answers(self) -> bool:
-        # The listener is the last that the broker starts; whoever greets
-        # with the protocol header gets Connection.Start, a method frame.
+        # The broker starts the listener last. It answers the protocol header
+        # with Connection.Start, a method frame.
         try:
             with socket.create_connection(
                 (base.LOOPBACK, self.port), 5

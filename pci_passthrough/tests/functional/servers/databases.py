@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MariaDB and PostgreSQL."""
+"""The MariaDB and PostgreSQL servers."""
 
 import abc
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from pci_passthrough.tests.functional.servers import base
 
 
 class Database(base.Server):
-    """A database server, seen through SQLAlchemy."""
+    """A database server that tests use with SQLAlchemy."""
 
     def create_database(self) -> str:
         """Create an empty database and return its URL."""
@@ -30,12 +30,12 @@ class Database(base.Server):
 
     @property
     def url(self) -> str:
-        """The URL of the server's own database, as its administrator."""
+        """The URL of the server's system database, for its administrator."""
         return self._url(self._system_database)
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[sa.Connection]:
-        """Connect as the administrator, outside of any transaction."""
+        """Connect as the administrator, in autocommit mode."""
         engine = sa.create_engine(
             self.url,
             poolclass=sa.NullPool,
@@ -48,7 +48,7 @@ class Database(base.Server):
     @property
     @abc.abstractmethod
     def _system_database(self) -> str:
-        """A database that every server of the kind has."""
+        """The name of a database that always exists."""
 
     @abc.abstractmethod
     def _url(self, database: str) -> str: ...
@@ -75,11 +75,11 @@ class MariaDB(Database):
             'mariadb-install-db',
             '--no-defaults',
             f'--datadir={self._data}',
-            # A server that starts removes the temporary tables that it finds,
-            # those of others, too.
+            # A starting server removes all temporary tables in the directory,
+            # including those of other servers.
             f'--tmpdir={self.directory}',
-            # Root of the database is then whoever runs it, and only through
-            # the socket: no account without a password is reachable.
+            # The database's root is then the user who runs the server, through
+            # the socket only: no account without a password is reachable.
             '--auth-root-authentication-method=socket',
             '--skip-test-db',
             *self._as_root(),
@@ -121,7 +121,7 @@ class MariaDB(Database):
         return self.directory / 'init.sql'
 
     def _as_root(self) -> list[str]:
-        # The server refuses to run as root unless told so by name.
+        # The server refuses to run as root without this option.
         if os.geteuid() != 0:
             return []
         return [f'--user={pwd.getpwuid(0).pw_name}']
@@ -141,12 +141,12 @@ class PostgreSQL(Database):
 
     _system_database = 'postgres'
 
-    # "Fast": open connections are ended. SIGTERM would wait for them.
+    # "Fast" shutdown: closes open connections. SIGTERM would wait for them.
     stop_signal = signal.SIGINT
 
     @property
     def _user(self) -> str | None:
-        # The server never runs as root; its package brings this user.
+        # The server never runs as root; its package creates this user.
         return 'postgres' if os.geteuid() == 0 else None
 
     def _initialise(self) -> None:
@@ -161,8 +161,8 @@ class PostgreSQL(Database):
                 '--auth=scram-sha-256',
                 '--encoding=UTF8',
                 '--locale=C',
-                # Concerns the files of the empty cluster only, and only a
-                # crash of the whole machine.
+                # Only affects a crash of the machine while the empty cluster
+                # is created.
                 '--no-sync',
             ]
         )
@@ -198,10 +198,10 @@ class PostgreSQL(Database):
 
 @functools.cache
 def _postgresql_directories() -> tuple[str, ...]:
-    """Where Debian keeps the programs of each version, newest first."""
+    """Return Debian's directories of programs, newest version first."""
 
     def version(path: str) -> tuple[int, ...]:
         return tuple(int(digits) for digits in re.findall(r'\d+', path))
 
-    found = glob.glob('/usr/lib/postgresql/*/bin')
-    return tuple(sorted(found, key=version, reverse=True))
+    directories = glob.glob('/usr/lib/postgresql/*/bin')
+    return tuple(sorted(directories, key=version, reverse=True))

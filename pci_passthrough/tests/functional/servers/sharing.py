@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One server of a kind for all tests of a process."""
+"""Servers that all tests of a process share."""
 
 import atexit
 import os
@@ -15,10 +15,10 @@ _shared_lock = threading.Lock()
 
 
 def shared(kind: type[_S]) -> _S:
-    """Give the one server of a kind which all tests of a process share.
+    """Return the server of a class that all tests of a process share.
 
-    It starts with the first call and ends with the process. A test that
-    stops or kills the server makes its own instead.
+    The server starts with the first call and ends with the process. A test
+    that stops or kills its server must not use a shared one.
     """
     with _shared_lock:
         server = _shared.get(kind)
