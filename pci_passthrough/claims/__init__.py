@@ -24,6 +24,7 @@ from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
 from pci_passthrough.claims.refusal import explain
+from pci_passthrough.claims.refusal import FailedCondition
 from pci_passthrough.claims.refusal import in_words
 from pci_passthrough.claims.refusal import pool_in_words
 from pci_passthrough.claims.refusal import PoolTotal
@@ -42,6 +43,7 @@ __all__ = [
     'Decision',
     'Demand',
     'Explanation',
+    'FailedCondition',
     'Family',
     'HostAnswer',
     'Loss',

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from typing import Self
 
 from pci_passthrough import objects
 from pci_passthrough.claims import decision as decision_mod
@@ -30,6 +31,24 @@ class PoolTotal:
     def count(self) -> int:
         """How many devices there are."""
         return sum(self.states.values())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class FailedCondition:
+    """A condition that failed on some hosts.
+
+    :ivar text: the condition in words, for example ``no free bigGPU``.
+    :ivar condition: one of ``objects.fields.RefusalCondition``, or its
+        ``OTHER``.
+    """
+
+    text: str
+    condition: str
+
+    @classmethod
+    def of(cls, reason: objects.RefusalReason) -> Self:
+        """Return the condition that a reason is about, without the host."""
+        return cls(in_words(reason), str(reason.condition))
 
 
 def explain(
@@ -85,24 +104,29 @@ def _rivals(
 
 def summarize(reasons: Iterable[objects.RefusalReason]) -> str:
     """Return one line such as ``3 hosts: no free bigGPU``."""
-    hosts: dict[str, set[str]] = collections.defaultdict(set)
+    hosts: dict[FailedCondition, set[str]] = collections.defaultdict(set)
     for reason in reasons:
-        hosts[in_words(reason)].add(str(reason.host))
+        hosts[FailedCondition.of(reason)].add(str(reason.host))
     return summarize_hosts(hosts)
 
 
-def summarize_hosts(hosts: Mapping[str, Collection[str]]) -> str:
-    """Return the line of ``summarize`` for hosts by what is wrong there."""
+def summarize_hosts(
+    hosts: Mapping[FailedCondition, Collection[str]],
+) -> str:
+    """Return the line of ``summarize`` for hosts by failed condition."""
+    by_text: dict[str, set[str]] = collections.defaultdict(set)
+    for failed, names in hosts.items():
+        by_text[failed.text].update(names)
     return '; '.join(
-        f'{len(names)} host{"s" if len(names) > 1 else ""}: {phrase}'
-        for phrase, names in sorted(
-            hosts.items(), key=lambda item: (-len(item[1]), item[0])
+        f'{len(names)} host{"s" if len(names) > 1 else ""}: {text}'
+        for text, names in sorted(
+            by_text.items(), key=lambda item: (-len(item[1]), item[0])
         )
     )
 
 
 def in_words(reason: objects.RefusalReason) -> str:
-    """Return what is wrong with a host, without its name."""
+    """Return a reason in words, without the host's name."""
     name = reason.pci_flavor
     return {
         _C.NO_MATCH: f'no device matches {name}',

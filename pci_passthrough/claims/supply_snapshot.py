@@ -113,38 +113,25 @@ class SupplySnapshot:
         self,
         hosts: Iterable[str],
         numa: objects.NumaAffinity | None = None,
-    ) -> dict[str, list[str]]:
-        """Return the hosts that cannot serve, by reason.
+    ) -> dict[refusal_mod.FailedCondition, list[str]]:
+        """Return the hosts that cannot serve, by failed condition.
 
-        :returns: reason in words, such as ``no free bigGPU``, to host names;
-            a host may have several reasons. ``claims.summarize_hosts`` makes
-            one line of the result.
+        :returns: several conditions may have failed on a host.
+            ``claims.summarize_hosts`` makes one line of the result.
         """
-        refused: dict[str, list[str]] = {}
+        refused: dict[refusal_mod.FailedCondition, list[str]] = {}
         for host in hosts:
             if host in self.absent:
-                phrases = {
-                    refusal_mod.in_words(reason)
-                    for reason in self.reasons(host)
-                }
+                reasons = self.reasons(host)
             elif self.decide(host, numa) is None:
+                # Not ``reasons``, which copies each of them for the host.
                 supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
-                phrases = self._phrases(supply, numa)
+                reasons = self._explained(supply, numa)
             else:
                 continue
-            for phrase in phrases:
-                refused.setdefault(phrase, []).append(host)
+            for failed in set(map(refusal_mod.FailedCondition.of, reasons)):
+                refused.setdefault(failed, []).append(host)
         return refused
-
-    def _phrases(
-        self,
-        supply: supply_mod.Supply,
-        numa: objects.NumaAffinity | None,
-    ) -> set[str]:
-        return {
-            refusal_mod.in_words(reason)
-            for reason in self._explained(supply, numa)
-        }
 
     def _explained(
         self,

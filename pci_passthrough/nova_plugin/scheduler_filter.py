@@ -28,6 +28,7 @@ from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import scheduler
 from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.objects import fields
 
 LOG = logging.getLogger(__name__)
 
@@ -115,13 +116,13 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
                 refuse_all(hosts, scheduling, error.text)
                 return []
         passed = []
-        refused: dict[str, list[str]] = {}
+        refused: dict[claims.FailedCondition, list[str]] = {}
         for host in hosts:
-            reasons = _decide(host, scheduling)
-            if not reasons:
+            conditions = _decide(host, scheduling)
+            if not conditions:
                 passed.append(host)
-            for reason in reasons:
-                refused.setdefault(reason, []).append(host.host)
+            for failed in conditions:
+                refused.setdefault(failed, []).append(host.host)
         _record_refusals(scheduling, refused)
         return passed
 
@@ -165,14 +166,16 @@ def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
         host.pci_stats.scheduling = scheduling
 
 
-def _decide(host: Any, scheduling: _Scheduling) -> list[str]:
+def _decide(
+    host: Any, scheduling: _Scheduling
+) -> list[claims.FailedCondition]:
     """Decide which devices of a host would serve the next instance.
 
-    :returns: the reasons why the host cannot serve it; none if it can.
+    :returns: the conditions that failed; none if the host can serve it.
     """
     pools = host.pci_stats
     if pools is None:
-        return ['nova-compute has not reported yet']
+        return [_other('nova-compute has not reported yet')]
     supply = pools.supply
     affinity: objects.NumaAffinity | None = None
     pools.decision = supply.decide(affinity)
@@ -213,18 +216,26 @@ def refuse_all(
     hosts: Sequence[Any], scheduling: _Scheduling, reason: str
 ) -> None:
     """Record one reason why no host can serve an instance."""
-    _record_refusals(scheduling, {reason: [host.host for host in hosts]})
+    _record_refusals(
+        scheduling, {_other(reason): [host.host for host in hosts]}
+    )
+
+
+def _other(reason: str) -> claims.FailedCondition:
+    """Return a reason that is no condition of the requested devices."""
+    return claims.FailedCondition(reason, fields.RefusalCondition.OTHER)
 
 
 def _record_refusals(
-    scheduling: _Scheduling, refused: dict[str, list[str]]
+    scheduling: _Scheduling,
+    refused: dict[claims.FailedCondition, list[str]],
 ) -> None:
     """Log why hosts cannot serve an instance; let the conductor record it.
 
     Only once for each instance: Nova's search for alternates has no new
     reasons.
 
-    :param refused: reason to hosts.
+    :param refused: failed condition to hosts.
     """
     instance_uuid = scheduling.spec.instance_uuid
     if not refused or instance_uuid in scheduling.recorded:

@@ -103,7 +103,9 @@ class RefusalCondition:
         HOST_UNKNOWN,
         TRACKER_DOWN,
     )
-    #: those of version 1.0 of the objects
+    #: why a host was refused otherwise; never in a RefusalReason
+    OTHER = 'other'
+    #: those of RefusalReason 1.0
     OF_1_0: ClassVar[tuple[str, ...]] = ALL[:6]
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why the scheduler found no host for an instance, or passed over some."""
+"""The hosts that the scheduler's filter refused for an instance, and why."""
 
+from typing import Any
+
+from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
 
@@ -10,10 +13,11 @@ from pci_passthrough.objects import fields
 
 @ovo_base.VersionedObjectRegistry.register
 class SchedulingRefusal(base.PciPassthroughObject):
-    """What one scheduling request of an instance came to."""
+    """The refused hosts of one scheduling request of an instance."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added conditions
+    VERSION = '1.1'
 
     fields = {
         'instance_uuid': ovo_fields.UUIDField(),
@@ -21,7 +25,20 @@ class SchedulingRefusal(base.PciPassthroughObject):
         'requests': ovo_fields.StringField(),
         #: one line, for example ``37 hosts: no free 10g``
         'summary': ovo_fields.StringField(),
-        #: [what is wrong, number of hosts, [some of their names]]
+        #: [reason in words, number of hosts, [some of their names]]
         'reasons': fields.PlainField(),
+        #: for each of these reasons, the condition that failed: one of
+        #: ``RefusalCondition``, ``other`` or unknown to this release. Not
+        #: set in what the database has kept
+        'conditions': ovo_fields.ListOfStringsField(),
         'created_at': ovo_fields.DateTimeField(nullable=True),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Leave out the conditions, which an older peer does not know."""
+        super().obj_make_compatible(primitive, target_version)
+        version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 1):
+            primitive.pop('conditions', None)

@@ -39,7 +39,7 @@ class Caller:
         self._client = messaging.conductor_client(
             transport, timeout, backporter=self
         )
-        self._outbox = outbox.Outbox(self._cast)
+        self._outbox = outbox.Outbox()
 
     def close(self) -> None:
         """Close the transport, within a few seconds.
@@ -64,16 +64,6 @@ class Caller:
             objinst=objinst,
             object_versions=dict(object_versions),
         )
-
-    def _cast(self, method: str, arguments: Mapping[str, Any]) -> None:
-        """Send a message without waiting for an answer.
-
-        :param method: the name of a declared method.
-        :raises: ConductorUnavailable; and whatever the driver raises.
-        """
-        self._connection.wait(self._timeout)
-        version = methods.declared()[method].since
-        self._client.prepare(version=version).cast({}, method, **arguments)
 
     def _call(
         self,

@@ -52,13 +52,11 @@ class ConductorClient(caller.Caller):
         A conductor of an earlier release, not upgraded yet or downgraded,
         gets the report in the version that it knows.
         """
-        try:
-            return self._call(methods.Conductor.report, report)
-        except exception.ConductorUnavailable as error:
-            if not older_conductors.is_object_unknown(error):
-                raise
-            older = older_conductors.in_version('1.0', report, _REPORT_1_0)
-            return self._call(methods.Conductor.report, older)
+        return older_conductors.send(
+            lambda sent: self._call(methods.Conductor.report, sent),
+            report,
+            _REPORT_1_0,
+        )
 
     def claim(
         self,
@@ -254,32 +252,40 @@ class ConductorClient(caller.Caller):
         self,
         instance_uuid: str,
         summary: str,
-        reasons: Mapping[str, Collection[str]],
+        refused: Mapping[claims.FailedCondition, Collection[str]],
         requests: str,
     ) -> None:
         """Have a conductor record why hosts were refused; return at once.
 
-        A refusal that cannot be sent is lost, which is logged.
+        A refusal that cannot be delivered is lost, which is logged.
 
         :param summary: one line, of ``claims.summarize_hosts``.
-        :param reasons: reason to hosts, of ``SupplySnapshot.refused``. Some
-            hosts are named for each reason, all are counted.
+        :param refused: of ``SupplySnapshot.refused``. Some hosts are named
+            for each condition, all are counted.
         :param requests: the requests, as people write them.
         """
+        conditions = sorted(refused)
+        refusal = objects.SchedulingRefusal(
+            instance_uuid=instance_uuid,
+            summary=summary,
+            reasons=[
+                [
+                    failed.text,
+                    len(refused[failed]),
+                    sorted(refused[failed])[:_MOST_HOSTS],
+                ]
+                for failed in conditions
+            ],
+            conditions=[failed.condition for failed in conditions],
+            requests=requests,
+            created_at=None,
+        )
         self._outbox.put(
             methods.Conductor.note_refusals.name,
-            {
-                'refusal': objects.SchedulingRefusal(
-                    instance_uuid=instance_uuid,
-                    summary=summary,
-                    reasons=[
-                        [what, len(hosts), sorted(hosts)[:_MOST_HOSTS]]
-                        for what, hosts in sorted(reasons.items())
-                    ],
-                    requests=requests,
-                    created_at=None,
-                )
-            },
+            lambda: older_conductors.send(
+                lambda sent: self._call(methods.Conductor.note_refusals, sent),
+                refusal,
+            ),
         )
 
     def create_pci_flavor(

@@ -5,6 +5,7 @@ Conductors are upgraded first as a rule. But while some of them are of an
 earlier release, or are downgraded, no host may go down because of that.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 from typing import ParamSpec
@@ -13,6 +14,7 @@ from typing import TypeVar
 import oslo_messaging
 from oslo_versionedobjects import base as ovo_base
 
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.rpc import methods
 
@@ -39,33 +41,39 @@ def readable_requests(
     no NICs would ignore the NIC's network.
     """
     return [
-        request if _is_for_nic(request) else in_version('1.0', request)
+        request if _is_for_nic(request) else _in_version_1_0(request)
         for request in requests
     ]
 
 
-def in_version(
-    version: str, newer: _O, parts: dict[str, str] | None = None
-) -> _O:
-    """Return the form in which an object is sent in an earlier version.
+def send(
+    call: Callable[[_O], _R], newest: _O, parts: dict[str, str] | None = None
+) -> _R:
+    """Call a method with an object, in version 1.0 if a newer one is refused.
 
-    :param parts: name to version of the objects that it contains.
+    Each call is tried with the newest version first, because the next call
+    may be answered by another conductor.
+
+    :param parts: names of the objects in it, to the versions that conductors
+        know that know its version 1.0.
     """
-    primitive: Any = newer.obj_to_primitive(version, parts)
+    try:
+        return call(newest)
+    except exception.ConductorUnavailable as error:
+        cause = error.__cause__
+        if (
+            not isinstance(cause, oslo_messaging.RemoteError)
+            or cause.exc_type != 'IncompatibleObjectVersion'
+        ):
+            raise
+        return call(_in_version_1_0(newest, parts))
+
+
+def _in_version_1_0(newest: _O, parts: dict[str, str] | None = None) -> _O:
+    """Return the form in which an object is sent in version 1.0."""
+    primitive: Any = newest.obj_to_primitive('1.0', parts)
     sent: _O = primitive
     return sent
-
-
-def is_object_unknown(error: BaseException) -> bool:
-    """Whether a call failed because its object is of too new a version.
-
-    :param error: raised by ``ConductorClient``.
-    """
-    cause = error.__cause__
-    return (
-        isinstance(cause, oslo_messaging.RemoteError)
-        and cause.exc_type == 'IncompatibleObjectVersion'
-    )
 
 
 def _is_for_nic(request: objects.PciRequest) -> bool:

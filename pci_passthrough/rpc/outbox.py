@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that nobody waits for, sent by a thread of their own."""
+"""Sends messages from a thread of its own, so that callers need not wait."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
 import queue
 import threading
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -13,40 +11,42 @@ from pci_passthrough.rpc import messaging
 
 LOG = logging.getLogger(__name__)
 
-#: Messages that wait at most. More come only while the broker is away.
+#: Most messages that wait to be sent; there are more only while no conductor
+#: answers.
 _MOST_WAITING = 100
 
-#: Seconds that ``close`` waits for what is not sent yet.
+#: Seconds that ``close`` waits for messages that are not sent yet.
 _CLOSE_SECONDS = 5.0
 
-_Message = tuple[str, Mapping[str, Any]]
+_Message = tuple[str, Callable[[], object]]
 
 
 class Outbox:
-    """Sends one message after the other, and logs what it could not send.
+    """Sends one message after the other, and logs those that it cannot send.
 
-    Even to hand a message to the broker takes a while when it is away. The
-    thread begins with the first message.
-
-    :param send: gets a method's name and its arguments; may raise.
+    The thread starts with the first message.
     """
 
-    def __init__(self, send: Callable[[str, Mapping[str, Any]], None]) -> None:
-        self._send = send
+    def __init__(self) -> None:
         self._waiting: queue.Queue[_Message | None] = queue.Queue(
             _MOST_WAITING
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def put(self, method: str, arguments: Mapping[str, Any]) -> None:
-        """Have a message sent; return at once."""
+    def put(self, name: str, send: Callable[[], object]) -> None:
+        """Have a message sent; return at once.
+
+        :param name: the message's name, for the log.
+        :param send: sends the message and waits until it is delivered. It may
+            raise any error.
+        """
         try:
-            self._waiting.put_nowait((method, arguments))
+            self._waiting.put_nowait((name, send))
         except queue.Full:
             LOG.warning(
-                'Dropped a message %r: %d others are waiting for the broker',
-                method,
+                'Dropped a message %r: %d others are waiting to be sent',
+                name,
                 _MOST_WAITING,
             )
             return
@@ -58,7 +58,7 @@ class Outbox:
                 self._thread.start()
 
     def close(self) -> None:
-        """Send what is waiting, but wait no longer than a few seconds."""
+        """Send the waiting messages, but wait no longer than a few seconds."""
         with self._lock:
             thread = self._thread
         if thread is None:
@@ -71,15 +71,15 @@ class Outbox:
 
     def _work(self) -> None:
         while (message := self._waiting.get()) is not None:
-            method, arguments = message
+            name, send = message
             try:
-                self._send(method, arguments)
+                send()
             except Exception as error:
-                # Whatever it is, this message is lost and no other.
+                # Any error loses this message only; the thread goes on.
                 LOG.warning(
-                    'A message %r was not sent: %s: %s',
-                    method,
+                    'Message %r was not delivered: %s: %s',
+                    name,
                     type(error).__name__,
                     messaging.one_line(error),
                 )
-                LOG.debug('A message was not sent', exc_info=True)
+                LOG.debug('Message %r was not delivered', name, exc_info=True)

@@ -16,6 +16,7 @@ from pci_passthrough import specs
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
+from pci_passthrough.services import backoff
 from pci_passthrough.services import reporter
 
 LOG = logging.getLogger(__name__)
@@ -130,8 +131,8 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._reporter = reporter.Reporter(
             self._client, self._conf.host, options.report_interval
         )
-        self._look_backoff = reporter.Backoff(options.max_backoff)
-        self._tell_backoff = reporter.Backoff(options.max_backoff)
+        self._look_backoff = backoff.Backoff(options.max_backoff)
+        self._tell_backoff = backoff.Backoff(options.max_backoff)
         LOG.info(
             'Agent of %s: %d entries of pci_information, libvirt at %s',
             self._conf.host,

@@ -16,10 +16,10 @@ from oslo_service import service
 from pci_passthrough import exception
 from pci_passthrough import rpc
 from pci_passthrough import store
+from pci_passthrough.services import backoff
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
 from pci_passthrough.services import metrics_server
-from pci_passthrough.services import reporter
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.services.operator_endpoint import OperatorEndpoint
 from pci_passthrough.store import database
@@ -102,7 +102,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         Said once and not at each look. An error would end this process, and
         oslo.service would start it again and again.
         """
-        backoff = reporter.Backoff(_DATABASE_BACKOFF)
+        pauses = backoff.Backoff(_DATABASE_BACKOFF)
         said = None
         while not self._stopped.is_set():
             try:
@@ -118,7 +118,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
                         reason,
                     )
                     said = reason
-            self._stopped.wait(backoff.failed())
+            self._stopped.wait(pauses.failed())
         return False
 
     def stop(self) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import functools
-import re
 import time
 from typing import Concatenate
 from typing import Final
@@ -50,23 +49,11 @@ BUCKETS: Final = (
     15.0,
 )
 
-#: Conditions of refusals; what this release does not know is the last.
-CONDITIONS: Final = (*_C.ALL, 'other')
+#: Conditions of refusals; ``other`` also counts conditions that this release
+#: does not know.
+CONDITIONS: Final = (*_C.ALL, _C.OTHER)
 
 REPORT_KINDS: Final = ('full', 'changes')
-
-#: The words of ``claims.refusal.in_words``, which is all that the scheduler
-#: sends. It says none_free where a claim would look further.
-_PHRASES: Final = (
-    (re.compile('no device matches '), _C.NO_MATCH),
-    (re.compile('no free '), _C.NONE_FREE),
-    (re.compile(r'\d+ free .*, \d+ needed'), _C.TOO_FEW),
-    (re.compile(r'\d+ .* near the instance \(NUMA\)'), _C.NUMA),
-    (re.compile('.* is needed for other requests'), _C.SHARED),
-    (re.compile('has not reported'), _C.HOST_DOWN),
-    (re.compile('has never reported'), _C.HOST_UNKNOWN),
-    (re.compile('its nova-compute has not registered'), _C.TRACKER_DOWN),
-)
 
 _CLAIMS = 'claims'
 _CLAIM_SECONDS = 'claim seconds'
@@ -162,11 +149,15 @@ class Observations(registry.Collector):
             self._numbers.add({_PLACES[_REPORTS, kind]: 1.0})
 
     def scheduling_refusal(self, refusal: objects.SchedulingRefusal) -> None:
-        """Note why the scheduler refused hosts, each condition once."""
+        """Count why the scheduler refused hosts, each condition once.
+
+        Schedulers of earlier releases send no conditions.
+        """
+        unknown = [_C.OTHER] * len(refusal.reasons)
         self._numbers.add(
             {
-                _PLACES[_SCHEDULING_REFUSALS, condition_of(str(what))]: 1.0
-                for what, *_ in refusal.reasons
+                _PLACES[_SCHEDULING_REFUSALS, _known(condition)]: 1.0
+                for condition in refusal.get('conditions', unknown)
             }
         )
 
@@ -205,15 +196,7 @@ def _claims(totals: Sequence[float]) -> core.Metric:
 
 
 def _known(condition: str) -> str:
-    return condition if condition in CONDITIONS else 'other'
-
-
-def condition_of(phrase: str) -> str:
-    """Return the condition that a refusal of the scheduler is about."""
-    for pattern, condition in _PHRASES:
-        if pattern.match(phrase):
-            return condition
-    return 'other'
+    return condition if condition in CONDITIONS else _C.OTHER
 
 
 class Observing(Protocol):

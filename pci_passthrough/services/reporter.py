@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeping the conductors' view of a host equal to the agent's."""
 
-import random
 import time
 
 from oslo_log import log as logging
@@ -122,26 +121,3 @@ class Reporter:
             },
         )
         return ack
-
-
-class Backoff:
-    """Pauses which grow from one second to a bound, with random variation.
-
-    :param longest: seconds.
-    """
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-        self._failures = 0
-
-    def failed(self) -> float:
-        """Note a failure; return the seconds to wait."""
-        # More would overflow, long after it is of any use.
-        pause = min(self._longest, 2.0 ** min(self._failures, 16))
-        self._failures += 1
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311
-
-    def succeeded(self) -> int:
-        """Start from one second again; return how many failures there were."""
-        failures, self._failures = self._failures, 0
-        return failures

@@ -15,6 +15,9 @@ from pci_passthrough.store import models
 
 _refusals = models.scheduling_refusals
 
+#: The fields that are kept. Conditions are for the metrics only.
+_KEPT = ('instance_uuid', 'created_at', 'requests', 'summary', 'reasons')
+
 #: Most that are kept of one instance: a build is tried a few times only.
 _MOST_OF_AN_INSTANCE = 10
 
@@ -134,8 +137,6 @@ def get_all(
     with db.read() as connection:
         rows = connection.execute(statement).mappings().all()
     return [
-        objects.SchedulingRefusal(
-            **{name: row[name] for name in objects.SchedulingRefusal.fields}
-        )
+        objects.SchedulingRefusal(**{name: row[name] for name in _KEPT})
         for row in reversed(rows)
     ]

@@ -11,6 +11,7 @@ import uuid
 from prometheus_client import parser
 import psutil
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.services import base
@@ -102,7 +103,10 @@ class MetricsTest(base.ServicesTestCase):
             'nova',
         )
         client.note_refusals(
-            str(uuid.uuid4()), '', {'no free gpu': ['a', 'b']}, 'gpu:1'
+            str(uuid.uuid4()),
+            '',
+            {claims.FailedCondition('no free gpu', 'none_free'): ['a', 'b']},
+            'gpu:1',
         )
         client.register_tracker(_HOST, '1')
         counts: dict[_Key, float] = {

@@ -8,14 +8,18 @@ from typing import Any
 
 import fixtures
 import oslo_messaging
+from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import exception as ovo_exception
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
 
@@ -247,6 +251,86 @@ class WireTest(testtools.TestCase):
                 error.__cause__, oslo_messaging.UnsupportedVersion
             )
             self.assertEqual(1, len(call(plain)))
+
+    def test_refusals_of_1_1(self) -> None:
+        """Their conditions are counted, and those of 1.0 as unknown."""
+        recorded = self.recorded('refusal-1.1')['1-note_refusals']['call']
+        self.endpoint.answer(recorded)
+        self.assertEqual({'none_free': 1}, self.counted())
+        self.endpoint.answer(self.recorded('1.3')['17-note_refusals']['call'])
+        self.assertEqual({'none_free': 1, 'other': 1}, self.counted())
+        first, second = scheduling_refusals.get_all(
+            self.endpoint.db, 7, wire.INSTANCE
+        )
+        self.assertEqual([['no free 10g', 1, [wire.HOST]]], first.reasons)
+        self.assertEqual(
+            (first.reasons, first.summary), (second.reasons, second.summary)
+        )
+
+    def test_name_of_a_pci_flavor_is_no_condition(self) -> None:
+        name = 'no free lunch'
+        editing.create(
+            self.endpoint.db, name, None, match=[{'e.group': '10g'}]
+        )
+        self.endpoint.answer(self.recorded('1.3')['01-report-full']['call'])
+        client, _ = driver.client(self.endpoint.answer)
+        client.register_tracker(wire.HOST, '1.1')
+        request = objects.PciRequest(
+            request_id='a', count=9, pci_flavors=[name], numa_policy=None
+        )
+        snapshot = client.offer([request], [wire.HOST])
+        refused = snapshot.refused([wire.HOST])
+        client.note_refusals(wire.INSTANCE, 's', refused, f'{name}:9')
+        client.close()
+        self.assertEqual({'too_few': 1}, self.counted())
+
+    def counted(self) -> dict[str, float]:
+        """Return how many refusals were counted for each condition."""
+        return {
+            sample.labels['condition']: sample.value
+            for family in self.endpoint.observations.collect()
+            for sample in family.samples
+            if sample.name == 'pci_passthrough_scheduling_refusals_total'
+            and sample.value
+        }
+
+    def test_refusal_to_a_conductor_of_1_3(self) -> None:
+        """It reads SchedulingRefusal 1.0 only, and gets that in the end."""
+        older = type(
+            'SchedulingRefusal',
+            (objects.SchedulingRefusal,),
+            {'VERSION': '1.0'},
+        )
+        known = ovo_base.VersionedObjectRegistry.obj_classes()
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'oslo_versionedobjects.base.VersionedObjectRegistry'
+                '._registry._obj_classes',
+                {**known, 'SchedulingRefusal': [older]},
+            )
+        )
+
+        def answer(message: dict[str, Any]) -> Any:
+            refusal = message['args']['refusal']
+            versions.append(refusal[f'{_PREFIX}.version'])
+            try:
+                return self.endpoint.answer(message)
+            except ovo_exception.IncompatibleObjectVersion as error:
+                # As a broker brings it.
+                raise oslo_messaging.RemoteError(
+                    type(error).__name__, str(error), []
+                ) from error
+
+        versions: list[str] = []
+        client, _ = driver.client(answer)
+        failed = claims.FailedCondition('no free lunch', 'too_few')
+        client.note_refusals(wire.INSTANCE, 's', {failed: ['h']}, 'lunch')
+        client.close()
+        self.assertEqual(['1.1', '1.0'], versions)
+        [kept] = scheduling_refusals.get_all(
+            self.endpoint.db, 7, wire.INSTANCE
+        )
+        self.assertEqual([['no free lunch', 1, ['h']]], kept.reasons)
 
     def test_all_methods_are_recorded(self) -> None:
         methods, newer = (

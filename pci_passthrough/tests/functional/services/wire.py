@@ -12,6 +12,7 @@ import sys
 import tempfile
 from typing import Any
 
+from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import store
@@ -38,11 +39,12 @@ class Endpoint:
         self.db = store.Writer(f'sqlite:///{folder}/db')
         schema.sync(self.db)
         editing.create(self.db, '10g', None, match=[{'e.group': '10g'}])
+        conductor = endpoint.ConductorEndpoint(
+            self.db, store.Policy(store.Limits(3600, 180))
+        )
+        self.observations = conductor.observations
         self._dispatcher = driver.Dispatcher(
-            endpoint.ConductorEndpoint(
-                self.db, store.Policy(store.Limits(3600, 180))
-            ),
-            operator_endpoint.OperatorEndpoint(self.db),
+            conductor, operator_endpoint.OperatorEndpoint(self.db)
         )
 
     def answer(self, message: dict[str, Any]) -> Any:
@@ -117,7 +119,8 @@ def record(folder: pathlib.Path) -> None:
         client.free(None, INSTANCE, 'nova', ['b'])
         client.adopt(HOST, INSTANCE, 'a', [freed.address], 'nova')
         client.host_devices(HOST)
-        refused = {'no free 10g': [HOST]}
+        failed = claims.FailedCondition('no free 10g', 'none_free')
+        refused = {failed: [HOST]}
         client.note_refusals(INSTANCE, '1 host: no free 10g', refused, '10g')
         client.close()
         conductor.db.close()

@@ -264,7 +264,12 @@ class OfferTest(_NicTest):
         offer = self.offer(base.nic_request('nic', 'direct', ['physnet3']))
         self.assertIsNone(offer.decide('h'))
         self.assertEqual(
-            {"no free nic on the NIC's network": ['h']}, offer.refused(['h'])
+            {
+                claims.FailedCondition(
+                    "no free nic on the NIC's network", 'none_free'
+                ): ['h']
+            },
+            offer.refused(['h']),
         )
 
     def test_explained(self) -> None:

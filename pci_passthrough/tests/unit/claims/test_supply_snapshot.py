@@ -2,6 +2,7 @@
 """SupplySnapshot: its decisions, and that RPC loses nothing of it."""
 
 from collections.abc import Mapping
+import dataclasses
 import json
 from unittest import mock
 
@@ -167,14 +168,17 @@ class RefusedTest(testtools.TestCase):
         refused = snapshot.refused(['plain', 'little', 'e1', 'e2', 'x', 'y'])
         self.assertEqual(
             {
-                '1 free a0, 2 needed': ['little'],
-                'no free a0': ['e1', 'e2'],
-                'no free a1': ['little', 'e1', 'e2'],
-                'no free b0': ['e1', 'e2'],
-                'has not reported for too long': ['x'],
-                'its nova-compute has not registered for too long': ['y'],
+                ('1 free a0, 2 needed', 'too_few'): ['little'],
+                ('no free a0', 'none_free'): ['e1', 'e2'],
+                ('no free a1', 'none_free'): ['little', 'e1', 'e2'],
+                ('no free b0', 'none_free'): ['e1', 'e2'],
+                ('has not reported for too long', 'host_down'): ['x'],
+                (
+                    'its nova-compute has not registered for too long',
+                    'tracker_down',
+                ): ['y'],
             },
-            refused,
+            {(f.text, f.condition): hosts for f, hosts in refused.items()},
         )
         self.assertEqual(
             claims.summarize(
@@ -184,3 +188,19 @@ class RefusedTest(testtools.TestCase):
             ),
             claims.summarize_hosts(refused),
         )
+
+    def test_name_that_reads_like_another_condition(self) -> None:
+        [alternative] = made_up.want('a', 2, [1]).alternatives
+        names = ('no free lunch', '1 free seat, 2 needed')
+        demands = [
+            claims.Demand(
+                name, 2, (dataclasses.replace(alternative, name=name),)
+            )
+            for name in names
+        ]
+        few = made_up.Host().add(1, 1)
+        for demand in demands:
+            refused = snapshot_of({'few': few}, demand).refused(['few'])
+            self.assertEqual(['too_few'], [f.condition for f in refused])
+            refused = snapshot_of({}, demand).refused(['none'])
+            self.assertEqual(['none_free'], [f.condition for f in refused])

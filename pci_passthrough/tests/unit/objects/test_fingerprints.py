@@ -27,7 +27,7 @@ FINGERPRINTS = {
     'RequestedNic': '1.0-f389292b485eb67b1cb8ba180366fd2f',
     'ResolvedRequest': '1.0-6795df30ebc29e0171fc9bd32d6150f0',
     'SchedulingOffer': '1.0-05141b485242d16cc3bdf60fc61a6500',
-    'SchedulingRefusal': '1.0-291f09905c7f63b57cd097290bb537dc',
+    'SchedulingRefusal': '1.1-ed9a1f73c8ca62cf43ffdc451c5283cf',
     'TrackerAck': '1.0-811fe1e57530a103f81ab92b6a433d43',
 }
 

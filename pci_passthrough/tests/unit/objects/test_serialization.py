@@ -156,6 +156,7 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         requests='10g:2',
         summary='1 host: no free 10g',
         reasons=[['no free 10g', 1, ['h1']]],
+        conditions=['none_free'],
         created_at=AT,
     ),
 ]
@@ -294,6 +295,21 @@ class OlderRequestTest(testtools.TestCase):
             request.obj_to_primitive(),
             request.obj_to_primitive('1.1', manifest),
         )
+
+
+class OlderRefusalTest(testtools.TestCase):
+    """What a conductor of an earlier release gets of refusals."""
+
+    def test_without_conditions(self) -> None:
+        reasons = [['no free 10g', 1, ['h1']]]
+        older = objects.SchedulingRefusal(summary='s', reasons=reasons)
+        newer = older.replace(conditions=['none_free'])
+        primitive = newer.obj_to_primitive('1.0')
+        self.assertEqual(
+            {'summary': 's', 'reasons': reasons},
+            primitive['pci_passthrough_object.data'],
+        )
+        self.assertEqual(older, through_json(primitive))
 
 
 class EqualityTest(testtools.TestCase):

@@ -264,7 +264,11 @@ class NoteTest(testtools.TestCase):
         notes: list[Any] = []
         client, _ = driver.client(answer)
         hosts = [f'h{number:03}' for number in range(30)]
-        client.note_refusals(_INSTANCE, 's', {'b': ['x'], 'a': hosts}, '10g')
+        refused: dict[claims.FailedCondition, list[str]] = {
+            claims.FailedCondition('b', 'numa'): ['x'],
+            claims.FailedCondition('a', 'too_few'): hosts,
+        }
+        client.note_refusals(_INSTANCE, 's', refused, '10g')
         self.assertEqual([], notes)
         back.set()
         client.close()
@@ -272,6 +276,27 @@ class NoteTest(testtools.TestCase):
         self.assertEqual(
             [['a', 30, hosts[:20]], ['b', 1, ['x']]], note['reasons']
         )
+        self.assertEqual(['too_few', 'numa'], note['conditions'])
+
+    def test_refusal_for_an_older_conductor(self) -> None:
+        def answer(message: dict[str, Any]) -> Any:
+            seen.append((message['version'], message['args']['refusal']))
+            if seen[-1][1][f'{_PREFIX}.version'] != '1.0':
+                raise oslo_messaging.RemoteError(
+                    'IncompatibleObjectVersion', 'SchedulingRefusal 1.1', []
+                )
+
+        seen: list[tuple[str, Any]] = []
+        client, _ = driver.client(answer)
+        refused = {claims.FailedCondition('no free 10g', 'none_free'): ['x']}
+        client.note_refusals(_INSTANCE, 's', refused, '10g')
+        client.close()
+        (first, newer), (second, older) = seen
+        self.assertEqual(('1.1', '1.1'), (first, second))
+        self.assertEqual('1.1', newer[f'{_PREFIX}.version'])
+        data = dict(newer[f'{_PREFIX}.data'])
+        self.assertEqual(['none_free'], data.pop('conditions'))
+        self.assertEqual(data, older[f'{_PREFIX}.data'])
 
     def test_what_cannot_be_sent_is_logged(self) -> None:
         def answer(message: Any) -> Any:
@@ -281,7 +306,7 @@ class NoteTest(testtools.TestCase):
         client, _ = driver.client(answer)
         client.note_refusals(_INSTANCE, 's', {}, '10g')
         client.close()
-        self.assertIn('not sent: ConnectionResetError: reset', log.output)
+        self.assertIn('ConnectionResetError: reset', log.output)
 
 
 class TransportTest(testtools.TestCase):

@@ -11,10 +11,8 @@ from prometheus_client import parser
 from prometheus_client import registry
 import testtools
 
-from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.objects import fields
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_memory
 
@@ -112,27 +110,29 @@ class ObservationsTest(testtools.TestCase):
             self.observations.report(report, ack)
         self.assertEqual({'changes': 1}, self.found('reports_applied_total'))
 
-    def test_refusals_of_the_scheduler(self) -> None:
+    def refuse(self, *conditions: str) -> None:
+        """Note a refusal with texts that are of no importance."""
         self.observations.scheduling_refusal(
             objects.SchedulingRefusal(
-                reasons=[
-                    ['no free gpu', 3, ['a', 'b', 'c']],
-                    ['no free nic', 1, ['a']],
-                    ['the filter is not configured', 1, ['d']],
-                ]
+                reasons=[['no free gpu', 1, ['a']] for _ in conditions],
+                conditions=list(conditions),
             )
         )
+
+    def test_refusals_of_the_scheduler(self) -> None:
+        self.refuse('numa', 'numa', 'other')
+        self.refuse('numa', 'too_few', 'of_another_release')
         self.assertEqual(
-            {'none_free': 1, 'other': 1},
+            {'numa': 2, 'too_few': 1, 'other': 2},
             self.found('scheduling_refusals_total'),
         )
 
-    def test_words_of_the_scheduler_mean_conditions(self) -> None:
-        for condition in fields.RefusalCondition.ALL:
-            words = claims.refusal.in_words(_reason(condition))
-            # A claim looks further than the scheduler does.
-            meant = condition.replace('all_held', 'none_free')
-            self.assertEqual(meant, metrics.condition_of(words))
+    def test_refusal_by_a_scheduler_of_an_earlier_release(self) -> None:
+        reasons = [['no free gpu', 1, ['a']], ['no free nic', 1, ['b']]]
+        self.observations.scheduling_refusal(
+            objects.SchedulingRefusal(reasons=reasons)
+        )
+        self.assertEqual({'other': 1}, self.found('scheduling_refusals_total'))
 
 
 class SharedNumbersTest(testtools.TestCase):

@@ -207,22 +207,3 @@ class ReporterTest(testtools.TestCase):
             self.reporter.report(snapshot([f'0000:{number:02x}:00.0']), number)
         sequences = [r.sequence for r in self.conductor.reports]
         self.assertEqual(sorted(set(sequences)), sequences)
-
-
-class BackoffTest(testtools.TestCase):
-    def test_pauses_grow_to_the_bound_and_vary(self) -> None:
-        backoff = reporter.Backoff(60)
-        for bound in (1, 2, 4, 8, 16, 32, 60, 60, 60):
-            pause = backoff.failed()
-            self.assertTrue(bound / 2 <= pause <= bound, (bound, pause))
-
-    def test_success_starts_again(self) -> None:
-        backoff = reporter.Backoff(60)
-        for _ in range(2000):
-            backoff.failed()
-        self.assertEqual(2000, backoff.succeeded())
-        self.assertEqual(0, backoff.succeeded())
-        self.assertTrue(backoff.failed() <= 1)
-
-    def test_bound_below_the_first_pause(self) -> None:
-        self.assertTrue(reporter.Backoff(0.5).failed() <= 0.5)
