@@ -115,16 +115,7 @@ def decide(
             for row in rows
             if row.is_attachment and row not in agreed and row not in hand_back
         ],
-        take_over=[
-            row
-            for row in rows
-            if not row.is_attachment
-            and not row.in_device_spec
-            and (
-                row.address in (offered or ())
-                or holders.get(row.address, ('',))[0] == row.instance_uuid
-            )
-        ],
+        take_over=_to_take_over(held, rows, offered),
         hand_back=hand_back,
         restore=restore,
     )
@@ -160,6 +151,25 @@ def ended(
             and row.request_id is not None
             and row.instance_uuid in conclusive
             and row.request_id not in wanted[row.instance_uuid]
+        )
+    ]
+
+
+def _to_take_over(
+    held: Sequence[objects.PciDevice],
+    rows: Sequence[Row],
+    offered: Collection[str] | None,
+) -> list[Row]:
+    """Return the native rows to turn into attachments."""
+    holders = {device.address: device.instance_uuid for device in held}
+    return [
+        row
+        for row in rows
+        if not row.is_attachment
+        and not row.in_device_spec
+        and (
+            row.address in (offered or ())
+            or holders.get(row.address) == row.instance_uuid
         )
     ]
 
