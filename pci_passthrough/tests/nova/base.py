@@ -50,6 +50,9 @@ WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
 #: The devices of ``NovaTest.start_host``: without SR-IOV.
 GPU = {'product_id': fakelibvirt.PCI_PROD_ID}
 
+#: Seconds after which a test gives up waiting, however busy the machine is.
+PATIENCE = 120
+
 #: The default bus of a host's devices.
 BUS = 0x81
 
@@ -391,14 +394,14 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
 
         The scheduler sends them without waiting, so this method waits.
         """
-        for _ in range(100):
-            recorded = scheduling_refusals.get_all(
-                self.db, self.POLICY.refusals_kept, server['id']
-            )
-            if recorded:
-                return [str(refusal.summary) for refusal in recorded]
-            time.sleep(0.1)
-        raise AssertionError(f'no refusal of {server["id"]} was recorded')
+
+        def summaries() -> list[str]:
+            kept = self.POLICY.refusals_kept
+            rows = scheduling_refusals.get_all(self.db, kept, server['id'])
+            return [str(row.summary) for row in rows]
+
+        wait_for(lambda: bool(summaries()), f'refusals of {server["id"]}')
+        return summaries()
 
     def forget_calls(self) -> None:
         """Forget all calls so far."""
@@ -448,16 +451,16 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         Nova's API shows a server as deleted before its resources are freed,
         and sometimes the next periodic task frees them.
         """
-        for _ in range(15):
-            if not any(
-                self.attachment_rows(host) or self.held(host) for host in hosts
-            ):
-                return
-            time.sleep(0.1)
-        self.run_periodic_tasks()
-        for host in hosts:
-            self.assertEqual({}, self.attachment_rows(host))
-            self.assertEqual({}, self.held(host))
+        looks = itertools.count(1)
+
+        def is_clean() -> bool:
+            if next(looks) % 30 == 0:
+                self.run_periodic_tasks()
+            return not any(
+                self.attachment_rows(h) or self.held(h) for h in hosts
+            )
+
+        wait_for(is_clean, f'nothing held on {hosts}')
 
     def run_periodic_tasks(self) -> None:
         """Run the periodic task of all computes."""
@@ -504,6 +507,18 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         self.restart_compute_service(host)
 
 
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Return as soon as a condition is true.
+
+    :raises AssertionError: it does not become true in time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f'not within {PATIENCE} seconds: {what}')
+        time.sleep(0.05)
+
+
 class Crash:
     """Stands in for a SIGKILL: the thread that calls it stops for ever.
 
@@ -531,7 +546,7 @@ class Crash:
 
     def wait(self) -> None:
         """Wait until a thread has called it."""
-        if not self.happened.wait(30):
+        if not self.happened.wait(PATIENCE):
             raise AssertionError('no thread came to the crash')
 
     def bury(self) -> None:

@@ -163,7 +163,7 @@ class ProcessTestCase(testtools.TestCase):
         return subprocess.run(
             [sys.executable, '-c', name + code, *words],
             cwd=self.folder, env=environment, text=True, check=False,
-            capture_output=True, timeout=100,
+            capture_output=True, timeout=600,
         )  # fmt: skip
 
     def start(self, name: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,6 @@ once more for each step, to be interrupted there.
 from collections.abc import Callable
 from collections.abc import Mapping
 import itertools
-import time
 from typing import Any
 
 from nova.objects import pci_device
@@ -210,10 +209,7 @@ class Interrupted(base.NovaTest):
     def check(self, server: Server, where: str, left: int | None) -> None:
         """Run the repair, and check the result."""
         self.run_periodic_tasks()
-        self.agree(server, where)
-        if left is not None:
-            held = sum(len(self.held(host)) for host in self.computes)
-            self.assertEqual(left, held, where)
+        self.agree(server, where, left)
         self.end(server)
 
     # -- servers; Nova's helpers wait too long between two checks --
@@ -241,20 +237,22 @@ class Interrupted(base.NovaTest):
 
     def wait_for(self, server: Server, state: str) -> Server:
         """Wait until a server is in a state, or ``DELETED``."""
-        for _ in range(600):
-            now = self.state_of(server)
-            if now == state:
-                return server
-            time.sleep(0.05)
-        raise AssertionError(f'the server is {now} and not {state}')
+        base.wait_for(lambda: self.state_of(server) == state, state)
+        return server
 
     def wait_for_rest(self, server: Server) -> None:
         """Wait until no task of a server is running."""
-        while self.state_of(server) != 'DELETED':
-            now = self.api.get_server(server['id'])
-            if not now['OS-EXT-STS:task_state'] and now['status'] != 'BUILD':
-                break
-            time.sleep(0.05)
+
+        def is_at_rest() -> bool:
+            try:
+                now = self.api.get_server(server['id'])
+            except client.OpenStackApiNotFoundException:
+                return True
+            return (
+                not now['OS-EXT-STS:task_state'] and now['status'] != 'BUILD'
+            )
+
+        base.wait_for(is_at_rest, f'no task of server {server["id"]}')
         self.settle()
 
     def state_of(self, server: Server) -> str:
@@ -266,39 +264,43 @@ class Interrupted(base.NovaTest):
 
     def settle(self) -> None:
         """Wait until rows and claims stop changing."""
-        before: Any = None
-        while True:
-            now = [
-                (self.rows(host), self.held(host)) for host in self.computes
-            ]
-            if now == before:
-                return
-            before = now
-            time.sleep(0.1)
+        seen: list[Any] = []
 
-    def agree(self, server: Server, where: str) -> None:
-        """Check that Nova's rows, the claims and the guests agree."""
-        for host in self.computes:
-            held = self.held(host)
-            self.assertEqual(held, self.attachment_rows(host), (where, host))
-        if self.state_of(server) == 'ACTIVE':
+        def is_quiet() -> bool:
+            seen.append([(self.rows(h), self.held(h)) for h in self.computes])
+            return seen[-2:-1] == seen[-1:]
+
+        base.wait_for(is_quiet, 'an end of the changes')
+
+    def agree(
+        self, server: Server, where: str, left: int | None = None
+    ) -> None:
+        """Wait until Nova's rows, the claims and the guests agree.
+
+        :param left: the number of claimed devices then; None means any.
+        """
+
+        def do_agree() -> bool:
+            held = {host: self.held(host) for host in self.computes}
+            if any(self.attachment_rows(host) != held[host] for host in held):
+                return False
+            if left is not None and left != sum(map(len, held.values())):
+                return False
+            if self.state_of(server) != 'ACTIVE':
+                return True
             host = self.host_of(server)
-            addresses = [
-                address
-                for address, (_, owner) in self.held(host).items()
-                if owner == server['id']
-            ]
-            self.assertEqual(addresses, self.hostdevs(host, server), where)
+            owners = held[host].items()
+            mine = [a for a, (_, owner) in owners if owner == server['id']]
+            return bool(mine == self.hostdevs(host, server))
+
+        base.wait_for(do_agree, f'agreement after {where}')
 
     def end(self, server: Server) -> None:
         """Delete a server if it exists; check that nothing is left."""
         if self.state_of(server) != 'DELETED':
             self.wait_for(self.delete(server), 'DELETED')
         self.settle()
-        self.run_periodic_tasks()
-        for host in self.computes:
-            self.assertEqual({}, self.held(host))
-            self.assertEqual({}, self.attachment_rows(host))
+        self.assert_clean(*self.computes)
 
     def booted(self, flavor_id: str) -> Server:
         """Return a server on c0."""

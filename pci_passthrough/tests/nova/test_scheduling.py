@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of requests for PCI flavors in Nova's scheduler."""
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import time
 from typing import Any
 
 import fixtures
@@ -485,13 +483,14 @@ class AvoidedHostsTest(SchedulingTest):
             for enabled in self.scheduler.manager.host_manager.weighers
             if isinstance(enabled, weigher.PciFlavorWeigher)
         )
-        wait_for(lambda: bool(pci_weigher._hosts.get(60)))
+        base.wait_for(
+            lambda: bool(pci_weigher._hosts.get(60)), 'hosts with devices'
+        )
 
     def test_avoided(self) -> None:
         self.wait_for_answer()
         hosts = {self.host_of(self.boot(None)) for _ in range(3)}
         self.assertEqual({'c1'}, hosts)
-        self.assertEqual(1, self.wire.calls.count('hosts_with_devices'))
 
     def test_used_if_there_is_no_other(self) -> None:
         self.wait_for_answer()
@@ -519,17 +518,17 @@ class HostsWithDevicesTest(SchedulingTest):
         self.start_host('c0')
         hosts = weigher.HostsWithDevices()
         self.assertEqual(frozenset(), hosts.get(1000))
-        wait_for(lambda: hosts.get(1000) == {'c0'})
+        base.wait_for(lambda: hosts.get(1000) == {'c0'}, 'host c0')
         self.report('c0', [])
         self.assertEqual({'c0'}, hosts.get(1000))
-        wait_for(lambda: hosts.get(0) == frozenset())
+        base.wait_for(lambda: not hosts.get(0), 'no host')
 
     def test_conductor_away(self) -> None:
         self.start_host('c0')
         hosts = weigher.HostsWithDevices()
-        wait_for(lambda: hosts.get(1000) == {'c0'})
+        base.wait_for(lambda: hosts.get(1000) == {'c0'}, 'host c0')
         self.wire.is_down = True
-        wait_for(lambda: hosts.get(0) == frozenset())
+        base.wait_for(lambda: not hosts.get(0), 'no host')
         self.assertIn('not avoiding them', self.stdlog.logger.output)
 
     def test_does_not_wait_for_an_answer(self) -> None:
@@ -539,12 +538,3 @@ class HostsWithDevicesTest(SchedulingTest):
         self.assertEqual(frozenset(), hosts.get(0))
         crash.wait()
         self.assertEqual(frozenset(), hosts.get(1000))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError('the condition did not become true')
