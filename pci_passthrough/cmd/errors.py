@@ -1,29 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a program says when it cannot go on: one line, and no traceback."""
+"""Error messages of the programs: one line, and no traceback."""
 
+import http
 import sys
 
 from oslo_config import cfg
 
 from pci_passthrough import exception
+from pci_passthrough.osc import errors as client_errors
 from pci_passthrough.store import database
 
-#: What is wrong outside the program: its input, or a peer that is away.
+#: Errors with a cause outside the program: wrong input, or a peer that does
+#: not answer.
 EXPECTED = (
     cfg.Error,
     exception.PciPassthroughError,
     OSError,
+    client_errors.ClientError,
     *database.ERRORS,
 )
 
 
 def describe(error: BaseException, conf: cfg.ConfigOpts | None) -> str:
-    """Return what an operator needs to know of an error.
+    """Return an error's message for an operator.
 
-    :param conf: to name the database that an error came from; None if it
-        was not read.
+    :param conf: configuration that names the database of the error; None
+        means that it was not read.
     """
-    if isinstance(error, EXPECTED):
+    if isinstance(error, client_errors.RequestFailed):
+        # pci-passthrough-manage is client and service in one process.
+        text = error.detail
+        if error.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            text += ' (there is no service: --debug shows it here)'
+    elif isinstance(error, EXPECTED):
         text = str(error)
     else:
         text = f'{type(error).__name__}: {error}'
@@ -32,7 +41,7 @@ def describe(error: BaseException, conf: cfg.ConfigOpts | None) -> str:
         or isinstance(error.__cause__, database.ERRORS)
     ):
         return text
-    # SQLAlchemy's further lines hold the statement, and links.
+    # SQLAlchemy's further lines are the statement, and links.
     reason = text.partition('\n')[0]
     if 'unable to open database file' in reason:
         reason += ': its directory has to exist and to be writable'
@@ -48,7 +57,7 @@ def report(
 
 
 def _database(conf: cfg.ConfigOpts | None) -> str:
-    """Name the database without its password."""
+    """Return the database's URL without its password."""
     if conf is None:
         return 'the database'
     try:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shell: global options, and the table of commands."""
+"""The command-line program: global options, and the table of commands."""
 
 import argparse
+import functools
+from importlib import metadata
 import logging
 import sys
 import threading
 from typing import Any
+from typing import TYPE_CHECKING
 
 from cliff import app
 from cliff import command
@@ -13,56 +16,64 @@ from cliff import commandmanager
 
 import pci_passthrough
 from pci_passthrough.cmd import errors
-from pci_passthrough.cmd.manage import claim
 from pci_passthrough.cmd.manage import context
-from pci_passthrough.cmd.manage import db
-from pci_passthrough.cmd.manage import device
-from pci_passthrough.cmd.manage import flavor
-from pci_passthrough.cmd.manage import host
-from pci_passthrough.cmd.manage import nova_conf
-from pci_passthrough.cmd.manage import pool
-from pci_passthrough.cmd.manage import refusal
 
-_COMMANDS: dict[str, type[command.Command]] = {
-    'db sync': db.Sync,
-    'db version': db.Version,
-    'db purge': db.Purge,
-    'flavor create': flavor.Create,
-    'flavor list': flavor.List,
-    'flavor show': flavor.Show,
-    'flavor set': flavor.Set,
-    'flavor delete': flavor.Delete,
-    'pool list': pool.List,
-    'device list': device.List,
-    'device show': device.Show,
-    'device set': device.Set,
-    'device history': device.History,
-    'host list': host.List,
-    'refusal list': refusal.List,
-    'claim': claim.Claim,
-    'free': claim.Free,
-    'import-nova': nova_conf.Import,
-    'export-nova': nova_conf.Export,
+if TYPE_CHECKING:
+    from pci_passthrough.cmd.manage import in_process
+
+#: Module and class of each command, below ``pci_passthrough``. A module is
+#: imported when its command is called: not all need the REST API.
+_COMMANDS = {
+    'db sync': 'cmd.manage.db:Sync',
+    'db version': 'cmd.manage.db:Version',
+    'db purge': 'cmd.manage.db:Purge',
+    'flavor create': 'cmd.manage.flavor:Create',
+    'flavor list': 'cmd.manage.flavor:List',
+    'flavor show': 'cmd.manage.flavor:Show',
+    'flavor set': 'cmd.manage.flavor:Set',
+    'flavor unset': 'osc.v1.pci_flavor:Unset',
+    'flavor delete': 'cmd.manage.flavor:Delete',
+    'flavor access add': 'osc.v1.pci_flavor_access:Add',
+    'flavor access list': 'osc.v1.pci_flavor_access:List',
+    'flavor access remove': 'osc.v1.pci_flavor_access:Remove',
+    'flavor capacity': 'osc.v1.pci_flavor_supply:Capacity',
+    'flavor explain': 'osc.v1.pci_flavor_supply:Explain',
+    'pool list': 'cmd.manage.pool:List',
+    'device list': 'cmd.manage.device:List',
+    'device show': 'cmd.manage.device:Show',
+    'device set': 'cmd.manage.device:Set',
+    'device history': 'cmd.manage.device:History',
+    'host list': 'cmd.manage.host:List',
+    'refusal list': 'cmd.manage.refusal:List',
+    'claim': 'cmd.manage.claim:Claim',
+    'free': 'cmd.manage.claim:Free',
+    'import-nova': 'cmd.manage.nova_conf:Import',
+    'export-nova': 'cmd.manage.nova_conf:Export',
 }
+
+_NAMESPACE = 'pci_passthrough.manage'
 
 
 class ManageApp(app.App):
-    """The program; commands reach its context by ``context.of``."""
+    """The program; commands get its context from ``context.of``."""
 
     NAME = context.PROG
-    # ``clean_up`` tells of errors; cliff only with --debug, with tracebacks.
+    # ``clean_up`` prints errors. cliff prints them only with --debug, with
+    # tracebacks.
     LOG = logging.getLogger(f'{__name__}.cliff')
-    # Warnings; with -v and -vv more.
+    # Logs warnings; -v and -vv log more.
     DEFAULT_VERBOSE_LEVEL = 0
 
     def __init__(self) -> None:
-        manager = commandmanager.CommandManager('pci_passthrough.manage')
-        for name, one in _COMMANDS.items():
-            manager.add_command(name, one)
+        manager = commandmanager.CommandManager(_NAMESPACE)
+        for name, target in _COMMANDS.items():
+            manager.commands[name] = metadata.EntryPoint(
+                name, f'pci_passthrough.{target}', _NAMESPACE
+            )
         super().__init__(
-            description='Administration of pci_passthrough. It works on the '
-            "database itself, so it needs the conductor's configuration, "
-            'and no conductor.',
+            description='Administration of pci_passthrough. It reads and '
+            "writes the database itself: it needs the conductor's "
+            'configuration, but no running service.',
             version=pci_passthrough.version(),
             command_manager=manager,
             deferred_help=True,
@@ -76,13 +87,13 @@ class ManageApp(app.App):
         version: str | None,
         argparse_kwargs: dict[str, Any] | None = None,
     ) -> argparse.ArgumentParser:
-        """Add where the configuration is."""
+        """Add the options for the configuration."""
         parser = super().build_option_parser(
             description,
             version,
             {'prog': self.NAME, **(argparse_kwargs or {})},
         )
-        for option, what in (
+        for option, text in (
             ('--config-file', 'file to read; may be repeated'),
             ('--config-dir', 'directory of *.conf files; may be repeated'),
         ):
@@ -91,13 +102,13 @@ class ManageApp(app.App):
                 action='append',
                 default=[],
                 metavar='PATH',
-                help=f'{what}, later values win (default: the usual places, '
-                'for example /etc/pci_passthrough)',
+                help=f'{text}, later values win (default: for example '
+                '/etc/pci_passthrough)',
             )
         return parser
 
     def configure_logging(self) -> None:
-        """Log to standard error, or to ``--log-file``, while this runs."""
+        """Log to standard error, or to ``--log-file``, until ``end``."""
         options = self.options
         if options.log_file:
             try:
@@ -115,8 +126,8 @@ class ManageApp(app.App):
         )
         thread = threading.get_ident()
         self._console.addFilter(
-            # Other threads are those of a program that runs this one within
-            # itself. oslo.db logs tracebacks of errors which it raises.
+            # Other threads belong to a program that runs this one in its
+            # process. oslo.db logs tracebacks of errors which it also raises.
             lambda record: (
                 record.thread == thread
                 and (options.debug or record.exc_info is None)
@@ -129,7 +140,7 @@ class ManageApp(app.App):
         root.addHandler(self._console)
 
     def initialize_app(self, argv: list[str]) -> None:
-        """Note where the configuration is; refuse to be interactive."""
+        """Create the context; there is no interactive mode."""
         if not argv and not self.options.deferred_help:
             self.parser.error('a command is needed; --help lists them')
         arguments = []
@@ -138,8 +149,15 @@ class ManageApp(app.App):
                 arguments += [f'--{name.replace("_", "-")}', path]
         self.context = context.Context(arguments)
 
+    @functools.cached_property
+    def client_manager(self) -> 'in_process.ClientManager':
+        """The REST API for the commands of ``openstack pci``."""
+        from pci_passthrough.cmd.manage import in_process
+
+        return in_process.ClientManager(self.context)
+
     def run_subcommand(self, argv: list[str]) -> int:
-        """Run a command; an unknown one is an error like others."""
+        """Run a command; an unknown command is a usage error."""
         try:
             self.command_manager.find_command(argv)
         except ValueError:
@@ -153,13 +171,13 @@ class ManageApp(app.App):
     def clean_up(
         self, cmd: command.Command, result: int, err: BaseException | None
     ) -> None:
-        """Tell of an error, and close the database."""
+        """Print the error, if there is one, and close the database."""
         if isinstance(err, Exception) and not isinstance(err, BrokenPipeError):
             errors.report(self.NAME, err, vars(self.context).get('conf'))
         self.context.close()
 
     def end(self) -> None:
-        """Leave the logging of this process as it was."""
+        """Restore the logging of this process."""
         if self._console is not None:
             logging.getLogger().removeHandler(self._console)
             self._console.close()

@@ -11,8 +11,10 @@ from cliff import lister
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import context
-from pci_passthrough.cmd.manage import words
+from pci_passthrough.osc.v1 import base
+from pci_passthrough.osc.v1 import columns
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions as store_claims
@@ -25,9 +27,9 @@ _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'Address': lambda device: device.address,
     'Type': lambda device: device.dev_type,
     'Vendor:Product': lambda device: f'{device.vendor_id}:{device.product_id}',
-    'NUMA Node': lambda device: words.OrDash(device.numa_node),
+    'NUMA Node': lambda device: columns.OrDash(device.numa_node),
     'State': lambda device: device.state,
-    'Request': lambda device: words.OrDash(device.request_id),
+    'Request': lambda device: columns.OrDash(device.request_id),
 }
 
 
@@ -41,7 +43,9 @@ class Claim(lister.Lister):
         """Take for whom, what and where."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'instance', type=words.instance, help="the instance's UUID"
+            'instance',
+            type=arguments.instance_uuid,
+            help="the instance's UUID",
         )
         parser.add_argument(
             'request',
@@ -67,9 +71,7 @@ class Claim(lister.Lister):
         )
         return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Claim and show the devices."""
         requests = request_spec.parse(parsed_args.request)
         numa = None
@@ -83,7 +85,7 @@ class Claim(lister.Lister):
         )
         if parsed_args.allocate:
             devices = self._allocate(host, parsed_args.instance, requests)
-        return words.table(_COLUMNS, devices)
+        return columns.table(_COLUMNS, devices)
 
     def _allocate(
         self,
@@ -182,14 +184,14 @@ class Free(lister.Lister):
         """Take whose."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'instance', type=words.instance, help="the instance's UUID"
+            'instance',
+            type=arguments.instance_uuid,
+            help="the instance's UUID",
         )
         parser.add_argument('--host', help='only those on this host')
         return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Free and show the devices."""
         app = context.of(self)
         freed = store_claims.free(
@@ -200,4 +202,4 @@ class Free(lister.Lister):
             self.app.stderr.write(
                 f'Instance {parsed_args.instance} holds no device{where}.\n'
             )
-        return words.table(_COLUMNS, freed)
+        return columns.table(_COLUMNS, freed)

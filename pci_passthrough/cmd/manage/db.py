@@ -3,11 +3,11 @@
 
 import argparse
 import datetime
-from typing import Any
 
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import show_one
-from pci_passthrough.cmd.manage import words
+from pci_passthrough.osc.v1 import base
+from pci_passthrough.osc.v1 import columns
 from pci_passthrough.store import database
 from pci_passthrough.store import ledger
 from pci_passthrough.store import pool_keys
@@ -17,25 +17,21 @@ from pci_passthrough.store import schema
 class Sync(show_one.ShowOne):
     """Create the schema, or bring it up to date; may be repeated."""
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Run all migrations that are due."""
         db = context.of(self).open_writer()
         before = schema.version(db)
         after = schema.sync(db)
-        return ('before', 'after'), (words.OrDash(before), after)
+        return ('before', 'after'), (columns.OrDash(before), after)
 
 
 class Version(show_one.ShowOne):
     """Show the schema's version, and the one which this release needs."""
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return both versions."""
         found = schema.version(context.of(self).open_reader())
-        return ('current', 'needed'), (words.OrDash(found), schema.latest())
+        return ('current', 'needed'), (columns.OrDash(found), schema.latest())
 
 
 class Purge(show_one.ShowOne):
@@ -52,9 +48,7 @@ class Purge(show_one.ShowOne):
         )
         return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Delete, and say how much."""
         db = context.of(self).writer
         before = database.now() - datetime.timedelta(days=parsed_args.days)

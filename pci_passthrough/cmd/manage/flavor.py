@@ -1,279 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``flavor …``: PCI flavors, without the REST API."""
+"""``flavor …``: commands of ``openstack pci flavor``, for the operator.
+
+In this program a PCI flavor belongs to nobody by default, ``create`` and
+``set`` show it, and ``set --share`` replaces the list of projects.
+"""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
-from cliff import command
-from cliff import lister
-
-from pci_passthrough import exception
-from pci_passthrough import objects
-from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import show_one
-from pci_passthrough.cmd.manage import words
-from pci_passthrough.objects import fields
-from pci_passthrough.osc import match
-from pci_passthrough.store.pci_flavors import editing
-from pci_passthrough.store.pci_flavors import lookup
+from pci_passthrough.osc.v1 import base
+from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import pci_flavor
 
-
-def _add_fields(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--description', help='a text for users')
-    parser.add_argument(
-        '--vnic-type',
-        choices=fields.VnicType.ALL,
-        help='vnic_type of its NICs; without it they get direct',
-    )
-    parser.add_argument(
-        '--numa-policy',
-        choices=fields.NumaPolicy.ALL,
-        help='how near to the instance a device must be (default: legacy)',
-    )
-    parser.add_argument(
-        '--state',
-        choices=fields.PciFlavorState.ALL,
-        help='disabled: takes no new requests; what holds devices keeps them',
-    )
-    shared = parser.add_mutually_exclusive_group()
-    shared.add_argument(
-        '--public',
-        dest='is_public',
-        action='store_true',
-        default=None,
-        help='for all projects (default)',
-    )
-    shared.add_argument(
-        '--private',
-        dest='is_public',
-        action='store_false',
-        help='for its owner, and those with whom it is shared',
-    )
-    parser.add_argument(
-        '--share',
-        dest='access',
-        action='append',
-        metavar='PROJECT',
-        help='UUID of a project that may use a private one; may be repeated',
-    )
-
-
-_FIELDS = (
-    'match',
-    'description',
-    'vnic_type',
-    'numa_policy',
-    'state',
-    'is_public',
-    'access',
-)
-
-
-def _given(parsed_args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        name: getattr(parsed_args, name)
-        for name in _FIELDS
-        if getattr(parsed_args, name) is not None
-    }
-
-
-_SHORT: dict[str, Callable[[objects.PciFlavor], Any]] = {
-    'UUID': lambda flavor: flavor.uuid,
-    'Name': lambda flavor: flavor.name,
-    'Match': lambda flavor: words.Match(flavor.match),
-    'vNIC Type': lambda flavor: words.OrDash(flavor.vnic_type),
-    'NUMA Policy': lambda flavor: words.OrDash(flavor.numa_policy),
-    'Public': lambda flavor: flavor.is_public,
-    'State': lambda flavor: flavor.state,
+_SHORT: columns.Columns = {
+    'UUID': columns.field('uuid'),
+    'Name': columns.field('name'),
+    'Match': columns.field('match', columns.Match),
+    'vNIC Type': columns.field('vnic_type', columns.OrDash),
+    'NUMA Policy': columns.field('numa_policy', columns.OrDash),
+    'Public': columns.field('is_public'),
+    'State': columns.field('state'),
 }
 
-_LONG: dict[str, Callable[[objects.PciFlavor], Any]] = {
+_LONG: columns.Columns = {
     **_SHORT,
-    'Owner': lambda flavor: words.OrDash(flavor.project_id),
-    'Shared With': lambda flavor: words.Names(flavor.access),
-    'Description': lambda flavor: words.OrDash(flavor.description),
+    'Owner': columns.field('project_id', columns.OrDash),
+    'Shared With': columns.field('access', columns.Names),
+    'Description': columns.field('description', columns.OrDash),
 }
 
-_ONE: dict[str, Callable[[objects.PciFlavor], Any]] = {
-    'uuid': lambda flavor: flavor.uuid,
-    'name': lambda flavor: flavor.name,
-    'description': lambda flavor: words.OrDash(flavor.description),
-    'match': lambda flavor: words.Match(flavor.match),
-    'vnic_type': lambda flavor: words.OrDash(flavor.vnic_type),
-    'numa_policy': lambda flavor: words.OrDash(flavor.numa_policy),
-    'is_public': lambda flavor: flavor.is_public,
-    'project_id': lambda flavor: words.OrDash(flavor.project_id),
-    'access': lambda flavor: words.Names(flavor.access),
-    'state': lambda flavor: flavor.state,
-    'generation': lambda flavor: flavor.generation,
-}
+_SHOW_COLUMNS: columns.Formatters = {
+    name: pci_flavor.SHOW_COLUMNS[name]
+    for name in (
+        'uuid', 'name', 'description', 'match', 'vnic_type', 'numa_policy',
+        'is_public', 'project_id', 'access', 'state', 'generation',
+    )
+}  # fmt: skip
 
 
-def _show(
-    flavor: objects.PciFlavor,
-) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    return tuple(_ONE), tuple(get(flavor) for get in _ONE.values())
+class Create(show_one.CsvFormat, pci_flavor.Create):
+    """Create a PCI flavor: a name for devices that users can request."""
+
+    show_columns = _SHOW_COLUMNS
+    owner_help = 'UUID of the owner (default: the operator)'
+
+    def values(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return the fields of the new PCI flavor."""
+        return {'project_id': None, **super().values(parsed_args)}
 
 
-class Create(show_one.ShowOne):
-    """Create a PCI flavor."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take the fields."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('name', help='what requests will say')
-        parser.add_argument(
-            '--match',
-            action='append',
-            type=match.parse,
-            required=True,
-            help=match.HELP,
-        )
-        parser.add_argument(
-            '--project',
-            metavar='PROJECT',
-            help='UUID of the owner (default: the operator)',
-        )
-        _add_fields(parser)
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        """Create and show it."""
-        return _show(
-            editing.create(
-                context.of(self).writer,
-                parsed_args.name,
-                parsed_args.project,
-                **_given(parsed_args),
-            )
-        )
-
-
-class List(lister.Lister):
+class List(pci_flavor.List):
     """List PCI flavors."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take how much."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--long', action='store_true', help='show more columns'
-        )
-        return parser
+    short_columns = _SHORT
+    long_columns = _LONG
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Return columns and rows."""
-        return words.table(
-            _LONG if parsed_args.long else _SHORT,
-            lookup.get_all(context.of(self).database),
-        )
+    def items(
+        self, query: Mapping[str, Any], limit: int | None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Return PCI flavors, without their availability."""
+        return self.service.pci_flavors(query, limit)
 
 
-class Show(show_one.ShowOne):
+class Show(show_one.CsvFormat, pci_flavor.Show):
     """Show a PCI flavor."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which one."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('name', help='name or UUID')
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        """Return names and values."""
-        return _show(lookup.get(context.of(self).database, parsed_args.name))
+    show_columns = _SHOW_COLUMNS
 
 
-class Set(show_one.ShowOne):
-    """Change a PCI flavor; what instances hold by it stays theirs.
+class Set(show_one.CsvFormat, pci_flavor.Set):
+    """Change a PCI flavor; instances keep the devices they hold through it.
 
-    What is given replaces what was there, lists as a whole.
+    New values replace the old ones, and new lists replace whole lists.
     """
 
+    share_help = 'share the PCI flavor only with the projects given here'
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take the new values."""
+        """Add options that remove values."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('name', help='name or UUID')
-        parser.add_argument('--name', dest='new_name', help='a new name')
-        parser.add_argument(
-            '--match', action='append', type=match.parse, help=match.HELP
-        )
-        _add_fields(parser)
         for name, text in (
-            ('vnic-type', 'its NICs get direct'),
-            ('numa-policy', 'leave the NUMA policy to the request'),
-            ('share', 'share it with no project'),
+            ('vnic-type', 'remove the vnic_type: NICs get direct'),
+            (
+                'numa-policy',
+                'remove the NUMA policy: that of the request applies',
+            ),
         ):
             parser.add_argument(f'--no-{name}', action='store_true', help=text)
-        parser.add_argument(
-            '--force',
-            action='store_true',
-            help='also if it then does not match a device that an instance '
-            'has by it; the instance keeps the device, but may get none when '
-            'it is moved',
-        )
         return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        """Change and show it."""
-        changes = _given(parsed_args)
-        for name, nothing in (
-            ('vnic_type', None),
-            ('numa_policy', None),
-            ('share', []),
-        ):
+    def changes(
+        self, parsed_args: argparse.Namespace, flavor: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the new values for the PCI flavor that was read."""
+        changes = super().changes(parsed_args, {**flavor, 'access': []})
+        for name in ('vnic_type', 'numa_policy'):
             if getattr(parsed_args, f'no_{name}'):
-                changes['access' if name == 'share' else name] = nothing
-        if parsed_args.new_name is not None:
-            changes['name'] = parsed_args.new_name
-        if not changes:
-            raise exception.Invalid('nothing to change was given')
-        return _show(
-            editing.update(
-                context.of(self).writer,
-                parsed_args.name,
-                changes,
-                force=parsed_args.force,
-            )
-        )
+                changes[name] = None
+        return changes
+
+    def changed(self, flavor: Mapping[str, Any]) -> base.Output:
+        """Return names and values of the changed PCI flavor."""
+        return columns.show(_SHOW_COLUMNS, flavor)
 
 
-class Delete(command.Command):
+class Delete(pci_flavor.Delete):
     """Delete PCI flavors.
 
-    One by which an instance has devices is better disabled, with "flavor set
-    --state disabled": Nova asks for it by name when it moves the instance.
+    A PCI flavor that instances hold devices through is only deleted with
+    --force. Better disable it, with "flavor set --state disabled": Nova
+    requests it by its name when it moves an instance.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take which ones."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'names', nargs='+', metavar='name', help='name or UUID'
-        )
-        parser.add_argument(
-            '--force',
-            action='store_true',
-            help='also if instances have devices by it: they keep them, but '
-            'cannot be moved; its name is free when the last device is',
-        )
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Delete them one by one; the first that cannot go ends it."""
-        for name in parsed_args.names:
-            held = editing.delete(
-                context.of(self).writer, name, force=parsed_args.force
-            )
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
+        """Delete the PCI flavors; stop at the first error."""
+        if parsed_args.dry_run:
+            return super().take_action(parsed_args)
+        for name in parsed_args.pci_flavors:
+            held = 0
+            if parsed_args.force:
+                effect = self.service.deletion_effect(name, force=True)
+                held = effect['requests']['stranded']
+            self.service.delete_pci_flavor(name, parsed_args.force)
             if held:
                 self.app.stderr.write(
                     f'{name}: {held} device(s) are still held by it; its '
                     'name is free when the last of them is.\n'
                 )
+        return base.NOTHING

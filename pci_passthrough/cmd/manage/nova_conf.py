@@ -18,20 +18,21 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
-from pci_passthrough.cmd.manage import words
 from pci_passthrough.nova_conf import from_alias
 from pci_passthrough.nova_conf import from_device_spec
 from pci_passthrough.nova_conf import to_alias
 from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
+from pci_passthrough.osc.v1 import base
+from pci_passthrough.osc.v1 import columns
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup
 
 _COLUMNS: dict[str, Callable[[from_alias.PciFlavorDraft], Any]] = {
     'Name': lambda draft: draft.name,
-    'Match': lambda draft: words.Match(draft.match),
-    'NUMA Policy': lambda draft: words.OrDash(draft.numa_policy),
+    'Match': lambda draft: columns.Match(draft.match),
+    'NUMA Policy': lambda draft: columns.OrDash(draft.numa_policy),
 }
 
 
@@ -124,9 +125,7 @@ class Import(lister.Lister):
         _add_output(parser, 'the pci_information')
         return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return the PCI flavors."""
         files = conf_files.find(
             parsed_args.nova_conf, parsed_args.nova_conf_dir
@@ -140,13 +139,12 @@ class Import(lister.Lister):
             conf_files.check_target(parsed_args.output, parsed_args.force)
         entries, drafts, self.findings = _translated(files)
         self.has_drafts = bool(drafts)
-        columns, rows = words.table(_COLUMNS, drafts)
+        titles, rows = columns.table(_COLUMNS, drafts)
         if parsed_args.create:
-            results = [self._create(parsed_args, one) for one in drafts]
-            columns = (*columns, 'Result')
+            titles = (*titles, 'Result')
             rows = [
-                (*row, result)
-                for row, result in zip(rows, results, strict=True)
+                (*row, self._create(parsed_args, draft))
+                for row, draft in zip(rows, drafts, strict=True)
             ]
         snippet = [*_header(files), '[agent]']
         snippet += [conf_files.line('pci_information', e) for e in entries]
@@ -154,7 +152,7 @@ class Import(lister.Lister):
             conf_files.write(parsed_args.output, snippet, parsed_args.force)
         elif parsed_args.formatter == 'table':
             self.app.stdout.writelines(f'{line}\n' for line in [*snippet, ''])
-        return columns, rows
+        return titles, rows
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Report after all else."""

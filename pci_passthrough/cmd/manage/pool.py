@@ -1,60 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pool …``: what is free, and where."""
+"""``pool …``: commands of ``openstack pci pool``, for the operator."""
 
-import argparse
-from collections.abc import Callable
 from typing import Any
+from typing import cast
 
-from cliff import lister
+from pci_passthrough.cmd.manage import formatters
+from pci_passthrough.osc import client
+from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import pci_pool
 
-from pci_passthrough import objects
-from pci_passthrough import store
-from pci_passthrough.cmd.manage import context
-from pci_passthrough.cmd.manage import words
-
-_SHORT: dict[str, Callable[[objects.PciDevicePool], Any]] = {
-    'Host': lambda pool: pool.host,
-    'Vendor:Product': lambda pool: f'{pool.vendor_id}:{pool.product_id}',
-    'Type': lambda pool: pool.dev_type,
-    'NUMA Node': lambda pool: words.OrDash(pool.numa_node),
-    'Extra Info': lambda pool: words.Tags(pool.extra_info),
-    'Free': lambda pool: pool.count,
-    'Total': lambda pool: pool.total,
+_SHORT: columns.Columns = {
+    'Host': columns.field('host'),
+    'Vendor:Product': formatters.vendor_and_product,
+    'Type': columns.field('dev_type'),
+    'NUMA Node': columns.field('numa_node', columns.OrDash),
+    'Extra Info': columns.field('extra_info', columns.Tags),
+    'Free': columns.field('free'),
+    'Total': columns.field('total'),
 }
 
-_LONG: dict[str, Callable[[objects.PciDevicePool], Any]] = {
+_LONG: columns.Columns = {
     **_SHORT,
-    'Subsystem Vendor': lambda pool: words.OrDash(pool.subsystem_vendor_id),
-    'Subsystem': lambda pool: words.OrDash(pool.subsystem_id),
-    'Class': lambda pool: pool.pci_class,
-    'Driver': lambda pool: words.OrDash(pool.driver),
+    'Subsystem Vendor': columns.field('subsystem_vendor_id', columns.OrDash),
+    'Subsystem': columns.field('subsystem_id', columns.OrDash),
+    'Class': columns.field('pci_class', columns.OrDash),
+    'Driver': columns.field('driver', columns.OrDash),
 }
 
 
-class List(lister.Lister):
-    """List the pools of hosts that are up: devices which are alike."""
+class List(pci_pool.List):
+    """List pools: groups of equal devices of one host, counted.
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take a filter."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--host', action='append', help='only this host; may be repeated'
-        )
-        parser.add_argument(
-            '--long',
-            action='store_true',
-            help='show all properties which tell pools apart',
-        )
-        return parser
+    Only of hosts whose agent is up. As for "claim", their resource trackers
+    need not have registered.
+    """
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Return columns and rows."""
-        app = context.of(self)
-        pools = store.PciDevicePoolList.get_by_hosts(
-            app.database,
-            app.policy.limits,
-            parsed_args.host,
-        )
-        return words.table(_LONG if parsed_args.long else _SHORT, pools)
+    short_columns = _SHORT
+    long_columns = _LONG
+
+    @property
+    def service(self) -> client.Client:
+        """The client for which hosts without a resource tracker are up."""
+        manager: Any = self.app.client_manager
+        return cast(client.Client, manager.without_trackers)

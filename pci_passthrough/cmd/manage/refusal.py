@@ -2,12 +2,14 @@
 """``refusal …``: why Nova's scheduler passed over hosts."""
 
 import argparse
-from typing import Any
 
 from cliff import lister
 
+from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import context
-from pci_passthrough.cmd.manage import words
+from pci_passthrough.cmd.manage import formatters
+from pci_passthrough.osc.v1 import base
+from pci_passthrough.osc.v1 import columns
 from pci_passthrough.store import scheduling_refusals
 
 _COLUMNS = ('At', 'Instance', 'Requests', 'Hosts', 'Reason', 'Among Them')
@@ -26,15 +28,13 @@ class List(lister.Lister):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--instance',
-            type=words.instance,
+            type=arguments.instance_uuid,
             metavar='UUID',
             help='only those of this instance',
         )
         return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return columns and rows."""
         app = context.of(self)
         found = scheduling_refusals.get_all(
@@ -44,12 +44,12 @@ class List(lister.Lister):
         )
         return _COLUMNS, [
             (
-                words.Time(refusal.created_at),
+                formatters.Time(refusal.created_at),
                 refusal.instance_uuid,
                 refusal.requests,
                 count,
                 what,
-                words.Names(hosts),
+                columns.Names(hosts),
             )
             for refusal in found
             for what, count, hosts in refusal.reasons

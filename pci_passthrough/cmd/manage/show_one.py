@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Showing one thing, in every format that lists have, too."""
+"""The CSV format for commands that show one item."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,9 +13,11 @@ from cliff.formatters import commaseparated
 import stevedore
 from stevedore import extension
 
+from pci_passthrough.osc.v1 import base as osc_base
+
 
 class Csv(base.SingleFormatter):
-    """A line of names and a line of values; cliff knows lists only."""
+    """A line of names and a line of values; cliff has it for lists only."""
 
     def __init__(self) -> None:
         self._lister = commaseparated.CSVLister()
@@ -31,18 +33,18 @@ class Csv(base.SingleFormatter):
         stdout: TextIO,
         parsed_args: argparse.Namespace,
     ) -> None:
-        """Print it."""
+        """Print both lines."""
         self._lister.emit_list(column_names, [data], stdout, parsed_args)
 
 
-class ShowOne(show.ShowOne):
-    """A command that shows one thing."""
+class CsvFormat(show.ShowOne):
+    """Adds the CSV format to a command that shows one item."""
 
     def _load_formatter_plugins(
         self,
     ) -> stevedore.ExtensionManager[base.SingleFormatter]:
         manager = super()._load_formatter_plugins()
-        # Not as an entry point of cliff's: that would change other programs.
+        # An entry point of cliff would add the format to other programs, too.
         point = metadata.EntryPoint(
             'csv', f'{__name__}:Csv', self.formatter_namespace
         )
@@ -50,3 +52,7 @@ class ShowOne(show.ShowOne):
             extension.Extension('csv', point, Csv, Csv())
         )
         return manager
+
+
+class ShowOne(CsvFormat, osc_base.ShowOne):
+    """A command that shows one item."""

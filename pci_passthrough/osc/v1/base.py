@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 from typing import cast
 
-from openstack import exceptions as sdk_exceptions
-from osc_lib.cli import identity
 from osc_lib.command import command
 
 from pci_passthrough.osc import client
@@ -45,6 +43,10 @@ class Command(command.Command):
                 f'give the UUID of project {name}: its name cannot be looked '
                 'up without Keystone'
             )
+        # Programs that never get here save a second: both import the SDK.
+        from openstack import exceptions as sdk_exceptions
+        from osc_lib.cli import identity
+
         try:
             project = identity.find_project(
                 manager.sdk_connection, name, domain

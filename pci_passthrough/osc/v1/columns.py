@@ -13,7 +13,6 @@ from typing import Any
 from typing import TypeVar
 
 from cliff import columns
-from osc_lib.cli import format_columns
 
 from pci_passthrough.osc import match
 from pci_passthrough.osc.v1 import base
@@ -72,20 +71,28 @@ class OrDash(columns.FormattableColumn[Any]):
         return '-' if self._value is None else str(self._value)
 
 
-class Tags(format_columns.DictColumn):
+# osc-lib has formatters for dictionaries and lists, too. But to import them
+# takes a second, which pci-passthrough-manage need not spend.
+class Tags(columns.FormattableColumn[Mapping[str, str]]):
     """Extra info; a dash means that there is none."""
 
     def human_readable(self) -> str:
-        """Return text for a table."""
-        return super().human_readable() or '-'
+        """Return text for a table, in the form of osc-lib."""
+        return (
+            ', '.join(
+                f"{key}='{value}'"
+                for key, value in sorted(self._value.items())
+            )
+            or '-'
+        )
 
 
-class Names(format_columns.ListColumn):
+class Names(columns.FormattableColumn[Sequence[str] | None]):
     """A list of names; a dash means None or an empty list."""
 
     def human_readable(self) -> str:
         """Return text for a table."""
-        return super().human_readable() or '-'
+        return ', '.join(sorted(self._value or ())) or '-'
 
 
 class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):

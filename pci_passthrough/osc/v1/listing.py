@@ -18,13 +18,14 @@ class Lister(base.Lister):
     :cvar query_options: the options that become parameters of the query.
     :cvar marker: the field that identifies an item for ``--marker``.
     :cvar short_columns: the columns without ``--long``.
-    :cvar long_columns: the columns with ``--long``.
+    :cvar long_columns: the columns with ``--long``; None means that there is
+        no such option.
     """
 
     query_options: ClassVar[options.QueryOptions]
     marker: ClassVar[str]
     short_columns: ClassVar[columns.Columns]
-    long_columns: ClassVar[columns.Columns]
+    long_columns: ClassVar[columns.Columns | None] = None
 
     def items(
         self, query: Mapping[str, Any], limit: int | None
@@ -40,15 +41,18 @@ class Lister(base.Lister):
         """Add the options of the query, and those for columns and pages."""
         parser = super().get_parser(prog_name)
         options.add_query_options(parser, self.query_options)
-        parser.add_argument(
-            '--long', action='store_true', help='show more columns'
-        )
+        if self.long_columns is not None:
+            parser.add_argument(
+                '--long', action='store_true', help='show more columns'
+            )
         options.add_paging(parser, self.marker)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return columns and rows."""
+        shown = self.short_columns
+        if self.long_columns is not None and parsed_args.long:
+            shown = self.long_columns
         return columns.table(
-            self.long_columns if parsed_args.long else self.short_columns,
-            self.items(self.query(parsed_args), parsed_args.limit),
+            shown, self.items(self.query(parsed_args), parsed_args.limit)
         )

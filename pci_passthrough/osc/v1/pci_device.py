@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-from osc_lib import exceptions
-
+from pci_passthrough.osc import errors
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import listing
@@ -70,6 +69,8 @@ _SHOW_COLUMNS: columns.Formatters = {
     'capabilities': columns.Names,
 }
 
+_SHOWN_FIRST = ('uuid', 'host', 'address', 'state')
+
 _EVENT: columns.Columns = {
     'At': columns.field('created_at'),
     'Action': columns.field('action'),
@@ -98,8 +99,9 @@ class List(listing.Lister):
 
 def show(device: Mapping[str, Any]) -> base.Output:
     """Return the names and values of all fields of a device."""
+    names = (*_SHOWN_FIRST, *device)
     formatters = {
-        name: _SHOW_COLUMNS.get(name, columns.OrDash) for name in device
+        name: _SHOW_COLUMNS.get(name, columns.OrDash) for name in names
     }
     return columns.show(formatters, device)
 
@@ -118,8 +120,8 @@ class Show(base.ShowOne):
         return show(self.service.pci_device(parsed_args.device))
 
 
-class Set(base.Command):
-    """Take a device out of service, or put it back."""
+class DeviceAction(base.Command):
+    """Base of the commands that change a device."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the device, the action and the reason."""
@@ -154,19 +156,23 @@ class Set(base.Command):
         )
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Change the device."""
-        if lacks_reason(parsed_args):
-            raise exceptions.CommandError(
-                f'--{parsed_args.action} needs a --reason'
-            )
-        self.change(parsed_args)
-
     def change(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """Change the device, and return it."""
         return self.service.update_pci_device(
             parsed_args.device, parsed_args.action, parsed_args.reason
         )
+
+
+class Set(DeviceAction):
+    """Take a device out of service, or put it back."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Change the device."""
+        if lacks_reason(parsed_args):
+            raise errors.ClientError(
+                f'--{parsed_args.action} needs a --reason'
+            )
+        self.change(parsed_args)
 
 
 def lacks_reason(parsed_args: argparse.Namespace) -> bool:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
 
-from osc_lib import exceptions
-
 from pci_passthrough.osc import errors
 from pci_passthrough.osc import match
 from pci_passthrough.osc.v1 import base
@@ -89,11 +87,11 @@ _FORCE_DELETE = (
 def _access(flavor: Mapping[str, Any]) -> list[str]:
     """Return the projects that a PCI flavor is shared with.
 
-    :raises osc_lib.exceptions.CommandError: the user may not see them, so
+    :raises errors.ClientError: the user may not see them, so
         the command cannot replace the list.
     """
     if 'access' not in flavor:
-        raise exceptions.CommandError(
+        raise errors.ClientError(
             'you may not see the projects that PCI flavor '
             f'{flavor["name"]} is shared with: use "pci flavor access add" '
             'and "pci flavor access remove"'
@@ -104,10 +102,11 @@ def _access(flavor: Mapping[str, Any]) -> list[str]:
 class Create(base.ShowOne):
     """Create a PCI flavor: a name for devices that users can request."""
 
+    owner_help: ClassVar[str] = 'owner (name or UUID; default: your project)'
     show_columns: ClassVar[columns.Formatters] = SHOW_COLUMNS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the fields."""
+        """Add the fields, and the owner."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'name', metavar='<name>', help='the name that requests will use'
@@ -120,7 +119,7 @@ class Create(base.ShowOne):
         parser.add_argument(
             '--project',
             metavar='<project>',
-            help='owner (name or UUID; default: your project)',
+            help=self.owner_help,
         )
         options.add_effect(parser)
         return parser
@@ -183,7 +182,6 @@ class List(listing.Lister):
         query = {
             **super().query(parsed_args),
             **options.given(parsed_args, 'is_public'),
-            'availability': True,
         }
         if parsed_args.project:
             query['project_id'] = self.project_id(
@@ -195,7 +193,7 @@ class List(listing.Lister):
         self, query: Mapping[str, Any], limit: int | None
     ) -> Iterable[Mapping[str, Any]]:
         """Return PCI flavors."""
-        return self.service.pci_flavors(query, limit)
+        return self.service.pci_flavors({**query, 'availability': True}, limit)
 
 
 class Show(base.ShowOne):
@@ -235,7 +233,7 @@ class _Change(base.Quiet, base.ShowOne):
         flavor, etag = self.service.pci_flavor(name)
         changes = changes_of(flavor)
         if not changes:
-            raise exceptions.CommandError('nothing to change was given')
+            raise errors.ClientError('nothing to change was given')
         answer = self.service.update_pci_flavor(
             # By now its name may belong to another one.
             flavor['uuid'],
@@ -260,6 +258,8 @@ class Set(_Change):
     fails and changes nothing.
     """
 
+    share_help: ClassVar[str] = 'share the PCI flavor with this project, too'
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the new values."""
         parser = super().get_parser(prog_name)
@@ -276,9 +276,7 @@ class Set(_Change):
             help=f'replaces the whole match expression: {match.HELP}',
         )
         pci_flavor_options.add_fields(parser)
-        pci_flavor_options.add_share(
-            parser, 'share the PCI flavor with this project, too'
-        )
+        pci_flavor_options.add_share(parser, self.share_help)
         parser.add_argument(
             '--no-share',
             action='store_true',
@@ -392,7 +390,7 @@ class Delete(base.Quiet, base.Lister):
                 )
         if failures:
             total = len(parsed_args.pci_flavors)
-            raise exceptions.CommandError(
+            raise errors.ClientError(
                 f'{failures} of {total} PCI flavors failed to delete.'
             )
         return effect.table(effects) if effects else base.NOTHING

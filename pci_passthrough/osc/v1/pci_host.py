@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import listing
@@ -44,7 +45,7 @@ class List(listing.Lister):
     query_options = _QUERY_OPTIONS
     marker = 'name'
     short_columns = _SHORT
-    long_columns = _LONG
+    long_columns: ClassVar[columns.Columns | None] = _LONG
 
     def items(
         self, query: Mapping[str, Any], limit: int | None

@@ -73,13 +73,17 @@ class ManageTestCase(testtools.TestCase):
         self.ok('flavor', 'create', '10g', '--match', 'e.group=10g')
         self.ok('flavor', 'create', 'gpu', '--match', 'class=display')
 
-    def report(self, host: str, devices: list[objects.PciDevice]) -> None:
+    def report(
+        self, host: str, devices: list[objects.PciDevice], sequence: int = 1
+    ) -> None:
         database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         snapshot = reporting.Snapshot.of(devices, [])
         reports.apply(
             database,
-            snapshot.full_report(host=host, agent_version='1', sequence=1),
+            snapshot.full_report(
+                host=host, agent_version='1', sequence=sequence
+            ),
         )
 
     def refuse(self, instance: str) -> None:
@@ -467,13 +471,92 @@ class StoryTestCase(ManageTestCase):
         self.ok(*again)
 
 
+class CommandsOfOpenstackTestCase(ManageTestCase):
+    """The commands of ``openstack pci``, which run against this process."""
+
+    def test_commands_without_another_implementation(self) -> None:
+        self.ok('flavor', 'set', '10g', '--description', 'fast', '--private')
+        self.ok('flavor', 'unset', '10g', '--description')
+        self.ok('flavor', 'access', 'add', '10g', _ONE)
+        shown = self.ok('flavor', 'show', '10g', '-f', 'json').data
+        self.assertEqual(
+            (None, [_ONE]), (shown['description'], shown['access'])
+        )
+        listed = self.ok('flavor', 'access', 'list', '10g', '-f', 'value')
+        self.assertEqual(f'{_ONE}\n', listed.out)
+        self.ok('flavor', 'access', 'remove', '10g', _ONE)
+        capacity = self.ok('flavor', 'capacity', '10g', '-f', 'json').data
+        self.assertEqual(
+            ('10g', 'none'), (capacity['name'], capacity['availability'])
+        )
+
+    def test_explanation_is_that_of_the_scheduler(self) -> None:
+        """It counts hosts as Nova does: only with a resource tracker."""
+        explained = self.manage.run('flavor', 'explain', '10g', '-f', 'json')
+        self.assertEqual(0, explained.status)
+        self.assertEqual(
+            {'tracker_down'}, {row['Condition'] for row in explained.data}
+        )
+        self.ok('claim', _ONE, '10g')
+
+    def test_any_name(self) -> None:
+        """It gets through URLs, headers and JSON as it is."""
+        name = 'ä ?%&#+'
+        self.ok('flavor', 'set', '10g', '--name', name)
+        shown = self.ok('flavor', 'show', name, '-f', 'json').data
+        self.assertEqual(name, shown['name'])
+        self.ok('flavor', 'delete', name)
+
+    def test_needs_neither_broker_nor_permission(self) -> None:
+        policies = self.manage.folder / 'policy.yaml'
+        policies.write_text('"pci_passthrough:pci_flavors:create": "!"\n')
+        self.manage.configure(
+            self.manage.url,
+            '[DEFAULT]\ntransport_url = rabbit://nobody@127.0.0.1:1/\n'
+            f'[oslo_policy]\npolicy_file = {policies}\n',
+        )
+        self.ok('flavor', 'create', 'x', '--match', 'class=network')
+        self.ok('device', 'set', f'one/{_GPU}', '--disable', '--reason', 'x')
+
+    def test_share_replaces_the_projects(self) -> None:
+        for project in (_ONE, _TWO):
+            self.ok('flavor', 'set', '10g', '--share', project)
+        shown = self.ok('flavor', 'show', '10g', '-f', 'json').data
+        self.assertEqual([_TWO], shown['access'])
+        self.assertIn(
+            'the UUID', self.refused('flavor', 'set', '10g', '--share', 'demo')
+        )
+
+    def test_deletions_end_at_the_first_error(self) -> None:
+        self.assertIn(
+            "no PCI flavor 'x'", self.refused('flavor', 'delete', 'x', 'gpu')
+        )
+        self.ok('flavor', 'show', 'gpu')
+        [effect] = self.ok(
+            'flavor', 'delete', 'gpu', '--dry-run', '-f', 'json'
+        ).data
+        self.assertEqual(('gpu', 1), (effect['Name'], effect['Devices']))
+        self.ok('flavor', 'delete', 'gpu')
+
+    def test_history_of_a_device_that_is_gone(self) -> None:
+        self.report('one', [], sequence=2)
+        self.assertIn(
+            'no device at this address',
+            self.refused('device', 'show', f'one/{_GPU}'),
+        )
+        events = self.ok('device', 'history', f'one/{_GPU}', '-f', 'json').data
+        self.assertEqual(
+            ['appear', 'remove'], [event['Action'] for event in events]
+        )
+
+
 class RefusalsTestCase(ManageTestCase):
     def test_wrong_input(self) -> None:
         self.ok('claim', _ONE, 'gpu')
         for words, text in (
             (('claim', _ONE, '10g:'), '10g:'),
             (('claim', _ONE, 'nope'), "no PCI flavor 'nope'"),
-            (('claim', _ONE, '10g', '--host', 'x'), "host 'x' is not known"),
+            (('claim', _ONE, '10g', '--host', 'x'), "host 'x' is unknown"),
             (('flavor', 'show', 'nope'), "no PCI flavor 'nope'"),
             (('flavor', 'set', 'nope', '--public'), "no PCI flavor 'nope'"),
             (('flavor', 'set', '10g'), 'nothing to change'),
@@ -609,11 +692,12 @@ class SurroundingsTestCase(testtools.TestCase):
             outcome = self.manage.run(*words)
             self.assertEqual((0, ''), (outcome.status, outcome.err))
             names = re.findall(
-                r'^  ((?:db|flavor|pool|device|host) \w+|claim|free) ',
+                r'^  ((?:db|flavor access|flavor|pool|device|host) \w+'
+                r'|claim|free) ',
                 outcome.out,
                 re.MULTILINE,
             )
-            self.assertEqual(16, len(names))
+            self.assertEqual(22, len(names))
         for name in names:
             outcome = self.manage.run(*name.split(), '--help')
             self.assertEqual((0, ''), (outcome.status, outcome.err))

@@ -8,6 +8,7 @@ import testtools
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough.cmd import errors
+from pci_passthrough.osc import errors as client_errors
 
 
 def _conf(connection: str) -> cfg.ConfigOpts:
@@ -20,6 +21,15 @@ class DescribeTestCase(testtools.TestCase):
     def test_own(self) -> None:
         error = exception.InvalidRequest('10g:', 'no count')
         self.assertEqual(str(error), errors.describe(error, None))
+
+    def test_of_the_client(self) -> None:
+        """Status, code and request mean nothing within one process."""
+        refused = client_errors.RequestFailed(409, 'in use', 'x.y', 'req-1')
+        self.assertEqual('in use', errors.describe(refused, None))
+        defect = client_errors.RequestFailed(500, 'Internal error')
+        self.assertIn('--debug', errors.describe(defect, None))
+        other = client_errors.ClientError('no device')
+        self.assertEqual('no device', errors.describe(other, None))
 
     def test_defect(self) -> None:
         self.assertEqual("KeyError: 'x'", errors.describe(KeyError('x'), None))

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types of arguments that several commands have."""
+
+import argparse
+import uuid
+
+from oslo_utils import uuidutils
+
+
+def instance_uuid(text: str) -> str:
+    """Return an instance's UUID in the form that Nova uses.
+
+    :raises argparse.ArgumentTypeError: the text is no UUID.
+    """
+    if not uuidutils.is_uuid_like(text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not the UUID of an instance'
+        )
+    return str(uuid.UUID(text))

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST API and a conductor within this process.
+
+The commands of ``openstack pci`` call the REST API through ``ClientManager``
+as they call it in ``openstack``. But nothing listens on a port, there is
+neither Keystone nor a broker, and every request is allowed: whoever may use
+the database may do everything.
+"""
+
+from collections.abc import Mapping
+import functools
+import io
+from typing import Any
+from typing import ParamSpec
+from typing import TYPE_CHECKING
+from typing import TypeVar
+
+from keystoneauth1 import adapter
+from keystoneauth1 import noauth
+from keystoneauth1 import session as keystone_session
+import oslo_messaging
+from oslo_policy import policy
+import requests
+from requests import adapters
+from requests import structures
+from werkzeug import test
+
+from pci_passthrough import rpc
+from pci_passthrough import store
+from pci_passthrough.api import application
+from pci_passthrough.api import authentication
+from pci_passthrough.api import routing
+from pci_passthrough.api.backends import Backends
+from pci_passthrough.api.backends import Thresholds
+from pci_passthrough.cmd.manage import context
+from pci_passthrough.osc import client
+from pci_passthrough.rpc import methods
+from pci_passthrough.services import operator_endpoint
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_P = ParamSpec('_P')
+_R = TypeVar('_R')
+
+#: Where the application answers; no request ever leaves this process.
+_URL = 'http://pci-passthrough.invalid'
+
+#: The headers by which keystonemiddleware passes the identity of a caller.
+_OPERATOR = {
+    'HTTP_X_IDENTITY_STATUS': authentication.CONFIRMED,
+    'HTTP_X_USER_ID': 'operator',
+    'HTTP_X_PROJECT_ID': 'operator',
+}
+
+
+class ClientManager:
+    """Has the client of the REST API, like the client manager of osc-lib.
+
+    :param manage: the context of the running command.
+    """
+
+    #: There is no Keystone to look up the names of projects.
+    auth_ref = None
+
+    def __init__(self, manage: context.Context) -> None:
+        self._context = manage
+
+    @functools.cached_property
+    def pci_passthrough(self) -> client.Client:
+        """The client.
+
+        :raises: DatabaseNotReady; oslo_config.cfg.Error
+        """
+        return self._client(self._context.policy.limits)
+
+    @functools.cached_property
+    def without_trackers(self) -> client.Client:
+        """The client, for which hosts without a resource tracker are up.
+
+        :raises: DatabaseNotReady; oslo_config.cfg.Error
+        """
+        return self._client(self._context.policy.limits.of_agents)
+
+    def _client(self, limits: store.Limits) -> client.Client:
+        conf = self._context.conf
+        backends = Backends(
+            self._context.database,
+            _Conductor(self._context),
+            _AllowEverything(conf),
+            limits,
+            Thresholds(
+                conf.api.availability_low_requests,
+                conf.api.availability_low_percent,
+            ),
+        )
+        app = application.Application(backends, routing.ROUTES)
+        http = requests.Session()
+        http.mount(_URL, _WsgiAdapter(app, _OPERATOR))
+        return client.Client(
+            adapter.Adapter(
+                keystone_session.Session(
+                    auth=noauth.NoAuth(endpoint=_URL), session=http
+                ),
+                service_type=client.SERVICE_TYPE,
+            )
+        )
+
+
+class _AllowEverything(policy.Enforcer):
+    """Stands in for the policies: allows everything."""
+
+    def authorize(self, *args: Any, **kwargs: Any) -> bool:
+        """Allow it."""
+        return True
+
+
+class _Conductor(rpc.ConductorClient):
+    """Executes the REST API's calls here, instead of sending them.
+
+    :param manage: has the database, and the actor for the ledger; the REST
+        API only knows the user of ``_OPERATOR``.
+    """
+
+    def __init__(self, manage: context.Context) -> None:
+        self._context = manage
+
+    @functools.cached_property
+    def _endpoint(self) -> operator_endpoint.OperatorEndpoint:
+        return operator_endpoint.OperatorEndpoint(self._context.writer)
+
+    def _call(
+        self,
+        method: methods.Method[_P, _R],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
+        arguments = method.signature.bind(*args, **kwargs).arguments
+        answer = getattr(self._endpoint, method.name)
+        arguments['actor'] = self._context.actor
+        try:
+            result: _R = answer({}, **arguments)
+        except oslo_messaging.ExpectedException as error:
+            raise error.exc_info[1] from None
+        return result
+
+
+class _WsgiAdapter(adapters.BaseAdapter):
+    """Passes the requests of a ``requests.Session`` to a WSGI application.
+
+    :param app: the application.
+    :param environ: added to the WSGI environment of each request.
+    """
+
+    def __init__(
+        self, app: 'WSGIApplication', environ: Mapping[str, str]
+    ) -> None:
+        super().__init__()
+        self._client = test.Client(app, use_cookies=False)
+        self._environ = environ
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        *args: Any,
+        **kwargs: Any,
+    ) -> requests.Response:
+        """Return the application's response."""
+        answer = self._client.open(
+            request.url,
+            method=request.method,
+            headers=list(request.headers.items()),
+            data=request.body,
+            environ_overrides=self._environ,
+        )
+        response = requests.Response()
+        response.request = request
+        response.url = request.url or _URL
+        response.status_code = answer.status_code
+        response.reason = answer.status.partition(' ')[2]
+        response.headers = structures.CaseInsensitiveDict(answer.headers)
+        response.raw = io.BytesIO(answer.get_data())
+        return response
+
+    def close(self) -> None:
+        """Close nothing: there is no connection."""
