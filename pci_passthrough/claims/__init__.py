@@ -13,6 +13,7 @@ from pci_passthrough.claims.choice import Candidate
 from pci_passthrough.claims.choice import choose
 from pci_passthrough.claims.choice import supply_of
 from pci_passthrough.claims.choice import VF_PLACEMENTS
+from pci_passthrough.claims.claim_request import ClaimRequest
 from pci_passthrough.claims.consumption import consume
 from pci_passthrough.claims.decision import Alternative
 from pci_passthrough.claims.decision import decide
@@ -40,6 +41,7 @@ __all__ = [
     'VF_PLACEMENTS',
     'Alternative',
     'Candidate',
+    'ClaimRequest',
     'Decision',
     'Demand',
     'Explanation',

@@ -58,28 +58,22 @@ class ConductorClient(caller.Caller):
             _REPORT_1_0,
         )
 
-    def claim(
-        self,
-        host: str,
-        instance_uuid: str,
-        requests: Sequence[objects.PciRequest],
-        actor: str,
-        numa: objects.NumaAffinity | None = None,
-        project_id: str | None = None,
-    ) -> list[objects.PciDevice]:
+    def claim(self, request: claims.ClaimRequest) -> list[objects.PciDevice]:
         """Claim devices of a host for an instance.
 
         :raises: ClaimRefused and the other errors of
-            ``store.claims.transitions.claim``.
+            ``store.claims.claiming.claim``.
         """
         result = self._call(
-            older_conductors.method_for(methods.Conductor.claim, requests),
-            host,
-            instance_uuid,
-            older_conductors.readable_requests(requests),
-            actor,
-            numa,
-            project_id,
+            older_conductors.method_for(
+                methods.Conductor.claim, request.requests
+            ),
+            request.host,
+            request.instance_uuid,
+            older_conductors.readable_requests(request.requests),
+            request.actor,
+            request.numa,
+            request.project_id,
         )
         if result.refusal is not None:
             raise exception.ClaimRefused(result.refusal, result.reasons)

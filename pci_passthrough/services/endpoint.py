@@ -8,6 +8,7 @@ from oslo_log import log as logging
 import oslo_messaging
 from oslo_versionedobjects import base as ovo_base
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
@@ -104,12 +105,9 @@ class ConductorEndpoint:
             devices = claiming.claim(
                 self._db,
                 self._policy,
-                host,
-                instance_uuid,
-                requests,
-                actor,
-                numa,
-                project_id,
+                claims.ClaimRequest(
+                    host, instance_uuid, requests, actor, numa, project_id
+                ),
             )
         except exception.ClaimRefused as refused:
             LOG.info(

@@ -131,11 +131,9 @@ class Claim(lister.Lister):
                 return host, claiming.claim(
                     app.writer,
                     app.policy,
-                    host,
-                    instance,
-                    requests,
-                    app.actor,
-                    numa,
+                    claims.ClaimRequest(
+                        host, instance, requests, app.actor, numa
+                    ),
                 )
             except exception.ClaimRefused as refused:
                 if wanted_host:

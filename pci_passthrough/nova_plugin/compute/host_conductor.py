@@ -54,7 +54,9 @@ class HostConductor:
         """
         return self._call(
             lambda conductor: conductor.claim(
-                self.host, instance_uuid, requests, self._actor, numa
+                claims.ClaimRequest(
+                    self.host, instance_uuid, requests, self._actor, numa
+                )
             )
         )
 

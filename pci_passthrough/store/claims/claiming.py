@@ -33,41 +33,34 @@ _devices = models.pci_devices
 def claim(
     db: database.Writer,
     policy: policy_mod.Policy,
-    host: str,
-    instance_uuid: str,
-    requests: Sequence[objects.PciRequest],
-    actor: str,
-    numa: objects.NumaAffinity | None = None,
-    project_id: str | None = None,
+    request: claims.ClaimRequest,
 ) -> list[objects.PciDevice]:
     """Hold devices of a host for an instance, all requests or none.
 
     Repeating a claim returns what the instance holds by it already.
 
-    :param actor: for the ledger.
-    :param numa: where the instance is on the host, None if anywhere.
-    :param project_id: on whose behalf; None: the operator's.
     :returns: the devices, each with the ``request_id`` that it serves.
     :raises: ClaimRefused with the reasons; HostNotFound; PciFlavorNotFound;
         InvalidRequest; ClaimMismatch if the instance holds other devices for
         the same requests; ClaimContended.
     """
-    request_spec.check_owner(instance_uuid)
-    if not requests:
+    request_spec.check_owner(request.instance_uuid)
+    if not request.requests:
         raise exception.InvalidRequest('', 'it asks for no device')
-    request_spec.check(requests)
-    request_spec.check_ids(requests)
+    request_spec.check(request.requests)
+    request_spec.check_ids(request.requests)
     for _ in range(_MOST_TRIES):
         # Anew each time: a PCI flavor may have been changed.
-        demands = resolving.demands(db, requests, project_id, instance_uuid)
+        demands = resolving.demands(
+            db, request.requests, request.project_id, request.instance_uuid
+        )
         try:
-            return _claim_once(
-                db, policy, host, instance_uuid, demands, actor, numa
-            )
+            return _claim_once(db, policy, request, demands)
         except choosing.LostRace:
             continue
     raise exception.ClaimContended(
-        f'devices of {host} were taken by others {_MOST_TRIES} times in a row'
+        f'devices of {request.host} were taken by others {_MOST_TRIES} times '
+        'in a row'
     )
 
 
@@ -80,12 +73,10 @@ _MOST_TRIES = 5
 def _claim_once(
     db: database.Writer,
     policy: policy_mod.Policy,
-    host: str,
-    instance_uuid: str,
+    request: claims.ClaimRequest,
     demands: Sequence[claims.Demand],
-    actor: str,
-    numa: objects.NumaAffinity | None,
 ) -> list[objects.PciDevice]:
+    host, instance_uuid = request.host, request.instance_uuid
     with db.write() as connection:
         node_id = hosts.lock(connection, host)
         held = lookup.select(
@@ -104,7 +95,7 @@ def _claim_once(
             host,
             node_id,
             demands,
-            numa,
+            request.numa,
         )
         _must_still_fit(connection, db.catalog, taken)
         choosing.take(connection, node_id, instance_uuid, taken)
@@ -117,7 +108,7 @@ def _claim_once(
                 ledger.entry(
                     _as_it_was(device),
                     'claim',
-                    actor,
+                    request.actor,
                     device.state,
                     f'request {device.request_id}',
                     instance_uuid,

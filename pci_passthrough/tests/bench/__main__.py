@@ -290,8 +290,8 @@ class Benchmark:
             instance = uuidutils.generate_uuid()
             host = names[next(turns) % len(names)]
             held = claiming.claim(
-                self.db, policy, host, instance,
-                [_request('disk', 4)], 'bench',
+                self.db, policy, claims.ClaimRequest(host, instance,
+                [_request('disk', 4)], 'bench'),
             )  # fmt: skip
             if len({device.uuid for device in held}) != 4:
                 raise SystemExit('the claim is wrong')

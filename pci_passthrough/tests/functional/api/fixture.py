@@ -9,6 +9,7 @@ from typing import Any
 import fixtures
 from werkzeug import serving
 
+from pci_passthrough import claims
 from pci_passthrough import conf as conf_module
 from pci_passthrough import objects
 from pci_passthrough import store
@@ -121,10 +122,12 @@ class ApiFixture(fixtures.Fixture):
         return claiming.claim(
             self.db,
             store_base.POLICY,
-            host,
-            store_base.new_id(),
-            [store_base.request(name, count=count)],
-            'test',
+            claims.ClaimRequest(
+                host,
+                store_base.new_id(),
+                [store_base.request(name, count=count)],
+                'test',
+            ),
         )
 
 

@@ -21,6 +21,7 @@ from urllib import parse
 
 from werkzeug import test
 
+from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import models
@@ -142,10 +143,9 @@ def _claim(
     return claiming.claim(
         api.db,
         store_base.POLICY,
-        host,
-        INSTANCES[name],
-        [store_base.request(name)],
-        'test',
+        claims.ClaimRequest(
+            host, INSTANCES[name], [store_base.request(name)], 'test'
+        ),
     )
 
 

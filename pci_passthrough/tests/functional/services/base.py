@@ -17,6 +17,7 @@ from oslo_log import log as logging
 import sqlalchemy as sa
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import conf as conf_module
 from pci_passthrough import objects
 from pci_passthrough import reporting
@@ -340,10 +341,9 @@ class ServicesTestCase(testtools.TestCase):
         claiming.claim(
             self.db,
             policy,
-            host,
-            instance,
-            [request(1, pci_flavor)],
-            'test',
+            claims.ClaimRequest(
+                host, instance, [request(1, pci_flavor)], 'test'
+            ),
         )
         transitions.allocate(self.db, host, instance, 'test')
         return instance

@@ -7,6 +7,7 @@ from typing import Any
 import fixtures
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import rpc
@@ -64,7 +65,9 @@ class ApiCallsTest(base.ServicesTestCase):
 
     def test_errors_arrive_as_they_are(self) -> None:
         request = base.request(1, 'gpu')
-        self.calls.claim('compute-1', _INSTANCE, [request], 'nova')
+        self.calls.claim(
+            claims.ClaimRequest('compute-1', _INSTANCE, [request], 'nova')
+        )
         for error, method, arguments in (
             (
                 exception.InvalidPciFlavor,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import concurrent.futures
 import uuid
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.demo import testdriver
@@ -30,10 +31,7 @@ class ChaosTestCase(base.ServicesTestCase):
         """Begin to claim two devices; the result is to be called for."""
         return self.pool.submit(
             self.client(timeout).claim,
-            _HOST,
-            instance,
-            [base.request(2)],
-            'nova',
+            claims.ClaimRequest(_HOST, instance, [base.request(2)], 'nova'),
         ).result
 
     def held(self, instance: str) -> list[str]:

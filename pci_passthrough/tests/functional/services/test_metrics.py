@@ -76,7 +76,9 @@ class MetricsTest(base.ServicesTestCase):
 
     def claim(self, count: int) -> None:
         self.client().claim(
-            _HOST, str(uuid.uuid4()), [base.request(count, 'gpu')], 'nova'
+            claims.ClaimRequest(
+                _HOST, str(uuid.uuid4()), [base.request(count, 'gpu')], 'nova'
+            )
         )
 
     def workers(self) -> set[int]:
@@ -97,10 +99,12 @@ class MetricsTest(base.ServicesTestCase):
         self.assertRaises(
             exception.HostNotFound,
             client.claim,
-            'compute-2',
-            str(uuid.uuid4()),
-            [base.request(1, 'gpu')],
-            'nova',
+            claims.ClaimRequest(
+                'compute-2',
+                str(uuid.uuid4()),
+                [base.request(1, 'gpu')],
+                'nova',
+            ),
         )
         client.note_refusals(
             str(uuid.uuid4()),

@@ -3,6 +3,7 @@
 
 import json
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.tests.functional.services import base
@@ -41,7 +42,9 @@ class NovaCallsTest(base.ServicesTestCase):
         offer = client.offer(requests, names, instance_uuid=_INSTANCE)
         self.assertIsNotNone(offer.decide(host.name))
         self.assertIsNone(offer.decide('compute-2'))
-        claimed = client.claim(host.name, _INSTANCE, requests, 'nova')
+        claimed = client.claim(
+            claims.ClaimRequest(host.name, _INSTANCE, requests, 'nova')
+        )
         ack = client.register_tracker(host.name, '1.1')
         self.assertEqual(
             [d.address for d in claimed], [d.address for d in ack.held]

@@ -3,6 +3,7 @@
 
 import uuid
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.services import base
@@ -46,7 +47,9 @@ class OutageTest(base.ServicesTestCase):
         return {
             device.address
             for device in self.caller.claim(
-                _HOST, self.instance, [base.request(2)], 'nova'
+                claims.ClaimRequest(
+                    _HOST, self.instance, [base.request(2)], 'nova'
+                )
             )
         }
 

@@ -174,7 +174,9 @@ class WireTest(testtools.TestCase):
             for name in ('2-heartbeat', '4-claim', '7-free')
         ]
         self.assertEqual(1, client.heartbeat('h', 1, 'd').generation)
-        [claimed] = client.claim('h', wire.INSTANCE, [], 'nova')
+        [claimed] = client.claim(
+            claims.ClaimRequest('h', wire.INSTANCE, [], 'nova')
+        )
         self.assertIsInstance(claimed, objects.PciDevice)
         self.assertEqual('claimed', claimed.state)
         [freed] = client.free('h', wire.INSTANCE, 'nova')
@@ -217,7 +219,9 @@ class WireTest(testtools.TestCase):
         self.assertEqual('direct', resolved.alternatives[0].vnic_type)
         offer = client.offer([], None)
         self.assertIsNotNone(offer.decide(wire.HOST))
-        [claimed] = client.claim('h', wire.INSTANCE, [], 'nova')
+        [claimed] = client.claim(
+            claims.ClaimRequest('h', wire.INSTANCE, [], 'nova')
+        )
         self.assertEqual('physnet1', claimed.extra_info['physical_network'])
 
     def test_conductor_of_1_2(self) -> None:
@@ -241,7 +245,9 @@ class WireTest(testtools.TestCase):
         calls: list[Callable[[objects.PciRequest], Any]] = [
             lambda one: client.resolve([one]),
             lambda one: client.offer([one], [wire.HOST]).supplies,
-            lambda one: client.claim(wire.HOST, wire.INSTANCE, [one], 'me'),
+            lambda one: client.claim(
+                claims.ClaimRequest(wire.HOST, wire.INSTANCE, [one], 'me')
+            ),
         ]
         for call in calls:
             error = self.assertRaises(

@@ -111,11 +111,19 @@ def record(folder: pathlib.Path) -> None:
         client.register_tracker(HOST, '1.1.0')
         client.offer([request], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.offer([for_nic], [HOST, 'compute-2'], 'a project', INSTANCE)
-        client.claim(HOST, INSTANCE, [request], 'nova', numa, 'a project')
+        client.claim(
+            claims.ClaimRequest(
+                HOST, INSTANCE, [request], 'nova', numa, 'a project'
+            )
+        )
         client.allocate(HOST, INSTANCE, 'nova', ['a'])
         client.abort(HOST, INSTANCE, 'nova')
         [freed] = client.free(None, INSTANCE, 'nova', ['a'])
-        client.claim(HOST, INSTANCE, [for_nic], 'nova', numa, 'a project')
+        client.claim(
+            claims.ClaimRequest(
+                HOST, INSTANCE, [for_nic], 'nova', numa, 'a project'
+            )
+        )
         client.free(None, INSTANCE, 'nova', ['b'])
         client.adopt(HOST, INSTANCE, 'a', [freed.address], 'nova')
         client.host_devices(HOST)

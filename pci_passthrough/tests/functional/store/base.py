@@ -11,6 +11,7 @@ import fixtures
 from oslo_utils import uuidutils
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
@@ -77,11 +78,7 @@ class StoreTest(testtools.TestCase):
         return claiming.claim(
             self.db,
             POLICY,
-            host,
-            owner,
-            requests,
-            'test',
-            **arguments,
+            claims.ClaimRequest(host, owner, requests, 'test', **arguments),
         )
 
     def flavors(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import ledger
@@ -95,7 +96,11 @@ def take_everything(
         owner = base.new_id()
         wanted = [base.request(*names, count=count)]
         try:
-            claiming.claim(db, base.POLICY, host, owner, wanted, 'claimer')
+            claiming.claim(
+                db,
+                base.POLICY,
+                claims.ClaimRequest(host, owner, wanted, 'claimer'),
+            )
         except exception.ClaimRefused:
             left.remove(chosen)
             continue
@@ -122,7 +127,11 @@ def take_and_adopt(
             if rnd.random() < 0.4:
                 names, count = rnd.choice(REQUESTS)
                 wanted = [base.request(*names, count=count)]
-                claiming.claim(db, base.POLICY, 'h', owner, wanted, 'claimer')
+                claiming.claim(
+                    db,
+                    base.POLICY,
+                    claims.ClaimRequest('h', owner, wanted, 'claimer'),
+                )
             else:
                 some = rnd.sample(addresses, rnd.choice((1, 1, 2)))
                 adoption.adopt(db, 'h', owner, 'r', some, 'claimer')
@@ -182,8 +191,10 @@ def die_before_commit(
     claiming.claim(
         db,
         base.POLICY,
-        hosts[0],
-        base.new_id(),
-        [base.request('gpu', count=2), base.request('vf')],
-        'claimer',
+        claims.ClaimRequest(
+            hosts[0],
+            base.new_id(),
+            [base.request('gpu', count=2), base.request('vf')],
+            'claimer',
+        ),
     )

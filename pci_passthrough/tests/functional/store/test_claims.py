@@ -4,6 +4,7 @@
 from oslo_utils import uuidutils
 import testscenarios
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
@@ -237,10 +238,9 @@ class GoneTest(base.ClaimTest):
             claiming.claim(
                 self.db,
                 policy,
-                'h',
-                base.new_id(),
-                [base.request('vf')],
-                'test',
+                claims.ClaimRequest(
+                    'h', base.new_id(), [base.request('vf')], 'test'
+                ),
             )
         (whole,) = self.claim('h', base.request('pf'))
         self.assertEqual('0000:02:00.0', whole.address)

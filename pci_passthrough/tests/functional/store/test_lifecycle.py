@@ -12,6 +12,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
@@ -169,9 +170,9 @@ class Machine(stateful.RuleBasedStateMachine):
         }
         # The same request objects may be drawn twice.
         requests = [r.replace(request_id=base.new_id()) for r in requests]
-        arguments = (self.db, base.POLICY, host, instance)
+        request = claims.ClaimRequest(host, instance, requests, 'nova')
         try:
-            claimed = claiming.claim(*arguments, requests, 'nova')
+            claimed = claiming.claim(self.db, base.POLICY, request)
         except (exception.ClaimRefused, exception.HostNotFound):
             return
         taken = {(d.host, d.address) for d in claimed}
@@ -181,7 +182,7 @@ class Machine(stateful.RuleBasedStateMachine):
         for device in claimed:
             key = (str(device.host), str(device.address))
             self.held[key] = (instance, str(device.request_id), 'claimed')
-        assert claiming.claim(*arguments, requests, 'nova') == claimed
+        assert claiming.claim(self.db, base.POLICY, request) == claimed
 
     @stateful.rule(host=_HOSTS, instance=_INSTANCES)
     def allocate(self, host: str, instance: str) -> None:

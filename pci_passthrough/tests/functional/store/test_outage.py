@@ -8,6 +8,7 @@ import threading
 import testscenarios
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.store import hosts
@@ -86,7 +87,9 @@ class OutageTest(testtools.TestCase):
     def _claim(self, host: str, owner: str, request_id: str) -> set[str]:
         request = base.request('gpu', count=2, request_id=request_id)
         claimed = claiming.claim(
-            self.db, base.POLICY, host, owner, [request], 'test'
+            self.db,
+            base.POLICY,
+            claims.ClaimRequest(host, owner, [request], 'test'),
         )
         return {device.uuid for device in claimed}
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 import testscenarios
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import models
@@ -261,10 +262,9 @@ class RaceTest(_UseTest):
         return claiming.claim(
             self.other,
             base.POLICY,
-            'h',
-            base.new_id(),
-            [base.request('gpu')],
-            'test',
+            claims.ClaimRequest(
+                'h', base.new_id(), [base.request('gpu')], 'test'
+            ),
         )
 
     def test_changed_while_a_claim_is_committed(self) -> None:

@@ -198,7 +198,7 @@ class VersionTest(testtools.TestCase):
             asked: list[tuple[str, str, list[str]]] = []
             client.resolve(requests)
             client.offer(requests, ['h'])
-            client.claim('h', _INSTANCE, requests, 'me')
+            client.claim(claims.ClaimRequest('h', _INSTANCE, requests, 'me'))
             self.assertEqual(
                 [
                     ('resolve', '1.1' if older else '1.3', versions),

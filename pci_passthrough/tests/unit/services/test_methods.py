@@ -8,6 +8,7 @@ from typing import Final
 from oslo_utils import versionutils
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import rpc
@@ -26,10 +27,12 @@ _NO_CALLS: Final = {'close'}
 
 #: Calls whose arguments on the wire are others than the caller's.
 _CONVERTED: Final = {
-    # oslo.versionedobjects hands over a context.
-    'object_backport_versions',
+    # A ClaimRequest is sent as an argument for each of its fields.
+    'claim',
     # The caller's arguments become one object.
     'note_refusals',
+    # oslo.versionedobjects hands over a context.
+    'object_backport_versions',
 }
 
 _REQUEST = objects.PciRequest(
@@ -55,6 +58,14 @@ def _example(parameter: inspect.Parameter) -> Any:
     if parameter.annotation in (list[str], list[str] | None):
         return [f'any {parameter.name}']
     return _EXAMPLES[parameter.annotation]
+
+
+def _examples(method: methods.Method[..., Any]) -> dict[str, Any]:
+    """Return an argument for each parameter, by its name."""
+    return {
+        parameter.name: _example(parameter)
+        for parameter in method.signature.parameters.values()
+    }
 
 
 def _functions(type_: type[Any]) -> dict[str, Any]:
@@ -122,15 +133,25 @@ class ClientTest(testtools.TestCase):
 
     def test_each_argument_arrives_under_its_name(self) -> None:
         for name, method in methods.declared().items():
-            if name in _CONVERTED:
-                continue
-            arguments = {
-                parameter.name: _example(parameter)
-                for parameter in method.signature.parameters.values()
-            }
-            self.assertEqual(
-                (name, method.since, arguments), self.sent(name, arguments)
-            )
+            if name not in _CONVERTED:
+                arguments = _examples(method)
+                self.assertEqual(
+                    (name, method.since, arguments),
+                    self.sent(name, arguments),
+                )
+
+    def test_each_field_of_a_claim_arrives_under_its_name(self) -> None:
+        method = methods.Conductor.claim
+        self.assertEqual(
+            _forms(method.signature),
+            _forms(inspect.signature(claims.ClaimRequest)),
+        )
+        arguments = _examples(method)
+        request = claims.ClaimRequest(**arguments)
+        self.assertEqual(
+            ('claim', '1.0', arguments),
+            self.sent('claim', {'request': request}),
+        )
 
     def sent(
         self, name: str, arguments: dict[str, Any]
