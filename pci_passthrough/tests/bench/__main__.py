@@ -11,9 +11,7 @@ from collections.abc import Iterator
 import contextlib
 import os
 import random
-import statistics
 import tempfile
-import time
 from typing import Any
 
 from oslo_utils import uuidutils
@@ -21,11 +19,9 @@ import prettytable
 import sqlalchemy as sa
 
 from pci_passthrough import claims
-from pci_passthrough import matching
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.services import endpoint
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
@@ -34,28 +30,13 @@ from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.pools import counting
 from pci_passthrough.tests.bench import cloud
+from pci_passthrough.tests.bench import in_process
+from pci_passthrough.tests.bench import timing
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.unit.rpc import driver
 
 #: Nothing is ever down: the cloud reports once.
 _LIMITS = store.Limits(10 * 86400.0, 10 * 86400.0)
-_ROUNDS = 9
-
-Rows = list[tuple[str, str, float, float]]
-
-
-def medians(
-    runs: dict[str, Callable[[], Any]], rounds: int = _ROUNDS
-) -> dict[str, float]:
-    """Run callables in turn, once to warm up; return milliseconds."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for round_number in range(rounds + 1):
-        for name, run in runs.items():
-            begin = time.perf_counter()
-            run()
-            if round_number:
-                times[name].append((time.perf_counter() - begin) * 1000)
-    return {name: statistics.median(t) for name, t in times.items()}
 
 
 def _request(name: str, count: int) -> objects.PciRequest:
@@ -84,7 +65,7 @@ class Benchmark:
         numbers = random.Random(7).sample(range(hosts), candidates)
         self.hosts = {cloud.host_name(number) for number in numbers}
 
-    def run(self) -> Rows:
+    def run(self) -> timing.Rows:
         """Measure everything; return (what, against what, ms, ratio)."""
         return [
             *self._pools('gpu'),
@@ -106,7 +87,7 @@ class Benchmark:
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
 
-    def _pools(self, name: str) -> Rows:
+    def _pools(self, name: str) -> timing.Rows:
         """Pools of one PCI flavor on the candidate hosts."""
         demands = resolving.demands(self.db, [_request(name, 1)])
         key_ids = demands[0].alternatives[0].key_ids
@@ -138,7 +119,7 @@ class Benchmark:
             raise SystemExit(f'{name}: the decision is wrong')
         bare = self._statement(key_ids, naive=False)
         naive = self._statement(key_ids, naive=True)
-        ms = medians(
+        ms = timing.medians(
             {'query': query, 'bare': bare, 'naive': naive, 'decide': decide}
         )
         what = f'pools of {name}, {len(self.hosts)} hosts'
@@ -153,7 +134,7 @@ class Benchmark:
 
     def _scheduling(
         self, wanted: dict[str, int], numa_node: int | None = None
-    ) -> Rows:
+    ) -> timing.Rows:
         """Ask and decide as the scheduler does, messages and all.
 
         Of the way to the conductor only the broker is left out.
@@ -199,7 +180,7 @@ class Benchmark:
         }
         if schedule() != able:
             raise SystemExit(f'{wanted}: the scheduling is wrong')
-        ms = medians(
+        ms = timing.medians(
             {
                 'schedule': schedule,
                 'bare': self._statement(all_keys, naive=False),
@@ -273,7 +254,7 @@ class Benchmark:
                 counts[host] = counts.get(host, 0) + 1
         return counts
 
-    def _claims(self) -> Rows:
+    def _claims(self) -> timing.Rows:
         """A claim of four devices against an UPDATE of four rows."""
         policy = store.Policy(_LIMITS)
         names = sorted(self.hosts)
@@ -305,7 +286,7 @@ class Benchmark:
                     .values(updated_at=database.now())
                 )
 
-        ms = medians({'claim': claim, 'update': update}, rounds=60)
+        ms = timing.medians({'claim': claim, 'update': update}, rounds=60)
         return [
             ('claim of 4 devices', 'bare UPDATE of 4 rows', ms['claim'],
              ms['claim'] / ms['update']),
@@ -321,71 +302,6 @@ def _naive_columns() -> list[sa.ColumnElement[Any]]:
         keys.c.numa_node,
         keys.c.extra_info,
     ]
-
-
-def match_expressions() -> Rows:
-    """Match 200 PCI flavors against 500 pool keys."""
-    rng = random.Random(3)
-    keys = {
-        number + 1: objects.PoolKey(
-            vendor_id=rng.choice(('8086', '10de', '15b3', '144d')),
-            product_id=f'{rng.randrange(40):04x}',
-            subsystem_vendor_id=None,
-            subsystem_id=None,
-            pci_class=rng.choice(('020000', '030200', '010802')),
-            dev_type=rng.choice(('type-PCI', 'type-VF', 'type-PF')),
-            driver=None,
-            numa_node=rng.randrange(2),
-            extra_info=(
-                ('group', f'g{rng.randrange(30)}'),
-                ('rate', str(rng.randrange(100))),
-            ),
-        )
-        for number in range(500)
-    }
-    rows: Rows = []
-    for kind, group in (('plain values', 'g{}'), ('operators', 's== g{}')):
-        matches: list[list[dict[str, Any]]] = [
-            [{'product_id': f'{n % 40:04x}', 'e.group': group.format(n % 30)}]
-            for n in range(200)
-        ]
-        if kind == 'operators':
-            matches = [
-                [*match, {'numa_node': f'>= {n}', 'e.rate': f'<= {n}'}]
-                for n, match in enumerate(matches)
-            ]
-        expressions = [
-            pci_flavor_spec.MatchExpression.parse(match) for match in matches
-        ]
-        rows.append(_match(f'200 PCI flavors x 500 keys, {kind}, cold',
-                           keys, expressions))  # fmt: skip
-    return rows
-
-
-def _match(
-    what: str,
-    keys: dict[int, objects.PoolKey],
-    expressions: list[pci_flavor_spec.MatchExpression],
-) -> tuple[str, str, float, float]:
-    def cold() -> matching.PoolIndex:
-        index = matching.PoolIndex()
-        index.add(keys)
-        for expression in expressions:
-            index.matching(expression)
-        return index
-
-    warm_index = cold()
-
-    def fill() -> None:
-        matching.PoolIndex().add(keys)
-
-    def warm() -> None:
-        for expression in expressions:
-            warm_index.matching(expression)
-
-    ms = medians({'cold': cold, 'fill': fill, 'warm': warm})
-    matched = ms['cold'] - ms['fill']
-    return what, 'warm', matched, matched / ms['warm']
 
 
 @contextlib.contextmanager
@@ -406,7 +322,10 @@ def main() -> None:
     parser.add_argument('--candidates', type=int, default=1000)
     parser.add_argument('--databases', default='sqlite,mariadb,postgresql')
     args = parser.parse_args()
-    _print('in this process', match_expressions())
+    _print(
+        'in this process',
+        [*in_process.match_expressions(), *in_process.parse_listing()],
+    )
     for name in args.databases.split(','):
         with _url(name) as url:
             bench = Benchmark(url, args.hosts, args.candidates)
@@ -416,7 +335,7 @@ def main() -> None:
         _print(f'{name}: {devices} devices on {args.hosts} hosts', rows)
 
 
-def _print(title: str, rows: Rows) -> None:
+def _print(title: str, rows: timing.Rows) -> None:
     table = prettytable.PrettyTable(
         ['what', 'against', 'median ms', 'ratio'], title=title, align='l'
     )

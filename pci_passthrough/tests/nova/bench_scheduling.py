@@ -40,6 +40,7 @@ from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.tests.bench import __main__ as bench
 from pci_passthrough.tests.bench import cloud
+from pci_passthrough.tests.bench import timing
 from pci_passthrough.tests.nova import wire
 
 #: Nothing is ever down: the cloud reports once.
@@ -169,7 +170,7 @@ class Clouds:
 
     def compare(
         self, wanted: Mapping[str, int], pools: int, *, numa: bool = False
-    ) -> bench.Rows:
+    ) -> timing.Rows:
         """Measure requests both ways.
 
         :param wanted: PCI flavor to number of devices.
@@ -197,7 +198,7 @@ class Clouds:
         expected = novas_way()
         if our_way() != expected or not 0 < len(expected) < len(self.names):
             raise SystemExit(f'{dict(wanted)}: the answers differ')
-        ms = bench.medians(
+        ms = timing.medians(
             {
                 'novas': novas_way,
                 'ours': our_way,
