@@ -37,7 +37,7 @@ def keystone(
 
     ``[keystone_authtoken]`` configures keystonemiddleware. Its option
     ``delay_auth_decision`` would make the list of public paths superfluous.
-    But with it the middleware takes every token for invalid while Keystone is
+    But with it the middleware treats every token as invalid while Keystone is
     down, and clients would drop theirs.
 
     :param public: the paths that need no token.

@@ -112,7 +112,7 @@ def read_body(request: ApiRequest, schema: Mapping[str, Any]) -> Any:
         )
     data = request.get_data()
     if request.content_length is None and len(data) >= _MAX_BODY:
-        # Werkzeug stops to read at the limit, and does not say that it did.
+        # Werkzeug stops reading at the limit, and does not say that it did.
         raise errors.BodyTooLarge('The body is too large.')
     try:
         body = json.loads(

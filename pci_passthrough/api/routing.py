@@ -116,7 +116,7 @@ _FLAVOR_ROUTES = [
         'DELETE',
         f'{_FLAVOR}/access/{{project_id}}',
         pci_flavor_access.remove,
-        'Stop to share a PCI flavor with a project.',
+        'Stop sharing a PCI flavor with a project.',
         flavor_policy.ACCESS_REMOVE,
         {204: None},
         (412,),

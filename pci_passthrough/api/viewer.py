@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _OWN = ''
 
 #: The largest count that a viewer who may not see numbers can ask about: the
-#: PCI devices of one server. Otherwise asking about one count after the other
-#: would tell the number.
+#: PCI devices of one server. Otherwise the viewer could find out the number by
+#: asking about one count after the other.
 _LARGEST_COARSE_COUNT = 8
 
 
@@ -142,6 +142,6 @@ class Viewer:
 
 
 class _InUse(exception.Conflict):
-    """A PCI flavor is in use, by whom is not said."""
+    """A PCI flavor is in use; leaves out by which instances."""
 
     code = exception.PciFlavorInUse.code

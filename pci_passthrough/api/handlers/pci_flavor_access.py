@@ -28,7 +28,7 @@ def add(
 def remove(
     request: request_mod.ApiRequest, pci_flavor: str, project_id: str
 ) -> wrappers.Response:
-    """Stop to share a PCI flavor with a project, if it is shared."""
+    """Stop sharing a PCI flavor with a project, if it is shared."""
     return _share(request, pci_flavor, project_id, policy.ACCESS_REMOVE, False)
 
 
@@ -39,7 +39,7 @@ def _share(
     rule: str,
     shared: bool,
 ) -> wrappers.Response:
-    """Share a PCI flavor with a project, or stop to.
+    """Share a PCI flavor with a project, or stop sharing it.
 
     :param rule: the policy for it.
     :param shared: whether the project may use it afterwards.

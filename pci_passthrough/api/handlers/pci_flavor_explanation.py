@@ -30,7 +30,8 @@ _PROJECT_TEXTS = {
     _C.HOST_DOWN: 'Hosts that may have such devices are down.',
 }
 
-#: Conditions that projects must not tell from another.
+#: The condition that projects see in place of another, so that they cannot
+#: tell these apart.
 _PROJECT_CONDITIONS = {
     _C.NONE_FREE: _C.ALL_HELD,
     _C.SHARED: _C.TOO_FEW,
@@ -143,7 +144,7 @@ def _host(answer: claims.HostAnswer) -> dict[str, Any]:
 
 
 def _for_projects(explanation: claims.Explanation) -> dict[str, Any]:
-    """Return an explanation that reveals no hosts and not their number.
+    """Return an explanation that reveals neither hosts nor their number.
 
     That some host has no such device says nothing while others have one.
     """

@@ -140,7 +140,7 @@ def _access_rules() -> list[policy.DocumentedRuleDefault]:
             _NOUN,
             'access:remove',
             base.ADMIN,
-            'Stop to share a PCI flavor with a project.',
+            'Stop sharing a PCI flavor with a project.',
             ('DELETE', project),
             ('PATCH', _ITEM),
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The service, as it answers on a port of the loopback interface."""
+"""The REST service, on a port of the loopback interface."""
 
 from collections.abc import Iterable
 import pathlib
@@ -33,13 +33,13 @@ class ApiFixture(fixtures.Fixture):
 
     One at a time: all conductors of a process listen on one exchange.
 
-    :param database_url: None: SQLite in a file.
+    :param database_url: None means SQLite in a file.
     :param served: whether to listen on a port.
-    :param settings: more of the configuration, sections and options.
-    :param authenticate: finds out who asks.
+    :param settings: more sections and options of the configuration.
+    :param authenticate: adds the middleware that authenticates the user.
     :ivar backends: the database and the conductor that handlers use.
     :ivar application: for WSGI.
-    :ivar url: where it answers, without a slash at the end.
+    :ivar url: the address, without a slash at the end.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class ApiFixture(fixtures.Fixture):
     def add_flavor(
         self, name: str, project_id: str | None = None, **values: Any
     ) -> objects.PciFlavor:
-        """Create a PCI flavor behind the service's back."""
+        """Create a PCI flavor in the database, not through the service."""
         values.setdefault('match', [store_base.FLAVORS['gpu']])
         return editing.create(self.db, name, project_id, **values)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the YAML files name under ``fixtures``, and where requests go."""
+"""The fixtures that the YAML files name, and the application they use."""
 
 from collections.abc import Iterable
 import contextlib
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The application of the file that is being read.
 _in_use: list['WSGIApplication'] = []
 
-#: What the files know as ``$ENVIRON['NAME']``.
+#: The values that the files use as ``$ENVIRON['NAME']``.
 _ENVIRON = {
     'ADMIN': world.ADMIN,
     'BLUE_MEMBER': world.BLUE_MEMBER,
@@ -40,7 +40,7 @@ _ENVIRON = {
 def application(
     environ: 'WSGIEnvironment', start_response: 'StartResponse'
 ) -> Iterable[bytes]:
-    """Let the service of the file's fixture answer."""
+    """Pass a request to the service of the file's fixture."""
     return _in_use[-1](environ, start_response)
 
 
@@ -77,12 +77,12 @@ class World(gabbi_fixture.GabbiFixture):  # type: ignore[misc]
         self._stack.callback(_in_use.remove, app)
 
     def stop_fixture(self) -> None:
-        """Stop it."""
+        """Stop the service."""
         self._stack.close()
 
 
 class Mounted(World):
-    """The same below a path."""
+    """The same service below a path."""
 
     prefix = '/pci'
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the YAML files can say besides what gabbi knows."""
+"""Checks for the YAML files that gabbi does not have."""
 
 from typing import Any
 

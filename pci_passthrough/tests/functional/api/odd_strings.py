@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts that somewhere have been taken for something else than text."""
+"""Texts that some program has misinterpreted."""
 
-#: What has been trouble somewhere.
+#: All of them.
 ALL = (
     "'; DROP TABLE pci_flavors; --",
     "' OR '1'='1",
@@ -69,8 +69,7 @@ ALL = (
     'a' * 256,
 )
 
-#: What databases and their drivers have been seen to take for something
-#: else, or to be unable to keep.
+#: Those that databases and their drivers misinterpret, or cannot keep.
 FOR_DATABASES = (
     "'; DROP TABLE pci_flavors; --", "' OR '1'='1", '%', '_', '\\',
     '%s%n%d', '%(project_id)s', 'a\x00b', '\ud800', '\U0010ffff', '\x7f',

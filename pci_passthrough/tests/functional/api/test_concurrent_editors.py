@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many who change one PCI flavor at the same time lose nothing."""
+"""Concurrent changes of one PCI flavor: none is lost."""
 
 from collections.abc import Callable
 from concurrent import futures
@@ -19,12 +19,12 @@ from pci_passthrough.tests.functional.store import base as store_base
 
 load_tests = testscenarios.load_tests_apply_scenarios
 
-#: Most times that somebody is willing to repeat.
+#: The most times that an editor repeats.
 _MOST_ATTEMPTS = 100
 
 
 class EditorsTest(testtools.TestCase):
-    """Many of them, each of which reads, changes, and repeats on 412."""
+    """Many editors; each reads, changes, and repeats on 412."""
 
     scenarios = [
         ('sqlite', {'server': None, 'editors': 100}),
@@ -65,7 +65,7 @@ class EditorsTest(testtools.TestCase):
                 return error.code, json.load(error), ''
 
     def add(self, group: str) -> None:
-        """Add a value to what it matches."""
+        """Add a value to the match of the PCI flavor."""
         # As clients do: the later, the fewer are in each other's way.
         pause = random.Random(group)
         for attempt in range(_MOST_ATTEMPTS):
@@ -88,14 +88,14 @@ class EditorsTest(testtools.TestCase):
 
     def test_nothing_is_lost(self) -> None:
         self.run_all(self.add, self.editors)
-        _, found, _ = self.ask('GET')
-        [term] = found['match']
+        _, flavor, _ = self.ask('GET')
+        [term] = flavor['match']
         self.assertEqual(
             {str(number) for number in range(self.editors + 1)},
             set(term['e.group']),
         )
         self.assertEqual(self.editors + 1, len(term['e.group']))
-        self.assertEqual(self.editors + 1, found['generation'])
+        self.assertEqual(self.editors + 1, flavor['generation'])
 
     def test_of_those_with_one_generation_one_wins(self) -> None:
         def edit(group: str) -> tuple[int, str]:
@@ -108,8 +108,8 @@ class EditorsTest(testtools.TestCase):
 
         answers = self.run_all(edit, 8)
         won = [text for status, text in answers if status == 200]
-        _, found, _ = self.ask('GET')
-        self.assertEqual([found['description']], won)
-        self.assertEqual(2, found['generation'])
+        _, flavor, _ = self.ask('GET')
+        self.assertEqual([flavor['description']], won)
+        self.assertEqual(2, flavor['generation'])
         answers.remove((200, won[0]))
         self.assertEqual({(409, 'pci_flavor.changed')}, set(answers))

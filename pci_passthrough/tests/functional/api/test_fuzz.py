@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names, values and bodies that nobody thought of.
+"""Random and odd names, values and bodies.
 
-Nothing of it is an error of the service, and what it accepted it gives back
-as it was.
+None causes a status of 500 or more, and an accepted value is returned
+unchanged.
 """
 
 import json
@@ -90,7 +90,7 @@ class _FuzzTest(testtools.TestCase):
     def ask(
         self, method: str, path: str, body: Any = None, **query: Any
     ) -> Any:
-        """Ask, and check that it is no error of the service."""
+        """Send a request, and check that the status is below 500."""
         headers = {'If-Match': '*'} if method == 'PATCH' else None
         answer = self.client.ask(method, path, body, headers, **query)
         self.assertLess(answer.status_code, 500, (method, path, body, query))
@@ -102,28 +102,28 @@ class _FuzzTest(testtools.TestCase):
         return answer
 
     def keeps(self, body: dict[str, Any]) -> bool:
-        """Create a PCI flavor; whether that was accepted, and kept."""
+        """Return whether a PCI flavor could be created; if so, it was kept."""
         answer = self.ask('POST', _FLAVORS, body)
         if answer.status_code != 201:
             self.assertEqual(400, answer.status_code, answer.text)
             return False
-        one = f'{_FLAVORS}/{answer.json["uuid"]}'
-        for found in (
+        path = f'{_FLAVORS}/{answer.json["uuid"]}'
+        for shown in (
             answer.json,
-            self.ask('GET', one).json,
+            self.ask('GET', path).json,
             self.ask('GET', f'{_FLAVORS}/{body["name"]}').json,
             *self.ask('GET', _FLAVORS, name=body['name']).json['pci_flavors'],
         ):
             self.assertEqual(
                 body | {'access': sorted(set(body.get('access', [])))},
-                {name: found[name] for name in body} | _access(found),
+                {name: shown[name] for name in body} | _access(shown),
             )
-        self.assertEqual(204, self.ask('DELETE', one).status_code)
+        self.assertEqual(204, self.ask('DELETE', path).status_code)
         return True
 
 
-def _access(found: Any) -> dict[str, Any]:
-    return {'access': found['access']}
+def _access(flavor: Any) -> dict[str, Any]:
+    return {'access': flavor['access']}
 
 
 class BodiesTest(_FuzzTest):
@@ -133,7 +133,7 @@ class BodiesTest(_FuzzTest):
         self.api.add_flavor('gpu')
 
     def test_generated(self) -> None:
-        """As a dry run, which checks the same and does not wait."""
+        """Dry runs: they check the same and wait for no conductor."""
 
         @hypothesis.settings(_settings, max_examples=150)
         @hypothesis.given(_bodies)
@@ -172,7 +172,7 @@ class BodiesTest(_FuzzTest):
         self.assertEqual(400, self.ask('POST', _FLAVORS, body).status_code)
 
     def test_without_a_length(self) -> None:
-        """Chunked, as long as it likes."""
+        """A chunked body without an end is refused."""
         environ = test.create_environ(
             _FLAVORS,
             method='POST',
@@ -194,7 +194,7 @@ class BodiesTest(_FuzzTest):
             self.assertIn(answer.status_code, expected, number)
 
     def test_the_largest_is_kept(self) -> None:
-        """A match of the most alternatives, with as long values as fit."""
+        """The largest match is kept: most alternatives, longest values."""
         match = [
             {f'e.key{n}': [f'{n}{"v" * 100}' for _ in range(5)]}
             for n in range(64)
@@ -252,7 +252,7 @@ class PathsAndQueriesTest(_FuzzTest):
                 self.assertIn(text, self.ask('GET', path).json['access'])
 
     def test_queries(self) -> None:
-        """Numbers, choices and parameters that there are not."""
+        """Wrong numbers, choices and parameters in a query."""
         for text in odd_strings.ALL:
             path = f'{_FLAVORS}/gpu/availability'
             self.ask('GET', path, count=text)
@@ -262,16 +262,16 @@ class PathsAndQueriesTest(_FuzzTest):
             self.ask('GET', _FLAVORS, **{text: '1'})
 
     def test_bytes_that_are_no_text(self) -> None:
-        """They are not taken for another text."""
-        one = b'/v1/pci-flavors/'
+        """Bytes that are not UTF-8 are refused, and not replaced."""
+        prefix = b'/v1/pci-flavors/'
         for path, query in (
             (b'/\xff', ''),
-            (one + b'\xff', ''),
-            (one + b'\xed\xa0\x80', ''),
+            (prefix + b'\xff', ''),
+            (prefix + b'\xed\xa0\x80', ''),
             (b'/v1/pci-devices/\x80/history', ''),
-            (one[:-1], 'name=%ff'),
-            (one[:-1], '%ff=1'),
-            (one[:-1], 'marker=%ed%a0%80'),
+            (prefix[:-1], 'name=%ff'),
+            (prefix[:-1], '%ff=1'),
+            (prefix[:-1], 'marker=%ed%a0%80'),
             (b'/v1/hosts', 'host=%c3%28'),
         ):
             environ = test.create_environ(
@@ -304,7 +304,7 @@ class PathsAndQueriesTest(_FuzzTest):
 
 
 class KeptTest(_FuzzTest):
-    """What a database could take for something else."""
+    """Texts that a database could misinterpret."""
 
     scenarios = store_base.SCENARIOS
     server: Any = None
@@ -317,7 +317,7 @@ class KeptTest(_FuzzTest):
         )
 
     def test_pci_flavors(self) -> None:
-        """Names, descriptions, tags, and projects."""
+        """Odd names, descriptions, tags and projects are kept."""
         kept = set()
         for text in self.strings:
             fields = {
@@ -329,10 +329,10 @@ class KeptTest(_FuzzTest):
             }
             body: dict[str, Any] = {'name': 'x', 'match': _MATCH}
             for name, value in fields.items():
-                one = {**body, name: value}
-                dry = self.ask('POST', _FLAVORS, one, dry_run='true')
+                candidate = {**body, name: value}
+                dry = self.ask('POST', _FLAVORS, candidate, dry_run='true')
                 if dry.status_code == 200:
-                    body = one
+                    body = candidate
             if body['name'] == text:
                 kept.add(text)
             self.assertTrue(self.keeps(body), body)
@@ -343,15 +343,15 @@ class KeptTest(_FuzzTest):
         self.assertNotIn('gpu ', kept)
 
     def test_alike_names_are_different(self) -> None:
-        """To no database, whatever its collation, are they the same."""
+        """Similar names differ, whatever the collation of the database."""
         alike = ['gpu', 'GPU', 'gpü', 'ss', 'ß', 'é', 'e\u0301', 'İ', 'i']
         for name in alike:
             self.api.add_flavor(name)
         for name in alike:
-            found = self.ask('GET', f'{_FLAVORS}/{name}').json
-            self.assertEqual(name, found['name'])
-            [found] = self.ask('GET', _FLAVORS, name=name).json['pci_flavors']
-            self.assertEqual(name, found['name'])
+            flavor = self.ask('GET', f'{_FLAVORS}/{name}').json
+            self.assertEqual(name, flavor['name'])
+            [flavor] = self.ask('GET', _FLAVORS, name=name).json['pci_flavors']
+            self.assertEqual(name, flavor['name'])
 
     def test_reasons(self) -> None:
         self.api.add_host('host', [store_base.gpu(1)])
@@ -364,8 +364,8 @@ class KeptTest(_FuzzTest):
                 self.assertEqual(400, answer.status_code)
                 continue
             self.assertEqual(text, answer.json['disabled_reason'])
-            found = self.ask('GET', path).json
-            self.assertEqual(text, found['disabled_reason'])
+            device = self.ask('GET', path).json
+            self.assertEqual(text, device['disabled_reason'])
             [event] = self.ask('GET', f'{path}/history', limit=1).json[
                 'events'
             ]
@@ -389,5 +389,5 @@ class KeptTest(_FuzzTest):
                 for name in names:
                     answer = self.ask('GET', f'/v1/{noun}', **{name: text})
                     if answer.status_code == 200:
-                        [found] = answer.json.values()
-                        self.assertEqual([], found, f'{noun} {name} {text!r}')
+                        [items] = answer.json.values()
+                        self.assertEqual([], items, f'{noun} {name} {text!r}')

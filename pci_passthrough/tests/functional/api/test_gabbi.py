@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP as it is written down in ``gabbits``: a file a noun, and one a bug."""
+"""The HTTP requests in ``gabbits``: one file a noun, and one a bug."""
 
 import pathlib
 import unittest

@@ -36,7 +36,7 @@ class KeystoneTest(testtools.TestCase):
         self.client = test.Client(self.api.application)
 
     def get(self, path: str, **headers: str) -> test.TestResponse:
-        """Ask, with headers whose names have _ for -."""
+        """Send a GET request; the headers' names have _ instead of -."""
         named = {name.replace('_', '-'): headers[name] for name in headers}
         return self.client.get(path, headers=named)
 
@@ -118,11 +118,11 @@ class TokensTestCase(KeystoneTest):
         headers = {'X-Auth-Token': 'operator'}
         device = self.client.get('/v1/pci-devices', headers=headers)
         assert device.json is not None
-        one = f'/v1/pci-devices/{device.json["pci_devices"][0]["uuid"]}'
+        path = f'/v1/pci-devices/{device.json["pci_devices"][0]["uuid"]}'
         change = {'action': 'disable', 'reason': 'loud'}
-        answer = self.client.patch(one, json=change, headers=headers)
+        answer = self.client.patch(path, json=change, headers=headers)
         self.assertEqual(200, answer.status_code)
-        history = self.client.get(f'{one}/history', headers=headers)
+        history = self.client.get(f'{path}/history', headers=headers)
         assert history.json is not None
         self.assertEqual(
             'Jürgen 日本 id of operator (pci-passthrough-api)',

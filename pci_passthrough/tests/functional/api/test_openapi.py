@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The service does what its OpenAPI document says, whatever it is sent."""
+"""Answers match the OpenAPI document, whatever the request."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ _EXAMPLES = 5
 
 
 class DocumentTest(testtools.TestCase):
-    """What is sent and what comes back are made of the document."""
+    """Sends requests generated from the document; checks the answers."""
 
     scenarios = [
         ('admin', {'token': world.ADMIN}),
@@ -74,7 +74,7 @@ class DocumentTest(testtools.TestCase):
 
 
 def _failures(event: events.ScenarioFinished) -> dict[str, str]:
-    """Return what was sent by what is wrong with the answer."""
+    """Return the request that was sent, by the fault of its answer."""
     recorder = event.recorder
     return {
         f'{event.label}: {check.failure_info.failure}': _sent(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: all rules and all routes, asked for by everybody."""
+"""All policies and all routes, requested by users of each role."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -16,9 +16,9 @@ from pci_passthrough.api import policies
 from pci_passthrough.api import routing
 from pci_passthrough.tests.functional.api import world
 
-#: Those who ask, and the columns of the tables below. The thing that is
-#: asked for belongs to BLUE. The administrator is last: nobody else changes
-#: anything.
+#: The users that send each request, and the columns of the tables below. The
+#: PCI flavor belongs to BLUE. The administrator is last, because only this
+#: user changes anything.
 _TOKENS = {
     'nobody': '',
     'other reader': world.RED_READER,
@@ -44,11 +44,11 @@ _MATCH = [{'vendor_id': '10de'}]
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """One request, and what each of ``_TOKENS`` gets.
+    """One request, and the status for each of ``_TOKENS``.
 
-    :ivar expected: statuses; with a ``+`` behind it, the answer has a member
-        that it has not for others.
-    :ivar without: what an administrator gets if the rule lets nobody pass.
+    :ivar expected: the statuses; a ``+`` means that the answer has
+        ``member``, which answers to others have not.
+    :ivar without: the status for an administrator if the rule denies all.
     """
 
     method: str
@@ -60,7 +60,7 @@ class _Row:
     without: str = '403'
 
     def ask(self, api: world.WorldFixture, token: str) -> str:
-        """Return the status for somebody."""
+        """Send the request with a token; return the status."""
         answer = world.Client(api, token).ask(
             self.method,
             self.path.format(**_NAMES),
@@ -72,7 +72,7 @@ class _Row:
         return f'{answer.status_code}{"+" if shown else ""}'
 
 
-#: By rule, without the prefix that all have.
+#: A request for each rule; the names are without the common prefix.
 _RULES = {
     'pci_flavors:list': _Row('GET', _FLAVORS, '401 200 200 200 200 200'),
     'pci_flavors:show': _Row('GET', _FLAVOR, '401 404 404 200 200 200'),
@@ -167,7 +167,7 @@ _PUBLIC = [
     _Row('GET', '/v1/openapi.json', '200 200 200 200 200 200'),
 ]
 
-#: What others than users ask, beside the routes.
+#: The requests that need no route, such as those of load balancers.
 _BESIDE = {('GET', '/healthcheck')}
 
 
@@ -203,7 +203,7 @@ class MatrixTest(testtools.TestCase):
 
 
 class PolicyFileTest(testtools.TestCase):
-    """What operators write into the file counts."""
+    """The operator's policy file replaces the defaults."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -219,13 +219,13 @@ class PolicyFileTest(testtools.TestCase):
         )
 
     def use(self, name: str, check: str) -> None:
-        """Write one rule, newer than all that was written before."""
+        """Write one rule, so that the file is newer than before."""
         self.written += 1
         self.file.write_text(json.dumps({name: check}))
         os.utime(self.file, (self.written, self.written))
 
     def test_each_rule_is_asked_for(self) -> None:
-        """Denied to all, it is the administrator whom it keeps out."""
+        """A rule that denies all keeps out the administrator."""
         without = {}
         for name, row in _RULES.items():
             self.use(f'pci_passthrough:{name}', '!')

@@ -31,19 +31,19 @@ class SharingTest(testtools.TestCase):
         self.blue = world.Client(self.api, world.BLUE_READER)
 
     def sees(self, client: world.Client, name: str) -> bool:
-        """Whether a project sees a PCI flavor, in all ways alike."""
+        """Return whether a project sees a PCI flavor, on all paths alike."""
         [flavor] = self.admin.ask('GET', _FLAVORS, name=name).json[
             'pci_flavors'
         ]
-        found = set()
+        statuses = set()
         for identity in (name, flavor['uuid']):
             for what in ('', '/availability', '/explain'):
                 path = f'{_FLAVORS}/{identity}{what}'
                 answer = client.ask('GET', path)
-                found.add(answer.status_code)
+                statuses.add(answer.status_code)
                 if answer.status_code == 404:
                     [error] = answer.json['errors']
-                    # As of one that there has never been.
+                    # The same as for a PCI flavor that never existed.
                     self.assertEqual('pci_flavor.not_found', error['code'])
                     self.assertEqual(
                         f'there is no PCI flavor {identity!r}', error['detail']
@@ -51,10 +51,10 @@ class SharingTest(testtools.TestCase):
         listed = client.ask('GET', _FLAVORS).json['pci_flavors']
         by_name = client.ask('GET', _FLAVORS, name=name).json['pci_flavors']
         marker = client.ask('GET', _FLAVORS, marker=name).status_code
-        is_listed = name in {one['name'] for one in listed}
+        is_listed = name in {item['name'] for item in listed}
         self.assertEqual(is_listed, bool(by_name))
         self.assertEqual(200 if is_listed else 400, marker)
-        self.assertEqual({200 if is_listed else 404}, found)
+        self.assertEqual({200 if is_listed else 404}, statuses)
         return is_listed
 
     def seen(self, name: str) -> tuple[bool, bool]:
@@ -70,7 +70,7 @@ class SharingTest(testtools.TestCase):
         self.assertIn(answer.status_code, (200, 201, 204), answer.text)
 
     def test_step_by_step(self) -> None:
-        one = f'{_FLAVORS}/secret'
+        path = f'{_FLAVORS}/secret'
         self.done(
             'POST',
             _FLAVORS,
@@ -82,20 +82,20 @@ class SharingTest(testtools.TestCase):
             },
         )
         self.assertEqual((True, False), self.seen('secret'))
-        self.done('PUT', f'{one}/access/{world.BLUE}')
+        self.done('PUT', f'{path}/access/{world.BLUE}')
         self.assertEqual((True, True), self.seen('secret'))
-        self.done('DELETE', f'{one}/access/{world.BLUE}')
+        self.done('DELETE', f'{path}/access/{world.BLUE}')
         self.assertEqual((True, False), self.seen('secret'))
-        self.done('PATCH', one, {'access': [world.BLUE]})
+        self.done('PATCH', path, {'access': [world.BLUE]})
         self.assertEqual((True, True), self.seen('secret'))
-        self.done('PATCH', one, {'access': ['x' + world.BLUE]})
+        self.done('PATCH', path, {'access': ['x' + world.BLUE]})
         self.assertEqual((True, False), self.seen('secret'))
-        self.done('PATCH', one, {'is_public': True})
+        self.done('PATCH', path, {'is_public': True})
         self.assertEqual((True, True), self.seen('secret'))
-        self.done('PATCH', one, {'is_public': False, 'state': 'disabled'})
+        self.done('PATCH', path, {'is_public': False, 'state': 'disabled'})
         self.assertEqual((True, False), self.seen('secret'))
         # The owner keeps its own without being named.
-        self.done('DELETE', f'{one}/access/{world.RED}')
+        self.done('DELETE', f'{path}/access/{world.RED}')
         self.assertEqual((True, False), self.seen('secret'))
 
     def test_nobodys_private_one_is_for_those_it_is_shared_with(self) -> None:
@@ -115,24 +115,26 @@ class SharingTest(testtools.TestCase):
 
 
 class SecrecyTest(testtools.TestCase):
-    """Nothing that is not a project's business is in any answer to it."""
+    """No answer to a project has secrets of other projects or of hosts."""
 
     def setUp(self) -> None:
         super().setUp()
         self.api = self.useFixture(world.WorldFixture(served=False))
 
     def test_no_answer_tells_of_others(self) -> None:
-        """Nor has it numbers, beside those of the project's own doing."""
+        """No answer has a number that the project did not choose itself."""
         secrets = self._secrets()
         leaks = []
         for path, query, text, body in self._answers():
-            found = [secret for secret in secrets if secret in text]
-            found += [where for where in _numbers(body) if where not in _OWN]
-            leaks += [(path, query, what) for what in found]
+            revealed = [secret for secret in secrets if secret in text]
+            revealed += [
+                where for where in _numbers(body) if where not in _OWN
+            ]
+            leaks += [(path, query, what) for what in revealed]
         self.assertEqual([], leaks)
 
     def test_an_administrator_is_told(self) -> None:
-        """All that is looked for can be found."""
+        """An administrator sees all secrets that a project must not see."""
         client = world.Client(self.api, world.ADMIN)
         client.ask('POST', _FLAVORS, {'name': 'new', 'match': _MATCH})
         told = ''.join(
@@ -146,7 +148,7 @@ class SecrecyTest(testtools.TestCase):
         answer = world.Client(self.api, world.ADMIN).ask(
             'GET', '/v1/pci-devices'
         )
-        found = answer.json['pci_devices']
+        devices = answer.json['pci_devices']
         return [
             '"access"',
             '"project_id"',
@@ -155,13 +157,13 @@ class SecrecyTest(testtools.TestCase):
             world.OPS,
             *world.HOSTS,
             *world.INSTANCES.values(),
-            *{device['address'] for device in found},
-            *(device['uuid'] for device in found),
+            *{device['address'] for device in devices},
+            *(device['uuid'] for device in devices),
         ]
 
     def _answers(self) -> list[tuple[str, dict[str, Any], str, Any]]:
         client = world.Client(self.api, world.BLUE_MEMBER)
-        found = []
+        answers = []
         for path, query in _requests():
             answer = client.ask('GET', path, **query)
             text = f'{answer.headers}{answer.text}'
@@ -169,8 +171,8 @@ class SecrecyTest(testtools.TestCase):
             for value in query.values():
                 text = text.replace(value, '')
             self.assertLess(answer.status_code, 500)
-            found.append((path, query, text, answer.json))
-        return found
+            answers.append((path, query, text, answer.json))
+        return answers
 
 
 #: What was asked for, how often something was changed, and HTTP's.
@@ -178,23 +180,23 @@ _OWN = ('count', 'generation', 'status')
 
 
 def _requests() -> list[tuple[str, dict[str, Any]]]:
-    """Return all that a project can read, and try to."""
+    """Return each GET request that a project can send, with its queries."""
     names = {
         'pci_flavor': [*world.FLAVORS, world.flavor_uuid('redGPU'), 'none'],
         'pci_device': ['none'],
         'project_id': ['none'],
     }
-    found: list[tuple[str, dict[str, Any]]] = []
+    requests: list[tuple[str, dict[str, Any]]] = []
     for route in routing.ROUTES:
         if route.method != 'GET' or route.path == '/v1/openapi.json':
             continue
         wanted = re.findall(r'{(\w+)}', route.path)
         for values in itertools.product(*(names[name] for name in wanted)):
             path = route.path.format(**dict(zip(wanted, values, strict=True)))
-            found.append((path, {}))
+            requests.append((path, {}))
             for name, schema in route.query.items():
-                found += [(path, {name: v}) for v in _values(name, schema)]
-    return found
+                requests += [(path, {name: v}) for v in _values(name, schema)]
+    return requests
 
 
 def _values(name: str, schema: Any) -> list[str]:
@@ -215,7 +217,7 @@ def _numbers(value: Any, key: str = '') -> list[str]:
     if isinstance(value, dict):
         return [w for k, v in value.items() for w in _numbers(v, k)]
     if isinstance(value, list):
-        return [where for one in value for where in _numbers(one, key)]
+        return [where for item in value for where in _numbers(item, key)]
     if isinstance(value, bool):
         return []
     if isinstance(value, int | float):
@@ -269,8 +271,11 @@ class _OwnFlavorsTest(testtools.TestCase):
         )
 
     def owners(self) -> dict[str, str | None]:
-        found = world.Client(self.api, world.ADMIN).ask('GET', _FLAVORS).json
-        return {f['name']: f['project_id'] for f in found['pci_flavors']}
+        answer = world.Client(self.api, world.ADMIN).ask('GET', _FLAVORS).json
+        return {
+            flavor['name']: flavor['project_id']
+            for flavor in answer['pci_flavors']
+        }
 
 
 class OwnFlavorsTest(_OwnFlavorsTest):
@@ -283,9 +288,9 @@ class OwnFlavorsTest(_OwnFlavorsTest):
         self.assertEqual(201, answer.status_code)
         self.assertNotIn('project_id', answer.json)
         self.assertEqual(world.BLUE, self.owners()['mine'])
-        one = f'{_FLAVORS}/mine'
-        self.assertEqual(200, self.status('PATCH', one, {'description': 'x'}))
-        self.assertEqual(204, self.status('DELETE', one))
+        path = f'{_FLAVORS}/mine'
+        self.assertEqual(200, self.status('PATCH', path, {'description': 'x'}))
+        self.assertEqual(204, self.status('DELETE', path))
         self.assertNotIn('mine', self.owners())
 
     def test_not_for_others(self) -> None:
@@ -298,12 +303,12 @@ class OwnFlavorsTest(_OwnFlavorsTest):
     def test_readers_still_cannot(self) -> None:
         self.member = world.Client(self.api, world.BLUE_READER)
         self.assertEqual(403, self.create().status_code)
-        one = f'{_FLAVORS}/blueGPU'
-        self.assertEqual(403, self.status('PATCH', one, {}))
-        self.assertEqual(403, self.status('DELETE', one))
+        path = f'{_FLAVORS}/blueGPU'
+        self.assertEqual(403, self.status('PATCH', path, {}))
+        self.assertEqual(403, self.status('DELETE', path))
 
     def test_nobody_elses_can_be_changed(self) -> None:
-        """Neither a shared one, nor one that belongs to no project."""
+        """Neither a shared PCI flavor, nor one that belongs to no project."""
         world.Client(self.api, world.ADMIN).ask(
             'POST',
             _FLAVORS,
@@ -318,24 +323,24 @@ class OwnFlavorsTest(_OwnFlavorsTest):
             'fpga': 403,
         }
         for name, status in expected.items():
-            one = f'{_FLAVORS}/{name}'
+            path = f'{_FLAVORS}/{name}'
             for dry_run in ('true', 'false'):
                 answers = (
-                    self.status('PATCH', one, {'name': 'x'}, dry_run=dry_run),
-                    self.status('DELETE', one, dry_run=dry_run),
+                    self.status('PATCH', path, {'name': 'x'}, dry_run=dry_run),
+                    self.status('DELETE', path, dry_run=dry_run),
                 )
                 self.assertEqual((status, status), answers, name)
         self.assertEqual(before, self.owners())
 
     def test_no_force(self) -> None:
-        one = f'{_FLAVORS}/blueGPU'
+        path = f'{_FLAVORS}/blueGPU'
         self.api.claim(world.CHARLIE, 'blueGPU')
-        self.assertEqual(403, self.status('DELETE', one, force='true'))
+        self.assertEqual(403, self.status('DELETE', path, force='true'))
         self.assertEqual(
             403,
-            self.status('PATCH', one, {'match': _MATCH}, force='true'),
+            self.status('PATCH', path, {'match': _MATCH}, force='true'),
         )
-        answer = self.member.ask('DELETE', one)
+        answer = self.member.ask('DELETE', path)
         self.assertEqual(409, answer.status_code)
         # Instances may be of other projects, were it public once.
         [error] = answer.json['errors']
@@ -358,12 +363,12 @@ class OwnFlavorsTest(_OwnFlavorsTest):
     def test_publishing_has_a_rule_of_its_own(self) -> None:
         self.assertEqual(403, self.create(is_public=True).status_code)
         self.assertEqual(201, self.create().status_code)
-        one = f'{_FLAVORS}/mine'
-        self.assertEqual(403, self.status('PATCH', one, {'is_public': True}))
-        self.assertEqual(200, self.status('PATCH', one, {'is_public': False}))
+        path = f'{_FLAVORS}/mine'
+        self.assertEqual(403, self.status('PATCH', path, {'is_public': True}))
+        self.assertEqual(200, self.status('PATCH', path, {'is_public': False}))
 
     def test_what_was_allowed_is_for_what_there_was(self) -> None:
-        """An operator withdraws it between the check and the change."""
+        """An operator unshares the PCI flavor between check and change."""
         created = editing.create(
             self.api.db, 'mine', world.BLUE, match=_MATCH, access=[world.RED]
         )
@@ -383,26 +388,26 @@ class OwnFlavorsTest(_OwnFlavorsTest):
                 lambda client, *arguments: update_later(*arguments),
             )
         )
-        one = f'{_FLAVORS}/{created.uuid}'
+        path = f'{_FLAVORS}/{created.uuid}'
         asked = {'is_public': True, 'access': [world.RED]}
-        self.assertEqual(409, self.status('PATCH', one, asked))
+        self.assertEqual(409, self.status('PATCH', path, asked))
         now = lookup.get(self.api.db, 'mine')
         self.assertFalse(now.is_public)
         self.assertEqual([], now.access)
 
     def test_sharing_has_rules_of_its_own(self) -> None:
-        """Also as part of creating and changing."""
+        """The rules for sharing also apply to creating and changing."""
         self.assertEqual(403, self.create(access=[world.RED]).status_code)
         self.assertEqual(201, self.create(access=[]).status_code)
-        one = f'{_FLAVORS}/mine'
+        path = f'{_FLAVORS}/mine'
         shared = {'access': [world.RED]}
-        self.assertEqual(403, self.status('PATCH', one, shared))
-        self.assertEqual(403, self.status('PUT', f'{one}/access/{world.RED}'))
-        self.assertEqual(200, self.status('PATCH', one, {'access': []}))
+        self.assertEqual(403, self.status('PATCH', path, shared))
+        self.assertEqual(403, self.status('PUT', f'{path}/access/{world.RED}'))
+        self.assertEqual(200, self.status('PATCH', path, {'access': []}))
 
 
 class SharedByOwnersTest(_OwnFlavorsTest):
-    """The policy file lets them share, too, but not take away."""
+    """The policy file lets owners share, but not stop sharing."""
 
     rules = {
         **_LOOSE,
@@ -411,13 +416,13 @@ class SharedByOwnersTest(_OwnFlavorsTest):
 
     def test_sharing(self) -> None:
         self.assertEqual(201, self.create(access=[world.RED]).status_code)
-        one = f'{_FLAVORS}/mine'
+        path = f'{_FLAVORS}/mine'
         more = {'access': [world.RED, world.OPS]}
-        self.assertEqual(200, self.status('PATCH', one, more))
-        self.assertEqual(204, self.status('PUT', f'{one}/access/green'))
-        self.assertEqual(403, self.status('PATCH', one, {'access': []}))
+        self.assertEqual(200, self.status('PATCH', path, more))
+        self.assertEqual(204, self.status('PUT', f'{path}/access/green'))
+        self.assertEqual(403, self.status('PATCH', path, {'access': []}))
         self.assertEqual(
-            403, self.status('DELETE', f'{one}/access/{world.RED}')
+            403, self.status('DELETE', f'{path}/access/{world.RED}')
         )
         foreign = f'{_FLAVORS}/redBlueGPU/access/green'
         self.assertEqual(403, self.status('PUT', foreign))

@@ -150,9 +150,9 @@ def _claim(
 
 
 class Client:
-    """Asks a service as somebody, without a network.
+    """Sends requests to a service with a token, without a network.
 
-    :param token: of whom; empty: of nobody.
+    :param token: the token; an empty one means none.
     """
 
     def __init__(self, api: fixture.ApiFixture, token: str = '') -> None:
@@ -170,7 +170,7 @@ class Client:
         """Send a request; return Werkzeug's ``TestResponse``.
 
         :param path: as people write it, not encoded.
-        :param body: what becomes JSON; bytes are sent as they are.
+        :param body: sent as JSON; bytes are sent as they are.
         """
         arguments: dict[str, Any] = {}
         if body is not None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The REST service, without asking it."""
+"""The modules of the REST service, without the service."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold for the table of routes, the policies and the document."""
+"""The table of routes fits the policies and the OpenAPI document."""
 
 import re
 
@@ -63,7 +63,9 @@ class RoutesTest(testtools.TestCase):
         self.assertEqual(len(routes), len(set(routes)))
 
     def test_operations_are_named_once(self) -> None:
-        names = [one['operationId'] for one in self.operations.values()]
+        names = [
+            operation['operationId'] for operation in self.operations.values()
+        ]
         self.assertEqual(len(names), len(set(names)))
 
     def test_paths_name_their_parameters(self) -> None:

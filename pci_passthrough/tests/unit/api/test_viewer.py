@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a viewer may see and do, by the default policies and by others."""
+"""The viewer of a REST request, by the default policies and by others."""
 
 import dataclasses
 
