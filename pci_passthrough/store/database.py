@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections, transactions and retries."""
+"""Connections, transactions and repetitions: ``Reader`` and ``Writer``."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -26,23 +26,24 @@ from pci_passthrough.store import pool_catalog
 _P = ParamSpec('_P')
 _R = TypeVar('_R')
 
-#: A statement waits this long for another process's write on SQLite.
+#: How long a statement waits for another process's write on SQLite.
 _SQLITE_BUSY_SECONDS = 30
 
 
 class Reader:
-    """A database to read from: what asks gets this, and cannot write.
+    """A database to read from. Code that only asks gets no more than this.
 
     Most reads are one statement each. They run in AUTOCOMMIT: BEGIN and
     ROLLBACK around a pool query would take longer than the query.
 
-    An engine keeps to one isolation level. To set another for a while costs
-    a round trip, and one more to set it back, whose failure SQLAlchemy lets
-    out as the driver's error when the server goes away just then.
+    The isolation level of an engine is never changed. Changing it for one
+    transaction costs a round trip, and changing it back another; if the
+    server goes away between the two, SQLAlchemy raises the driver's error,
+    which is not one of ``ERRORS``.
 
     :ivar catalog: this process's copy of all pool keys.
-    :param url: as SQLAlchemy takes it.
-    :param options: for ``enginefacade``, that is the ``[database]`` group.
+    :param url: a database URL of SQLAlchemy.
+    :param options: the ``[database]`` group, for oslo.db's ``enginefacade``.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -56,7 +57,7 @@ class Reader:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Open the database that ``[database]`` names."""
+        """Open the database of ``[database] connection``."""
         options = {
             name: value
             for name, value in conf.database.items()
@@ -66,13 +67,13 @@ class Reader:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection for single statements that change nothing."""
+        """Return a connection for single statements that change nothing."""
         with self._reading.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """A connection on which all statements see the same moment."""
+        """Return a connection whose statements all see the same moment."""
         with self.read() as connection:
             if self._is_sqlite:
                 # The first statement begins a transaction by itself.
@@ -86,7 +87,7 @@ class Reader:
             try:
                 yield connection
             finally:
-                # A connection that is lost has no transaction any more.
+                # A lost connection has lost its transaction, too.
                 if not connection.invalidated:
                     connection.exec_driver_sql('ROLLBACK')
 
@@ -108,9 +109,9 @@ _BEGIN_SNAPSHOT: Final = {
 
 
 class Writer(Reader):
-    """A database to read and write: for conductors and for operators.
+    """A database to read and write, for conductors and operators.
 
-    :ivar engine: of the connections that write.
+    :ivar engine: SQLAlchemy's engine for the connections that write.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -126,7 +127,7 @@ class Writer(Reader):
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction: committed at the end, rolled back on an error."""
+        """Return a transaction: committed, or on an error rolled back."""
         with self.engine.begin() as connection:
             yield connection
 
@@ -136,7 +137,7 @@ class Writer(Reader):
         super().close()
 
 
-#: Options of ``[database]`` which concern the engine.
+#: Options of ``[database]`` that oslo.db passes to the engine.
 _ENGINE_OPTIONS = (
     'sqlite_synchronous',
     'mysql_sql_mode',
@@ -154,13 +155,14 @@ _ENGINE_OPTIONS = (
 
 
 def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Repeat a whole operation that lost against another one.
+    """Repeat a whole operation whose failure may be temporary.
 
-    Deadlocks, lost connections, and unique or foreign keys where another
-    process was faster. What writes is idempotent, so that a commit whose
-    answer was lost may be repeated too.
+    Temporary are deadlocks, lost connections, and violations of unique or
+    foreign keys where another process was faster. Operations that write are
+    idempotent, so one whose commit got no answer may be repeated, too.
 
-    :raises: DatabaseUnavailable if it lost each time, after about ten seconds.
+    :raises: DatabaseUnavailable if every repetition failed, after about ten
+        seconds.
     """
     repeated = db_api.wrap_db_retry(
         max_retries=10,
@@ -168,7 +170,7 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
         inc_retry_interval=True,
         max_retry_interval=2,
         jitter=True,
-        exception_checker=_is_passing,
+        exception_checker=_is_temporary,
     )(function)
 
     @functools.wraps(function)
@@ -177,9 +179,9 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
             result: _R = repeated(*args, **kwargs)
         except Exception as error:
             # A connection pool that stays empty has made the caller wait
-            # long enough: no repetition, but no riddle either.
+            # long enough: it is not repeated, only translated.
             if not (
-                _is_passing(error) or isinstance(error, sa.exc.TimeoutError)
+                _is_temporary(error) or isinstance(error, sa.exc.TimeoutError)
             ):
                 raise
             raise exception.DatabaseUnavailable(
@@ -190,24 +192,24 @@ def retried(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return wrapper
 
 
-#: What can come of a database that was never reached: nothing here maps it.
-#: An ImportError is that of a driver which is not installed.
+#: Errors of a database that ``retried`` does not translate. An ImportError
+#: means that the database's driver is not installed.
 ERRORS: Final = (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError)
 
 
 def check_url(url: str) -> None:
-    """Refuse a database that no waiting makes usable.
+    """Check that a text is a database URL whose driver is installed.
 
-    :raises: InvalidConfiguration if it is no URL, or there is no driver.
+    :raises: InvalidConfiguration
     """
     try:
         sa.make_url(url).get_dialect().import_dbapi()
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:
-        # Never the URL itself: there may be a password in it.
+        # Never the URL itself: it may contain a password.
         known = isinstance(error, (sa.exc.NoSuchModuleError, ImportError))
         raise exception.InvalidConfiguration(
             '[database] connection cannot be used: '
-            f'{error if known else "it is no URL"}; right would be, for '
+            f'{error if known else "it is not a URL"}; right would be, for '
             'example: mysql+pymysql://user:password@controller/pci_passthrough'
         ) from error
 
@@ -217,28 +219,29 @@ def describe_url(url: str) -> str:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
-        # Not even quoted: what is no URL may still hold a password.
+        # Not even quoted: a text that is no URL may contain a password.
         return 'the database that [database] connection names'
-    # Options may hold passwords, too, for example that of a key.
+    # The query may contain passwords, too, for example that of a key.
     shown = parsed.set(query={}).render_as_string(hide_password=True)
     return f'the database {shown}'
 
 
-def could_be_kept(text: str) -> bool:
-    """Whether a text could be in the database, so that one may look for it.
+def is_storable(text: str) -> bool:
+    """Whether the database may be searched for a text.
 
-    PostgreSQL refuses even to look for what it could not hold, such as a NUL
-    or half a surrogate pair. All that is kept here is printable.
+    PostgreSQL refuses even a search for a text that it cannot store, such as
+    one with a NUL or half a surrogate pair. All names and identifiers in the
+    database are printable.
     """
     return text.isprintable()
 
 
 def now() -> datetime.datetime:
-    """The time in UTC, without a zone, as the database keeps it."""
+    """Return the time in UTC, without a time zone, as the database has it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
-def _is_passing(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, sa.exc.OperationalError):
         return _is_outage(error.orig)
     if 'database is locked' in str(error):
@@ -253,10 +256,10 @@ def _is_passing(error: BaseException) -> bool:
 
 
 def _is_outage(error: BaseException | None) -> bool:
-    """Whether a driver's error that oslo.db passes on means "not now".
+    """Whether a driver's error means that the server is not there now.
 
-    oslo.db does not know what PostgreSQL 14 and later say when they refuse a
-    connection, nor any server that is starting, ending or full.
+    oslo.db does not recognize the error of PostgreSQL 14 and later that
+    refuses a connection, nor any server that is starting, stopping or full.
     """
     if 'database is locked' in str(error):
         return True
@@ -265,8 +268,8 @@ def _is_outage(error: BaseException | None) -> bool:
     return bool(error and error.args and error.args[0] in _MARIADB_OUTAGES)
 
 
-#: admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections;
-#: an error without a code comes from the client library: no connection.
+#: admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections.
+#: The client library's errors have no code: there is no connection.
 _POSTGRESQL_OUTAGES: Final = ('57P01', '57P02', '57P03', '53300')
 
 #: ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_TOO_MANY_USER_CONNECTIONS
@@ -279,14 +282,14 @@ def _make_engine(url: str, options: Mapping[str, Any]) -> sa.Engine:
     context = enginefacade.transaction_context()
     context.configure(connection=url, **options)
     engine: sa.Engine = context.writer.get_engine()
-    # oslo.db has tried the server with a connection that is not set up as
-    # all later ones are.
+    # oslo.db has tested the server with a connection that lacks the settings
+    # of all later ones.
     engine.dispose()
     return engine
 
 
 def _isolate(engine: sa.Engine, *levels: IsolationLevel) -> None:
-    """Give all connections of an engine isolation levels, for good."""
+    """Set the isolation levels of all connections of an engine."""
 
     @sa.event.listens_for(engine, 'connect')
     def _connect(dbapi_connection: Any, record: Any) -> None:
@@ -295,7 +298,7 @@ def _isolate(engine: sa.Engine, *levels: IsolationLevel) -> None:
 
 
 def _prepare_sqlite(engine: sa.Engine, *, query_only: bool = False) -> None:
-    """Let connections wait for writers and, if wanted, refuse to write."""
+    """Let SQLite's connections wait for writers, or be read-only."""
 
     @sa.event.listens_for(engine, 'connect')
     def _connect(dbapi_connection: Any, record: Any) -> None:
@@ -310,18 +313,16 @@ def _prepare_sqlite(engine: sa.Engine, *, query_only: bool = False) -> None:
 def _serialize_writers(engine: sa.Engine) -> None:
     """Take SQLite's write lock at BEGIN, not at the first write.
 
-    A transaction that reads first and writes later could not be upgraded
-    once another writer has committed: SQLite then fails at once, whatever
-    the busy timeout is.
+    A transaction that reads first cannot write later if another writer has
+    committed in between: SQLite then fails at once, whatever the busy timeout.
     """
 
-    # oslo.db's listener, which would emit a BEGIN of its own, leaves it at
-    # that when it finds this. It cannot be preceded: SQLAlchemy 2.1 ignores
-    # insert=True here.
+    # This keeps oslo.db's listener from emitting a BEGIN of its own. Ours
+    # cannot run before it: SQLAlchemy 2.1 ignores insert=True here.
     @sa.event.listens_for(engine, 'engine_connect')
     @sa.event.listens_for(engine, 'rollback')
     @sa.event.listens_for(engine, 'commit')
-    def _keep_off(connection: sa.Connection) -> None:
+    def _pretend_transaction(connection: sa.Connection) -> None:
         connection.info['in_transaction'] = True
 
     @sa.event.listens_for(engine, 'begin')

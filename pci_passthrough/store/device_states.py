@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device is, in SQL, as ``objects.PciDevice.state`` says it."""
+"""The state of a device in SQL, equal to ``objects.PciDevice.state``."""
 
 import sqlalchemy as sa
 
@@ -9,7 +9,8 @@ from pci_passthrough.store import models
 
 _devices = models.pci_devices
 
-#: The first of these that is true; a device is available if none is.
+#: Conditions and states; the first true condition decides. A device for
+#: which none is true is available.
 _NOT_AVAILABLE = (
     (_devices.c.presence == fields.Presence.MISSING, 'missing'),
     (_devices.c.status != fields.DeviceStatus.AVAILABLE, _devices.c.status),
@@ -23,14 +24,14 @@ def state() -> sa.ColumnElement[str]:
 
 
 def state_in_full() -> sa.ColumnElement[str]:
-    """Return the same, and of what is available whether it can be had.
+    """Return the state, with available devices divided further.
 
-    It is ``withdrawn``, ``excluded`` or else ``free``.
+    An available device is ``withdrawn``, ``excluded`` or ``free``.
     """
     return sa.case(
         *_NOT_AVAILABLE,
         (_devices.c.presence == fields.Presence.WITHDRAWN, 'withdrawn'),
-        # Last, for it is the only one that looks at other rows.
+        # Last, because it is the only condition that reads other rows.
         (~exclusion.not_excluded(_devices), 'excluded'),
         else_='free',
     )

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A physical function and its virtual functions exclude each other.
 
-While one virtual function is somebody's, the physical function cannot be
-given away, and the other way round. The condition is part of each query that
-counts, finds or takes devices; nothing about it is stored. (The conditions
-are cached: SQLAlchemy takes longer to build one than a database to check it.)
+While a virtual function is held, its physical function cannot be claimed, and
+the other way round. The condition is part of each query that counts, selects
+or claims devices; nothing about it is stored. (The conditions are cached:
+SQLAlchemy takes longer to build one than a database to check it.)
 
-Who is whose kin is told by addresses alone. A physical function that has
-lost its virtual functions may be reported as an ordinary device; while one of
-them is still held, it must not be given away all the same: it may come back.
+A physical function and its virtual functions are related by ``parent_addr``
+alone, not by ``dev_type``. A physical function without virtual functions may
+be reported as an ordinary device; as long as one of its former virtual
+functions is held, it must not be claimed, because that one may come back.
 """
 
 import functools
@@ -19,9 +20,9 @@ import sqlalchemy as sa
 from pci_passthrough.objects import fields
 from pci_passthrough.store import models
 
-_kin = models.pci_devices.alias('kin')
+_relative = models.pci_devices.alias('relative')
 
-#: Statuses in which a device keeps its kin from being given away.
+#: Statuses in which a device excludes its physical or virtual functions.
 HELD = tuple(
     status
     for status in fields.DeviceStatus.ALL
@@ -31,15 +32,17 @@ HELD = tuple(
 
 @functools.cache
 def not_excluded(device: Any) -> sa.ColumnElement[bool]:
-    """Return the condition that no kin of a device is held.
+    """Return the condition that no related function of a device is held.
 
-    Not available is held: a virtual function that is being cleaned or is in
-    quarantine keeps its physical function, too.
+    Each device that is not available counts as held: a virtual function that
+    is being cleaned or is quarantined excludes its physical function, too.
 
     :param device: ``pci_devices`` or an alias of it.
     """
     held_pf = (
-        _held(device).where(_kin.c.address == device.c.parent_addr).exists()
+        _held(device)
+        .where(_relative.c.address == device.c.parent_addr)
+        .exists()
     )
     return sa.case(
         (device.c.parent_addr.is_not(None), ~held_pf),
@@ -51,21 +54,21 @@ def not_excluded(device: Any) -> sa.ColumnElement[bool]:
 def no_child_held(device: Any) -> sa.ColumnElement[bool]:
     """Return the condition that no virtual function of a device is held.
 
-    Enough for a device that is no virtual function itself.
+    For a device that is not a virtual function, this is ``not_excluded``.
     """
     hint = 'FORCE INDEX (ix_pci_devices_family)'
     return ~(
         _held(device)
-        .where(_kin.c.parent_addr == device.c.address)
+        .where(_relative.c.parent_addr == device.c.address)
         # MariaDB would read all devices of the host instead.
-        .with_hint(_kin, hint, 'mysql')
-        .with_hint(_kin, hint, 'mariadb')
+        .with_hint(_relative, hint, 'mysql')
+        .with_hint(_relative, hint, 'mariadb')
         .exists()
     )
 
 
 def _held(device: Any) -> sa.Select[Any]:
-    return sa.select(_kin.c.id).where(
-        _kin.c.compute_node_id == device.c.compute_node_id,
-        _kin.c.status.in_(HELD),
+    return sa.select(_relative.c.id).where(
+        _relative.c.compute_node_id == device.c.compute_node_id,
+        _relative.c.status.in_(HELD),
     )

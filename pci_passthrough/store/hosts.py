@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts: who reports, since when, and the lock that serializes them."""
+"""Hosts: listing them, their signs of life, and their lock."""
 
 import dataclasses
 import datetime
@@ -19,13 +19,13 @@ _nodes = models.compute_nodes
 class Host:
     """A host as operators see it.
 
-    :ivar generation: of the last report that was applied.
-    :ivar is_up: whether it reported recently enough to be offered.
-    :ivar devices: how many devices it has, in whatever state.
-    :ivar tracker_version: of this project in its nova-compute; None: that
-        has never registered.
-    :ivar tracker_is_up: whether it registered recently enough for the
-        scheduler.
+    :ivar generation: the generation of the last report that was applied.
+    :ivar is_up: whether the agent reported within ``host_timeout``.
+    :ivar devices: how many devices the host has, whatever their state.
+    :ivar tracker_version: version of this project in the host's nova-compute;
+        None means that its resource tracker has never registered.
+    :ivar tracker_is_up: whether the resource tracker registered within
+        ``tracker_timeout``.
     """
 
     id: int
@@ -58,18 +58,17 @@ def page(
 ) -> list[Host]:
     """Return some hosts by name.
 
-    :param host: only this one.
-    :param is_up: only those that are up, or those that are down.
-    :param marker: the host after which to begin; None: with the first.
-    :param limit: how many at most; None: all.
+    :param host: only the host of this name.
+    :param is_up: True for only hosts that are up, False for only those that
+        are down.
+    :param marker: the last host of the page before; None means the first page.
+    :param limit: how many hosts at most; None means all.
     :raises: Invalid if there is no host for the marker.
     """
     conditions: list[sa.ColumnElement[bool]] = []
     if host is not None:
         conditions.append(
-            _nodes.c.host == host
-            if database.could_be_kept(host)
-            else sa.false()
+            _nodes.c.host == host if database.is_storable(host) else sa.false()
         )
     if is_up is not None:
         oldest = cutoff(limits.host_timeout)
@@ -80,20 +79,20 @@ def page(
         )
     with db.read() as connection:
         if marker is not None:
-            _must_be_there(connection, marker)
+            _check_marker(connection, marker)
             conditions.append(_nodes.c.host > marker)
         return _select(connection, limits, *conditions, limit=limit)
 
 
-def _must_be_there(connection: sa.Connection, marker: str) -> None:
+def _check_marker(connection: sa.Connection, marker: str) -> None:
     statement = sa.select(_nodes.c.id).where(_nodes.c.host == marker)
     if (
-        not database.could_be_kept(marker)
+        not database.is_storable(marker)
         or not connection.execute(statement).first()
     ):
         raise exception.Invalid(
             f'there is no host {marker!r} after which the list could go on; '
-            'begin anew, without a marker'
+            'start again without a marker'
         )
 
 
@@ -104,7 +103,7 @@ def _select(
     limit: int | None = None,
 ) -> list[Host]:
     devices = models.pci_devices
-    # For each host that is wanted, and not for all that are there.
+    # A subquery for each selected host is cheaper than to count all devices.
     count = (
         sa.select(sa.func.count())
         .where(devices.c.compute_node_id == _nodes.c.id)
@@ -139,7 +138,7 @@ def _select(
 
 @database.retried
 def with_devices(db: database.Reader) -> list[str]:
-    """Return the names of hosts that offer devices, be they free or not."""
+    """Return the names of hosts that offer devices, free or not."""
     devices = models.pci_devices
     offers_any = (
         sa.select(devices.c.id)
@@ -150,27 +149,30 @@ def with_devices(db: database.Reader) -> list[str]:
         .exists()
     )
     with db.read() as connection:
-        found = connection.scalars(sa.select(_nodes.c.host).where(offers_any))
-        return sorted(found)
+        names = connection.scalars(sa.select(_nodes.c.host).where(offers_any))
+        return sorted(names)
 
 
-def cutoff(host_timeout: float) -> datetime.datetime:
-    """Return the time since which a host must have reported to be up."""
-    return database.now() - datetime.timedelta(seconds=host_timeout)
+def cutoff(timeout: float) -> datetime.datetime:
+    """Return the time of the oldest sign of life that still counts.
+
+    :param timeout: one of ``policy.Limits``.
+    """
+    return database.now() - datetime.timedelta(seconds=timeout)
 
 
 def lock(connection: sa.Connection, host: str) -> int:
-    """Let no other transaction change this host's devices until the end.
+    """Lock a host: until the end, no other transaction changes its devices.
 
-    The lock is a write, not a ``SELECT … FOR UPDATE``: in a Galera cluster
-    two nodes know nothing of each other's read locks, but only one of two
-    concurrent writes of a row is certified. Claims on one host come from
-    that host's resource tracker, one at a time, so nobody waits for long.
+    The lock is a write, not a ``SELECT … FOR UPDATE``: the nodes of a Galera
+    cluster do not know each other's read locks, but certify only one of two
+    concurrent writes of a row. Claims on one host come from that host's
+    resource tracker, one at a time, so no caller waits for long.
 
     :returns: the host's id.
-    :raises: HostNotFound if it never reported.
+    :raises: HostNotFound if its agent has never reported.
     """
-    if not database.could_be_kept(host):
+    if not database.is_storable(host):
         raise exception.HostNotFound(host)
     updated = connection.execute(
         _nodes.update()
@@ -187,10 +189,10 @@ def lock(connection: sa.Connection, host: str) -> int:
 
 
 def ask_for_report(connection: sa.Connection, node_id: int) -> None:
-    """Let the next sign of life of a host be answered with a question.
+    """Make conductors answer a host's next heartbeat: send a full report.
 
-    What an agent sees of a device that a guest has is not noted. Once the
-    device is nobody's it must be, and the agent would not tell it again.
+    To be called when a device was freed. Changes that an agent reports of a
+    held device are not applied, and the agent would not report them again.
     """
     connection.execute(
         _nodes.update().where(_nodes.c.id == node_id).values(digest='')
@@ -201,10 +203,10 @@ def ask_for_report(connection: sa.Connection, node_id: int) -> None:
 def touch(
     db: database.Writer, host: str, generation: int, digest: str
 ) -> bool:
-    """Note that a host has nothing new.
+    """Record the heartbeat of a host whose devices have not changed.
 
-    :returns: False if the host is unknown here or what it last reported is
-        not what the database has.
+    :returns: False if the host is unknown, or its last report is not the one
+        that was applied last.
     """
     with db.write() as connection:
         updated = connection.execute(

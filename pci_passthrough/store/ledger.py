@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger of what happened to each device. It is only ever added to."""
+"""The ledger: the history of all devices. Rows are only ever added."""
 
 from collections.abc import Iterable
 import datetime
@@ -11,7 +11,7 @@ from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 
-#: Longest actor that is kept.
+#: Characters of an actor that are stored.
 _MAX_ACTOR = 255
 
 
@@ -25,12 +25,13 @@ def entry(
 ) -> dict[str, Any]:
     """Return a row for ``append``.
 
-    :param device: as it was before; without a status, it is new.
+    :param device: the device before the action; a new one has no status.
     :param action: for example ``claim``.
     :param actor: a service and host, or an operator's user name.
-    :param to_state: the state after; None if the device is gone.
-    :param reason: why, for people.
-    :param instance_uuid: the owner that gains or loses the device.
+    :param to_state: the state after the action; None if the device is gone.
+    :param reason: an explanation for people.
+    :param instance_uuid: the instance that gains or loses the device; None
+        means the device's owner.
     """
     return {
         'device_uuid': device.uuid,
@@ -46,7 +47,7 @@ def entry(
 
 
 def append(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Write ledger lines in the caller's transaction."""
+    """Add rows in the caller's transaction."""
     at = database.now()
     values = [{'created_at': at, **row} for row in rows]
     if values:
@@ -59,10 +60,10 @@ def history(
 ) -> list[objects.PciDeviceEvent]:
     """Return a device's newest events, oldest first.
 
-    They outlive the device: an address that comes back on the same host has
+    Events outlive the device: a device that comes back at its address has
     the same UUID and continues its history.
     """
-    if not database.could_be_kept(device_uuid):
+    if not database.is_storable(device_uuid):
         return []
     events = models.pci_device_events
     statement = (
@@ -79,12 +80,12 @@ def history(
 def purge(db: database.Writer, before: datetime.datetime) -> int:
     """Delete events older than a time (UTC); return how many.
 
-    In many small transactions: one that deletes a year's events would lock
-    for minutes, and be too large for a Galera cluster.
+    Many small transactions do it: one that deletes a year's events would hold
+    locks for minutes, and be too large for a Galera cluster.
     """
     deleted = 0
-    while some := _purge_some(db, before):
-        deleted += some
+    while count := _purge_batch(db, before):
+        deleted += count
     return deleted
 
 
@@ -93,7 +94,7 @@ _PURGED_AT_ONCE = 5000
 
 
 @database.retried
-def _purge_some(db: database.Writer, before: datetime.datetime) -> int:
+def _purge_batch(db: database.Writer, before: datetime.datetime) -> int:
     events = models.pci_device_events
     oldest = (
         sa.select(events.c.id)

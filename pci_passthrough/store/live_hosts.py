@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hosts that a query about pools is for."""
+"""The hosts that are up, as the scope of a query about pools."""
 
 from collections.abc import Collection
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ _Statement = sa.Select[Any] | sa.CompoundSelect[Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LiveHosts:
-    """Hosts that are up, and are wanted.
+    """The requested hosts that are up, and why others are not.
 
-    :ivar names: id to name.
-    :ivar are_few: whether it pays to name them in a query.
-    :ivar absent: host that was asked for by name and is not up, to one of
+    :ivar names: the hosts' ids and names.
+    :ivar are_few: whether queries should list the ids.
+    :ivar absent: for each requested host that is not up, one of
         ``host_unknown``, ``host_down``, ``tracker_down``.
     """
 
@@ -40,16 +40,17 @@ class LiveHosts:
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def only(self, hosts: Collection[str]) -> 'LiveHosts':
-        """Return those that are among some hosts."""
+        """Return these hosts without any that are not among ``hosts``."""
         names = {i: host for i, host in self.names.items() if host in hosts}
         return LiveHosts(names, self.are_few or len(names) <= MOST_IN_LIST)
 
     def rows(
         self, connection: sa.Connection, statement: _Statement
     ) -> Iterator[Sequence[Any]]:
-        """Yield those rows of a statement which are about these hosts.
+        """Yield the rows of a statement that are about these hosts.
 
-        :param statement: selects from ``pci_devices``, the host's id first.
+        :param statement: a query of ``pci_devices`` whose first column is the
+            host's id.
         """
         ids = sorted(self.names)
         if not self.are_few and ids:
@@ -67,7 +68,10 @@ def find(
     limits: policy.Limits,
     hosts: Collection[str] | None,
 ) -> LiveHosts:
-    """Return those of some hosts (None: of all) which are up."""
+    """Return the hosts that are up.
+
+    :param hosts: names of hosts; None means all.
+    """
     condition = _absence(limits)
     if hosts is None:
         statement = sa.select(_nodes.c.id, _nodes.c.host, condition)
@@ -78,24 +82,24 @@ def find(
     if len(hosts) > MOST_IN_LIST:
         count = sa.select(sa.func.count()).select_from(_nodes)
         known = connection.execute(count).scalar_one()
-    found = _named(connection, condition, hosts, known)
-    names = {i: host for i, host, absence in found if absence is None}
+    named = _named(connection, condition, hosts, known)
+    names = {i: host for i, host, absence in named if absence is None}
     absent = dict.fromkeys(
         set(hosts).difference(names.values()),
         fields.RefusalCondition.HOST_UNKNOWN,
-    ) | {host: absence for _, host, absence in found if absence is not None}
+    ) | {host: absence for _, host, absence in named if absence is not None}
     are_few = len(hosts) <= MOST_IN_LIST or len(names) * 3 < known
     return LiveHosts(names, are_few, absent)
 
 
 def known(connection: sa.Connection) -> LiveHosts:
-    """Return all hosts, as if all were up."""
+    """Return all hosts, as though all of them were up."""
     rows = connection.execute(sa.select(_nodes.c.id, _nodes.c.host))
     return LiveHosts(dict(rows.tuples().all()), are_few=False)
 
 
 def find_all(connection: sa.Connection, limits: policy.Limits) -> LiveHosts:
-    """Return all hosts: those that are up, and why others are not."""
+    """Return all hosts that are up, and why each of the others is not."""
     statement = sa.select(_nodes.c.id, _nodes.c.host, _absence(limits))
     rows = connection.execute(statement).tuples().all()
     return LiveHosts(
@@ -111,29 +115,29 @@ def _named(
     hosts: Collection[str],
     known: int,
 ) -> list[tuple[int, str, str | None]]:
-    """Return id, name and the condition of hosts by their names.
+    """Return id, name and absence of hosts by their names.
 
-    Some at a time, unless most of the cloud is wanted: to read all of ten
-    thousand hosts would take longer than the pools of a thousand.
+    They are read in batches, unless they are most of the cloud: reading ten
+    thousand hosts would take longer than counting the pools of a thousand.
 
-    :param known: how many hosts there are, if many are wanted.
+    :param known: how many hosts exist; only needed if ``hosts`` are many.
     """
     statement = sa.select(_nodes.c.id, _nodes.c.host, condition)
-    wanted = sorted(set(filter(database.could_be_kept, hosts)))
+    wanted = sorted(set(filter(database.is_storable, hosts)))
     if len(wanted) > MOST_IN_LIST and len(wanted) * 3 > known:
         names = set(wanted)
         rows = connection.execute(statement).tuples()
         return [row for row in rows if row[1] in names]
-    found: list[tuple[int, str, str | None]] = []
+    selected: list[tuple[int, str, str | None]] = []
     while wanted:
         batch, wanted = wanted[:MOST_IN_LIST], wanted[MOST_IN_LIST:]
-        some = statement.where(_nodes.c.host.in_(batch))
-        found += connection.execute(some).tuples().all()
-    return found
+        of_batch = statement.where(_nodes.c.host.in_(batch))
+        selected += connection.execute(of_batch).tuples().all()
+    return selected
 
 
 def _absence(limits: policy.Limits) -> sa.ColumnElement[Any]:
-    """Return why a host is not up; NULL if it is."""
+    """Return the condition by which a host is not up; NULL if it is up."""
     cases = [
         (
             _nodes.c.last_report_at < hosts_mod.cutoff(limits.host_timeout),

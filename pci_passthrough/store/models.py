@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema, as the newest migration leaves it.
+"""The tables, as the newest migration leaves them.
 
 Two things keep the data honest by themselves:
 
 * ``pci_devices.free_key`` is *generated*: the pool key while the device can
-  be given away, else NULL. It leads the index by which pools are counted, so
-  nothing that is held is read, and it cannot disagree with the status.
-* a CHECK ties owner and status: who is claimed or allocated has an owner,
-  nobody else has.
+  be claimed, else NULL. It is the first column of the index by which pools
+  are counted, so no held device is read, and it cannot contradict the status.
+* A CHECK constraint ties owner and status: a device has an owner if, and only
+  if, it is claimed or allocated.
 """
 
 from typing import Any
@@ -33,8 +33,8 @@ OWNER_CHECK = (
     "(instance_uuid IS NOT NULL) = (status IN ('claimed', 'allocated'))"
 )
 
-#: Names, hosts and request ids are told apart to the letter on every
-#: database; MariaDB's default takes a for A.
+#: Names, hosts and request ids are compared case-sensitively on every
+#: database; MariaDB's default collation equates a and A.
 _TABLE_ARGS: dict[str, Any] = {
     'mysql_engine': 'InnoDB',
     'mysql_charset': 'utf8mb4',
@@ -54,30 +54,31 @@ class ComputeNode(Base):
 
     id = sa.Column(sa.Integer, primary_key=True)
     host = sa.Column(sa.String(255), nullable=False, unique=True)
-    #: written by each transaction that changes the host's devices: it
-    #: serializes them, also across the nodes of a Galera cluster
+    #: written by each transaction that changes the host's devices, which
+    #: serializes these, also across the nodes of a Galera cluster
     revision = sa.Column(sa.BigInteger, nullable=False)
-    #: of the last report that was applied
+    #: these three are of the last report that was applied
     generation = sa.Column(sa.BigInteger, nullable=False)
     sequence = sa.Column(sa.BigInteger, nullable=False)
     digest = sa.Column(sa.String(64), nullable=False)
     agent_version = sa.Column(sa.String(64), nullable=False)
     last_report_at = sa.Column(Timestamp, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
-    #: of this project in the host's nova-compute; NULL: never registered
+    #: version of this project in the host's nova-compute; NULL means that
+    #: the resource tracker never registered
     tracker_version = sa.Column(sa.String(64))
     tracker_seen_at = sa.Column(Timestamp)
 
 
 class PoolKey(Base):
-    """A distinct combination of requestable properties. Immutable."""
+    """A combination of all properties that requests can match. Immutable."""
 
     __tablename__ = 'pool_keys'
-    # Processes keep keys by id: SQLite must not use an id twice.
+    # Processes cache keys by id, so SQLite must not reuse an id.
     __table_args__ = _TABLE_ARGS | {'sqlite_autoincrement': True}
 
     id = sa.Column(sa.Integer, primary_key=True)
-    #: SHA-256 over all other columns: what makes it distinct
+    #: SHA-256 of all other columns, so that no key exists twice
     digest = sa.Column(sa.String(64), nullable=False, unique=True)
     vendor_id = sa.Column(sa.String(4), nullable=False)
     product_id = sa.Column(sa.String(4), nullable=False)
@@ -91,7 +92,7 @@ class PoolKey(Base):
 
 
 class PciDevice(Base):
-    """A PCI function, and the one truth about whose it is."""
+    """A PCI function and its owner: the only record of who holds a device."""
 
     __tablename__ = 'pci_devices'
     __table_args__ = (
@@ -132,7 +133,7 @@ class PciDevice(Base):
     )
     address = sa.Column(sa.String(16), nullable=False)
     parent_addr = sa.Column(sa.String(16))
-    #: also in the pool key; here for the exclusion of PF and VFs
+    #: repeated from the pool key, for the exclusion of PF and VFs
     dev_type = sa.Column(sa.String(16), nullable=False)
     pool_key_id = sa.Column(
         sa.Integer,
@@ -149,8 +150,8 @@ class PciDevice(Base):
     free_key = sa.Column(sa.Integer, sa.Computed(FREE_KEY, persisted=True))
     instance_uuid = sa.Column(sa.String(36))
     request_id = sa.Column(sa.String(64))
-    #: A foreign key, so that no PCI flavor goes while it is in use. A read
-    #: lock would not do: a Galera cluster's other nodes do not know of it.
+    #: A foreign key, so that no PCI flavor is deleted while a device is held
+    #: by it. A read lock would not do: Galera does not replicate locks.
     pci_flavor_uuid = sa.Column(
         sa.String(36),
         sa.ForeignKey('pci_flavors.uuid', name='fk_pci_devices_pci_flavor'),
@@ -163,12 +164,12 @@ class PciDevice(Base):
     capabilities = sa.Column(db_types.JsonEncodedList, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     updated_at = sa.Column(Timestamp)
-    #: the pci_information entry; NULL: the agent does not tell it
+    #: the pci_information entry; NULL if the agent does not report it
     offered_by = sa.Column(sa.Text)
 
 
 class PciDeviceEvent(Base):
-    """The ledger: append-only, outlives the devices."""
+    """An event of the ledger. Rows are only added, and outlive devices."""
 
     __tablename__ = 'pci_device_events'
     __table_args__ = (
@@ -193,7 +194,7 @@ class PciDeviceEvent(Base):
 
 
 class PciFlavor(Base):
-    """A named match expression."""
+    """A PCI flavor: a named match expression."""
 
     __tablename__ = 'pci_flavors'
     __table_args__ = _TABLE_ARGS
@@ -211,13 +212,13 @@ class PciFlavor(Base):
     generation = sa.Column(sa.Integer, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     updated_at = sa.Column(Timestamp)
-    #: when it was deleted although it was in use; NULL: it was not. It is
-    #: there for nobody, but what is held by it can refer to it.
+    #: when it was deleted while devices were held by it; else NULL. Nobody
+    #: can see or request it, but held devices still refer to it.
     deleted_at = sa.Column(Timestamp)
 
 
 class PciFlavorAccess(Base):
-    """Projects with which a PCI flavor is shared."""
+    """A project with which a PCI flavor is shared."""
 
     __tablename__ = 'pci_flavor_access'
     __table_args__ = _TABLE_ARGS
@@ -235,7 +236,7 @@ class PciFlavorAccess(Base):
 
 
 class SchedulingRefusal(Base):
-    """Why hosts were refused to an instance; kept for some days."""
+    """Reasons why the scheduler refused hosts to an instance."""
 
     __tablename__ = 'scheduling_refusals'
     __table_args__ = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operator configured about hosts and claims, in ``[conductor]``."""
+"""The conductor's policy about hosts and claims, from ``[conductor]``."""
 
 import dataclasses
 from typing import Self
@@ -11,7 +11,7 @@ from pci_passthrough import claims
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a host may be silent before it is down.
+    """Timeouts after which a silent host counts as down.
 
     :ivar host_timeout: seconds without a report of its agent.
     :ivar tracker_timeout: seconds without a registration of its resource
@@ -23,17 +23,17 @@ class Limits:
 
     @property
     def of_agents(self) -> Self:
-        """The same limits for agents, and none for resource trackers."""
+        """The limits for agents alone: resource trackers may be silent."""
         return dataclasses.replace(self, tracker_timeout=None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator configured about hosts and claims.
+    """The options of ``[conductor]`` that operations of the store need.
 
-    :ivar limits: which hosts are up.
+    :ivar limits: timeouts after which a silent host counts as down.
     :ivar vf_placement: one of ``claims.VF_PLACEMENTS``.
-    :ivar refusals_kept: days for which refusals of the scheduler are kept.
+    :ivar refusals_kept: days for which the scheduler's refusals are stored.
     """
 
     limits: Limits
@@ -42,7 +42,7 @@ class Policy:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Return what ``[conductor]`` says."""
+        """Return the policy of ``[conductor]``."""
         options = conf.conductor
         return cls(
             Limits(options.host_timeout, options.tracker_timeout),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each process's copy of the pool keys; ``pool_keys`` writes them."""
+"""A process's copy of all pool keys; ``pool_keys`` writes the table."""
 
 import threading
 from typing import Any
@@ -13,41 +13,41 @@ from pci_passthrough.store import models
 
 
 class Catalog:
-    """This process's copy of all pool keys, for matching. Thread-safe."""
+    """A process's copy of all pool keys, matched in memory. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._index = matching.PoolIndex()
         self._ids: frozenset[int] = frozenset()
-        self._seen = (0, 0)
+        self._count_and_sum = (0, 0)
 
     def __getitem__(self, key_id: int) -> objects.PoolKey:
         return self._index[key_id]
 
     def ids(self) -> frozenset[int]:
-        """Return the ids of all keys that were there at the last refresh."""
+        """Return the ids of all keys that existed at the last refresh."""
         with self._lock:
             return self._ids
 
     def refresh(self, connection: sa.Connection) -> None:
-        """Load keys that this process does not have yet.
+        """Load the keys that were added or deleted since the last refresh.
 
-        Ids are handed out in order but committed in any order, so "all above
-        the highest that I know" would lose some for ever. Count and sum of
-        all ids together change with every key that comes or goes.
+        Loading only ids above the highest known one would miss keys: ids are
+        assigned in order, but committed in any order. The count and the sum
+        of all ids together change with every key that is added or deleted.
         """
         keys = models.pool_keys
         count, total = connection.execute(
             sa.select(sa.func.count(), sa.func.sum(keys.c.id))
         ).one()
-        seen = (int(count), int(total or 0))
+        count_and_sum = (int(count), int(total or 0))
         with self._lock:
-            if seen == self._seen:
+            if count_and_sum == self._count_and_sum:
                 return
             rows = connection.execute(sa.select(keys)).mappings().all()
             self._index.add({row['id']: pool_key(row) for row in rows})
             self._ids = frozenset(row['id'] for row in rows)
-            self._seen = (len(self._ids), sum(self._ids))
+            self._count_and_sum = (len(self._ids), sum(self._ids))
 
     def matching(
         self, expression: pci_flavor_spec.MatchExpression

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adding and removing pool keys; processes' copies: ``pool_catalog``."""
+"""Adding and deleting pool keys; ``pool_catalog`` has a copy of them."""
 
 from collections.abc import Iterable
 import hashlib
@@ -16,26 +16,26 @@ from pci_passthrough.store import models
 def ensure(
     connection: sa.Connection, keys: Iterable[objects.PoolKey]
 ) -> dict[objects.PoolKey, int]:
-    """Return the ids of pool keys, adding those which are new.
+    """Return the ids of pool keys, adding new ones.
 
     Two transactions may add the same key: the later one waits, fails and is
     repeated. All add in the same order, so they do not deadlock.
     """
     wanted = {_digest(key): key for key in keys}
-    found = _ids(connection, wanted)
-    missing = sorted(wanted.keys() - found.keys())
+    ids = _ids(connection, wanted)
+    missing = sorted(wanted.keys() - ids.keys())
     if missing:
         connection.execute(
             models.pool_keys.insert(),
             [_to_row(digest, wanted[digest]) for digest in missing],
         )
-        found |= _ids(connection, missing)
-    return {wanted[digest]: key_id for digest, key_id in found.items()}
+        ids |= _ids(connection, missing)
+    return {wanted[digest]: key_id for digest, key_id in ids.items()}
 
 
 @database.retried
 def purge(db: database.Writer) -> int:
-    """Delete keys that no device has; return how many."""
+    """Delete the keys that no device has; return how many."""
     table = models.pool_keys
     in_use = sa.select(models.pci_devices.c.pool_key_id)
     with db.write() as connection:
@@ -46,11 +46,11 @@ def purge(db: database.Writer) -> int:
 
 def _ids(connection: sa.Connection, digests: Iterable[str]) -> dict[str, int]:
     table = models.pool_keys
-    found: dict[str, int] = {}
+    ids: dict[str, int] = {}
     remaining = list(digests)
     while remaining:
         batch, remaining = remaining[:500], remaining[500:]
-        found.update(
+        ids.update(
             connection.execute(
                 sa.select(table.c.digest, table.c.id).where(
                     table.c.digest.in_(batch)
@@ -59,7 +59,7 @@ def _ids(connection: sa.Connection, digests: Iterable[str]) -> dict[str, int]:
             .tuples()
             .all()
         )
-    return found
+    return ids
 
 
 def _to_row(digest: str, key: objects.PoolKey) -> dict[str, Any]:

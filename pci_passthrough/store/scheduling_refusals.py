@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals of the scheduler, kept for some days to be explained."""
+"""Refusals of Nova's scheduler, stored for some days to be explained."""
 
 from collections.abc import Sequence
 import datetime
@@ -15,22 +15,22 @@ from pci_passthrough.store import models
 
 _refusals = models.scheduling_refusals
 
-#: The fields that are kept. Conditions are for the metrics only.
-_KEPT = ('instance_uuid', 'created_at', 'requests', 'summary', 'reasons')
+#: Fields that are stored. Conditions are for the metrics only.
+_STORED = ('instance_uuid', 'created_at', 'requests', 'summary', 'reasons')
 
-#: Most that are kept of one instance: a build is tried a few times only.
+#: Refusals stored of one instance: a build is tried a few times only.
 _MOST_OF_AN_INSTANCE = 10
 
-#: Old ones deleted with each new one: more than come.
+#: Old refusals deleted with each new one, so that old ones run out.
 _DELETED_AT_ONCE = 100
 
-#: Longest texts, and most reasons and hosts of each, that are kept.
+#: What is stored of a refusal: characters, and numbers of reasons and hosts.
 _LONGEST_TEXT = 2000
 _LONGEST_REASON = 300
 _MOST_REASONS = 20
 _MOST_HOSTS = 20
 
-#: Most bytes of all reasons: MariaDB's TEXT holds 65535.
+#: Bytes of all reasons together: MariaDB's TEXT holds 65535.
 _MOST_BYTES = 60000
 
 
@@ -38,12 +38,13 @@ _MOST_BYTES = 60000
 def add(
     db: database.Writer, refusal: objects.SchedulingRefusal, days: float
 ) -> None:
-    """Keep a refusal, and forget what is old.
+    """Store a refusal, and delete old ones.
 
-    What is too long is cut: this is for people, and must not be lost.
+    Texts and lists that are too long are cut: people read them, and a cut
+    refusal is better than none.
 
-    :param days: for which refusals are kept; 0: none is.
-    :raises: InvalidRequest if it is not about an instance.
+    :param days: how long refusals are stored; 0 means not at all.
+    :raises: InvalidRequest if the refusal is not about an instance.
     """
     request_spec.check_owner(refusal.instance_uuid)
     with db.write() as connection:
@@ -57,11 +58,11 @@ def add(
                     reasons=_reasons(refusal.reasons),
                 )
             )
-        _forget(connection, refusal.instance_uuid, days)
+        _delete_old(connection, refusal.instance_uuid, days)
 
 
 def _text(text: str, longest: int = _LONGEST_TEXT) -> str:
-    # PostgreSQL keeps no NUL.
+    # PostgreSQL cannot store a NUL.
     printable = ''.join(c if c.isprintable() else ' ' for c in text)
     if len(printable) > longest:
         return f'{printable[: longest - 3]}...'
@@ -84,7 +85,7 @@ def _reasons(reasons: Sequence[Any]) -> list[list[Any]]:
     return kept
 
 
-def _forget(
+def _delete_old(
     connection: sa.Connection, instance_uuid: str, days: float
 ) -> None:
     superfluous = (
@@ -123,8 +124,8 @@ def get_all(
 ) -> list[objects.SchedulingRefusal]:
     """Return the newest refusals, oldest first.
 
-    :param days: for which refusals are kept.
-    :param instance_uuid: only those of this instance; None: of all.
+    :param days: how long refusals are stored.
+    :param instance_uuid: only refusals of this instance; None means of all.
     """
     statement = (
         sa.select(_refusals)
@@ -137,6 +138,6 @@ def get_all(
     with db.read() as connection:
         rows = connection.execute(statement).mappings().all()
     return [
-        objects.SchedulingRefusal(**{name: row[name] for name in _KEPT})
+        objects.SchedulingRefusal(**{name: row[name] for name in _STORED})
         for row in reversed(rows)
     ]

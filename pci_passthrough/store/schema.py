@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema's version: bringing it up to date, and checking it."""
+"""The version of the database schema: upgrading and checking it."""
 
 import pathlib
 
@@ -17,8 +17,8 @@ _MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
 def sync(db: database.Writer) -> str:
     """Create or upgrade the schema; return its version.
 
-    It may be repeated, and old services go on working on the new schema of
-    the next release (only additions).
+    Repeating it changes nothing. Migrations only add, so services of the
+    release before go on working.
     """
     config = _config()
     with db.engine.begin() as connection:
@@ -28,32 +28,34 @@ def sync(db: database.Writer) -> str:
 
 
 def version(db: database.Reader) -> str | None:
-    """Return the version that the database has, None if it is empty."""
+    """Return the database's schema version; None if it is empty."""
     with db.read() as connection:
         context = migration.MigrationContext.configure(connection)
         return context.get_current_revision()
 
 
 def latest() -> str:
-    """Return the version which this code needs."""
+    """Return the schema version that this code needs."""
     head = script.ScriptDirectory.from_config(_config()).get_current_head()
     return str(head)
 
 
 def check(db: database.Reader) -> None:
-    """Refuse to work on a database that lacks what this code needs.
+    """Check that a database has the schema that this code needs.
+
+    A newer schema is accepted: it has only additions.
 
     :raises: DatabaseNotReady
     """
-    found = version(db)
-    if found is None:
+    current = version(db)
+    if current is None:
         raise exception.DatabaseNotReady(
             'the database is empty; run: pci-passthrough-manage db sync'
         )
     known = {s.revision for s in _scripts()}
-    if found in known and found != latest():
+    if current in known and current != latest():
         raise exception.DatabaseNotReady(
-            f'the database has schema {found}, this release needs '
+            f'the database has schema {current}, this release needs '
             f'{latest()}; run: pci-passthrough-manage db sync'
         )
 
@@ -64,7 +66,7 @@ def _scripts() -> list[script.Script]:
 
 def _config() -> alembic_config.Config:
     config = alembic_config.Config()
-    # A percent sign of a path would begin a reference.
+    # alembic would take a percent sign in the path for a reference.
     location = str(_MIGRATIONS).replace('%', '%%')
     config.set_main_option('script_location', location)
     return config

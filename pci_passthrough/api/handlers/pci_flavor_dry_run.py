@@ -56,7 +56,7 @@ def _effect(
     :param after: the PCI flavor after the change; None means that it is
         deleted.
     """
-    effect = effects.effect(
+    effect = effects.of_change(
         request.backends.database,
         request.backends.limits,
         before,

@@ -12,7 +12,7 @@ from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
-from pci_passthrough.store.views import explain
+from pci_passthrough.store.views import explanations
 
 _C = fields.RefusalCondition
 
@@ -52,13 +52,13 @@ def show(
     if request.given('host', 'physical_network'):
         request.viewer.check(policy.EXPLAIN_HOSTS, owner)
     sees_hosts = request.viewer.sees_hosts(owner)
-    explanation = explain.explain(
+    explanation = explanations.explain(
         request.backends.database,
         request.backends.limits,
         flavor,
         request.query['count'],
         request.query.get('host'),
-        near_misses=sees_hosts,
+        with_near_misses=sees_hosts,
         nic=_nic(request, flavor),
     )
     body: dict[str, Any] = {

@@ -20,7 +20,7 @@ from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions as store_claims
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.pools import counting
-from pci_passthrough.store.views import explain
+from pci_passthrough.store.views import explanations
 
 _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'Host': lambda device: device.host,
@@ -151,7 +151,7 @@ class Claim(lister.Lister):
         """Say for each host why it cannot serve."""
         app = context.of(self)
         limits = app.policy.limits
-        reasons = explain.refusals(app.writer, limits, demands, numa)
+        reasons = explanations.refusals(app.writer, limits, demands, numa)
         if not reasons:
             return exception.ClaimRefused(
                 'no host is up (no agent has reported within the last '

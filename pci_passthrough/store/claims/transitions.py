@@ -135,7 +135,7 @@ def _move(
                     for d in todo
                 ],
             )
-            removal.remove_left(
+            removal.remove_unoffered(
                 connection, [after[d.uuid] for d in todo], actor
             )
             if transition.target not in lifecycle.OWNED:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading devices."""
+"""Reading devices: all, one, or those that meet conditions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +15,11 @@ from pci_passthrough.store import pool_catalog
 
 _devices = models.pci_devices
 
-#: A device that comes back at its address continues its history.
+#: A device's UUID is derived from host and address: a device that comes back
+#: continues its history.
 _UUID_NAMESPACE = uuid.UUID('5d3cf01c-6a3b-4f0e-9c5d-0d9f0a4b7d11')
 
-#: Object fields that a row of ``pci_devices`` has under the same name.
+#: Fields of the object that are columns of ``pci_devices`` by the same name.
 _COLUMNS = tuple(
     name
     for name in objects.PciDevice.fields
@@ -38,15 +39,15 @@ def get_all(
     instance_uuid: str | None = None,
     state: str | None = None,
 ) -> list[objects.PciDevice]:
-    """Return devices by host and address, all filters applied."""
+    """Return devices that fit all filters, sorted by host and address."""
     conditions: list[sa.ColumnElement[bool]] = []
     if host is not None:
         conditions.append(models.compute_nodes.c.host == host)
     if instance_uuid is not None:
         conditions.append(_devices.c.instance_uuid == instance_uuid)
     with db.read() as connection:
-        found = select(connection, *conditions)
-    return [d for d in found if state is None or d.state == state]
+        devices = select(connection, *conditions)
+    return [d for d in devices if state is None or d.state == state]
 
 
 @database.retried
@@ -62,7 +63,7 @@ def get(db: database.Reader, device: str) -> objects.PciDevice:
 def select(
     connection: sa.Connection, *conditions: sa.ColumnElement[bool]
 ) -> list[objects.PciDevice]:
-    """Return the devices that fulfil conditions, in the caller's view."""
+    """Return devices that fulfil conditions, in the caller's transaction."""
     nodes = models.compute_nodes
     keys = models.pool_keys
     statement = (
@@ -83,13 +84,17 @@ _KEY_COLUMNS = (*objects.POOL_FIELDS, 'extra_info')
 
 
 def find(connection: sa.Connection, device: str) -> objects.PciDevice:
-    if not database.could_be_kept(device):
+    """Return a device by UUID or by ``host/address``.
+
+    :raises: PciDeviceNotFound
+    """
+    if not database.is_storable(device):
         raise exception.PciDeviceNotFound(device)
     wanted = uuid_of(*device.rsplit('/', 1)) if '/' in device else device
-    found = select(connection, _devices.c.uuid == wanted)
-    if not found:
+    devices = select(connection, _devices.c.uuid == wanted)
+    if not devices:
         raise exception.PciDeviceNotFound(device)
-    return found[0]
+    return devices[0]
 
 
 def _device(row: Any) -> objects.PciDevice:
@@ -103,6 +108,6 @@ def _device(row: Any) -> objects.PciDevice:
     return device
 
 
-def addresses(found: Sequence[objects.PciDevice]) -> list[str]:
+def addresses(devices: Sequence[objects.PciDevice]) -> list[str]:
     """Return ``host/address`` of devices, for messages."""
-    return [f'{device.host}/{device.address}' for device in found]
+    return [f'{device.host}/{device.address}' for device in devices]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators do to devices: disable, enable, quarantine, release."""
+"""Operators' actions on devices: disable, enable, quarantine, release."""
 
 import sqlalchemy as sa
 
@@ -21,10 +21,10 @@ def disable(
 ) -> objects.PciDevice:
     """Take a device out of service.
 
-    Whoever holds it keeps it; it is not given away again.
+    An instance that holds it keeps it; nobody else can claim it.
 
     :raises: PciDeviceNotFound; DeviceStateConflict if it is disabled for
-        another reason; Invalid if the reason cannot be kept.
+        another reason; Invalid if the reason cannot be stored.
     """
     return _set_disabled(db, device, 'disable', reason, reason, actor)
 
@@ -32,9 +32,9 @@ def disable(
 def enable(
     db: database.Writer, device: str, reason: str, actor: str
 ) -> objects.PciDevice:
-    """Put a device that was disabled back into service.
+    """Put a disabled device back into service.
 
-    :raises: PciDeviceNotFound; Invalid if the reason cannot be kept.
+    :raises: PciDeviceNotFound; Invalid if the reason cannot be stored.
     """
     return _set_disabled(db, device, 'enable', None, reason, actor)
 
@@ -42,18 +42,18 @@ def enable(
 def act(
     db: database.Writer, device: str, action: str, reason: str, actor: str
 ) -> objects.PciDevice:
-    """Do what an operator wants done to a device.
+    """Carry out an operator's action on a device.
 
     :param device: UUID or ``host/address``.
     :param action: one of ``lifecycle.OPERATOR_ACTIONS``.
-    :param reason: why, one line; may be empty for some actions.
-    :param actor: for the ledger.
+    :param reason: one line of explanation; some actions need none.
+    :param actor: who acts, for the ledger.
     :raises: PciDeviceNotFound; DeviceStateConflict; Invalid if there is no
-        such action, or the reason is missing or cannot be kept.
+        such action, or the reason is missing or cannot be stored.
     """
     if action not in lifecycle.OPERATOR_ACTIONS:
         raise exception.Invalid(
-            f'{action!r} is nothing that can be done to a PCI device; '
+            f'{action!r} is not an action on PCI devices; '
             f'possible: {", ".join(lifecycle.OPERATOR_ACTIONS)}'
         )
     if action in lifecycle.ACTIONS_WITH_REASON and not reason.strip():
@@ -61,8 +61,8 @@ def act(
             f'to {action} a PCI device takes a reason, for the next operator; '
             'for example: ECC errors, replacement is ordered'
         )
-    if not database.could_be_kept(actor):
-        raise exception.Invalid(f'{actor!r} names nobody')
+    if not database.is_storable(actor):
+        raise exception.Invalid(f'{actor!r} is not a valid name of an actor')
     if action == 'disable':
         return disable(db, device, reason, actor)
     if action == 'enable':
@@ -85,7 +85,7 @@ def _set_disabled(
         if disabled_reason == before.disabled_reason:
             return before
         if None not in (disabled_reason, before.disabled_reason):
-            # One operator's words are not another's to overwrite.
+            # An operator must not overwrite another's reason.
             raise exception.DeviceStateConflict(
                 f'{before.uuid} ({before.address} on {before.host})',
                 action,
@@ -103,10 +103,10 @@ def move(
 ) -> objects.PciDevice:
     """Carry out an operator's ``quarantine`` or ``release``.
 
-    A device that is there already stays as it is.
+    A device that is in the wanted state already stays as it is.
 
     :raises: DeviceStateConflict; PciDeviceNotFound; Invalid if the reason
-        cannot be kept.
+        cannot be stored.
     """
     _check_reason(reason)
     with db.write() as connection:
@@ -117,7 +117,7 @@ def move(
         return _write(connection, before, after, action, actor, reason or None)
 
 
-#: Longest reason: that of ``disabled_reason``.
+#: Characters of a reason: the length of the column ``disabled_reason``.
 _MAX_REASON = 255
 
 
@@ -132,7 +132,7 @@ def _check_reason(reason: str | None) -> None:
 
 
 def _lock(connection: sa.Connection, device: str) -> objects.PciDevice:
-    """Lock a device's host; return the device as it is then."""
+    """Lock a device's host; return the device as it is under the lock."""
     hosts.lock(connection, lookup.find(connection, device).host)
     return lookup.find(connection, device)
 
@@ -158,5 +158,5 @@ def _write(
     ledger.append(
         connection, [ledger.entry(before, action, actor, after.state, reason)]
     )
-    removal.remove_left(connection, [after], actor)
+    removal.remove_unoffered(connection, [after], actor)
     return after.replace(updated_at=at)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removing devices that their host does not offer and nobody holds."""
+"""Deleting devices that their host does not offer and nobody holds."""
 
 from collections.abc import Iterable
 
@@ -13,21 +13,21 @@ from pci_passthrough.store import models
 _devices = models.pci_devices
 
 
-def remove_left(
+def remove_unoffered(
     connection: sa.Connection,
-    left: Iterable[objects.PciDevice],
+    devices: Iterable[objects.PciDevice],
     actor: str,
 ) -> None:
-    """Delete devices that nobody has to remember and the host has not.
+    """Delete devices that are free, not disabled, and not offered any more.
 
-    To be called, in the same transaction, for devices that have just become
-    nobody's.
+    To be called for devices that have just been freed, in the transaction
+    that freed them.
 
-    :param left: the devices as they are now.
+    :param devices: the devices in their state after that.
     """
     gone = [
         device
-        for device in left
+        for device in devices
         if device.presence != fields.Presence.OFFERED
         and device.status == fields.DeviceStatus.AVAILABLE
         and device.disabled_reason is None

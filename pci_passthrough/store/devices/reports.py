@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Applying what a host's agent reports."""
+"""Applying the reports of hosts' agents."""
 
 from collections.abc import Sequence
 import contextlib
@@ -20,7 +20,7 @@ from pci_passthrough.store.devices import lookup
 _devices = models.pci_devices
 _nodes = models.compute_nodes
 
-#: What a report may set; whose a device is, is not among it.
+#: Columns that a report may set. The owner is not among them.
 _FACT_COLUMNS = (
     'uuid',
     'presence',
@@ -35,8 +35,8 @@ def apply(
     """Bring a host's devices in line with a report, in one transaction.
 
     A report that is older than the last applied one, or is based on another
-    generation, changes nothing; the answer asks for a full one. A report that
-    comes twice is acknowledged twice.
+    generation, changes nothing; the answer then asks for a full report. A
+    report that arrives twice is acknowledged twice.
     """
     _check(report)
     with db.write() as connection:
@@ -67,7 +67,7 @@ def apply(
         return _ack(node.generation + 1, report.sequence, wanted_full=False)
 
 
-#: Longest values of what an agent reports, by field.
+#: Characters of what an agent reports, by field.
 _LONGEST = {
     column.name: column.type.length
     for table in (_nodes, _devices, models.pool_keys)
@@ -77,16 +77,16 @@ _LONGEST = {
 
 
 def _check(report: objects.HostReport) -> None:
-    """Refuse what the database could not hold, before anything is done.
+    """Check that all texts of a report can be stored.
 
     :raises: Invalid
     """
-    for thing, name in [
+    for part, name in [
         (report, 'host'),
         (report, 'agent_version'),
         *((device, name) for device in report.offered for name in _TEXTS),
     ]:
-        value = thing.get(name)
+        value = part.get(name)
         if value is not None and (
             len(value) > _LONGEST[name] or not value.isprintable()
         ):
@@ -96,7 +96,7 @@ def _check(report: objects.HostReport) -> None:
             )
 
 
-#: Facts whose form is free.
+#: Facts of any form.
 _TEXTS = ('driver', 'devname', 'mac_address', 'offered_by')
 
 
@@ -112,7 +112,7 @@ def _ack(
 
 
 def _is_applied(node: sa.Row[Any], report: objects.HostReport) -> bool:
-    """Whether it is the last applied report, whose answer was lost."""
+    """Whether a report is the one that was applied last, sent again."""
     return bool(
         node.generation
         and (node.sequence, node.digest) == (report.sequence, report.digest)
@@ -127,7 +127,7 @@ def _fits(node: sa.Row[Any], report: objects.HostReport) -> bool:
 
 
 def _lock(connection: sa.Connection, host: str) -> sa.Row[Any] | None:
-    """Return a host, which nobody else changes now; None if it is new."""
+    """Return a host after locking it; None if it is new."""
     with contextlib.suppress(exception.HostNotFound):
         hosts.lock(connection, host)
     return connection.execute(
@@ -140,8 +140,8 @@ def _create(
 ) -> sa.Row[Any]:
     """Add a host.
 
-    Another conductor may add it at the same time: the later one fails, is
-    repeated, and finds it.
+    Another conductor may add it at the same time. The later one fails and is
+    repeated; the host then exists.
     """
     at = database.now()
     connection.execute(
@@ -164,30 +164,30 @@ def _create(
 def _carry_out(
     connection: sa.Connection,
     node: sa.Row[Any],
-    found: Sequence[reporting.Change],
+    changes: Sequence[reporting.Change],
 ) -> None:
-    """Write changes and their ledger lines."""
-    after = {change.address: _after(node.host, change) for change in found}
+    """Write changes, and the ledger's events about them."""
+    after = {change.address: _after(node.host, change) for change in changes}
     keys = {a: objects.PoolKey.of(device) for a, device in after.items()}
     ids = pool_keys.ensure(connection, set(keys.values()))
     actor = f'agent@{node.host}'
-    appeared, lines = [], []
-    for change in found:
+    new_rows, events = [], []
+    for change in changes:
         device = after[change.address]
         removed = change.action == reporting.Action.REMOVE
         row = _columns(device, ids[keys[change.address]])
         if change.before is None:
-            appeared.append({'compute_node_id': node.id, **row})
+            new_rows.append({'compute_node_id': node.id, **row})
         else:
-            mine = _devices.c.uuid == device.uuid
+            is_device = _devices.c.uuid == device.uuid
             connection.execute(
-                _devices.delete().where(mine)
+                _devices.delete().where(is_device)
                 if removed
-                else _devices.update().where(mine).values(row)
+                else _devices.update().where(is_device).values(row)
             )
-        if _is_only_learned(change):
+        if _is_new_knowledge(change):
             continue
-        lines.append(
+        events.append(
             ledger.entry(
                 change.before
                 or objects.PciDevice(
@@ -199,15 +199,15 @@ def _carry_out(
                 _reason(change),
             )
         )
-    if appeared:
-        connection.execute(_devices.insert(), appeared)
-    ledger.append(connection, lines)
+    if new_rows:
+        connection.execute(_devices.insert(), new_rows)
+    ledger.append(connection, events)
 
 
-def _is_only_learned(change: reporting.Change) -> bool:
-    """Whether nothing happened but that the agent tells more than before.
+def _is_new_knowledge(change: reporting.Change) -> bool:
+    """Whether only the agent changed, which reports one more fact now.
 
-    An upgrade of all agents would else fill the ledger.
+    The ledger has no event about it: an upgrade of all agents would fill it.
     """
     before = change.before
     return (
@@ -242,7 +242,7 @@ def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
 
 
 def _reason(change: reporting.Change) -> str | None:
-    """Say what changed, as ``field: old -> new``."""
+    """Return the changed fields in words, as ``field: old -> new``."""
     if change.before is None:
         return None
     return (

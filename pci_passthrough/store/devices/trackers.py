@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resource trackers: which nova-compute takes requests of ours.
+"""Registration of the resource trackers in nova-compute.
 
-One without this project's part would silently drop them when an instance
-moves, so the scheduler is offered only hosts whose tracker has registered
-recently.
+The scheduler considers only hosts whose resource tracker has registered
+recently. A nova-compute without this project would ignore requests for PCI
+flavors when an instance moves to its host.
 """
 
 from pci_passthrough import exception
@@ -24,19 +24,19 @@ _LONGEST_VERSION = 64
 def register(
     db: database.Writer, host: str, version: str
 ) -> objects.TrackerAck:
-    """Note that a host's resource tracker is there; return what is held.
+    """Register a host's resource tracker; return the host's held devices.
 
-    Of a host whose agent has never reported nothing is noted.
+    Nothing is recorded about a host whose agent has never reported.
 
-    :param version: of this project in the host's nova-compute.
-    :raises: Invalid if the version cannot be kept.
+    :param version: version of this project in the host's nova-compute.
+    :raises: Invalid if the version cannot be stored.
     """
     if not 1 <= len(version) <= _LONGEST_VERSION or not version.isprintable():
         raise exception.Invalid(
             f'the version of a tracker is one line of up to '
             f'{_LONGEST_VERSION} printable characters, not {version!r}'
         )
-    if not database.could_be_kept(host):
+    if not database.is_storable(host):
         return objects.TrackerAck(generation=None, held=[])
     with db.write() as connection:
         connection.execute(
@@ -59,8 +59,8 @@ def register(
 
 @database.retried
 def devices_of(db: database.Reader, host: str) -> list[objects.PciDevice]:
-    """Return a host's devices that are offered or held, by address."""
-    if not database.could_be_kept(host):
+    """Return a host's offered or held devices, sorted by address."""
+    if not database.is_storable(host):
         return []
     with db.read() as connection:
         return lookup.select(

@@ -1,2 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI flavors: their values, changes and use."""
+"""PCI flavors: their fields, their holders, and what requests get by them.
+
+==============  ===========================================================
+``lookup``      reading PCI flavors
+``editing``     create, update, share, delete
+``validation``  the values that each field accepts
+``holders``     who holds devices by a PCI flavor, and locks against changes
+``resolving``   from the names in requests to pool keys and rules
+==============  ===========================================================
+"""

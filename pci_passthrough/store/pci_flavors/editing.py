@@ -23,8 +23,8 @@ def create(
 ) -> objects.PciFlavor:
     """Add a PCI flavor.
 
-    :param project_id: the owner; None: the operator.
-    :param values: ``match`` and, if wanted, the other settable fields.
+    :param project_id: the owner; None means the operator.
+    :param values: ``match`` and any other settable fields.
     :raises: InvalidPciFlavor, PciFlavorExists
     """
     return add(db, validation.new(name, project_id, values))
@@ -32,13 +32,15 @@ def create(
 
 @database.retried
 def add(db: database.Writer, flavor: objects.PciFlavor) -> objects.PciFlavor:
-    """Keep what ``pci_flavor_values.new`` returned.
+    """Store a PCI flavor that ``validation.new`` returned.
 
     :raises: PciFlavorExists
     """
     with db.write() as connection:
-        _forget_deleted(connection)
-        if not _is_there(connection, flavor.name, flavor.uuid):
+        _remove_deleted(connection)
+        _check_name_free(connection, flavor.name, flavor.uuid)
+        # When repeated after a lost answer, it may have been added already.
+        if not _exists(connection, flavor.uuid):
             connection.execute(
                 _flavors.insert().values(
                     created_at=database.now(), **_columns(flavor)
@@ -59,13 +61,15 @@ def update(
 
     :param name: UUID or name.
     :param changes: new values of settable fields.
-    :param generation: on which the changes are based; None: whatever it is.
-    :param force: also if it then does not match a device that is held by it.
+    :param generation: the generation that the changes are based on; None
+        means any.
+    :param force: allow a match expression that no longer matches a device
+        that is held by the PCI flavor. A rename is refused all the same.
     :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorExists,
-        InvalidPciFlavor; PciFlavorInUse, to rename one even with ``force``.
+        InvalidPciFlavor, PciFlavorInUse
     """
     validation.check_generation(generation)
-    # By its UUID: repeated after a lost answer, it may have another name.
+    # By UUID: when repeated after a lost answer, the name may have changed.
     return _update(db, lookup.get(db, name).uuid, changes, generation, force)
 
 
@@ -78,7 +82,7 @@ def _update(
     force: bool,
 ) -> objects.PciFlavor:
     with db.write() as connection:
-        _forget_deleted(connection)
+        _remove_deleted(connection)
         before = _lock(connection, flavor_uuid)
         after = validation.changed(before, changes)
         if _is_same(before, after):
@@ -95,26 +99,26 @@ def check_change(
     after: objects.PciFlavor | None,
     force: bool = False,
 ) -> None:
-    """Refuse a change for the sake of others.
+    """Check a change against other PCI flavors and against held devices.
 
-    :param before: None: it is to be created.
-    :param after: None: it is to be deleted.
+    :param before: None means that the PCI flavor is created.
+    :param after: None means that the PCI flavor is deleted.
     :raises: PciFlavorExists, PciFlavorInUse
     """
     if before is None:
         if after is not None:
-            _is_there(connection, after.name, after.uuid)
+            _check_name_free(connection, after.name, after.uuid)
         return
     if after is None:
         if not force:
-            _must_not_hold(before, holders.count(connection, before.uuid))
+            _check_unused(before, holders.count(connection, before.uuid))
         return
     if after.name != before.name:
-        _is_there(connection, after.name, before.uuid)
-        # Nova asks again, by name, when it moves an instance.
-        _must_not_hold(before, holders.count(connection, before.uuid))
+        _check_name_free(connection, after.name, before.uuid)
+        # Nova resolves the name again when it moves an instance.
+        _check_unused(before, holders.count(connection, before.uuid))
     if after.match != before.match and not force:
-        _must_not_hold(
+        _check_unused(
             before,
             holders.count_stranded(
                 connection, before.uuid, before.match, after.match
@@ -129,13 +133,11 @@ def share(
     shared: bool,
     generation: int | None = None,
 ) -> objects.PciFlavor:
-    """Let a project use a PCI flavor that is not public, or no longer.
-
-    If it is so already, nothing changes.
+    """Give a project access to a PCI flavor that is not public, or end it.
 
     :param name: UUID or name.
-    :param shared: False: it may not use it by this any longer.
-    :param generation: the one that is meant; None: whatever it is.
+    :param shared: False ends the project's access.
+    :param generation: the generation that is meant; None means any.
     :raises: PciFlavorNotFound, PciFlavorChanged, InvalidPciFlavor
     """
     validation.check_project('access', project_id)
@@ -174,19 +176,20 @@ def delete(
 ) -> int:
     """Delete a PCI flavor.
 
-    One that is in use is there for nobody afterwards, while what is held by
-    it stays held, and its name stays taken until nothing is.
+    With ``force``, instances keep the devices that they hold by it. Nobody
+    can see or request the PCI flavor any more, and its name can be used again
+    when the last of these devices is free.
 
     :param name: UUID or name.
-    :param generation: the one that is meant; None: whatever it is.
-    :param force: also if something holds devices by it.
+    :param generation: the generation that is meant; None means any.
+    :param force: delete the PCI flavor even if devices are held by it.
     :returns: how many devices are still held by it.
     :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorInUse,
         InvalidPciFlavor
     """
     validation.check_generation(generation)
-    # By its UUID: repeated after a lost answer, it must not delete another
-    # one that has just been given the name.
+    # By UUID: when repeated after a lost answer, it must not delete another
+    # PCI flavor that has just been given the name.
     return _delete(db, lookup.get(db, name), generation, force)
 
 
@@ -198,29 +201,31 @@ def _delete(
     force: bool,
 ) -> int:
     with db.write() as connection:
-        _forget_deleted(connection)
+        _remove_deleted(connection)
         try:
-            found = _lock(connection, flavor.uuid)
+            current = _lock(connection, flavor.uuid)
         except exception.PciFlavorNotFound:
             return holders.count(connection, flavor.uuid).devices
-        if generation not in (None, found.generation):
-            raise exception.PciFlavorChanged(found.name)
-        held = holders.count(connection, found.uuid)
+        if generation not in (None, current.generation):
+            raise exception.PciFlavorChanged(current.name)
+        held = holders.count(connection, current.uuid)
         if not force:
-            _must_not_hold(found, held)
-        this = _flavors.c.uuid == found.uuid
+            _check_unused(current, held)
+        is_flavor = _flavors.c.uuid == current.uuid
         if held.devices:
             connection.execute(
-                _flavors.update().where(this).values(deleted_at=database.now())
+                _flavors.update()
+                .where(is_flavor)
+                .values(deleted_at=database.now())
             )
         else:
-            # Should a claim be faster all the same, the foreign key makes
-            # this fail; the repetition then finds the holder.
-            connection.execute(_flavors.delete().where(this))
+            # If a claim commits first after all, the foreign key makes this
+            # fail, and the repetition counts the holder.
+            connection.execute(_flavors.delete().where(is_flavor))
         return held.devices
 
 
-def _must_not_hold(flavor: objects.PciFlavor, held: holders.Holders) -> None:
+def _check_unused(flavor: objects.PciFlavor, held: holders.Holders) -> None:
     if held.devices:
         raise exception.PciFlavorInUse(
             flavor.name, held.devices, held.instances
@@ -228,7 +233,7 @@ def _must_not_hold(flavor: objects.PciFlavor, held: holders.Holders) -> None:
 
 
 def _lock(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
-    """Return a PCI flavor that nobody else changes until the end.
+    """Lock a PCI flavor until the end of the transaction; return it.
 
     :raises: PciFlavorNotFound
     """
@@ -236,27 +241,31 @@ def _lock(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
     return lookup.by_uuid(connection, flavor_uuid)
 
 
-def _is_there(connection: sa.Connection, name: str, flavor_uuid: str) -> bool:
-    """Whether it is this PCI flavor that has a name; False: nothing has it.
+def _exists(connection: sa.Connection, flavor_uuid: str) -> bool:
+    statement = sa.select(_flavors.c.id).where(_flavors.c.uuid == flavor_uuid)
+    return connection.execute(statement).first() is not None
 
-    :raises: PciFlavorExists if another one has.
+
+def _check_name_free(
+    connection: sa.Connection, name: str, flavor_uuid: str
+) -> None:
+    """Check that no PCI flavor but the one of this UUID has a name.
+
+    :raises: PciFlavorExists
     """
-    found = connection.execute(
+    row = connection.execute(
         sa.select(_flavors.c.uuid, _flavors.c.deleted_at).where(
-            _flavors.c.name == name
+            _flavors.c.name == name, _flavors.c.uuid != flavor_uuid
         )
     ).one_or_none()
-    if found is None:
-        return False
-    if found.deleted_at is not None:
-        held = holders.count(connection, found.uuid).devices
-        if held:
-            raise exception.PciFlavorExists(name, held)
-        # Whoever writes has removed it before.
-        return False
-    if found.uuid != flavor_uuid:
+    if row is None:
+        return
+    if row.deleted_at is None:
         raise exception.PciFlavorExists(name)
-    return True
+    held = holders.count(connection, row.uuid).devices
+    # A dry run also sees deleted PCI flavors that a write would remove.
+    if held:
+        raise exception.PciFlavorExists(name, held)
 
 
 def _is_same(before: objects.PciFlavor, after: objects.PciFlavor) -> bool:
@@ -270,9 +279,9 @@ def _write(
     before: objects.PciFlavor,
     after: objects.PciFlavor,
 ) -> objects.PciFlavor:
-    """Write a change if nobody else was faster.
+    """Write a change, unless the PCI flavor was changed meanwhile.
 
-    The lock keeps everybody else away; the condition makes sure.
+    The lock should prevent that; the condition on the generation ensures it.
 
     :raises: PciFlavorChanged
     """
@@ -294,7 +303,7 @@ def _write(
 
 
 def _share(connection: sa.Connection, flavor: objects.PciFlavor) -> None:
-    """Make the list of projects that may use a PCI flavor what it says."""
+    """Replace the list of projects that may use a PCI flavor."""
     flavor_id = connection.execute(
         sa.select(_flavors.c.id).where(_flavors.c.uuid == flavor.uuid)
     ).scalar_one()
@@ -317,18 +326,18 @@ def _columns(flavor: objects.PciFlavor) -> dict[str, Any]:
     }
 
 
-def _forget_deleted(connection: sa.Connection) -> None:
-    """Remove PCI flavors that were deleted and nothing holds any more.
+def _remove_deleted(connection: sa.Connection) -> None:
+    """Remove deleted PCI flavors by which no device is held any more.
 
-    Their names are free then. Done when somebody writes PCI flavors, and not
-    when a device is freed: that happens much more often.
+    This makes their names usable again. Writes of PCI flavors call it, not
+    the freeing of devices, which happens much more often.
     """
     is_held = (
         sa.select(models.pci_devices.c.id)
         .where(models.pci_devices.c.pci_flavor_uuid == _flavors.c.uuid)
         .exists()
     )
-    # Looked up first: a DELETE would lock what it only looks at.
+    # Selected first: a DELETE with a subquery locks the rows that it reads.
     gone = connection.execute(
         sa.select(_flavors.c.uuid).where(
             _flavors.c.deleted_at.is_not(None), ~is_held

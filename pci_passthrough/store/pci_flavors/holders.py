@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who holds devices by which PCI flavor, and what that keeps in place.
+"""Holders of devices by PCI flavor, and the locks that protect them.
 
-A claim keeps the PCI flavors by which it takes devices as they are until it
-is committed (``lock_matches``); who changes one locks it first (``lock``) and
-looks for holders then. So either the change sees the claim, or the claim sees
+A claim locks the PCI flavors by which it takes devices until it is committed
+(``lock_matches``). A change of a PCI flavor locks it (``lock``) and counts
+the holders after that. So either the change sees the claim, or the claim sees
 the change.
 """
 
@@ -21,17 +21,17 @@ from pci_passthrough.store import pool_catalog
 _flavors = models.pci_flavors
 _devices = models.pci_devices
 
-#: Most instances that are named.
+#: Instances that are listed by UUID.
 MOST_INSTANCES = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Holders:
-    """What is held by a PCI flavor, or a part of that.
+    """Counts of devices that are held by a PCI flavor.
 
-    :ivar devices: how many devices.
-    :ivar instance_count: how many instances have them.
-    :ivar instances: UUIDs of some of those.
+    :ivar devices: how many devices are held.
+    :ivar instance_count: how many instances hold them.
+    :ivar instances: UUIDs of ``MOST_INSTANCES`` of them.
     """
 
     devices: int = 0
@@ -44,9 +44,9 @@ def count(
     flavor_uuid: str,
     key_ids: Collection[int] | None = None,
 ) -> Holders:
-    """Count what is held by a PCI flavor.
+    """Count the devices that are held by a PCI flavor.
 
-    :param key_ids: only devices of these pool keys; None: of all.
+    :param key_ids: only devices of these pool keys; None means of all.
     """
     statement = (
         sa.select(
@@ -74,10 +74,10 @@ def count_stranded(
     before: fields.Match,
     after: fields.Match,
 ) -> Holders:
-    """Count what is held by a PCI flavor, and would not be matched any more.
+    """Count held devices that a changed PCI flavor would not match any more.
 
-    What does not fit it now is not counted: a device that was adopted, or
-    whose host has changed what it says of it.
+    Held devices that it does not match now are not counted. There are such:
+    adopted devices, and devices whose host reports other facts since.
     """
     in_use = sa.select(_devices.c.pool_key_id).where(
         _devices.c.pci_flavor_uuid == flavor_uuid
@@ -95,9 +95,9 @@ def count_stranded(
 
 
 def lock(connection: sa.Connection, flavor_uuid: str) -> None:
-    """Let nobody change a PCI flavor, or claim by it, until the end.
+    """Lock a PCI flavor against changes and claims until the end.
 
-    Claims that have got further are waited for.
+    Waits for claims that hold ``lock_matches``.
     """
     connection.execute(
         sa.select(_flavors.c.id)
@@ -109,13 +109,13 @@ def lock(connection: sa.Connection, flavor_uuid: str) -> None:
 def lock_matches(
     connection: sa.Connection, flavor_uuids: Collection[str]
 ) -> dict[str, pci_flavor_spec.MatchExpression]:
-    """Keep PCI flavors as they are until the end of a claim.
+    """Lock PCI flavors against changes until the end of a claim.
 
-    The foreign key's check takes the same lock a moment later, so this costs
-    nobody anything.
+    The foreign key's check takes the same lock a moment later, so this delays
+    nobody.
 
-    :returns: UUID to what it matches, without those that were deleted since
-        they were resolved.
+    :returns: the match expressions by UUID, without PCI flavors that were
+        deleted after the requests were resolved.
     """
     statement = (
         sa.select(_flavors.c.uuid, _flavors.c.match)
@@ -125,8 +125,8 @@ def lock_matches(
         )
         .with_for_update(read=True, key_share=True)
     )
-    found = connection.execute(statement).tuples().all()
+    rows = connection.execute(statement).tuples().all()
     return {
         flavor_uuid: pci_flavor_spec.MatchExpression.parse(match)
-        for flavor_uuid, match in found
+        for flavor_uuid, match in rows
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading PCI flavors."""
+"""Reading PCI flavors: all, or some by UUID or name."""
 
 from collections.abc import Collection
 from typing import Any
@@ -15,21 +15,22 @@ _flavors = models.pci_flavors
 _access = models.pci_flavor_access
 
 
-#: Above this, all that is shared is read: a long list plans badly.
-_MOST_NAMED = 500
+#: With more PCI flavors, the whole access table is read: databases plan long
+#: IN lists badly.
+_MOST_IN_LIST = 500
 
 
 @database.retried
 def get_all(
     db: database.Reader, project_id: str | None = None
 ) -> list[objects.PciFlavor]:
-    """Return PCI flavors by name.
+    """Return PCI flavors, sorted by name.
 
-    :param project_id: only those which this project may use; None: all.
+    :param project_id: only those that this project may use; None means all.
     """
     with db.read() as connection:
-        found = _select(connection, _is_visible())
-    return [flavor for flavor in found if flavor.visible_to(project_id)]
+        flavors = _select(connection, _is_visible())
+    return [flavor for flavor in flavors if flavor.visible_to(project_id)]
 
 
 @database.retried
@@ -38,7 +39,7 @@ def get(
 ) -> objects.PciFlavor:
     """Return a PCI flavor by UUID or name.
 
-    :param project_id: the asking project; None: the operator.
+    :param project_id: the project that asks; None means the operator.
     :raises: PciFlavorNotFound, also if the project may not use it.
     """
     with db.read() as connection:
@@ -50,18 +51,18 @@ def find(
     names: Collection[str],
     project_id: str | None,
 ) -> dict[str, objects.PciFlavor]:
-    """Return PCI flavors by the UUID or name that was asked for.
+    """Return PCI flavors by the given UUIDs or names.
 
-    :param project_id: the asking project; None: the operator.
+    :param project_id: the project that asks; None means the operator.
     :raises: PciFlavorNotFound, also if the project may not use one.
     """
-    possible = sorted(filter(database.could_be_kept, names))
-    found = _select(
+    possible = sorted(filter(database.is_storable, names))
+    flavors = _select(
         connection,
         _is_visible(),
         sa.or_(_flavors.c.uuid.in_(possible), _flavors.c.name.in_(possible)),
     )
-    by_name = {f.uuid: f for f in found} | {f.name: f for f in found}
+    by_name = {f.uuid: f for f in flavors} | {f.name: f for f in flavors}
     for name in sorted(names):
         if name not in by_name or not by_name[name].visible_to(project_id):
             raise exception.PciFlavorNotFound(name)
@@ -69,10 +70,16 @@ def find(
 
 
 def by_uuid(connection: sa.Connection, flavor_uuid: str) -> objects.PciFlavor:
-    found = _select(connection, _is_visible(), _flavors.c.uuid == flavor_uuid)
-    if not found:
+    """Return a PCI flavor by its UUID.
+
+    :raises: PciFlavorNotFound
+    """
+    flavors = _select(
+        connection, _is_visible(), _flavors.c.uuid == flavor_uuid
+    )
+    if not flavors:
         raise exception.PciFlavorNotFound(flavor_uuid)
-    return found[0]
+    return flavors[0]
 
 
 def _is_visible() -> sa.ColumnElement[bool]:
@@ -89,16 +96,16 @@ def _select(
         .mappings()
         .all()
     )
-    shared: dict[int, list[str]] = {}
+    projects: dict[int, list[str]] = {}
     if rows:
         statement = sa.select(_access).order_by(_access.c.project_id)
-        if len(rows) <= _MOST_NAMED:
+        if len(rows) <= _MOST_IN_LIST:
             statement = statement.where(
                 _access.c.pci_flavor_id.in_([row['id'] for row in rows])
             )
         for flavor_id, project_id in connection.execute(statement).tuples():
-            shared.setdefault(flavor_id, []).append(project_id)
-    return [_flavor(row, shared.get(row['id'], [])) for row in rows]
+            projects.setdefault(flavor_id, []).append(project_id)
+    return [_flavor(row, projects.get(row['id'], [])) for row in rows]
 
 
 def _flavor(row: Any, access: list[str]) -> objects.PciFlavor:
@@ -114,15 +121,15 @@ def _flavor(row: Any, access: list[str]) -> objects.PciFlavor:
 
 
 def check_known(connection: sa.Connection, flavor_uuid: str) -> None:
-    """Check that devices can be noted as held by a PCI flavor.
+    """Check that devices can be recorded as held by a PCI flavor.
 
-    One that was deleted while it was in use still is known. That it does not
-    go from now on is the foreign key's business.
+    A PCI flavor that was deleted while devices were held by it will do. The
+    foreign key keeps the PCI flavor from being removed after this check.
 
     :raises: PciFlavorNotFound
     """
-    found = connection.execute(
+    row = connection.execute(
         sa.select(_flavors.c.id).where(_flavors.c.uuid == flavor_uuid)
     ).first()
-    if found is None:
+    if row is None:
         raise exception.PciFlavorNotFound(flavor_uuid)

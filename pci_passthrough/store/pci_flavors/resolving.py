@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the names in requests stand for: PCI flavors, and their pool keys.
+"""Resolving the PCI flavors that requests name.
 
-Two answers to one question: ``resolve`` gives back names and rules, for Nova's
-requests, and ``demands`` the pool keys, for a decision.
+``resolve`` returns UUIDs and rules, which Nova's requests carry. ``demands``
+returns the matching pool keys, which a decision needs.
 """
 
 from collections.abc import Collection
@@ -34,15 +34,15 @@ def resolve(
 ) -> list[objects.ResolvedRequest]:
     """Look up the PCI flavors of requests, in order.
 
-    A disabled PCI flavor is left out, and one that the project may not use
-    does not exist. A request for a NIC has its vnic_type settled.
+    Disabled PCI flavors are left out. PCI flavors that the project may not
+    use do not exist for it. The vnic_type of a request for a NIC is decided.
 
-    :param project_id: on whose behalf; None: the operator's.
-    :param take_disabled: a disabled one counts, too: the requests are those
-        of an instance that was admitted long ago.
-    :raises: PciFlavorNotFound; InvalidRequest if a request is malformed,
-        none of its alternatives takes new requests, or it is for a NIC and
-        its PCI flavor is not.
+    :param project_id: the project that requests; None means the operator.
+    :param take_disabled: accept disabled PCI flavors, too, because the
+        requests are those of an instance that exists already.
+    :raises: PciFlavorNotFound; InvalidRequest if a request is malformed, if
+        none of its alternatives accepts new requests, or if it is for a NIC
+        and its PCI flavor is not.
     """
     request_spec.check(requests)
     names = {name for r in requests for name in r.pci_flavors}
@@ -50,14 +50,14 @@ def resolve(
         flavors = lookup.find(connection, names, project_id)
         if any(request.get('nic') is not None for request in requests):
             db.catalog.refresh(connection)
-    everything = {f.uuid for f in flavors.values()} if take_disabled else ()
+    accepted = {f.uuid for f in flavors.values()} if take_disabled else ()
     return [
         objects.ResolvedRequest(
             request_id=request.request_id,
             count=request.count,
             alternatives=[
                 _alternative(flavor, _vnic_type(db.catalog, flavor, request))
-                for flavor in _usable(flavors, request, everything)
+                for flavor in _usable(flavors, request, accepted)
             ],
         )
         for request in requests
@@ -69,7 +69,7 @@ def _vnic_type(
     flavor: objects.PciFlavor,
     request: objects.PciRequest,
 ) -> str | None:
-    """Return the vnic_type that a request gets by a PCI flavor.
+    """Return the vnic_type of a request served by a PCI flavor.
 
     :raises: InvalidRequest if the PCI flavor is not for the request's NIC.
     """
@@ -77,12 +77,13 @@ def _vnic_type(
     nic = request.get('nic')
     if nic is None:
         return own
-    known = [
+    matched = [
         catalog[key_id] for key_id in catalog.of_flavor(flavor) & catalog.ids()
     ]
-    # Before the first host has reported, the operator's word is enough.
-    if (known or own is None) and not any(
-        matching.is_network_class(key.pci_class) for key in known
+    # Before any host has reported a device that it matches, a vnic_type that
+    # the operator has set is enough.
+    if (matched or own is None) and not any(
+        matching.is_network_class(key.pci_class) for key in matched
     ):
         raise exception.InvalidRequest(
             str(request),
@@ -121,16 +122,16 @@ def demands(
 ) -> list[claims.Demand]:
     """Resolve the PCI flavors of requests to the pool keys they match.
 
-    Of these, a request for a NIC gets those which can serve the NIC.
+    A request for a NIC gets only those pool keys that can serve the NIC.
 
-    A disabled PCI flavor is no alternative, and one that the project may not
-    use does not exist, but for an instance that holds devices by it: it must
-    get them again when it is moved to another host.
+    Disabled PCI flavors are left out, and PCI flavors that the project may
+    not use do not exist for it. But an instance that holds devices by one of
+    these can use it: it needs such devices again when it moves.
 
-    :param project_id: on whose behalf; None: the operator's.
-    :param instance_uuid: whose requests they are, if that is known.
-    :raises: PciFlavorNotFound; InvalidRequest if no alternative of a
-        request takes new requests, or a NIC's vnic_type is not settled.
+    :param project_id: the project that requests; None means the operator.
+    :param instance_uuid: the instance that the requests are for, if known.
+    :raises: PciFlavorNotFound; InvalidRequest if no alternative of a request
+        accepts new requests, or the vnic_type of a NIC is not decided.
     """
     requests = list(requests)
     request_spec.check_vnic_types(requests)
@@ -167,18 +168,18 @@ def _held_by(
 def _usable(
     flavors: Mapping[str, objects.PciFlavor],
     request: objects.PciRequest,
-    in_any_case: Collection[str],
+    even_disabled: Collection[str],
 ) -> list[objects.PciFlavor]:
-    """Return the alternatives of a request that can serve it.
+    """Return the alternatives that accept a request.
 
-    :param in_any_case: UUIDs of those that count even if disabled.
+    :param even_disabled: UUIDs of PCI flavors that accept it when disabled.
     :raises: InvalidRequest if there is none.
     """
     usable = [
         flavor
         for flavor in (flavors[name] for name in request.pci_flavors)
         if flavor.state != fields.PciFlavorState.DISABLED
-        or flavor.uuid in in_any_case
+        or flavor.uuid in even_disabled
     ]
     if not usable:
         disabled = ', '.join(request.pci_flavors)
@@ -213,13 +214,14 @@ def alternative_of(
     nic: objects.RequestedNic | None,
     numa_policy: str | None = None,
 ) -> claims.Alternative:
-    """Return what a request for a PCI flavor can be served with.
+    """Return the pool keys and rules by which a PCI flavor serves a request.
 
-    Refusals never name it by physical networks: projects may read them.
+    The name that refusals use for it never contains physical networks,
+    because projects may read refusals.
 
-    :param nic: that the devices have to be for, its vnic_type settled; None:
-        for none.
-    :param numa_policy: of the request; None: the PCI flavor's.
+    :param nic: the NIC that the devices must serve, with its vnic_type
+        decided; None if they are not for a NIC.
+    :param numa_policy: the request's policy; None means the PCI flavor's.
     """
     name, key_ids = str(flavor.name), catalog.of_flavor(flavor)
     if nic is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a PCI flavor can be: its fields, checked. Nothing is read or written.
+"""Checking the fields of a PCI flavor. Nothing is read or written.
 
-Everything is checked here that a database could not keep, or not each of
-them in the same way.
+Values that some database could not store, or would store differently than
+another, are refused here.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 
-#: Most that MariaDB's TEXT holds.
+#: Bytes that MariaDB's TEXT holds.
 _MOST_BYTES = 65535
 
 _HIGHEST_GENERATION = 2**31 - 1
 
-#: What a caller may set.
+#: Fields that a caller may set.
 SETTABLE = frozenset(
     {
         'name',
@@ -41,8 +41,8 @@ def new(
 ) -> objects.PciFlavor:
     """Return a PCI flavor that is not in the database yet.
 
-    :param project_id: the owner; None: the operator.
-    :param values: ``match`` and, if wanted, the other settable fields.
+    :param project_id: the owner; None means the operator.
+    :param values: ``match`` and any other settable fields.
     :raises: InvalidPciFlavor
     """
     flavor = objects.PciFlavor(
@@ -58,7 +58,7 @@ def new(
         access=[],
         state=fields.PciFlavorState.ACTIVE,
     )
-    # The owner can be set only here.
+    # Only here the owner can be set.
     flavor = _replaced(flavor, 'project_id', project_id)
     return changed(flavor, {**values, 'name': name})
 
@@ -66,7 +66,7 @@ def new(
 def changed(
     flavor: objects.PciFlavor, changes: Mapping[str, Any]
 ) -> objects.PciFlavor:
-    """Return a PCI flavor with new values, all of them checked.
+    """Return a PCI flavor with changed values, all of them checked.
 
     :raises: InvalidPciFlavor
     """
@@ -92,7 +92,7 @@ def _replaced(
 ) -> objects.PciFlavor:
     try:
         after = flavor.replace(**{field: value})
-        # The fields would make a text of a number, and true of any text.
+        # The fields would convert a number to text, and any text to true.
         if field != 'match' and (
             getattr(after, field) != value
             or isinstance(value, bool) != (field == 'is_public')
@@ -110,22 +110,22 @@ def _replaced(
 
 
 def _check_text(key: str, text: str) -> None:
-    """Refuse what one of the databases cannot keep."""
+    """Check that every database can store a text."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        reason = 'half of a surrogate pair is no character'
+        reason = 'half of a surrogate pair is not a character'
     else:
         if '\0' not in text and size <= _MOST_BYTES:
             return
-        reason = 'a NUL character cannot be kept'
+        reason = 'a NUL character cannot be stored'
         if size > _MOST_BYTES:
-            reason = f'{size} bytes are too many, {_MOST_BYTES} can be kept'
+            reason = f'{size} bytes are too many, {_MOST_BYTES} can be stored'
     raise exception.InvalidPciFlavor(key, reason, 'a GPU of 80 GiB')
 
 
 def check_generation(generation: object) -> None:
-    """Refuse what cannot be the generation of a PCI flavor.
+    """Check that a value can be the generation of a PCI flavor.
 
     :raises: InvalidPciFlavor
     """
@@ -142,7 +142,7 @@ def check_generation(generation: object) -> None:
 
 
 def check_project(key: str, project_id: str) -> None:
-    """Refuse what cannot be the id of a project.
+    """Check that a text can be the id of a project.
 
     :raises: InvalidPciFlavor
     """

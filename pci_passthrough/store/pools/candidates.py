@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices that can be given away now, for a claim to choose from."""
+"""Free devices, one by one: the candidates that a claim chooses from."""
 
 from collections.abc import Collection
 from typing import Any
@@ -17,10 +17,11 @@ _devices = models.pci_devices
 def of_host(
     connection: sa.Connection, node_id: int, key_ids: Collection[int]
 ) -> list[claims.Candidate]:
-    """Return the devices of one host that can be given away now.
+    """Return the devices of one host that can be claimed now.
 
-    :param key_ids: pool keys that are asked for. Physical functions come
-        along in any case, so that whole ones can be kept whole.
+    :param key_ids: the pool keys that serve the requests. Physical functions
+        are always among the candidates, so that the choice can spare those of
+        which no virtual function is held.
     """
     statement = select(
         _devices.c.free_key.in_(sorted(key_ids))
@@ -39,6 +40,7 @@ def of_host(
 
 
 def select(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return the query of candidates; the first column is the host's id."""
     return sa.select(
         _devices.c.compute_node_id,
         _devices.c.id,
@@ -58,6 +60,7 @@ def from_row(
     *,
     features: int = 0,
 ) -> claims.Candidate:
+    """Turn a row of ``select``, without the host's id, into a candidate."""
     is_pf = dev_type == fields.DevType.SRIOV_PF
     return claims.Candidate(
         device_id,

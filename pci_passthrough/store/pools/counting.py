@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pools: ``GROUP BY`` over ``pci_devices``, computed when asked.
+"""Counting pools: ``GROUP BY`` over ``pci_devices``, at each question.
 
 Nothing about a pool is stored, so nothing about it can be out of date. The
-index ``ix_pci_devices_free`` keeps the query from reading what is held; ``make
-bench`` tells what it costs beside a bare COUNT.
+index ``ix_pci_devices_free`` keeps the query from reading held devices;
+``make bench`` compares the query with a bare COUNT.
 """
 
 import collections
@@ -35,9 +35,9 @@ def supply(
     limits: policy.Limits,
     hosts: Collection[str] | None = None,
 ) -> dict[str, claims.Supply]:
-    """Return what each host that is up can give away now; see ``supply_of``.
+    """Count free devices of the hosts that are up; see ``supply_of``.
 
-    :param hosts: names of candidate hosts; None: all.
+    :param hosts: names of candidate hosts; None means all.
     """
     live = live_hosts.find(connection, limits.of_agents, hosts)
     return supply_of(connection, catalog, key_ids, live)
@@ -51,25 +51,26 @@ def supply_of(
     *,
     exactly: bool = False,
 ) -> dict[str, claims.Supply]:
-    """Return what hosts can give away now.
+    """Count the free devices of hosts.
 
-    Counting is left to the database, but for physical functions that compete
-    with virtual functions: counts would not tell which go together.
+    The database counts. But where physical functions compete with their own
+    virtual functions, the devices themselves are read: counts do not say
+    which function belongs to which.
 
-    For some keys only, it may promise one thing too much: a device that was
-    a physical function, is reported as an ordinary one now, and has a
-    virtual function that is gone but still held. No claim gets it.
+    With ``key_ids``, one kind of device is counted as free although no claim
+    gets it: a former physical function that is now reported as an ordinary
+    device, of which a missing virtual function is still held.
 
-    :param key_ids: only devices of these pool keys; None: of all.
-    :param exactly: not so, for some keys either; it takes longer.
-    :returns: host name to supply; hosts without any are left out.
+    :param key_ids: only devices of these pool keys; None means of all.
+    :param exactly: do not count that kind of device either; takes longer.
+    :returns: supplies by host name; hosts without free devices are left out.
     """
     kinds = _by_kind(catalog, key_ids)
-    found: dict[int, claims.Supply] = {}
+    supplies: dict[int, claims.Supply] = {}
     if kinds.physical and kinds.virtual:
         keys = sorted(kinds.physical | kinds.virtual)
         families = candidates.select(_devices.c.free_key.in_(keys))
-        found = _families(connection, families, live)
+        supplies = _families(connection, families, live)
         kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
     free: dict[int, dict[int, int]] = collections.defaultdict(dict)
     statement = _free_pools(kinds, exactly=exactly or key_ids is None)
@@ -77,12 +78,14 @@ def supply_of(
         for node_id, key_id, count in live.rows(connection, statement):
             free[node_id][key_id] = free[node_id].get(key_id, 0) + count
     for node_id, counts in free.items():
-        both = found.get(node_id, claims.NO_SUPPLY)
-        counts = {k: n for k, n in counts.items() if n} | dict(both.free)
-        found[node_id] = claims.Supply(counts, both.families)
+        in_families = supplies.get(node_id, claims.NO_SUPPLY)
+        counts = {k: n for k, n in counts.items() if n}
+        supplies[node_id] = claims.Supply(
+            counts | dict(in_families.free), in_families.families
+        )
     return {
         live.names[node_id]: supply
-        for node_id, supply in found.items()
+        for node_id, supply in supplies.items()
         if supply.free or supply.families
     }
 
@@ -97,10 +100,10 @@ def serving_hosts(
 ) -> list[str]:
     """Return the hosts, by name, that can serve all demands of an instance.
 
-    As ``PciDevicePoolList.supports_requests``, but only the pools which the
-    demands can use are counted.
+    The same as ``PciDevicePoolList.supports_requests``, but only pools that
+    the demands can use are counted.
 
-    :param hosts: names of candidate hosts; None: all.
+    :param hosts: names of candidate hosts; None means all.
     """
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
@@ -116,7 +119,7 @@ def serving_hosts(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kinds:
-    """Pool key ids by what decides about the exclusion of PF and VFs."""
+    """Ids of pool keys by the devices' part in the exclusion of PF and VFs."""
 
     ordinary: set[int]
     physical: set[int]
@@ -141,7 +144,7 @@ def _by_kind(
 def _free_pools(
     kinds: _Kinds, *, exactly: bool
 ) -> sa.CompoundSelect[Any] | None:
-    """Count free devices by host and key; some rows are to be subtracted."""
+    """Count free devices by host and key; rows may have negative counts."""
     if exactly:
         everything = kinds.ordinary | kinds.physical | kinds.virtual
         counted = _count(everything).where(exclusion.not_excluded(_devices))
@@ -177,8 +180,8 @@ def _count(key_ids: Collection[int]) -> sa.Select[Any]:
 def _blocked_by_pf(key_ids: Collection[int]) -> sa.Select[Any]:
     """Count free virtual functions of held physical functions, negatively.
 
-    Few physical functions are held, many virtual functions are free: this is
-    cheaper than to look at the physical function of each of them.
+    Few physical functions are held and many virtual functions are free, so
+    this is cheaper than reading the physical function of each of them.
     """
     pf = _devices.alias('pf')
     by_family = 'FORCE INDEX (ix_pci_devices_family)'
@@ -217,14 +220,15 @@ def _families(
     for node_id, *row in live.rows(connection, statement):
         by_node[node_id].append(candidates.from_row(*row))
     return {
-        node_id: claims.supply_of(found) for node_id, found in by_node.items()
+        node_id: claims.supply_of(of_node)
+        for node_id, of_node in by_node.items()
     }
 
 
 def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:
     """Count devices by host and pool key, whatever their state.
 
-    :param key_ids: only those of these pool keys; None: all.
+    :param key_ids: only devices of these pool keys; None means of all.
     """
     statement = sa.select(
         _devices.c.compute_node_id,

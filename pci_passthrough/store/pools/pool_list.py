@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pools of hosts at one moment, and which hosts can serve requests."""
+"""Lists of pools, and the hosts that can serve requests from them."""
 
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pci_passthrough.store.pools import counting
 
 
 class PciDevicePoolList(Sequence[objects.PciDevicePool]):
-    """Pools of some hosts at one moment."""
+    """The pools of some hosts at one moment."""
 
     def __init__(
         self,
@@ -45,21 +45,21 @@ class PciDevicePoolList(Sequence[objects.PciDevicePool]):
         limits: policy.Limits,
         hosts: Collection[str] | None,
     ) -> Self:
-        """Return the pools of those of the named hosts that are up.
+        """Return the pools of the named hosts, if they are up.
 
-        :param hosts: names; None: all.
+        :param hosts: names of hosts; None means all.
         """
         catalog = db.catalog
         with db.snapshot() as connection:
             catalog.refresh(connection)
             live = live_hosts.find(connection, limits.of_agents, hosts)
-            found = list(live.rows(connection, counting.totals()))
+            rows = list(live.rows(connection, counting.totals()))
             supplies = counting.supply_of(connection, catalog, None, live)
         pools = [
             make(live.names[node_id], node_id, catalog[key_id], total)
-            for node_id, key_id, total in found
+            for node_id, key_id, total in rows
         ]
-        for pool, (_, key_id, _) in zip(pools, found, strict=True):
+        for pool, (_, key_id, _) in zip(pools, rows, strict=True):
             if pool.host in supplies:
                 pool.count = supplies[pool.host].total({key_id})
         pools.sort(key=lambda pool: str(pool.host))
@@ -90,7 +90,7 @@ def make(
     key: objects.PoolKey,
     total: int,
 ) -> objects.PciDevicePool:
-    """Return a pool of which nothing is counted as free yet."""
+    """Return a pool whose free devices are not counted yet."""
     return objects.PciDevicePool(
         compute_node_id=node_id,
         host=host,

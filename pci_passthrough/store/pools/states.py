@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many devices of each pool are in which state: to explain refusals."""
+"""Counts of a pool's devices by state, which explain refusals."""
 
 import collections
 from collections.abc import Collection
@@ -20,8 +20,8 @@ _devices = models.pci_devices
 
 def of_host(connection: sa.Connection, node_id: int) -> list[claims.PoolTotal]:
     """Count a host's devices by pool key and state."""
-    one = _devices.c.compute_node_id == node_id
-    return _totals(connection.execute(_counted(one)))[node_id]
+    on_host = _devices.c.compute_node_id == node_id
+    return _totals(connection.execute(_counted(on_host)))[node_id]
 
 
 def of_hosts(
@@ -31,7 +31,7 @@ def of_hosts(
 ) -> dict[int, list[claims.PoolTotal]]:
     """Count devices of some pool keys by host, pool key and state.
 
-    :returns: host's id to its pools; nothing for a host without any.
+    :returns: the pools of each host's id; hosts without pools are left out.
     """
     if not key_ids:
         return collections.defaultdict(list)
@@ -52,13 +52,13 @@ def _totals(
 
 
 def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    # Even of what is held: nobody gets it afterwards.
+    # Held devices, too: nobody can claim them once they are free.
     is_withdrawn = _devices.c.presence == fields.Presence.WITHDRAWN
     state = sa.case(
         (is_withdrawn, 'withdrawn'), else_=device_states.state_in_full()
     )
-    # By its name: to PostgreSQL, the same expression with other parameters
-    # is another one.
+    # Grouped by the column's name: PostgreSQL does not recognize the same
+    # expression with other bound parameters.
     name = 'device_state'
     return (
         sa.select(

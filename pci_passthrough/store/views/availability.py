@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of PCI flavors is left, by host."""
+"""Availability of PCI flavors: free devices and requests, by host."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from pci_passthrough.store.pools import counting
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostAvailability:
-    """What one host has of a PCI flavor.
+    """One host's devices of a PCI flavor.
 
-    :ivar free: devices that can be given away now, at most: of a physical
-        function and its virtual functions, either counts.
-    :ivar total: devices that it matches, whatever their state.
-    :ivar requests: how many requests can be served one after the other.
+    :ivar free: devices that can be claimed now, at most. Either a physical
+        function or its virtual functions are counted, not both.
+    :ivar total: devices that the PCI flavor matches, whatever their state.
+    :ivar requests: how many requests could be served one after the other.
     """
 
     host: str
@@ -34,10 +34,10 @@ class HostAvailability:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Availability:
-    """What the cloud has of a PCI flavor.
+    """All devices of a PCI flavor.
 
     :ivar count: devices of each request.
-    :ivar hosts: those that have a matching device, by name.
+    :ivar hosts: the hosts that have a matching device, sorted by name.
     """
 
     pci_flavor_uuid: str
@@ -46,18 +46,18 @@ class Availability:
 
     @property
     def free(self) -> int:
-        """Devices that can be given away now, on all hosts."""
-        return sum(one.free for one in self.hosts)
+        """Devices that can be claimed now, on all hosts."""
+        return sum(host.free for host in self.hosts)
 
     @property
     def total(self) -> int:
-        """Devices that it matches, on all hosts."""
-        return sum(one.total for one in self.hosts)
+        """Devices that the PCI flavor matches, on all hosts."""
+        return sum(host.total for host in self.hosts)
 
     @property
     def requests(self) -> int:
-        """How many requests can be served, each by one host."""
-        return sum(one.requests for one in self.hosts)
+        """Requests that could be served, each by one host."""
+        return sum(host.requests for host in self.hosts)
 
 
 @database.retried
@@ -67,12 +67,12 @@ def get(
     flavors: Sequence[objects.PciFlavor],
     count: int = 1,
 ) -> list[Availability]:
-    """Count what is left of PCI flavors, by a few queries for all of them.
+    """Count the devices of PCI flavors, by a few queries for all of them.
 
-    Whether a PCI flavor is disabled does not matter here, nor its NUMA
-    policy: that excludes nothing while it is not known where an instance is.
+    A PCI flavor may be disabled. Its NUMA policy excludes no device as long
+    as the NUMA nodes of an instance are not known.
 
-    :param limits: which hosts are up; others have nothing.
+    :param limits: hosts that are down by these have no devices.
     :param count: devices of each request, at least one.
     """
     catalog = db.catalog
@@ -105,11 +105,12 @@ def get(
 def _parts(
     catalog: pool_catalog.Catalog, keys: Iterable[frozenset[int]]
 ) -> dict[frozenset[str], frozenset[int]]:
-    """Put together pool keys that are counted by one query.
+    """Group pool keys that are counted by one query.
 
-    Those of PCI flavors for physical functions and of others for virtual
-    functions are not: which of them go together would have to be found out,
-    device by device, and matters only to a PCI flavor that matches both.
+    Physical functions of one PCI flavor and virtual functions of another are
+    counted separately. One query for both would have to read the devices, to
+    know which functions belong together, and only a PCI flavor that matches
+    both needs that.
     """
     parts: dict[frozenset[str], frozenset[int]] = {}
     for key_ids in keys:
@@ -131,12 +132,12 @@ def _of_hosts(
     key_ids: frozenset[int],
     count: int,
 ) -> tuple[HostAvailability, ...]:
-    found = []
+    available = []
     for host, by_key in sorted(totals.items()):
         total = sum(n for key_id, n in by_key.items() if key_id in key_ids)
         if total:
             supply = supplies.get(host, claims.NO_SUPPLY)
-            found.append(
+            available.append(
                 HostAvailability(
                     host,
                     supply.total(key_ids),
@@ -144,4 +145,4 @@ def _of_hosts(
                     supply.requests(key_ids, count),
                 )
             )
-    return tuple(found)
+    return tuple(available)

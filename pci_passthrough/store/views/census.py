@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many devices there are, where, and in which state: for metrics.
+"""The census of devices by PCI flavor, host and state, for the metrics.
 
-Counted when asked, as pools are. Two statements bring it all, however many
-hosts and PCI flavors there are: the hosts, and the devices by host, pool key
-and state. Which PCI flavors a pool key belongs to is decided here.
+It is counted at each scrape. However many hosts and PCI flavors exist, two
+statements count everything: the hosts, and the devices by host, pool key and
+state. The pool keys are matched with the PCI flavors in this process.
 """
 
 import collections
@@ -27,7 +27,7 @@ from pci_passthrough.store.pci_flavors import lookup
 _nodes = models.compute_nodes
 _devices = models.pci_devices
 
-#: What a device can be; it is exactly one of these.
+#: States of devices. Each device is in exactly one of them.
 STATES: Final = (
     'free',
     'held',
@@ -44,9 +44,9 @@ STATES: Final = (
 class HostSigns:
     """A host's signs of life.
 
-    :ivar report_age: seconds since its agent reported.
-    :ivar tracker_age: seconds since its resource tracker registered; None:
-        it never has.
+    :ivar report_age: seconds since the agent reported.
+    :ivar tracker_age: seconds since the resource tracker registered; None
+        means never.
     :ivar is_up: whether the agent reported recently enough.
     :ivar tracker_is_up: whether the tracker registered recently enough.
     """
@@ -60,10 +60,10 @@ class HostSigns:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Group:
-    """Devices that count together.
+    """Devices that are counted together.
 
-    :ivar pci_flavor: a name; empty: no PCI flavor matches them.
-    :ivar numa_node: None: the host does not tell.
+    :ivar pci_flavor: a name; empty if no PCI flavor matches the devices.
+    :ivar numa_node: None if the host does not report it.
     """
 
     pci_flavor: str
@@ -73,10 +73,10 @@ class Group:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Census:
-    """All of it at one moment.
+    """All hosts and devices at one moment.
 
-    :ivar devices: group to state to number of devices. A device that two PCI
-        flavors match is in two groups.
+    :ivar devices: the number of devices in each state, by group. A device
+        that two PCI flavors match is in two groups.
     """
 
     hosts: list[HostSigns]
@@ -89,16 +89,17 @@ def take(
 ) -> Census:
     """Count everything.
 
-    It is not repeated when the database is away: who asks wants to know.
+    A database that does not answer raises at once, without repetition: the
+    metrics report that, too.
 
-    :param limits: after which silence hosts are down.
+    :param limits: timeouts after which silent hosts are down.
     :raises: database.ERRORS, Unavailable
     """
     catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
         nodes = connection.execute(_hosts()).tuples().all()
-        # Not before: the database may have taken its time.
+        # After the query, because the database may have been slow.
         now = database.now()
         rows = connection.execute(_counts()).tuples().all()
     flavors = _flavors_by_key(catalog, lookup.get_all(db))
@@ -118,11 +119,11 @@ def take(
 def _flavors_by_key(
     catalog: pool_catalog.Catalog, flavors: list[objects.PciFlavor]
 ) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = collections.defaultdict(list)
+    names: dict[int, list[str]] = collections.defaultdict(list)
     for flavor in flavors:
         for key_id in catalog.of_flavor(flavor):
-            found[key_id].append(str(flavor.name))
-    return found
+            names[key_id].append(str(flavor.name))
+    return names
 
 
 def _signs(
@@ -157,10 +158,10 @@ def _hosts() -> sa.Select[Any]:
 
 def _counts() -> sa.Select[Any]:
     """Count by host, pool key and state."""
-    found = sa.select(
+    devices = sa.select(
         _devices.c.compute_node_id,
         _devices.c.pool_key_id,
         device_states.state_in_full().label('state'),
     ).subquery()
-    columns = list(found.c)
+    columns = list(devices.c)
     return sa.select(*columns, sa.func.count()).group_by(*columns)

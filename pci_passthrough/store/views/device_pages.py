@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices by host and address, some at a time."""
+"""Pages of devices, filtered and sorted by host and address."""
 
 import dataclasses
 
@@ -23,12 +23,12 @@ _OF_HOST = _nodes.c.id == _devices.c.compute_node_id
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """Which devices are wanted; what is None, or empty, excludes none.
+    """Filters for devices. A filter that is None or empty excludes none.
 
-    :ivar states: one of these, as ``objects.PciDevice.state``.
-    :ivar pci_flavor: name or UUID of one that matches the device.
-    :ivar held_by: name or UUID of one that the device was given for. Of one
-        that was deleted while it was in use, the UUID.
+    :ivar states: states of ``objects.PciDevice.state``.
+    :ivar pci_flavor: name or UUID of a PCI flavor that matches the device.
+    :ivar held_by: name or UUID of the PCI flavor by which the device is held;
+        only the UUID if that was deleted meanwhile.
     """
 
     host: str | None = None
@@ -50,13 +50,13 @@ def page(
     marker: str | None,
     limit: int,
 ) -> list[objects.PciDevice]:
-    """Return devices by host and address, all filters applied.
+    """Return devices that fit all filters, sorted by host and address.
 
-    :param marker: UUID of the device after which to begin; it need not fit
-        the filters. None: with the first.
-    :param limit: how many at most.
-    :raises: PciFlavorNotFound; Invalid if there is no device for the marker,
-        or a state that devices do not have.
+    :param marker: UUID of the last device of the page before, which need not
+        fit the filters; None means the first page.
+    :param limit: how many devices at most.
+    :raises: PciFlavorNotFound; Invalid if no device has the marker's UUID, or
+        if the filters have an unknown state.
     """
     with db.read() as connection:
         conditions = _conditions(connection, db.catalog, filters)
@@ -69,7 +69,7 @@ def page(
             .order_by(_nodes.c.host, _devices.c.address)
             .limit(limit)
         ).scalars()
-        # Not in one: MariaDB would sort all columns of all devices.
+        # In one statement, MariaDB would sort all columns of all devices.
         return lookup.select(connection, _devices.c.id.in_(ids.all()))
 
 
@@ -100,7 +100,7 @@ def _conditions(
 
 
 def _equals(column: sa.Column[str], value: str) -> sa.ColumnElement[bool]:
-    return column == value if database.could_be_kept(value) else sa.false()
+    return column == value if database.is_storable(value) else sa.false()
 
 
 def _has_state(states: tuple[str, ...]) -> sa.ColumnElement[bool]:
@@ -108,7 +108,7 @@ def _has_state(states: tuple[str, ...]) -> sa.ColumnElement[bool]:
     for wanted in states:
         if wanted not in lifecycle.STATES:
             raise exception.Invalid(
-                f'{wanted!r} is no state of a PCI device; possible: '
+                f'{wanted!r} is not a state of PCI devices; possible: '
                 f'{", ".join(lifecycle.STATES)}'
             )
     return device_states.state().in_(states)
@@ -125,9 +125,9 @@ def _key_ids(
     catalog: pool_catalog.Catalog,
     filters: DeviceFilter,
 ) -> list[int] | None:
-    """Return the pool keys that fit, None if none is excluded.
+    """Return the pool keys that fit the filters; None if all fit.
 
-    There are few of them, so they are filtered here.
+    There are few pool keys, so they are filtered in memory.
     """
     wanted = {
         name: value
@@ -147,8 +147,8 @@ def fitting_keys(
 ) -> list[int]:
     """Return the ids of pool keys, in order.
 
-    :param pci_flavor: only those which it matches.
-    :param properties: only those with these values of ``POOL_FIELDS``.
+    :param pci_flavor: only keys that this PCI flavor matches.
+    :param properties: only keys with these values of ``POOL_FIELDS``.
     :raises: PciFlavorNotFound
     """
     catalog.refresh(connection)
@@ -172,17 +172,17 @@ def _after(connection: sa.Connection, marker: str) -> sa.ColumnElement[bool]:
         .join_from(_devices, _nodes, _OF_HOST)
         .where(_devices.c.uuid == marker)
     )
-    found = (
+    row = (
         connection.execute(statement).tuples().first()
-        if database.could_be_kept(marker)
+        if database.is_storable(marker)
         else None
     )
-    if found is None:
+    if row is None:
         raise exception.Invalid(
             f'there is no PCI device {marker!r} (any more) after which the '
-            'list could go on; begin anew, without a marker'
+            'list could go on; start again without a marker'
         )
-    host, address = found
+    host, address = row
     return sa.or_(
         _nodes.c.host > host,
         (_nodes.c.host == host) & (_devices.c.address > address),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What would come of creating, changing or deleting a PCI flavor."""
+"""Effects of creating, changing or deleting a PCI flavor: a dry run."""
 
 from collections.abc import Collection
 import dataclasses
@@ -19,25 +19,27 @@ from pci_passthrough.store.views import pool_pages
 
 _devices = models.pci_devices
 
-#: Most pools that are named as gained, and as lost.
+#: Pools that are listed as gained, and as lost.
 MOST_POOLS = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Effect:
-    """What a change would bring; nothing is changed.
+    """The effect that a change of a PCI flavor would have.
 
-    Devices are counted on all hosts and in whatever state.
+    Devices are counted on all hosts and in every state.
 
-    :ivar devices_before: how many it matches.
-    :ivar devices_after: how many it would match.
-    :ivar gained: how many of those it does not match now.
-    :ivar lost: how many it would not match any more.
-    :ivar pools_gained: where those are, by host; ``MOST_POOLS`` at most.
-    :ivar pools_lost: the same of those that are lost.
-    :ivar stranded: what is held by it and would not be matched any more;
-        all that is held by it if it is deleted.
-    :ivar refusal: why it is refused, or takes force; None: it is not.
+    :ivar devices_before: devices that the PCI flavor matches now.
+    :ivar devices_after: devices that it would match.
+    :ivar gained: devices that it would match and does not match now.
+    :ivar lost: devices that it matches now and would not match.
+    :ivar pools_gained: the pools of the gained devices, sorted by host;
+        ``MOST_POOLS`` at most.
+    :ivar pools_lost: the same of the lost devices.
+    :ivar stranded: held devices that would not be matched any more; for a
+        deletion, all devices that are held by the PCI flavor.
+    :ivar refusal: the reason why the change is refused, or needs force; None
+        if it is accepted.
     """
 
     devices_before: int
@@ -51,18 +53,18 @@ class Effect:
 
 
 @database.retried
-def effect(
+def of_change(
     db: database.Reader,
     limits: policy.Limits,
     before: objects.PciFlavor | None,
     after: objects.PciFlavor | None,
 ) -> Effect:
-    """Return what would come of a change, as things are now.
+    """Return the effect that a change would have now.
 
-    :param limits: nothing counts as free on a host whose agent is down.
-    :param before: as it is; None: it would be created.
-    :param after: as ``pci_flavor_values`` makes it; None: it would be
-        deleted.
+    :param limits: no device of a host whose agent is down counts as free.
+    :param before: the PCI flavor as it is; None means that it is created.
+    :param after: the PCI flavor as ``validation`` returned it; None means
+        that it is deleted.
     """
     with db.snapshot() as connection:
         catalog = db.catalog
@@ -102,7 +104,7 @@ def _pools(
 ) -> tuple[objects.PciDevicePool, ...]:
     if not key_ids:
         return ()
-    found = pool_pages.of_keys(
+    pools = pool_pages.of_keys(
         connection,
         catalog,
         key_ids,
@@ -110,7 +112,7 @@ def _pools(
         live,
         most=MOST_POOLS,
     )
-    return tuple(one.pool for one in found)
+    return tuple(named.pool for named in pools)
 
 
 def _stranded(

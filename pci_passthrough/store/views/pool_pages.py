@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pools by host and pool key, filtered."""
+"""Pages of pools, filtered and sorted by host and pool key."""
 
 import bisect
 from collections.abc import Collection
@@ -20,10 +20,10 @@ from pci_passthrough.store.views import device_pages
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PoolFilter:
-    """Which pools are wanted; what is None excludes none.
+    """Filters for pools. A filter that is None excludes none.
 
-    :ivar hosts: names.
-    :ivar pci_flavor: name or UUID of one that matches the pool.
+    :ivar hosts: names of hosts.
+    :ivar pci_flavor: name or UUID of a PCI flavor that matches the pool.
     """
 
     hosts: tuple[str, ...] | None = None
@@ -36,9 +36,9 @@ class PoolFilter:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool that can be named.
+    """A pool with an id.
 
-    :ivar key_id: of its pool key.
+    :ivar key_id: id of the pool key.
     """
 
     key_id: int
@@ -46,7 +46,7 @@ class Pool:
 
     @property
     def id(self) -> str:
-        """What names it: ``<host>/<pool key id>``."""
+        """The pool's id: ``<host>/<pool key id>``."""
         return f'{self.pool.host}/{self.key_id}'
 
 
@@ -58,12 +58,12 @@ def find(
     marker: str | None = None,
     limit: int | None = None,
 ) -> list[Pool]:
-    """Return the pools of hosts that are up, by host and pool key.
+    """Return the pools of hosts that are up, sorted by host and pool key.
 
-    :param marker: id of the pool after which to begin, which need not be
-        there any more; None: with the first.
-    :param limit: how many at most; None: all.
-    :raises: PciFlavorNotFound; Invalid if the marker is no id of a pool.
+    :param marker: id of the last pool of the page before, which need not
+        exist any more; None means the first page.
+    :param limit: how many pools at most; None means all.
+    :raises: PciFlavorNotFound; Invalid if the marker is not the id of a pool.
     """
     after = None if marker is None else _place(marker)
     wanted = {
@@ -81,7 +81,7 @@ def find(
 
 
 def _place(marker: str) -> tuple[str, int]:
-    """Return where a pool stands.
+    """Return host and pool key of a pool's id.
 
     :raises: Invalid
     """
@@ -93,7 +93,7 @@ def _place(marker: str) -> tuple[str, int]:
     return host, int(key_id[:_LONGEST_ID])
 
 
-#: More digits than the id of a pool key has.
+#: Digits of a pool key's id that are read: more than any has.
 _LONGEST_ID = 20
 
 
@@ -106,13 +106,12 @@ def of_keys(
     after: tuple[str, int] | None = None,
     most: int | None = None,
 ) -> list[Pool]:
-    """Return the pools of some keys by host and pool key.
+    """Return the pools of some keys, sorted by host and pool key.
 
-    :param wanted: of which hosts.
-    :param live: those of them that give anything away; of others, nothing
-        is free.
-    :param after: only those that come after this host and pool key.
-    :param most: only so many.
+    :param wanted: the hosts whose pools are returned.
+    :param live: the hosts that are up; no device of another host is free.
+    :param after: only pools after this host and pool key.
+    :param most: how many pools at most.
     """
     if not key_ids:
         return []
@@ -125,7 +124,7 @@ def of_keys(
     if after is not None:
         rows = rows[bisect.bisect(rows, after, key=lambda row: row[:2]) :]
     rows = rows[:most]
-    # To count what is free takes longest: only of hosts that are shown.
+    # Counting free devices takes longest, so only of the hosts on this page.
     free = counting.supply_of(
         connection,
         catalog,
@@ -133,10 +132,10 @@ def of_keys(
         live.only({host for host, *_ in rows}),
         exactly=True,
     )
-    found = []
+    pools = []
     for host, key_id, node_id, total in rows:
         pool = pool_list.make(host, node_id, catalog[key_id], total)
         if host in free:
             pool.count = free[host].total({key_id})
-        found.append(Pool(key_id, pool))
-    return found
+        pools.append(Pool(key_id, pool))
+    return pools

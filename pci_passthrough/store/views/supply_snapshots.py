@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What candidate hosts could give an instance: the scheduler's question."""
+"""Snapshots of candidate hosts' free devices, for Nova's scheduler."""
 
 from collections.abc import Collection
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ def get(
     project_id: str | None = None,
     instance_uuid: str | None = None,
 ) -> claims.SupplySnapshot:
-    """Count what serves the requests on all hosts, by one query.
+    """Count the free devices of hosts that can serve requests.
 
-    :param limits: which hosts are up.
-    :param requests: without any, everything that is free is counted.
-    :param hosts: names of candidate hosts; None: all.
-    :param project_id: on whose behalf; None: the operator's.
-    :param instance_uuid: whose requests they are, if that is known.
+    :param limits: timeouts after which silent hosts are down.
+    :param requests: without any, all free devices are counted.
+    :param hosts: names of candidate hosts; None means all.
+    :param project_id: the project that requests; None means the operator.
+    :param instance_uuid: the instance that the requests are for, if known.
     :raises: PciFlavorNotFound, InvalidRequest
     """
     request_spec.check(requests)
@@ -43,31 +43,33 @@ def get(
         supplies = counting.supply_of(
             connection, db.catalog, key_ids if demands else None, live
         )
-    there = _keys_of(supplies.values())
+    free_keys = _keys_of(supplies.values())
     return claims.SupplySnapshot(
-        tuple(_narrowed(demand, there) for demand in demands),
-        {key_id: db.catalog[key_id] for key_id in there},
+        tuple(_narrowed(demand, free_keys) for demand in demands),
+        {key_id: db.catalog[key_id] for key_id in free_keys},
         supplies,
         live.absent,
     )
 
 
 def _keys_of(supplies: Collection[claims.Supply]) -> frozenset[int]:
-    found: set[int] = set()
+    key_ids: set[int] = set()
     for supply in supplies:
-        found.update(supply.free)
+        key_ids.update(supply.free)
         for family in supply.families:
-            found.add(family.pf)
-            found.update(key_id for key_id, _ in family.vfs)
-    return frozenset(found)
+            key_ids.add(family.pf)
+            key_ids.update(key_id for key_id, _ in family.vfs)
+    return frozenset(key_ids)
 
 
 def _narrowed(demand: claims.Demand, key_ids: frozenset[int]) -> claims.Demand:
-    """Leave out pool keys of which nothing is free anywhere."""
+    """Leave out the pool keys of which no device is free on any host."""
     return dataclasses.replace(
         demand,
         alternatives=tuple(
-            dataclasses.replace(one, key_ids=one.key_ids & key_ids)
-            for one in demand.alternatives
+            dataclasses.replace(
+                alternative, key_ids=alternative.key_ids & key_ids
+            )
+            for alternative in demand.alternatives
         ),
     )

@@ -113,6 +113,17 @@ def _devices() -> None:
         sa.CheckConstraint(_OWNER_CHECK, name='ck_pci_devices_owner'),
         **_TABLE_ARGS,
     )
+    _device_indexes()
+    if op.get_bind().dialect.name == 'postgresql':
+        # Each claim leaves a dead row; with the default of 20 % the counts
+        # would slow down five times before they are vacuumed.
+        op.execute(
+            'ALTER TABLE pci_devices SET '
+            '(autovacuum_vacuum_scale_factor = 0.01)'
+        )
+
+
+def _device_indexes() -> None:
     for name, *columns in (
         ('free', 'free_key', 'compute_node_id', 'address'),
         ('family', 'compute_node_id', 'parent_addr', 'status', 'free_key'),
@@ -122,13 +133,6 @@ def _devices() -> None:
         ('flavor', 'pci_flavor_uuid'),
     ):
         op.create_index(f'ix_pci_devices_{name}', 'pci_devices', columns)
-    if op.get_bind().dialect.name == 'postgresql':
-        # Each claim leaves a dead row; with the default of 20 % the counts
-        # would slow down five times before they are vacuumed.
-        op.execute(
-            'ALTER TABLE pci_devices SET '
-            '(autovacuum_vacuum_scale_factor = 0.01)'
-        )
 
 
 def _ledger() -> None:

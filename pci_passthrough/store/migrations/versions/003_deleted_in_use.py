@@ -23,5 +23,5 @@ def upgrade() -> None:
     Only if it is not there yet: MariaDB cannot roll this back.
     """
     columns = sa.inspect(op.get_bind()).get_columns('pci_flavors')
-    if 'deleted_at' not in {one['name'] for one in columns}:
+    if 'deleted_at' not in {existing['name'] for existing in columns}:
         op.add_column('pci_flavors', sa.Column('deleted_at', _TIMESTAMP))

@@ -30,7 +30,7 @@ class EffectTest(base.ClaimTest):
     def effect(
         self, before: objects.PciFlavor | None, after: objects.PciFlavor | None
     ) -> effects.Effect:
-        return effects.effect(self.db, store.Limits(60), before, after)
+        return effects.of_change(self.db, store.Limits(60), before, after)
 
     def changed(self, **changes: Any) -> effects.Effect:
         after = validation.changed(self.gpu, changes)
@@ -128,6 +128,6 @@ class EffectTest(base.ClaimTest):
         self.assertIsNone(self.effect(None, again).refusal)
 
     def test_hosts_that_are_down_count(self) -> None:
-        effect = effects.effect(self.db, store.Limits(-60), self.gpu, None)
+        effect = effects.of_change(self.db, store.Limits(-60), self.gpu, None)
         self.assertEqual((4, 0, 0, 4), self.numbers(effect))
         self.assertEqual({0}, {pool.count for pool in effect.pools_lost})

@@ -15,7 +15,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.views import explain
+from pci_passthrough.store.views import explanations
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -37,15 +37,15 @@ class ExplainTest(base.ClaimTest):
         count: int = 1,
         hosts: Collection[str] | None = None,
         tracker_timeout: float | None = None,
-        near_misses: bool = True,
+        with_near_misses: bool = True,
     ) -> claims.Explanation:
-        return explain.explain(
+        return explanations.explain(
             self.db,
             store.Limits(60, tracker_timeout),
             lookup.get(self.db, name),
             count,
             hosts,
-            near_misses,
+            with_near_misses,
         )
 
     def conditions(self, explained: claims.Explanation) -> dict[str, Any]:
@@ -154,14 +154,14 @@ class ExplainTest(base.ClaimTest):
         self.report('full', [*map(base.gpu, (1, 2, 3))])
         asked = self.explain('big')
         self.assertTrue(any(h.near_misses for h in asked.hosts))
-        spared = self.explain('big', near_misses=False)
+        spared = self.explain('big', with_near_misses=False)
         self.assertEqual(
             [dataclasses.replace(h, near_misses=()) for h in asked.hosts],
             list(spared.hosts),
         )
         self.assertEqual(
             self._statements('big') - 1,
-            self._statements('big', near_misses=False),
+            self._statements('big', with_near_misses=False),
         )
 
     def test_as_refusals(self) -> None:
@@ -170,7 +170,9 @@ class ExplainTest(base.ClaimTest):
             [demand] = resolving.demands(
                 self.db, [base.request(name, count=count)]
             )
-            refused = explain.refusals(self.db, store.Limits(60), [demand])
+            refused = explanations.refusals(
+                self.db, store.Limits(60), [demand]
+            )
             self.assertEqual(
                 [
                     (r.host, r.condition, r.needed, r.left, r.detail)
@@ -192,7 +194,7 @@ class ExplainTest(base.ClaimTest):
             counts.append(self._statements('gpu'))
         self.assertEqual(counts[0], counts[1])
 
-    def _statements(self, name: str, near_misses: bool = True) -> int:
+    def _statements(self, name: str, with_near_misses: bool = True) -> int:
         found: list[str] = []
 
         def note(connection: Any, cursor: Any, text: str, *args: Any) -> None:
@@ -201,7 +203,7 @@ class ExplainTest(base.ClaimTest):
         engines = (self.db.engine, self.db._reading)
         for engine in engines:
             sa.event.listen(engine, 'before_cursor_execute', note)
-        self.explain(name, near_misses=near_misses)
+        self.explain(name, with_near_misses=with_near_misses)
         for engine in engines:
             sa.event.remove(engine, 'before_cursor_execute', note)
         return len(found)

@@ -11,7 +11,7 @@ from pci_passthrough.objects import fields
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.views import explain
+from pci_passthrough.store.views import explanations
 from pci_passthrough.store.views import supply_snapshots
 from pci_passthrough.tests.functional.store import base
 
@@ -138,7 +138,7 @@ class ExplainTest(_NicTest):
     def explain(
         self, name: str, vnic_type: str, *networks: str, count: int = 1
     ) -> claims.HostAnswer:
-        explained = explain.explain(
+        explained = explanations.explain(
             self.db,
             store.Limits(60),
             lookup.get(self.db, name),
@@ -275,7 +275,7 @@ class OfferTest(_NicTest):
     def test_explained(self) -> None:
         request = base.nic_request('nic', 'vdpa', ['physnet1'])
         demands = resolving.demands(self.db, [request])
-        [reason] = explain.refusals(self.db, store.Limits(60), demands)
+        [reason] = explanations.refusals(self.db, store.Limits(60), demands)
         self.assertEqual(
             (fields.RefusalCondition.NO_MATCH, "nic on the NIC's network"),
             (reason.condition, reason.pci_flavor),

@@ -13,7 +13,7 @@ from pci_passthrough.store.devices import operators
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.store.pci_flavors import resolving
-from pci_passthrough.store.views import explain
+from pci_passthrough.store.views import explanations
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -99,7 +99,7 @@ class RefusalTest(base.ClaimTest):
         self.report('h', [base.gpu(1), base.gpu(2)])
         self.report('i', [])
         demands = resolving.demands(self.db, [base.request('gpu', count=2)])
-        reasons = explain.refusals(self.db, store.Limits(60), demands)
+        reasons = explanations.refusals(self.db, store.Limits(60), demands)
         self.assertEqual(
             [('g', 'too_few'), ('i', 'no_match')],
             [(r.host, r.condition) for r in reasons],

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why no host serves a set of requests, or which hosts serve one."""
+"""Explaining which hosts can serve requests, and why others cannot."""
 
-import collections
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -10,9 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from pci_passthrough import claims
-from pci_passthrough import matching
 from pci_passthrough import objects
-from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
@@ -20,11 +17,9 @@ from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.pools import counting
 from pci_passthrough.store.pools import states
+from pci_passthrough.store.views import near_misses
 
-#: Most near misses that are told of a host.
-MOST_NEAR_MISSES = 10
-
-#: The words for a request of which only one PCI flavor is known.
+#: The request id of a question about a PCI flavor, which has no request.
 _NO_REQUEST = ''
 
 
@@ -37,7 +32,7 @@ def refusals(
 ) -> list[objects.RefusalReason]:
     """Return the first condition that fails on each host that is up.
 
-    Hosts that could serve the requests are left out.
+    Hosts that can serve the requests are left out.
     """
     catalog = db.catalog
     with db.snapshot() as connection:
@@ -73,7 +68,7 @@ def _supplies(
     key_ids: Collection[int],
     live: live_hosts.LiveHosts,
 ) -> dict[str, claims.Supply]:
-    """Return what hosts can give away, as exactly as a claim would see it."""
+    """Count free devices as exactly as a claim would."""
     return counting.supply_of(connection, catalog, key_ids, live, exactly=True)
 
 
@@ -85,18 +80,18 @@ def _refusing(
     numa: objects.NumaAffinity | None,
 ) -> set[str]:
     """Return the hosts that cannot serve demands."""
-    # Hosts are much alike: most are decided on by looking them up.
-    known: dict[object, bool] = {}
+    # Many hosts have equal supplies, so decisions are remembered.
+    decided: dict[object, bool] = {}
     refusing = set()
     for host in live.names.values():
         supply = supplies.get(host, claims.NO_SUPPLY)
         content = tuple(sorted(supply.free.items())), supply.families
-        if content not in known:
+        if content not in decided:
             decision = claims.decide(
                 supply, demands, catalog.__getitem__, numa
             )
-            known[content] = decision is not None
-        if not known[content]:
+            decided[content] = decision is not None
+        if not decided[content]:
             refusing.add(host)
     return refusing
 
@@ -106,8 +101,8 @@ def _totals(
     key_ids: Collection[int],
     live: live_hosts.LiveHosts,
 ) -> dict[str, list[claims.PoolTotal]]:
-    found = states.of_hosts(connection, key_ids, live)
-    return {live.names[node_id]: totals for node_id, totals in found.items()}
+    by_node = states.of_hosts(connection, key_ids, live)
+    return {live.names[node_id]: totals for node_id, totals in by_node.items()}
 
 
 @database.retried
@@ -117,20 +112,19 @@ def explain(
     flavor: objects.PciFlavor,
     count: int = 1,
     hosts: Collection[str] | None = None,
-    near_misses: bool = True,
+    with_near_misses: bool = True,
     nic: objects.RequestedNic | None = None,
 ) -> claims.Explanation:
-    """Say of each host whether it serves a request for one PCI flavor.
+    """Explain for each host whether it can serve a request for a PCI flavor.
 
-    Hosts that are down are told, too. Whether the PCI flavor is disabled
-    does not matter here.
+    Hosts that are down are among them. The PCI flavor may be disabled.
 
-    :param limits: which hosts are up.
+    :param limits: timeouts after which silent hosts are down.
     :param count: devices of the request, at least one.
-    :param hosts: names; None: all hosts.
-    :param near_misses: also what hosts that refuse have that would nearly do.
-    :param nic: what each device has to serve, its vnic_type settled; None:
-        it is for no NIC.
+    :param hosts: names of hosts; None means all.
+    :param with_near_misses: list near misses of hosts that cannot serve it.
+    :param nic: the NIC that each device must serve, with its vnic_type
+        decided; None if they are not for a NIC.
     """
     catalog = db.catalog
     with db.snapshot() as connection:
@@ -138,19 +132,19 @@ def explain(
         alternative = resolving.alternative_of(catalog, flavor, nic)
         demand = claims.Demand(_NO_REQUEST, count, (alternative,))
         key_ids = _key_ids([demand])
-        live = (
-            live_hosts.find_all(connection, limits)
-            if hosts is None
-            else live_hosts.find(connection, limits, hosts)
-        )
+        if hosts is None:
+            live = live_hosts.find_all(connection, limits)
+        else:
+            live = live_hosts.find(connection, limits, hosts)
         supplies = _supplies(connection, catalog, key_ids, live)
         refusing = _refusing(catalog, live, supplies, [demand], None)
-        totals = _totals(connection, key_ids, live.only(refusing))
-        nearly = (
-            _near_misses(connection, catalog, live.only(refusing), flavor, nic)
-            if near_misses
-            else {}
-        )
+        others = live.only(refusing)
+        totals = _totals(connection, key_ids, others)
+        misses: dict[str, list[claims.NearMiss]] = {}
+        if with_near_misses:
+            misses = near_misses.of_hosts(
+                connection, catalog, others, flavor, nic
+            )
     answers = [
         claims.HostAnswer.refusing(
             host,
@@ -158,7 +152,7 @@ def explain(
             supplies.get(host, claims.NO_SUPPLY),
             totals.get(host, ()),
             catalog.__getitem__,
-            nearly.get(host, ()),
+            misses.get(host, ()),
         )
         if host in refusing
         else claims.HostAnswer.serving(host, demand, supplies[host])
@@ -170,80 +164,3 @@ def explain(
     ]
     answers.sort(key=lambda answer: answer.host)
     return claims.Explanation(flavor, count, tuple(answers))
-
-
-def _near_misses(
-    connection: sa.Connection,
-    catalog: pool_catalog.Catalog,
-    live: live_hosts.LiveHosts,
-    flavor: objects.PciFlavor,
-    nic: objects.RequestedNic | None,
-) -> dict[str, list[claims.NearMiss]]:
-    """Return what hosts have that would nearly do."""
-    expression = pci_flavor_spec.MatchExpression.parse(flavor.match)
-    matched = catalog.matching(expression)
-    misses = {
-        key_id: found
-        for key_id in catalog.ids()
-        if (
-            found := _misses(
-                expression, catalog[key_id], key_id in matched, nic
-            )
-        )
-    }
-    if not misses:
-        return {}
-    by_host: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
-    for node_id, key_id, devices in live.rows(
-        connection, counting.totals(misses)
-    ):
-        by_host[live.names[node_id]].append((key_id, devices))
-    return {
-        host: _nearest(catalog, misses, there)
-        for host, there in by_host.items()
-    }
-
-
-def _misses(
-    expression: pci_flavor_spec.MatchExpression,
-    key: objects.PoolKey,
-    matches: bool,
-    nic: objects.RequestedNic | None,
-) -> Sequence[matching.Miss]:
-    """Return by what one condition a pool fails, the NIC's included."""
-    unmet = (
-        [] if nic is None else list(matching.unmet_nic_conditions(key, nic))
-    )
-    if matches:
-        return unmet if len(unmet) == 1 else []
-    # Both may want the same: a dev_type, most often.
-    return [
-        miss
-        for miss in matching.near_misses(expression, key)
-        if all(one.key == miss.key for one in unmet)
-    ]
-
-
-def _nearest(
-    catalog: pool_catalog.Catalog,
-    misses: Mapping[int, Sequence[matching.Miss]],
-    there: Sequence[tuple[int, int]],
-) -> list[claims.NearMiss]:
-    found = [
-        (miss, key_id, devices)
-        for key_id, devices in there
-        for miss in misses[key_id]
-    ]
-    found.sort(
-        key=lambda one: (-one[0].fulfilled, one[0].actual is None, one[1])
-    )
-    return [
-        claims.NearMiss(
-            devices,
-            claims.pool_in_words(catalog[key_id]),
-            miss.key,
-            miss.wanted,
-            miss.actual,
-        )
-        for miss, key_id, devices in found[:MOST_NEAR_MISSES]
-    ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resource trackers, what offers a device, refusals of the scheduler.
+"""Resource trackers, entries that offer a device, scheduler's refusals.
 
-Only additions, and all new columns may be NULL: conductors of the release
+Only additions, and all new columns may be NULL, so conductors of the release
 before go on working.
 """
 
@@ -27,8 +27,8 @@ _TIMESTAMP = sa.DateTime().with_variant(
 def upgrade() -> None:
     """Add columns, in place on every database, and a table.
 
-    Only what is not there yet: MariaDB cannot roll this back, and a database
-    with data cannot be dropped when an upgrade was killed.
+    What exists already is left: MariaDB cannot roll back, so an upgrade that
+    was killed must be able to go on, and the database contains data.
     """
     for table, column in (
         ('compute_nodes', sa.Column('tracker_version', sa.String(64))),
@@ -36,7 +36,7 @@ def upgrade() -> None:
         ('pci_devices', sa.Column('offered_by', sa.Text)),
     ):
         columns = sa.inspect(op.get_bind()).get_columns(table)
-        if column.name not in {one['name'] for one in columns}:
+        if column.name not in {existing['name'] for existing in columns}:
             op.add_column(table, column)
     if not sa.inspect(op.get_bind()).has_table('scheduling_refusals'):
         _refusals()
@@ -45,7 +45,7 @@ def upgrade() -> None:
         ('ix_scheduling_refusals_instance', 'instance_uuid'),
         ('ix_scheduling_refusals_created', 'created_at'),
     ):
-        if name not in {one['name'] for one in indexes}:
+        if name not in {existing['name'] for existing in indexes}:
             op.create_index(name, 'scheduling_refusals', [column_name])
 
 
