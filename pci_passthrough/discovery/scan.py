@@ -110,10 +110,10 @@ class HiddenProperties:
 
 
 def _same_hardware(
-    one: device_obj.PciDevice, other: device_obj.PciDevice
+    device: device_obj.PciDevice, other: device_obj.PciDevice
 ) -> bool:
     return all(
-        getattr(one, name) == getattr(other, name)
+        getattr(device, name) == getattr(other, name)
         for name in ('vendor_id', 'product_id', 'parent_addr')
     )
 

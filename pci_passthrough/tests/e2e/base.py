@@ -14,9 +14,10 @@ from pci_passthrough.tests.e2e import cloud as cloud_module
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import views
 
-#: Services whose logs a failed test shows, to the number of lines.
-_TELLING: Final = ('nova', 'agent', 'nic-agent', 'pci-passthrough')
-_SHOWN: Final = 100
+#: Prefixes of the services whose logs a failed test shows.
+_SERVICES: Final = ('nova', 'agent', 'nic-agent', 'pci-passthrough')
+#: Number of lines that a failed test shows of each log.
+_LOG_LINES: Final = 100
 
 
 class CloudTestCase(testtools.TestCase):
@@ -46,17 +47,17 @@ class CloudTestCase(testtools.TestCase):
 
     def _show_logs(self, _: object) -> None:
         for name, daemon in self.cloud.daemons.items():
-            if not name.startswith(_TELLING):
+            if not name.startswith(_SERVICES):
                 continue
             lines = daemon.log[self._begins[name] :].splitlines()
             # Skip debug lines of Nova and uWSGI's lines about requests.
-            told = [
+            shown = [
                 line
                 for line in lines
                 if ' DEBUG ' not in line and not line.startswith('[pid: ')
-            ][-_SHOWN:]
-            if told:
-                text = '\n'.join(told)
+            ][-_LOG_LINES:]
+            if shown:
+                text = '\n'.join(shown)
                 self.addDetail(name, content.text_content(text))
 
     def create_flavor(self, disk: int = 0, **extra_specs: str) -> str:

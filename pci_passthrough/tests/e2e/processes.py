@@ -189,7 +189,7 @@ class Daemon(fixtures.Fixture):
             become true; the error shows the end of the log.
         """
 
-        def is_true() -> object:
+        def check() -> object:
             if condition():
                 return True
             status = self._process.poll() if self._process else 0
@@ -201,7 +201,7 @@ class Daemon(fixtures.Fixture):
             return False
 
         wait_for(
-            is_true, f'{self.name}: {what}', blame=lambda: tail(self.log_path)
+            check, f'{self.name}: {what}', blame=lambda: tail(self.log_path)
         )
 
     def wait_for_log(self, text: str, begin: int = 0) -> None:

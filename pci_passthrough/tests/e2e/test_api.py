@@ -263,7 +263,7 @@ class InventoryTestCase(ApiTestCase):
         name = self.create_pci_flavor('product_id=2330')
         user = self.account('reader').shell
         explain = _flavor(name, 'explain', '--count', '3')
-        one, three, refusals, reasons = _together(
+        admins, users, refusals, reasons = _together(
             lambda: self.admin.table(*_flavor(name, 'capacity')),
             lambda: user.table(*_flavor(name, 'capacity', '--count', '3')),
             lambda: self.admin.table(*explain),
@@ -271,11 +271,11 @@ class InventoryTestCase(ApiTestCase):
         )
         self.assertLessEqual(
             {'availability': 'ok', 'free': 4, 'total': 4}.items(),
-            one.items(),
+            admins.items(),
         )
-        self.assertEqual(hosts, [host['host'] for host in one['hosts']])
+        self.assertEqual(hosts, [host['host'] for host in admins['hosts']])
         self.assertEqual(
-            {'name': name, 'count': 3, 'availability': 'none'}, three
+            {'name': name, 'count': 3, 'availability': 'none'}, users
         )
         self.assertEqual(
             [(host, False, 'too_few') for host in hosts],
