@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The assignment of needs to pools: a minimum-cost flow.
+"""Assigns the devices of pools to needs: a minimum-cost flow.
 
 Several requests of one instance may be able to use the same pools. Serving
-them one after the other can fail although all could be served, and could
-promise a device twice; an assignment finds the way if there is one.
+one request after the other can then fail although all could be served, or
+promise a device twice. An assignment serves all of them if that is possible.
 
-Successive shortest paths: each need is routed by the cheapest path, which
-may move devices that were given to another need onto another pool. Needs
+The algorithm is successive shortest paths: each need is routed by the
+cheapest path, which may move another need from a pool to another pool. Needs
 and pools of one host are few, so Bellman-Ford on dictionaries is fast enough
 (tens of microseconds).
 """
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
-#: A pool: the pool key id, and whether these are VFs of a physical function
-#: that could still be given away as a whole.
+#: A pool: the pool key id, and whether its devices are VFs of a physical
+#: function that could still be given away as a whole.
 Pool = tuple[int, bool]
 
 #: (number of devices, pool to cost of a device from there)
@@ -25,7 +25,7 @@ Need = tuple[int, Mapping[Pool, int]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Requirement:
-    """What has to be there: so many devices of these pool keys together."""
+    """A number of devices that some pool keys must have together."""
 
     key_ids: frozenset[int]
     count: int
@@ -36,12 +36,12 @@ def assign(
 ) -> list[dict[Pool, int]] | Requirement:
     """Serve all needs from the pools at the least total cost.
 
-    :param needs: what is wanted; a pool that is not in a need's costs does
-        not serve it.
+    :param needs: a pool that is missing in the costs of a need cannot serve
+        it.
     :param capacity: pool to number of free devices.
-    :returns: for each need, pool to number of devices; if not all needs can
-        be served together, a requirement that is not fulfilled and without
-        which they cannot (by Hall's theorem there is one).
+    :returns: for each need, pool to number of devices. If the needs cannot be
+        served together, a requirement that the capacity does not fulfil and
+        that must be fulfilled to serve them (it exists by Hall's theorem).
     """
     spare = dict(capacity)
     given: list[dict[Pool, int]] = [{} for _ in needs]
@@ -64,9 +64,9 @@ def _route(
     given: Sequence[dict[Pool, int]],
     spare: dict[Pool, int],
 ) -> int:
-    """Move devices along a path; return how many.
+    """Move devices along a path; return the number of moved devices.
 
-    A path stays the cheapest until one of its steps is used up.
+    A path stays the cheapest until one of its steps is exhausted.
     """
     steps: list[tuple[int, Pool | None, Pool]] = []
     amount = min(left, spare[end])
@@ -88,10 +88,10 @@ def _route(
 def _cheapest_paths(
     index: int, needs: Sequence[Need], given: Sequence[Mapping[Pool, int]]
 ) -> tuple[dict[Pool, int], dict[Pool, tuple[int, Pool | None]]]:
-    """Return for each reachable pool its distance and how it is reached.
+    """Return the distance and the last step of each reachable pool.
 
     A step ``(mover, pool)`` means that the need ``mover`` would leave
-    ``pool``; None as the pool is the start.
+    ``pool``. A path starts with None as the pool.
     """
     distance = dict(needs[index][1])
     previous: dict[Pool, tuple[int, Pool | None]] = dict.fromkeys(
@@ -125,7 +125,7 @@ def _shortage(
     needs: Sequence[Need],
     given: Sequence[Mapping[Pool, int]],
 ) -> Requirement:
-    """Return what a need and those that hold its pools want together."""
+    """Return the requirement of a need and of all needs that use its pools."""
     rivals = {
         mover
         for mover, pools in enumerate(given)
@@ -134,5 +134,5 @@ def _shortage(
     }
     return Requirement(
         frozenset(key_id for key_id, _ in reachable),
-        sum(needs[one][0] for one in rivals | {index}),
+        sum(needs[need][0] for need in rivals | {index}),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which concrete devices of the decided pools are taken."""
+"""Chooses concrete devices from the pools that a decision names."""
 
 import collections
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ PACK = 'pack'
 SPREAD = 'spread'
 VF_PLACEMENTS = (PACK, SPREAD)
 
-#: What families alike have in common, see ``Family.pf`` and ``Family.vfs``.
+#: ``Family.pf`` and ``Family.vfs``, which are equal for families alike.
 _Shape = tuple[int, tuple[tuple[int, int], ...]]
 
 
@@ -24,13 +24,13 @@ _Shape = tuple[int, tuple[tuple[int, int], ...]]
 class Candidate:
     """A device of one host that can be given away.
 
-    :ivar device_id: whatever identifies it to the caller.
+    :ivar device_id: the caller's identifier of the device.
     :ivar key_id: pool key id.
     :ivar address: ``dddd:bb:ss.f``.
-    :ivar pf_address: of its physical function; a physical function's own;
-        None for a device without SR-IOV.
-    :ivar is_pf: whether it is a physical function.
-    :ivar features: number of capabilities; fewer goes first.
+    :ivar pf_address: the address of the physical function that the device is
+        or belongs to; None for a device without SR-IOV.
+    :ivar is_pf: whether the device is a physical function.
+    :ivar features: number of capabilities; devices with fewer go first.
     """
 
     device_id: int
@@ -66,12 +66,12 @@ def choose(
     held_vfs: Mapping[str, int],
     vf_placement: str = PACK,
 ) -> dict[str, list[Candidate]]:
-    """Pick devices for a decision made on ``supply_of(candidates)``.
+    """Choose devices for a decision made on ``supply_of(candidates)``.
 
-    :param candidates: the host's devices that can be given away. Physical
-        functions which are not among them are not kept whole, so they should
-        be there even if no request asks for them.
-    :param supply: what the decision was made on.
+    :param candidates: the host's devices that can be given away, including
+        physical functions that no request asks for: only those among the
+        candidates are kept whole.
+    :param supply: the supply that the decision was made on.
     :param decision: how many devices of each pool each request gets.
     :param held_vfs: PF address to number of its virtual functions that are
         held already.
@@ -111,10 +111,10 @@ def _order(
     whole: set[str | None],
     vf_placement: str,
 ) -> tuple[bool, int, int, str]:
-    """Sort key: what goes first.
+    """Return the sort key of a candidate; the lowest goes first.
 
-    A physical function that could still be given away whole is broken last,
-    under either placement.
+    Under either placement, virtual functions of a physical function that
+    could still be given away whole go last.
     """
     pf = candidate.pf_address
     count = used.get(pf, 0) if pf is not None else 0
@@ -136,10 +136,10 @@ def _by_family(
 def _family_shape(
     members: Sequence[Candidate],
 ) -> _Shape | None:
-    """Return (PF's key, VFs by key), or None if there is nothing to choose.
+    """Return (PF's key, VFs by key), or None if these are no family.
 
-    Nothing to choose: a device alone, or virtual functions whose physical
-    function is not on offer.
+    A single device is none, nor are virtual functions whose physical function
+    is no candidate.
     """
     pfs = [member.key_id for member in members if member.is_pf]
     vfs = collections.Counter(m.key_id for m in members if not m.is_pf)
@@ -153,9 +153,9 @@ def _families_to_open(
     supply: supply_mod.Supply,
     decision: decision_mod.Decision,
 ) -> set[str | None]:
-    """Return the addresses of physical functions that go as a whole.
+    """Return the addresses of physical functions that are given as a whole.
 
-    Among families alike the least featured physical function goes first.
+    Among equal families the least featured physical function goes first.
     """
     by_shape: dict[_Shape | None, list[tuple[int, str]]] = (
         collections.defaultdict(list)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries a decision out on a supply: the supply that is left afterwards.
+"""Subtracts a decision's devices from the supply of its host.
 
-The scheduler needs it to place several instances of one request, and to
-compare what different hosts would lose.
+The scheduler needs the remaining supply to place several instances of one
+request, and to compare the losses of hosts.
 """
 
 import collections
@@ -15,12 +15,12 @@ from pci_passthrough.claims import supply as supply_mod
 def consume(
     supply: supply_mod.Supply, decision: decision_mod.Decision
 ) -> supply_mod.Supply:
-    """Return the supply that a decision on another one leaves.
+    """Return the supply that remains after a decision.
 
     Virtual functions are taken as ``choice.choose`` takes them: those of a
-    physical function that is whole go last, and all of one before the next is
-    broken. Which of several kinds is broken first depends on addresses, which
-    a supply does not have; here the first kind is.
+    whole physical function go last, and all of one physical function before
+    the next is broken up. Which of several families is broken up first
+    depends on addresses, which a supply does not have; here it is the first.
 
     :param supply: the supply that the decision was made on.
     :param decision: an answer of ``decide``.
@@ -51,10 +51,10 @@ def _break_family(
     free: collections.Counter[int],
     whole: list[int],
 ) -> None:
-    """Give up a whole physical function for its virtual functions.
+    """Break up a whole physical function into its virtual functions.
 
     :param key_id: the pool key that lacks a virtual function.
-    :param whole: for each family, how many physical functions are whole.
+    :param whole: for each family, its number of whole physical functions.
     """
     index = next(
         index

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a host can serve an instance's requests, and from which pools."""
+"""Decides whether a host can serve requests, and from which pools."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from pci_passthrough.claims import opening
 from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
 
-#: Least featured first: a VF is the cheapest thing to give away, and a PF
-#: that could still be split into VFs the dearest.
+#: Device types by cost: VFs are the cheapest, and PFs, which could still be
+#: split into VFs, are the most expensive.
 DEV_TYPE_RANK = {
     fields.DevType.SRIOV_VF: 0,
     fields.DevType.VDPA: 1,
@@ -22,10 +22,11 @@ DEV_TYPE_RANK = {
     fields.DevType.SRIOV_PF: 3,
 }
 
-#: The costs of devices for a demand, by pool.
+#: Pool to the cost of one of its devices for a demand.
 _Costs = Mapping[assignment.Pool, int]
 
-#: For each demand, pool to number of devices; what families were opened.
+#: For each demand, pool to number of devices; for each family, how many of
+#: its members are opened.
 _Served = tuple[list[dict[assignment.Pool, int]], tuple[int, ...]]
 
 GetKey = Callable[[int], objects.PoolKey]
@@ -35,9 +36,9 @@ GetKey = Callable[[int], objects.PoolKey]
 class Alternative:
     """One of the PCI flavors that could serve a request.
 
-    :ivar pci_flavor_uuid: the PCI flavor.
-    :ivar name: its name, for people.
-    :ivar key_ids: the pool keys which it matches.
+    :ivar pci_flavor_uuid: the PCI flavor's UUID.
+    :ivar name: the PCI flavor's name, for messages.
+    :ivar key_ids: ids of the pool keys that the PCI flavor matches.
     :ivar numa_policy: one of ``objects.fields.NumaPolicy``.
     """
 
@@ -53,7 +54,7 @@ class Demand:
 
     :ivar count: at least one.
     :ivar alternatives: in order of preference; one serves the whole request.
-    :raises exception.InvalidRequest: it asks for nothing.
+    :raises exception.InvalidRequest: it asks for no device.
     """
 
     request_id: str
@@ -62,7 +63,7 @@ class Demand:
 
     def __post_init__(self) -> None:
         if self.count < 1 or not self.alternatives:
-            names = '|'.join(one.name for one in self.alternatives)
+            names = '|'.join(a.name for a in self.alternatives)
             raise exception.InvalidRequest(
                 f'{names}:{self.count}', 'asks for no device'
             )
@@ -70,8 +71,9 @@ class Demand:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pick:
-    """How one demand is served.
+    """The pools that serve one demand.
 
+    :ivar alternative: the chosen one of the demand's alternatives.
     :ivar pools: pool key id to number of devices.
     """
 
@@ -85,8 +87,8 @@ class Decision:
     """The answer of ``decide``.
 
     :ivar picks: in the order of the demands.
-    :ivar opened: how many members of each of the supply's families go as
-        whole physical functions.
+    :ivar opened: for each of the supply's families, how many members are
+        given as whole physical functions.
     """
 
     picks: tuple[Pick, ...]
@@ -101,20 +103,20 @@ def decide(
 ) -> Decision | None:
     """Serve all demands of one instance from one host's free devices.
 
-    Preferences are lexicographic: the first demand gets its best alternative
-    that still leaves a way to serve the others. With the alternatives
-    settled, as few physical functions as possible are given away whole
-    instead of their virtual functions. Among the pools then, those near the
-    instance's NUMA nodes go first, then the least featured, and virtual
-    functions of a physical function that is still whole after the others.
+    Preferences are lexicographic: the first demand gets the best alternative
+    with which the others can still be served. Once the alternatives are
+    settled, as few physical functions as possible are given as a whole. Among
+    the pools, those near the instance's NUMA nodes go first, then those with
+    the least features; virtual functions of a whole physical function go
+    after the others.
 
-    :param supply: what the host could give away.
+    :param supply: the host's free devices.
     :param demands: the instance's requests.
-    :param get_key: pool key id to pool key; asked only for keys of the
+    :param get_key: returns the pool key of an id; called only for keys of the
         demands.
-    :param numa: where the instance is on the host; None: no NUMA topology,
-        then no policy excludes anything, as in Nova.
-    :returns: None if the host cannot serve them all together.
+    :param numa: the instance's NUMA nodes on the host. None means no NUMA
+        topology; no policy excludes any device then, as in Nova.
+    :returns: None if the host cannot serve all demands together.
     """
     if any(
         all(
@@ -132,12 +134,14 @@ def decide(
 def numa_penalty(
     key: objects.PoolKey, policy: str, numa: objects.NumaAffinity | None
 ) -> int | None:
-    """Say how well a device's NUMA node suits; 0 is best, None is not at all.
+    """Return how far a device is from the instance; 0 means near.
 
     The policies are Nova's (``nova.pci.stats``): ``required`` wants one of
     the instance's nodes, ``legacy`` also takes devices that have no node,
     ``preferred`` takes any, ``socket`` wants the same socket. An instance
-    without NUMA nodes is near everything.
+    without NUMA nodes is near every device.
+
+    :returns: None if the policy excludes the device.
     """
     if numa is None or not numa.nodes or key.numa_node in numa.nodes:
         return 0
@@ -157,11 +161,11 @@ def _all_costs(
     numa: objects.NumaAffinity | None,
 ) -> list[list[_Costs]]:
     """Return the costs for each demand and alternative."""
-    there = supply.pools()
+    available = supply.pools()
     alternatives = {a for demand in demands for a in demand.alternatives}
     wanted = frozenset().union(*(a.key_ids for a in alternatives))
     ranked = sorted(
-        (pool for pool in there if pool[0] in wanted),
+        (pool for pool in available if pool[0] in wanted),
         key=lambda pool: _featured(get_key(pool[0]), pool),
     )
     # One step of distance outweighs the ranks of all devices.
@@ -177,8 +181,10 @@ def _all_costs(
                     costs[pool] = penalty * step + rank
         return costs
 
-    found = {a: costs_of(a) for a in alternatives}
-    return [[found[a] for a in demand.alternatives] for demand in demands]
+    by_alternative = {a: costs_of(a) for a in alternatives}
+    return [
+        [by_alternative[a] for a in demand.alternatives] for demand in demands
+    ]
 
 
 def _featured(
@@ -195,10 +201,10 @@ def _search(
     costs: Sequence[Sequence[_Costs]],
     chosen: tuple[int, ...],
 ) -> Decision | None:
-    """Try the alternatives depth first, best first, with a look ahead.
+    """Try the alternatives depth first, the best ones first.
 
-    A demand that is not settled may use the pools of all its alternatives;
-    if even that does not help, the whole branch is cut.
+    A demand that is not settled yet may use the pools of all of its
+    alternatives. If the demands cannot be served even so, the branch is cut.
 
     :param chosen: indices of the alternatives that are settled.
     """
@@ -229,15 +235,17 @@ def _any_of(costs: Sequence[_Costs]) -> _Costs:
     if len(costs) == 1:
         return costs[0]
     return {
-        pool: cost for one in reversed(costs) for pool, cost in one.items()
+        pool: cost
+        for alternative in reversed(costs)
+        for pool, cost in alternative.items()
     }
 
 
 def _first_to_try(demands: Sequence[Demand], chosen: Sequence[int]) -> int:
-    """Return the first alternative of the next demand that is worth a try.
+    """Return the first alternative to try for the next demand.
 
-    Two demands for the same could change places, so the later one never has
-    to be better off.
+    Equal demands can be exchanged, so a later one need not get a better
+    alternative than an earlier one.
     """
     demand = demands[len(chosen)]
     same = [
@@ -252,10 +260,10 @@ def _first_to_try(demands: Sequence[Demand], chosen: Sequence[int]) -> int:
 def _serve(
     supply: supply_mod.Supply, needs: Sequence[assignment.Need]
 ) -> _Served | None:
-    """Serve needs, or say that it is impossible.
+    """Serve needs from pools; None if that is impossible.
 
-    Which families to open is first decided as if each need stood alone. If
-    some together then lack devices, that is one more requirement.
+    The families to open are first decided as if each need stood alone. If
+    some needs together then lack devices, this adds a requirement.
     """
     requirements = [
         assignment.Requirement(frozenset(k for k, _ in costs), count)

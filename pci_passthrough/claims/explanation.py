@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hosts answer to a request for one PCI flavor, put together. Pure."""
+"""The answers of hosts to a request for one PCI flavor, and their summary."""
 
 import collections
 from collections.abc import Iterable
@@ -14,33 +14,34 @@ from pci_passthrough.claims import supply as supply_mod
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A pool of a host that would serve but for one condition.
+    """A pool of a host that fails a PCI flavor's match by one key only.
 
-    :ivar devices: how many the pool has, in whatever state.
+    :ivar devices: number of devices in the pool, in any state.
     :ivar pool: for example ``10de:2330 type-PCI NUMA 0``.
     :ivar key: the match key, for example ``e.group``.
-    :ivar wanted: what its value would have to be, as JSON.
-    :ivar found: its value; None: the pool has none.
+    :ivar wanted: the value that the PCI flavor wants, as JSON.
+    :ivar actual: the pool's value; None means that the pool has none.
     """
 
     devices: int
     pool: str
     key: str
     wanted: str
-    found: str | None
+    actual: str | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostAnswer:
-    """Whether one host serves a request, and what keeps it from that.
+    """The answer of one host: it serves a request, or a condition failed.
 
-    :ivar condition: one of ``objects.fields.RefusalCondition``; None: it
-        serves.
-    :ivar needed: devices of the request.
-    :ivar left: devices left after that condition.
-    :ivar detail: its pools that are matched, and the states of the devices;
-        empty if it serves.
-    :ivar text: what is wrong, without the host's name; empty if nothing.
+    :ivar condition: one of ``objects.fields.RefusalCondition``; None means
+        that the host serves the request.
+    :ivar needed: number of devices of the request.
+    :ivar left: number of devices left after the failed condition.
+    :ivar detail: the matched pools and the states of their devices; empty if
+        the host serves the request.
+    :ivar text: the failed condition in words, without the host's name; empty
+        if the host serves the request.
     :ivar near_misses: the nearest first.
     """
 
@@ -54,7 +55,7 @@ class HostAnswer:
 
     @property
     def serves(self) -> bool:
-        """Whether it does."""
+        """Whether the host serves the request."""
         return self.condition is None
 
     @classmethod
@@ -76,12 +77,12 @@ class HostAnswer:
         get_key: decision_mod.GetKey,
         near_misses: Iterable[NearMiss] = (),
     ) -> Self:
-        """Return the answer of a host that is up and does not.
+        """Return the answer of a host that is up and cannot serve a demand.
 
         :param demand: has one alternative.
-        :param supply: what it could give away.
-        :param totals: its devices that match, in whatever state.
-        :param get_key: pool key id to pool key.
+        :param supply: the host's free devices.
+        :param totals: the host's matching devices, in any state.
+        :param get_key: returns the pool key of an id.
         """
         [reason] = refusal.explain(host, [demand], supply, totals, get_key)
         return cls._refusing(reason, tuple(near_misses))
@@ -90,7 +91,7 @@ class HostAnswer:
     def absent(
         cls, host: str, demand: decision_mod.Demand, condition: str
     ) -> Self:
-        """Return the answer of a host that is not up.
+        """Return the answer of a host that is down.
 
         :param condition: for example ``host_down``.
         """
@@ -126,10 +127,10 @@ class HostAnswer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reason:
-    """What is wrong with some hosts.
+    """A condition that failed on some hosts.
 
     :ivar text: for example ``no free bigGPU``.
-    :ivar hosts: with how many of them.
+    :ivar hosts: the number of hosts on which it failed.
     """
 
     condition: str
@@ -139,10 +140,10 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Explanation:
-    """Which hosts serve a request for one PCI flavor, and why others do not.
+    """The answers of all hosts to a request for one PCI flavor.
 
-    :ivar count: devices of the request.
-    :ivar hosts: by name.
+    :ivar count: number of devices of the request.
+    :ivar hosts: sorted by name.
     """
 
     pci_flavor: objects.PciFlavor
@@ -151,12 +152,12 @@ class Explanation:
 
     @property
     def serving(self) -> int:
-        """How many hosts serve it."""
+        """The number of hosts that serve the request."""
         return sum(host.serves for host in self.hosts)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """What is wrong with the others; what concerns most of them first."""
+        """The reasons of the other hosts, the most frequent ones first."""
         counts = collections.Counter(
             (host.condition, host.text)
             for host in self.hosts
@@ -174,6 +175,7 @@ class Explanation:
     def summary(self) -> str:
         """One line such as ``3 hosts: no free bigGPU``; empty if all serve."""
         return '; '.join(
-            f'{one.hosts} host{"s" if one.hosts > 1 else ""}: {one.text}'
-            for one in self.reasons
+            f'{reason.hosts} host{"s" if reason.hosts > 1 else ""}: '
+            f'{reason.text}'
+            for reason in self.reasons
         )

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many physical functions go whole, so that all requirements are met.
+"""Decides how many physical functions are given whole to meet requirements.
 
-A covering problem: opening a family (giving away its physical function)
-adds one device for a requirement which the physical function can serve, and
-takes devices away from those which its virtual functions could serve.
-Searched depth first, family by family. What is still missing is all that
-counts of the families passed so far, so each such state is looked at once;
-bounds cut those which the families ahead cannot save. Hosts have tens of
-families at most, and requests for whole physical functions are small.
+This is a covering problem. Opening a family (giving its physical function as
+a whole) adds one device for each requirement that the physical function can
+serve, and takes devices from each requirement that its virtual functions can
+serve. The search is depth first, family by family. Two ways that lead to the
+same missing numbers are equal for the remaining families, so each such state
+is computed once; bounds cut the states that the remaining families cannot
+fulfil. Hosts have tens of families at most, and requests for whole physical
+functions are small.
 """
 
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ import itertools
 from pci_passthrough.claims import assignment
 from pci_passthrough.claims import supply as supply_mod
 
-#: Number of opened families, their price, how many of each family onwards.
-_Found = tuple[int, int, tuple[int, ...]]
+#: Number of opened members and their price; for each remaining family, the
+#: number of its opened members.
+_Opening = tuple[int, int, tuple[int, ...]]
 
 
 def fewest(
@@ -26,27 +28,30 @@ def fewest(
     requirements: Sequence[assignment.Requirement],
     prices: Mapping[int, int],
 ) -> tuple[int, ...] | None:
-    """Open as few families as possible, of these the cheapest.
+    """Open as few members of families as possible, and the cheapest ones.
 
-    :param requirements: all to be fulfilled.
-    :param prices: pool key id of a physical function to what it costs to
-        give one away.
-    :returns: how many members of each of the supply's families go as whole
-        physical functions; None if nothing fulfils all requirements.
+    :param requirements: all have to be fulfilled.
+    :param prices: pool key id of a physical function to its price.
+    :returns: for each of the supply's families, how many members are given
+        as whole physical functions; None if the requirements cannot be
+        fulfilled.
     """
     closed = [
-        sum(supply.free.get(key_id, 0) for key_id in one.key_ids)
-        + sum(f.members * f.vfs_of(one.key_ids) for f in supply.families)
-        for one in requirements
+        sum(supply.free.get(key_id, 0) for key_id in requirement.key_ids)
+        + sum(
+            family.members * family.vfs_of(requirement.key_ids)
+            for family in supply.families
+        )
+        for requirement in requirements
     ]
     missing = tuple(
-        one.count - there
-        for one, there in zip(requirements, closed, strict=True)
+        requirement.count - available
+        for requirement, available in zip(requirements, closed, strict=True)
     )
     if all(count <= 0 for count in missing):
         return (0,) * len(supply.families)
-    found = _Search(supply.families, requirements, prices).best(0, missing)
-    return None if found is None else found[2]
+    best = _Search(supply.families, requirements, prices).best(0, missing)
+    return None if best is None else best[2]
 
 
 class _Search:
@@ -58,18 +63,20 @@ class _Search:
     ) -> None:
         self._members = [family.members for family in families]
         self._prices = [prices.get(family.pf, 0) for family in families]
-        #: for each family and requirement, devices more if one is opened
+        #: for each family and requirement, the change of the number of
+        #: devices by opening one member
         self._effects = [
             [
-                (family.pf in one.key_ids) - family.vfs_of(one.key_ids)
-                for one in requirements
+                (family.pf in requirement.key_ids)
+                - family.vfs_of(requirement.key_ids)
+                for requirement in requirements
             ]
             for family in families
         ]
-        self._known: dict[tuple[int, tuple[int, ...]], _Found | None] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], _Opening | None] = {}
         self._losses: dict[tuple[int, int, int], list[int]] = {}
-        #: for each place and requirement, what all families from there on
-        #: could take away at most
+        #: for each place and requirement, how many devices the families from
+        #: this place on can take away at most
         self._drain = [
             [
                 sum(
@@ -85,15 +92,16 @@ class _Search:
             for place in range(len(families) + 1)
         ]
 
-    def best(self, place: int, missing: tuple[int, ...]) -> _Found | None:
-        """Return the best way to open families from a place on.
+    def best(self, place: int, missing: tuple[int, ...]) -> _Opening | None:
+        """Return the best opening of the families from a place on.
 
-        :param missing: for each requirement how many devices it lacks, with
-            all families from there on closed; negative if it has more.
+        :param missing: for each requirement, how many devices it lacks while
+            the families from this place on are closed; negative for spare
+            devices.
         """
         if all(count <= 0 for count in missing):
             return 0, 0, (0,) * (len(self._members) - place)
-        # More than can be taken away is as good as exactly that much.
+        # Having more spare devices than can be taken away makes no difference.
         state = place, tuple(map(max, missing, self._spared(place)))
         if state not in self._known:
             self._known[state] = (
@@ -105,7 +113,7 @@ class _Search:
         return [-count for count in self._drain[place]]
 
     def _possible(self, place: int, missing: Sequence[int]) -> bool:
-        """Whether no single pair of requirements rules all ways out."""
+        """Return False if some pair of requirements cannot be fulfilled."""
         for wanting, lack in enumerate(missing):
             if lack <= 0:
                 continue
@@ -118,10 +126,11 @@ class _Search:
     def _least_losses(
         self, place: int, wanting: int, losing: int
     ) -> list[int]:
-        """Return what one requirement loses at least for another.
+        """Return the least losses of one requirement in favour of another.
 
-        :returns: by number of devices that ``wanting`` lacks, how many
-            ``losing`` then has less; negative if more.
+        :returns: the index is the number of devices that ``wanting`` lacks,
+            the value the number of devices that ``losing`` then loses;
+            negative if it gains.
         """
         index = place, wanting, losing
         if index not in self._losses:
@@ -135,14 +144,16 @@ class _Search:
                 else:
                     others += max(0, effects[losing]) * members
             sums = itertools.accumulate(sorted(each), initial=-others)
-            # More may be opened than ``wanting`` lacks.
+            # Opening more members than ``wanting`` lacks may be cheaper.
             at_least = itertools.accumulate(reversed(list(sums)), min)
             self._losses[index] = list(at_least)[::-1]
         return self._losses[index]
 
-    def _try_all(self, place: int, missing: tuple[int, ...]) -> _Found | None:
+    def _try_all(
+        self, place: int, missing: tuple[int, ...]
+    ) -> _Opening | None:
         effects = self._effects[place]
-        # Families further on may take away what is not missing yet.
+        # Later families may take away devices that are not missing yet.
         useful = max(
             lack + drain if effect > 0 else 0
             for lack, drain, effect in zip(
@@ -160,11 +171,11 @@ class _Search:
             )
             if rest is None:
                 continue
-            found = (
+            opening = (
                 count + rest[0],
                 count * self._prices[place] + rest[1],
                 (count, *rest[2]),
             )
-            if best is None or found[:2] < best[:2]:
-                best = found
+            if best is None or opening[:2] < best[:2]:
+                best = opening
         return best

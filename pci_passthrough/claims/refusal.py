@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a host cannot serve a set of requests, in numbers."""
+"""Explains why a host cannot serve requests: conditions and numbers."""
 
 import collections
 from collections.abc import Collection
@@ -19,7 +19,7 @@ _C = fields.RefusalCondition
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PoolTotal:
-    """All devices of one pool key on a host, whatever their state.
+    """The devices of one pool key on a host, in all states.
 
     :ivar states: state to number of devices.
     """
@@ -29,7 +29,7 @@ class PoolTotal:
 
     @property
     def count(self) -> int:
-        """How many devices there are."""
+        """The number of devices in all states."""
         return sum(self.states.values())
 
 
@@ -61,15 +61,15 @@ def explain(
 ) -> list[objects.RefusalReason]:
     """Return, for each demand and alternative, the condition that failed.
 
-    Demands that cannot be served even alone are named. If there is none,
-    those are which get into each other's way, as few of them as explain it,
-    with the condition ``shared``.
+    The reasons are about the demands that cannot be served even alone. If
+    each demand can be served alone, they are about a smallest set of demands
+    that cannot be served together, with the condition ``shared``.
 
-    :param host: its name.
-    :param demands: what ``decide`` refused.
-    :param supply: from what it was refused.
+    :param host: the host's name.
+    :param demands: demands for which ``decide`` returned None.
+    :param supply: the host's free devices.
     :param totals: all devices of the host.
-    :param get_key: pool key id to pool key.
+    :param get_key: returns the pool key of an id.
     :param numa: as in ``decide``.
     """
     by_key = {total.key_id: total for total in totals}
@@ -93,10 +93,10 @@ def _rivals(
     get_key: decision_mod.GetKey,
     numa: objects.NumaAffinity | None,
 ) -> list[decision_mod.Demand]:
-    """Leave out demands without which the others fail all the same."""
+    """Return the demands without those that do not cause the refusal."""
     rivals = list(demands)
     for demand in demands:
-        others = [one for one in rivals if one is not demand]
+        others = [rival for rival in rivals if rival is not demand]
         if decision_mod.decide(supply, others, get_key, numa) is None:
             rivals = others
     return rivals
@@ -185,7 +185,7 @@ def _first_failure(
 
 
 def pool_in_words(key: objects.PoolKey) -> str:
-    """Return what a pool is, as ``10de:2330 type-PCI NUMA 0``."""
+    """Return a pool in words, such as ``10de:2330 type-PCI NUMA 0``."""
     node = '-' if key.numa_node is None else key.numa_node
     return f'{key.vendor_id}:{key.product_id} {key.dev_type} NUMA {node}'
 

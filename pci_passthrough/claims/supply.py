@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host could give away now, as numbers by pool key."""
+"""The free devices of a host, counted by pool key."""
 
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from pci_passthrough.claims import assignment
 class Family:
     """Physical functions that are free together with their VFs.
 
-    Giving away the physical function takes its virtual functions out of the
-    game and the other way round, so a family poses a choice. Families that
-    look alike are counted, not listed: which one is opened does not matter.
+    Either a physical function is given as a whole, or some of its virtual
+    functions are: a decision has to choose. Equal families are counted, not
+    listed, because it makes no difference which of them is opened.
     """
 
     #: pool key id of the physical function
     pf: int
     #: pool key id to number of its free virtual functions, sorted
     vfs: tuple[tuple[int, int], ...]
-    #: how many such families the host has
+    #: number of equal families on the host
     members: int
 
     def vfs_of(self, key_ids: Collection[int]) -> int:
-        """Count the virtual functions of some keys that one member has."""
+        """Return how many virtual functions of some keys one member has."""
         return sum(count for key_id, count in self.vfs if key_id in key_ids)
 
 
@@ -36,7 +36,7 @@ class Family:
 class Supply:
     """Free devices of one host.
 
-    :ivar free: pool key id to number of devices that stand in no family.
+    :ivar free: pool key id to number of devices that belong to no family.
     :ivar families: physical functions with their virtual functions.
     """
 
@@ -44,7 +44,7 @@ class Supply:
     families: tuple[Family, ...] = ()
 
     def pools(self) -> Set[assignment.Pool]:
-        """Return all pools that are there, however families are opened."""
+        """Return all pools, for families both opened and closed."""
         return (
             {(key_id, False) for key_id, count in self.free.items() if count}
             | {(family.pf, False) for family in self.families}
@@ -52,10 +52,10 @@ class Supply:
         )
 
     def capacity(self, opened: Sequence[int]) -> Mapping[assignment.Pool, int]:
-        """Count devices by pool.
+        """Return the number of devices by pool.
 
-        :param opened: how many members of each family go as whole physical
-            functions; the others are there for their virtual functions.
+        :param opened: for each family, how many members are given as whole
+            physical functions; the others provide virtual functions.
         """
         capacity = {(key_id, False): n for key_id, n in self.free.items()}
         for family, as_pf in zip(self.families, opened, strict=True):
@@ -68,9 +68,9 @@ class Supply:
         return capacity
 
     def total(self, key_ids: Collection[int]) -> int:
-        """Return how many devices of some keys can be given away at most.
+        """Return how many devices of some keys can be given at most.
 
-        Of each family either the physical function counts or its virtual
+        In each family either the physical function counts or its virtual
         functions, whichever are more.
         """
         return sum(self.free.get(key_id, 0) for key_id in key_ids) + sum(
@@ -79,17 +79,17 @@ class Supply:
         )
 
     def requests(self, key_ids: Collection[int], count: int) -> int:
-        """Return how many requests can be served one after the other.
+        """Return how many equal requests can be served one after the other.
 
-        None leaves less than it has to: the devices of a PCI flavor serve a
-        request in any mixture, and ``decide`` gives away a physical function
-        whole only if the PCI flavor matches none of its virtual functions.
+        No request wastes devices: the devices of a PCI flavor serve a request
+        in any mixture, and ``decide`` gives a physical function as a whole
+        only if the PCI flavor matches none of its virtual functions.
 
-        :param key_ids: pool keys that the PCI flavor of all of them matches.
-        :param count: devices of each request.
+        :param key_ids: pool keys that the requests' PCI flavor matches.
+        :param count: number of devices of each request.
         """
         return self.total(key_ids) // count
 
 
-#: What a host that has nothing to give away could give away.
+#: The supply of a host without free devices.
 NO_SUPPLY: Final = Supply({})

@@ -21,7 +21,7 @@ from pci_passthrough.objects import fields
 
 _R = TypeVar('_R')
 
-#: (NUMA nodes, nodes of their sockets); None: no NUMA topology
+#: (NUMA nodes, nodes of their sockets); None means no NUMA topology
 _Place = tuple[tuple[int, ...], tuple[int, ...]] | None
 
 #: Keyed by the supply's identity and the place
@@ -79,7 +79,8 @@ class SupplySnapshot:
     ) -> str | None:
         """Return the first condition that keeps a host from serving.
 
-        :returns: one of ``objects.fields.RefusalCondition``; None: it can.
+        :returns: one of ``objects.fields.RefusalCondition``; None if the
+            host can serve.
         """
         if host in self.absent:
             return self.absent[host]
@@ -138,7 +139,7 @@ class SupplySnapshot:
         supply: supply_mod.Supply,
         numa: objects.NumaAffinity | None,
     ) -> list[objects.RefusalReason]:
-        """Return the reasons of any host with a supply."""
+        """Return the reasons why hosts with a supply cannot serve."""
         return self._cached(
             self._failures, supply, numa, lambda: self._explain(supply, numa)
         )
@@ -253,7 +254,7 @@ def _key_row(key: objects.PoolKey) -> dict[str, Any]:
 
 
 def _key(row: Mapping[str, Any]) -> objects.PoolKey:
-    # A newer conductor may tell more.
+    # A newer conductor may send more fields.
     facts = {name: row[name] for name in objects.POOL_FIELDS}
     tags = tuple(sorted(row['extra_info'].items()))
     return objects.PoolKey(**facts, extra_info=tags)

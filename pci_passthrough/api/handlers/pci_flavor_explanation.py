@@ -136,7 +136,7 @@ def _host(answer: claims.HostAnswer) -> dict[str, Any]:
                 'pool': miss.pool,
                 'key': miss.key,
                 'wanted': miss.wanted,
-                'found': miss.found,
+                'found': miss.actual,
             }
             for miss in answer.near_misses
         ],

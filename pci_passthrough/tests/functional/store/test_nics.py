@@ -154,7 +154,7 @@ class ExplainTest(_NicTest):
         self, name: str, vnic_type: str, *networks: str
     ) -> list[tuple[int, str, str, str, str | None]]:
         return [
-            (miss.devices, miss.pool, miss.key, miss.wanted, miss.found)
+            (miss.devices, miss.pool, miss.key, miss.wanted, miss.actual)
             for miss in self.explain(name, vnic_type, *networks).near_misses
         ]
 
