@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all versioned objects of this project share.
+"""Base class and serializer of this project's versioned objects.
 
-They are pure data: no ``save()``, no database, no remote calls. A change of
-fields needs a new version and a line in the object's history; the
-fingerprint test (``tests/unit/objects/test_fingerprints.py``) says so.
+The objects are pure data: no ``save()``, no database, no remote calls. A
+change of fields needs a new version and a line in the object's history, which
+``tests/unit/objects/test_fingerprints.py`` enforces.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from oslo_versionedobjects import base
 class PciPassthroughObject(base.VersionedObject):
     """Base class: names the project on the wire, compares by value.
 
-    Not by oslo's ``ComparableVersionedObject``: for that, objects differ if
-    other fields of them are marked as changed.
+    oslo's ``ComparableVersionedObject`` does not fit: for it, objects differ
+    if different fields are marked as changed.
     """
 
     OBJ_SERIAL_NAMESPACE = 'pci_passthrough_object'
@@ -27,13 +27,13 @@ class PciPassthroughObject(base.VersionedObject):
             return NotImplemented
         return self._values() == other._values()
 
-    #: Objects can change: none is a key.
+    #: Objects are mutable, so they are no keys.
     __hash__ = None  # type: ignore[assignment]
 
     def obj_what_changed(self) -> set[str]:
         """Return nothing: no object is ever saved.
 
-        A list of all fields that were set would double a report's size.
+        Otherwise a list of all fields would double the size of a report.
         """
         return set()
 
@@ -45,7 +45,7 @@ class PciPassthroughObject(base.VersionedObject):
         }
 
     def get(self, field: str, default: Any = None) -> Any:
-        """Return a field's value, or ``default`` while it is not set."""
+        """Return a field's value, or ``default`` if it is not set."""
         return getattr(self, field) if self.obj_attr_is_set(field) else default
 
     def replace(self, **changes: Any) -> Self:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PCI function of one host: what it is, and whose it is."""
+"""A PCI function of one host: its hardware, its state and its holder."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from oslo_versionedobjects import fields as ovo_fields
 from pci_passthrough.objects import base
 from pci_passthrough.objects import fields
 
-#: A function's hardware facts: everything the agent finds out by itself.
+#: Facts about the hardware, which the agent reads from libvirt and sysfs.
 HARDWARE_FIELDS = (
     'address',
     'parent_addr',
@@ -30,17 +30,18 @@ HARDWARE_FIELDS = (
     'capabilities',
 )
 
-#: What an agent reports: the hardware, and what pci_information says of it.
+#: All fields that an agent reports: the hardware, and the extra info and the
+#: entry of pci_information.
 REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info', 'offered_by')
 
-#: Those of them that agents of an earlier release do not know.
+#: Reported fields that agents of earlier releases do not send.
 _LATER_FIELDS = ('offered_by',)
 
-#: Longest text of an entry that is kept; more is for the host's own log.
+#: Longest text of an entry that is stored; longer ones are cut.
 LONGEST_OFFERED_BY = 4096
 
-#: Facts that cannot be seen while a guest has the device: the host's driver
-#: is unbound and takes the network interface along.
+#: Facts that are invisible while a guest has the device: the host's driver is
+#: unbound then, and the network interface is gone.
 HIDDEN_IN_GUESTS = (
     'driver',
     'devname',
@@ -50,8 +51,8 @@ HIDDEN_IN_GUESTS = (
     'capabilities',
 )
 
-#: Drivers that only hold a device for a guest. Variants for one kind of
-#: hardware are named after it: mlx5_vfio_pci, nvgrace_gpu_vfio_pci.
+#: Drivers that only reserve a device for a guest. Variants for certain
+#: hardware have its name in theirs: mlx5_vfio_pci, nvgrace_gpu_vfio_pci.
 _PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')
 _VARIANT_DRIVER = '_vfio_pci'
 
@@ -60,7 +61,7 @@ _VARIANT_DRIVER = '_vfio_pci'
 class PciDevice(base.PciPassthroughObject):
     """One PCI function.
 
-    An agent sets only ``REPORTED_FIELDS``; the rest is the conductor's.
+    An agent sets only ``REPORTED_FIELDS``; the conductor sets the others.
     """
 
     # Version 1.0: Initial version
@@ -68,7 +69,7 @@ class PciDevice(base.PciPassthroughObject):
     VERSION = '1.1'
 
     fields = {
-        #: ``dddd:bb:ss.f``; with the host, the device's identity
+        #: ``dddd:bb:ss.f``; host and address identify the device
         'address': fields.PciAddressField(),
         #: the physical function's address, for virtual functions and vdpa
         'parent_addr': fields.PciAddressField(nullable=True),
@@ -78,7 +79,7 @@ class PciDevice(base.PciPassthroughObject):
         'subsystem_vendor_id': fields.HexIdField(nullable=True),
         'subsystem_id': fields.HexIdField(nullable=True),
         'pci_class': fields.PciClassField(),
-        #: the host's driver, None if none is bound
+        #: the driver on the host; None means that none is bound
         'driver': ovo_fields.StringField(nullable=True),
         'numa_node': ovo_fields.IntegerField(nullable=True),
         #: changes with a rebind: never an identity
@@ -87,26 +88,26 @@ class PciDevice(base.PciPassthroughObject):
         'devname': ovo_fields.StringField(nullable=True),
         #: changes with a rebind on some drivers: never an identity
         'mac_address': ovo_fields.StringField(nullable=True),
-        #: Mbit/s of the network link, None if down or no NIC
+        #: Mbit/s of the network link; None if it is down or there is none
         'link_speed': ovo_fields.IntegerField(nullable=True),
-        #: how many virtual functions the hardware can have
+        #: how many virtual functions the hardware supports
         'total_vfs': ovo_fields.IntegerField(nullable=True),
         #: offload features of a NIC as libvirt names them, sorted
         'capabilities': ovo_fields.ListOfStringsField(),
-        #: tags of the pci_information entry that offers the device
+        #: extra info of the pci_information entry that offers the device
         'extra_info': ovo_fields.DictOfStringsField(),
-        #: that entry, as JSON; None: the agent does not tell it
+        #: that entry, as JSON; None if the agent does not send it
         'offered_by': ovo_fields.StringField(nullable=True),
         'uuid': ovo_fields.UUIDField(),
         'host': ovo_fields.StringField(),
         'status': ovo_fields.EnumField(fields.DeviceStatus.ALL),
         'presence': ovo_fields.EnumField(fields.Presence.ALL),
-        #: why an operator took it out of service, None if in service
+        #: why an operator took it out of service; None means in service
         'disabled_reason': ovo_fields.StringField(nullable=True),
         'instance_uuid': ovo_fields.UUIDField(nullable=True),
-        #: which of the instance's requests it serves
+        #: the request of the instance that it serves
         'request_id': ovo_fields.StringField(nullable=True),
-        #: the PCI flavor that it was given for
+        #: the PCI flavor by which it was claimed
         'pci_flavor_uuid': ovo_fields.UUIDField(nullable=True),
         'created_at': ovo_fields.DateTimeField(nullable=True),
         'updated_at': ovo_fields.DateTimeField(nullable=True),
@@ -115,16 +116,16 @@ class PciDevice(base.PciPassthroughObject):
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Leave out what an older peer does not know."""
+        """Remove the fields that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         if version < (1, 1):
             primitive.pop('offered_by', None)
 
     def reported(self) -> dict[str, Any]:
-        """Return what an agent says of the device.
+        """Return the fields that an agent reports.
 
-        What it does not say because it is of an earlier release is None.
+        Fields that an agent of an earlier release does not send are None.
         """
         return {
             name: self.get(name)
@@ -135,10 +136,9 @@ class PciDevice(base.PciPassthroughObject):
 
     @property
     def is_bound_to_host(self) -> bool:
-        """Whether a driver of the host has it, not one that serves guests.
+        """Whether a driver of the host has the device, and no guest's driver.
 
-        Only then its network interface and what depends on it are there to
-        be seen.
+        Only then the host has its network interface.
         """
         driver = self.driver
         return driver is not None and not (
@@ -147,10 +147,10 @@ class PciDevice(base.PciPassthroughObject):
 
     @property
     def state(self) -> str:
-        """The one word which operators see.
+        """The device's state as operators see it, in one word.
 
-        ``missing`` and ``disabled`` hide a status without changing it: a
-        device that comes back is what it was.
+        ``missing`` and ``disabled`` hide the status without changing it: a
+        device that comes back has the same status as before.
         """
         if self.presence == fields.Presence.MISSING:
             return 'missing'
@@ -164,7 +164,7 @@ class PciDevice(base.PciPassthroughObject):
 
 @ovo_base.VersionedObjectRegistry.register
 class PciDeviceEvent(base.PciPassthroughObject):
-    """One line of the ledger: what happened to a device, by whom and why."""
+    """One entry of the ledger: an action on a device, its actor and reason."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'

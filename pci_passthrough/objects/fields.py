@@ -20,7 +20,7 @@ _ADDRESS = re.compile(
 
 
 class DevType:
-    """Kinds of PCI functions, named as in ``nova.objects.fields``."""
+    """Types of PCI functions, named as in ``nova.objects.fields``."""
 
     STANDARD = 'type-PCI'
     SRIOV_PF = 'type-PF'
@@ -30,10 +30,10 @@ class DevType:
 
 
 class DeviceStatus:
-    """Where a device stands on its way to an owner and back.
+    """The stages of a device on its way to an instance and back.
 
-    ``disabled`` and ``missing`` are no values of this: an allocated device
-    can be either without losing its owner. See ``PciDevice.state``.
+    ``disabled`` and ``missing`` are no statuses: an allocated device can be
+    either of them and stays with its instance. See ``PciDevice.state``.
     """
 
     AVAILABLE = 'available'
@@ -51,10 +51,10 @@ class DeviceStatus:
 
 
 class Presence:
-    """What the host's last report said about a device."""
+    """A device's place in the host's last report."""
 
     OFFERED = 'offered'
-    #: there, but no longer matched by pci_information, or refused
+    #: on the host, but no longer matched by pci_information, or refused
     WITHDRAWN = 'withdrawn'
     #: gone from the host
     MISSING = 'missing'
@@ -62,7 +62,7 @@ class Presence:
 
 
 class NumaPolicy:
-    """NUMA affinity policies, as Nova's ``hw:pci_numa_affinity_policy``."""
+    """NUMA affinity policies of Nova's ``hw:pci_numa_affinity_policy``."""
 
     LEGACY = 'legacy'
     PREFERRED = 'preferred'
@@ -72,7 +72,7 @@ class NumaPolicy:
 
 
 class RefusalCondition:
-    """What left a request without devices on a host."""
+    """The conditions that can fail for a request on a host."""
 
     #: no device of the host matches
     NO_MATCH = 'no_match'
@@ -82,11 +82,11 @@ class RefusalCondition:
     TOO_FEW = 'too_few'
     #: enough are free, but not where the NUMA policy wants them
     NUMA = 'numa'
-    #: enough are there, but other requests of the instance need them, too
+    #: enough are free, but other requests of the instance need them, too
     SHARED = 'shared'
     #: the host has not reported for too long
     HOST_DOWN = 'host_down'
-    #: no device that matches is free; nobody looked whether any matches
+    #: no matching device is free; held devices were not examined
     NONE_FREE = 'none_free'
     #: no agent of a host of that name has ever reported
     HOST_UNKNOWN = 'host_unknown'
@@ -120,12 +120,12 @@ class VnicType:
 
 
 class PciFlavorState:
-    """Whether a PCI flavor takes new requests."""
+    """Whether a PCI flavor accepts new requests."""
 
     ACTIVE = 'active'
-    #: still takes requests, users are told to choose another one
+    #: still accepts requests; users should choose another PCI flavor
     DEPRECATED = 'deprecated'
-    #: takes no new requests; what holds devices by it keeps them
+    #: accepts no new requests; instances keep the devices they hold
     DISABLED = 'disabled'
     ALL: ClassVar[tuple[str, ...]] = (ACTIVE, DEPRECATED, DISABLED)
 
@@ -181,10 +181,9 @@ class _MatchExpression(fields.FieldType[Match]):
 
 
 class _Plain(fields.FieldType[Any]):
-    """Lists and mappings, passed on as they are.
+    """Lists and mappings, passed on without checks of their items.
 
-    Not looked at: with ten thousand entries that would take longer than all
-    the rest of a call.
+    With ten thousand items, checks would take longer than the rest of a call.
     """
 
     def coerce(self, obj: Any, attr: str, value: Any) -> Any:
@@ -194,7 +193,7 @@ class _Plain(fields.FieldType[Any]):
 
 
 def _text(attr: str, key: Any, value: Any) -> str:
-    """Return a value as it is matched; a NUMA node may be a number."""
+    """Return a value as a string; a NUMA node may be a number."""
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -235,6 +234,6 @@ class MatchExpressionField(fields.AutoTypedField[Match]):
 
 
 class PlainField(fields.AutoTypedField[Any]):
-    """Lists and mappings of what JSON knows, in any depth."""
+    """Lists and mappings of JSON values, nested to any depth."""
 
     AUTO_TYPE = _Plain()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The states of a device, as one table.
+"""The statuses of a device and the actions that change them, in one table.
 
 ::
 
@@ -9,7 +9,7 @@
     available or cleaning --quarantine--> quarantined --release--> available
 
 ``disable`` and ``enable`` change no status: an allocated device that is
-disabled stays with its owner and is not given away again afterwards.
+disabled stays with its instance and is not claimed again afterwards.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from pci_passthrough.objects import fields
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transition:
-    """From which statuses an action leads to which one."""
+    """The statuses in which an action is allowed, and the resulting one."""
 
     sources: tuple[str, ...]
     target: str
@@ -49,12 +49,12 @@ OPERATOR_ACTIONS: Final = ('disable', 'enable', 'quarantine', 'release')
 #: The operators' actions that need a reason.
 ACTIONS_WITH_REASON: Final = ('disable', 'quarantine')
 
-#: Statuses in which a device has an owner.
+#: Statuses in which an instance holds the device.
 OWNED: Final = (_S.CLAIMED, _S.ALLOCATED)
 
 
 def target_of(device: device_obj.PciDevice, action: str) -> str:
-    """Return the status to which an action leads a device.
+    """Return the status of a device after an action.
 
     :raises: DeviceStateConflict if the device's status does not allow it.
     """

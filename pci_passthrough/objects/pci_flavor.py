@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The PCI flavor: a name for the kind of device that users may ask for."""
+"""The PCI flavor: a name for devices that users may request."""
 
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
@@ -20,26 +20,26 @@ class PciFlavor(base.PciPassthroughObject):
         'name': ovo_fields.StringField(),
         'description': ovo_fields.StringField(nullable=True),
         'match': fields.MatchExpressionField(),
-        #: of the NICs that ask for it; None: they get ``direct``
+        #: of NICs that request it; None means ``direct``
         'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
-        #: None: the instance's or, without one, ``legacy``
+        #: None means the instance's or, if it has none, ``legacy``
         'numa_policy': ovo_fields.EnumField(
             fields.NumaPolicy.ALL, nullable=True
         ),
         'is_public': ovo_fields.BooleanField(),
-        #: the owner; None: the operator
+        #: the owning project; None means the operator
         'project_id': ovo_fields.StringField(nullable=True),
-        #: further projects which may use it while it is not public
+        #: further projects that may use it while it is not public
         'access': ovo_fields.ListOfStringsField(),
         'state': ovo_fields.EnumField(fields.PciFlavorState.ALL),
-        #: grows with each change; guards against lost updates
+        #: increases with each change; guards against lost updates
         'generation': ovo_fields.IntegerField(),
         'created_at': ovo_fields.DateTimeField(nullable=True),
         'updated_at': ovo_fields.DateTimeField(nullable=True),
     }
 
     def visible_to(self, project_id: str | None) -> bool:
-        """Whether a project (None: the operator) may use it."""
+        """Whether a project may use it; None means the operator."""
         return (
             project_id is None
             or self.is_public

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pools: devices of one host which no request can tell apart, counted."""
+"""Pools: the devices of one host that are equal for requests, counted."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from pci_passthrough.objects import base
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import fields
 
-#: The device fields which a PCI flavor can match, beside extra info.
+#: The device fields that a PCI flavor can match, beside extra info.
 POOL_FIELDS = (
     'vendor_id',
     'product_id',
@@ -25,10 +25,11 @@ POOL_FIELDS = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PoolKey:
-    """Everything that a request can tell apart.
+    """The properties and extra info that a request can match.
 
-    Immutable and shared between hosts; the hot paths carry its integer id
-    only. ``extra_info`` is sorted by key, so equal keys compare equal.
+    Immutable and shared between hosts; code that runs often passes its
+    integer id only. ``extra_info`` is sorted by key, so that equal keys
+    compare equal.
     """
 
     vendor_id: str
@@ -51,7 +52,7 @@ class PoolKey:
 
 @ovo_base.VersionedObjectRegistry.register
 class PciDevicePool(base.PciPassthroughObject):
-    """A pool as it is shown and sent."""
+    """A pool of one host, with its counts."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
@@ -68,8 +69,8 @@ class PciDevicePool(base.PciPassthroughObject):
         'driver': ovo_fields.StringField(nullable=True),
         'numa_node': ovo_fields.IntegerField(nullable=True),
         'extra_info': ovo_fields.DictOfStringsField(),
-        #: devices which can be given away now
+        #: devices that can be claimed now
         'count': ovo_fields.IntegerField(),
-        #: devices of the host with these properties, whatever their state
+        #: devices of the host with these properties, in any state
         'total': ovo_fields.IntegerField(),
     }

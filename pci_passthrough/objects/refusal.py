@@ -29,7 +29,7 @@ class SchedulingRefusal(base.PciPassthroughObject):
         'reasons': fields.PlainField(),
         #: for each of these reasons, the condition that failed: one of
         #: ``RefusalCondition``, ``other`` or unknown to this release. Not
-        #: set in what the database has kept
+        #: stored in the database
         'conditions': ovo_fields.ListOfStringsField(),
         'created_at': ovo_fields.DateTimeField(nullable=True),
     }

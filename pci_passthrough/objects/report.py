@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent tells the conductor about its host, and the answer."""
+"""The report of an agent about its host, and the conductor's answer."""
 
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
@@ -9,7 +9,7 @@ from pci_passthrough.objects import fields
 
 
 class Wanted:
-    """What the conductor wants next from an agent."""
+    """The next message that the conductor wants from an agent."""
 
     NOTHING = 'nothing'
     FULL_REPORT = 'full-report'
@@ -18,9 +18,9 @@ class Wanted:
 
 @ovo_base.VersionedObjectRegistry.register
 class HostReport(base.PciPassthroughObject):
-    """The devices which a host offers: all, or what changed.
+    """The devices that a host offers: all of them, or the changes.
 
-    A device which is in none of the three lists of a full report is gone.
+    A device that is in none of the three lists of a full report is gone.
     """
 
     # Version 1.0: Initial version
@@ -30,16 +30,16 @@ class HostReport(base.PciPassthroughObject):
         'host': ovo_fields.StringField(),
         'agent_version': ovo_fields.StringField(),
         'is_full': ovo_fields.BooleanField(),
-        #: generation on which a partial report builds
+        #: the host's generation to which the changes apply
         'base_generation': ovo_fields.IntegerField(),
-        #: grows with each report of the host; a message that was overtaken
-        #: by a newer one is known by it
+        #: increases with each report of the host, so that a message that
+        #: arrives after a newer one can be ignored
         'sequence': ovo_fields.IntegerField(),
-        #: identifies the whole state after this report
+        #: of the host's snapshot after this report
         'digest': ovo_fields.StringField(),
         #: new and changed devices, ``REPORTED_FIELDS`` only
         'offered': ovo_fields.ListOfObjectsField('PciDevice'),
-        #: on the host, but not (or no longer) offered
+        #: on the host, but not or no longer offered
         'withdrawn': fields.ListOfPciAddressesField(),
         #: no longer on the host (partial reports)
         'gone': fields.ListOfPciAddressesField(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests for devices, and why one was refused."""
+"""Requests for devices, and reasons of refusals."""
 
 from typing import Any
 
@@ -14,25 +14,26 @@ from pci_passthrough.objects import fields
 
 @ovo_base.VersionedObjectRegistry.register
 class RequestedNic(base.PciPassthroughObject):
-    """What a device has to be to serve a NIC, beside its PCI flavor."""
+    """The conditions of a NIC for its device, beside the PCI flavor."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
 
     fields = {
-        #: None: as the PCI flavor says
+        #: None means the PCI flavor's
         'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
-        #: those of the segments of the NIC's network; the device is on one
-        #: of them. Empty: an overlay network, for devices that are on none
+        #: those of the segments of the NIC's network; the device must be on
+        #: one of them. Empty for an overlay network, whose devices must be on
+        #: none
         'physical_networks': ovo_fields.ListOfStringsField(),
     }
 
 
 @ovo_base.VersionedObjectRegistry.register
 class PciRequest(base.PciPassthroughObject):
-    """How many devices of which PCI flavor.
+    """A number of devices of a PCI flavor, or of one of several.
 
-    The alternatives are in order of preference and one of them serves the
+    The PCI flavors are in order of preference, and one of them serves the
     whole request: two devices of ``bigGPU|midGPU`` are never one of each.
     """
 
@@ -41,16 +42,16 @@ class PciRequest(base.PciPassthroughObject):
     VERSION = '1.1'
 
     fields = {
-        #: unique within the instance; a repeated claim is known by it
+        #: unique within the instance; identifies a repeated claim
         'request_id': ovo_fields.StringField(),
         'count': ovo_fields.IntegerField(),
         #: names or UUIDs of PCI flavors
         'pci_flavors': ovo_fields.ListOfStringsField(),
-        #: wins over the PCI flavor's; None: the PCI flavor's
+        #: overrides the PCI flavor's; None means the PCI flavor's
         'numa_policy': ovo_fields.EnumField(
             fields.NumaPolicy.ALL, nullable=True
         ),
-        #: the NIC that the device is for; None or not set: it is for none
+        #: the NIC that gets the device; None or not set means no NIC
         'nic': ovo_fields.ObjectField('RequestedNic', nullable=True),
     }
 
@@ -60,10 +61,10 @@ class PciRequest(base.PciPassthroughObject):
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Leave out that there is no NIC.
+        """Remove the field ``nic`` for an older peer, if it is None.
 
-        :raises: ObjectActionError if there is one: whoever does not know
-            its conditions would serve it with any device.
+        :raises: ObjectActionError if there is a NIC: a peer that does not
+            know its conditions would serve it with any device.
         """
         version = versionutils.convert_version_to_tuple(target_version)
         if version >= (1, 1):
@@ -77,7 +78,7 @@ class PciRequest(base.PciPassthroughObject):
 
 @ovo_base.VersionedObjectRegistry.register
 class NumaAffinity(base.PciPassthroughObject):
-    """Where on the host the instance's memory and CPUs are or will be."""
+    """The host's NUMA nodes that an instance uses or will use."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
@@ -92,7 +93,7 @@ class NumaAffinity(base.PciPassthroughObject):
 
 @ovo_base.VersionedObjectRegistry.register
 class RefusalReason(base.PciPassthroughObject):
-    """Which condition left a request without devices on a host."""
+    """The condition that failed for a request on a host."""
 
     # Version 1.0: Initial version
     # Version 1.1: conditions none_free, host_unknown, tracker_down
@@ -101,11 +102,11 @@ class RefusalReason(base.PciPassthroughObject):
     fields = {
         'host': ovo_fields.StringField(),
         'request_id': ovo_fields.StringField(),
-        #: the alternative which was tried
+        #: name of the alternative that was tried
         'pci_flavor': ovo_fields.StringField(),
         'condition': ovo_fields.EnumField(fields.RefusalCondition.ALL),
         'needed': ovo_fields.IntegerField(),
-        #: devices left after this condition
+        #: number of devices left after this condition
         'left': ovo_fields.IntegerField(),
         'detail': ovo_fields.StringField(),
     }
@@ -113,7 +114,7 @@ class RefusalReason(base.PciPassthroughObject):
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Turn a condition that an older peer does not know into another."""
+        """Replace a condition that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         known = fields.RefusalCondition.OF_1_0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A request whose PCI flavors were looked up."""
+"""A request with the PCI flavors that its names refer to."""
 
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
@@ -18,22 +18,22 @@ class PciAlternative(base.PciPassthroughObject):
     fields = {
         'uuid': ovo_fields.UUIDField(),
         'name': ovo_fields.StringField(),
-        #: the PCI flavor's own; the request's wins over it
+        #: the PCI flavor's; the request's overrides it
         'numa_policy': ovo_fields.EnumField(
             fields.NumaPolicy.ALL, nullable=True
         ),
-        #: what its NIC gets, if it is for one, and never None then; else the
-        #: PCI flavor's own
+        #: for a request for a NIC, the vnic_type that the NIC gets, never
+        #: None; for other requests, the PCI flavor's
         'vnic_type': ovo_fields.EnumField(fields.VnicType.ALL, nullable=True),
-        #: whether all devices that it matches are said to be able to move
-        #: with a running guest
+        #: whether all devices that it matches are marked as able to be
+        #: migrated with a running guest
         'live_migratable': ovo_fields.BooleanField(),
     }
 
 
 @ovo_base.VersionedObjectRegistry.register
 class ResolvedRequest(base.PciPassthroughObject):
-    """What a request's names stand for now."""
+    """A request with its alternatives, resolved at the time of the call."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report says and what follows from it. Pure on both sides.
+"""Compiles reports at the agent, and evaluates them at the conductor. Pure.
 
-The agent keeps a ``Snapshot`` and sends differences; the conductor turns a
-report and what it knows into a list of ``Change``.
+The agent keeps a ``Snapshot`` and reports differences. The conductor compares
+a report with the known devices, which gives a list of ``Change``.
 """
 
 from pci_passthrough.reporting.changes import Action

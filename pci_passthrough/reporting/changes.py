@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor's side: what a report changes in what is known."""
+"""Compares a report with the devices that the conductor knows."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pci_passthrough.objects import fields
 
 
 class Action:
-    """What happens to a known device; also the word in the ledger."""
+    """The effect of a report on a device, as written to the ledger."""
 
     APPEAR = 'appear'
     CHANGE = 'change'
@@ -27,9 +27,9 @@ class Change:
     """One consequence of a report.
 
     :ivar action: one of ``Action``.
-    :ivar address: the device's.
-    :ivar before: the device as known; None if it appears.
-    :ivar values: fields that get new values.
+    :ivar address: the device's address.
+    :ivar before: the known device; None if the device appears.
+    :ivar values: the fields that change, with their new values.
     """
 
     action: str
@@ -41,14 +41,16 @@ class Change:
 def changes(
     known: Iterable[objects.PciDevice], report: objects.HostReport
 ) -> list[Change]:
-    """Return what a report changes. Ownership is never among it.
+    """Return the changes of a host's devices by a report.
 
-    :param known: all devices of the host that the conductor has.
-    :param report: full, or based on the generation of ``known``.
+    A report never changes the holder of a device.
+
+    :param known: all devices of the host in the database.
+    :param report: a full report, or changes of the generation of ``known``.
     """
     by_address = {device.address: device for device in known}
     offered = {device.address: device for device in report.offered}
-    # An address in two lists would be changed twice: offered wins.
+    # An address in two lists must not change twice; offered has precedence.
     withdrawn = by_address.keys() & set(report.withdrawn) - offered.keys()
     gone = by_address.keys() - offered.keys() - withdrawn
     if not report.is_full:
@@ -61,10 +63,10 @@ def changes(
 
 
 def must_be_kept(device: objects.PciDevice) -> bool:
-    """Whether the record says more than that the device exists.
+    """Whether the record of a device that left the host must be kept.
 
-    Whoever holds a device must find it again, and what an operator decided
-    about it must hold when it comes back.
+    An instance must keep the device that it holds, and an operator's decision
+    about a device must be in force when the device comes back.
     """
     return (
         device.status != fields.DeviceStatus.AVAILABLE

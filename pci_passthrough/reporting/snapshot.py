@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's side: what the host offers now, and what changed."""
+"""The devices of a host at one time, and reports of them."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Snapshot:
     """The offered devices and the other addresses of a host at one time.
 
     :ivar offered: address to device (``REPORTED_FIELDS`` set).
-    :ivar withdrawn: addresses which are there but not offered.
+    :ivar withdrawn: addresses of devices that the host has but does not offer.
     """
 
     offered: Mapping[str, objects.PciDevice]
@@ -30,15 +30,16 @@ class Snapshot:
     ) -> Self:
         """Build a snapshot from the result of a scan.
 
-        :param offered: devices; what is among them is not withdrawn.
-        :param withdrawn: addresses.
+        :param offered: offered devices.
+        :param withdrawn: addresses of others; those of offered devices are
+            ignored.
         """
         by_address = {device.address: device for device in offered}
         return cls(by_address, frozenset(withdrawn) - by_address.keys())
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over everything in the snapshot."""
+        """The SHA-256 (hex) of the whole snapshot."""
         canonical = json.dumps(
             [
                 [self.offered[a].reported() for a in sorted(self.offered)],
@@ -49,7 +50,7 @@ class Snapshot:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def full_report(self, **header: Any) -> objects.HostReport:
-        """Return a report that stands on its own.
+        """Return a report of all devices.
 
         :param header: ``host``, ``agent_version`` and ``sequence``.
         """
@@ -66,9 +67,9 @@ class Snapshot:
     def report_since(
         self, before: 'Snapshot', generation: int, **header: Any
     ) -> objects.HostReport:
-        """Return a report of the differences.
+        """Return a report of the differences to an earlier snapshot.
 
-        :param before: what the conductor acknowledged last.
+        :param before: the snapshot that the conductor acknowledged last.
         :param generation: the host's generation in that acknowledgement.
         :param header: ``host``, ``agent_version`` and ``sequence``.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remote calls from agents (and Nova) to the conductors."""
+"""Remote calls from agents, Nova and the REST API to the conductors."""
 
 from pci_passthrough.rpc.conductor import ConductorClient
 from pci_passthrough.rpc.messaging import check_transport

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of the conductors: typed methods for what callers may ask."""
+"""The client of the conductors: a typed method for each RPC method."""
 
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class ConductorClient(caller.Caller):
         )
 
     def report(self, report: objects.HostReport) -> objects.ReportAck:
-        """Send all devices that a host offers, or what has changed.
+        """Report all devices of a host, or the changes since a report.
 
         A conductor of an earlier release, not upgraded yet or downgraded,
         gets the report in the version that it knows.

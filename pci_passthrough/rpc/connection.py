@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection on which answers come: waited for, but not for ever."""
+"""Opens the connection for RPC answers, within a time limit."""
 
 from collections.abc import Callable
 from concurrent import futures
@@ -15,33 +15,33 @@ _CLOSE_SECONDS = 5.0
 
 
 class ReplyConnection:
-    """A transport's connection for answers, made before the first call.
+    """A transport's connection for answers, opened before the first call.
 
-    oslo.messaging makes it in the first call of a process, waits for the
-    broker however long, and has neither an option nor an argument to bound
-    that: ``retry`` and ``timeout`` are for what comes after. So a thread
-    makes it here, one at a time and no more: it goes on when a caller has
-    given up, and the next one waits for the same.
+    oslo.messaging opens it in the first call of a process, waits for the
+    broker without limit, and has neither an option nor an argument to limit
+    the wait: ``retry`` and ``timeout`` concern the steps after it. So a thread
+    opens it here, at most one at a time. The thread goes on when a caller has
+    given up, and the next caller waits for the same attempt.
 
-    Only the connection is made there. A call which nobody waits for any
-    more must not be sent when the broker comes back: it could claim devices
-    for an instance that is gone.
+    The thread only opens the connection. A call whose caller has given up must
+    not be sent when the broker comes back: it could claim devices for an
+    instance that is gone.
 
     :param transport: from ``messaging.get_transport``.
     """
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
-        # Not in the interface of oslo.messaging; a test notices when it
-        # goes. Drivers that need no connection do not have it.
+        # Not in the interface of oslo.messaging; a test notices when it is
+        # removed. Drivers that need no connection do not have it.
         self._connect = getattr(transport._driver, '_get_reply_q', None)
         self._lock = threading.Lock()
         self._attempt: futures.Future[object] | None = None
 
     def wait(self, seconds: float) -> float:
-        """Return after how many seconds there is a connection.
+        """Wait for the connection; return the seconds that it took.
 
-        :param seconds: to wait at most.
+        :param seconds: longest wait.
         :raises: ConductorUnavailable
         """
         if self._connect is None:
@@ -65,8 +65,8 @@ class ReplyConnection:
     def close(self) -> None:
         """Close the transport, but wait no longer than a few seconds.
 
-        oslo.messaging waits there for a broker that is away. What is not
-        closed then is closed when the broker is back, or the process ends.
+        While the broker is down, oslo.messaging waits for it here. Then the
+        transport is closed when the broker comes back or the process ends.
         """
         closing = threading.Thread(
             target=self._transport.cleanup, name='pci-close', daemon=True

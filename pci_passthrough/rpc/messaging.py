@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transport, topic and serializer: what both ends have in common."""
+"""Transport, topic and serializers, which client and server share."""
 
 import importlib
 import importlib.util
@@ -12,18 +12,18 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import base as base_obj
 
-#: Where conductors listen. Any of them takes a call.
+#: The topic on which all conductors listen; any of them answers a call.
 CONDUCTOR_TOPIC = 'pci_passthrough_conductor'
 
-#: Where the topic is looked for. Without it, oslo.messaging takes the
-#: process's own, which is another in each project's processes: in Nova's it is
-#: ``nova``. This is what agents have used before they named it.
+#: The exchange of the topic. By default, oslo.messaging takes the exchange of
+#: the process, which is ``nova`` in Nova's processes. This was the default of
+#: the first agents, before they named an exchange.
 CONDUCTOR_EXCHANGE = 'openstack'
 
 #: Each call names the version that it requires; this is the lowest one.
 _LEAST_VERSION = '1.0'
 
-#: Errors which may be made anew at the caller's end.
+#: Modules whose exceptions are rebuilt at the caller.
 _ERROR_MODULES = ['pci_passthrough.exception']
 
 
@@ -32,9 +32,9 @@ def get_transport(conf: cfg.ConfigOpts, url: str | None = None) -> Any:
 
     ``fake:/`` stays within the process. No connection is made yet.
 
-    :param url: another one than that; from ``[pci_passthrough]``, for it is
-        Nova's configuration that has both.
-    :raises InvalidConfiguration: no such transport can ever be opened.
+    :param url: overrides ``[DEFAULT] transport_url``; from ``[pci_passthrough]
+        transport_url`` in Nova's configuration.
+    :raises InvalidConfiguration: the URL can never be used.
     """
     _register_global_options(conf)
     try:
@@ -46,7 +46,7 @@ def get_transport(conf: cfg.ConfigOpts, url: str | None = None) -> Any:
         oslo_messaging.InvalidTransportURL,
         ValueError,
     ) as error:
-        # Never the URL itself: there is a password in it.
+        # Never log the URL itself: it contains a password.
         raise exception.InvalidConfiguration(
             f'[{"pci_passthrough" if url else "DEFAULT"}] transport_url '
             f'cannot be used: {error}; right would be, for example: '
@@ -55,19 +55,19 @@ def get_transport(conf: cfg.ConfigOpts, url: str | None = None) -> Any:
 
 
 def check_transport(conf: cfg.ConfigOpts) -> None:
-    """Find out before a service starts whether it can have a transport.
+    """Check before a service starts that its transport can be opened.
 
-    There is nothing to clean up yet; and ``fake:/`` would drop the messages
-    of the whole process.
+    The transport is not cleaned up: it has no connection yet, and a cleanup
+    of ``fake:/`` would drop the messages of the whole process.
 
-    :raises InvalidConfiguration: it cannot.
+    :raises InvalidConfiguration: the transport cannot be opened.
     """
     get_transport(conf)
 
 
 def describe_broker(transport: Any) -> str:
-    """Name a transport's brokers, without user and password."""
-    # Not in the interface of oslo.messaging, which has none for it.
+    """Return the names of a transport's brokers, without credentials."""
+    # oslo.messaging has no public interface for it.
     url = transport._driver._url
     hosts = [f'{host.hostname}:{host.port or 5672}' for host in url.hosts]
     place = ' or '.join(hosts) or f'{url.transport}:/'
@@ -79,15 +79,15 @@ def describe_broker(transport: Any) -> str:
 def one_line(error: object) -> str:
     """Return the first line of an error's text.
 
-    A remote error's text has the conductor's traceback below it.
+    The other lines of a remote error are the conductor's traceback.
     """
     return str(error).partition('\n')[0]
 
 
 def _register_global_options(conf: cfg.ConfigOpts) -> None:
-    """Register options that oslo.messaging registers on ``cfg.CONF`` only.
+    """Register options that oslo.messaging registers only on ``cfg.CONF``.
 
-    At each call it reads them from the configuration that it was given.
+    But oslo.messaging reads them from the configuration of the transport.
     """
     for name in ('metrics', 'tracing'):
         package = f'oslo_messaging._{name}'
@@ -102,8 +102,8 @@ def conductor_client(transport: Any, timeout: float, backporter: Any) -> Any:
     """Return oslo.messaging's client for the conductors.
 
     :param timeout: seconds to wait for an answer.
-    :param backporter: has ``object_backport_versions``, which turns objects
-        that are newer than this process into ones that it knows.
+    :param backporter: its ``object_backport_versions`` converts objects of
+        newer versions to versions that this process knows.
     """
     target = oslo_messaging.Target(
         exchange=CONDUCTOR_EXCHANGE,
@@ -114,19 +114,18 @@ def conductor_client(transport: Any, timeout: float, backporter: Any) -> Any:
         transport,
         target,
         timeout=timeout,
-        # Without a bound, a call waits for the broker and not for its
-        # timeout.
+        # Without a limit, a call waits for the broker beyond its timeout.
         retry=1,
         serializer=_BackportingSerializer(backporter),
     )
 
 
 class _BackportingSerializer(objects.PciPassthroughObjectSerializer):
-    """Has newer objects turned into ones that are known here.
+    """Has objects of newer versions converted to versions known here.
 
-    oslo.versionedobjects takes the way to do so from an attribute of a
-    class. This one is made for a single client, so that nothing is set for
-    the whole process, where agents and conductors may live together.
+    oslo.versionedobjects reads the converter from an attribute of the base
+    class. Each client has a base class of its own, so that nothing is set for
+    the whole process, in which an agent and a conductor may run together.
     """
 
     def __init__(self, backporter: Any) -> None:
@@ -142,7 +141,7 @@ def conductor_server(transport: Any, server: str, *endpoints: Any) -> Any:
     """Return oslo.messaging's server; ``start()`` makes it listen.
 
     :param server: this conductor's name, unique within the cloud.
-    :param endpoints: have the methods that it answers.
+    :param endpoints: objects with the methods that callers can call.
     """
     return oslo_messaging.get_rpc_server(
         transport,

@@ -89,9 +89,7 @@ def _since(
 class Conductor(Protocol):
     """The methods. Only declarations: nothing inherits from this class.
 
-    ``ConductorClient`` says what the arguments mean and which errors a call
-    raises. What a method does is in the module of ``store`` that its endpoint
-    calls.
+    ``ConductorClient`` documents the arguments and the errors of each method.
     """
 
     @_since('1.0')

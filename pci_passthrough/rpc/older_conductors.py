@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses what to send, so that conductors of earlier releases understand it.
+"""Sends requests, reports and refusals in versions that conductors know.
 
-Conductors are upgraded first as a rule. But while some of them are of an
-earlier release, or are downgraded, no host may go down because of that.
+As a rule, conductors are upgraded before their callers. If some of them are
+not upgraded yet, or are downgraded, hosts must stay up all the same.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent: looks at its host's devices and keeps the conductors informed."""
+"""The agent: scans the devices of its host and reports them to conductors."""
 
 from collections.abc import Callable
 import threading
@@ -24,16 +24,20 @@ LOG = logging.getLogger(__name__)
 #: libvirt drivers that are local and manage the host's own devices.
 _LOCAL_DRIVERS = ('qemu:///', 'ch:///', 'xen:///', 'lxc:///')
 
-#: Seconds that ``stop`` waits for a thread. One that waits for libvirt or
-#: the broker may take far longer, and nothing of what it does has to be
-#: finished: a report which was cut off is repeated in full.
+#: Seconds that ``stop`` waits for a thread. A thread that waits for libvirt
+#: or the broker may take far longer. It need not finish: the next agent sends
+#: a full report.
 _STOP_SECONDS = 5.0
 
 
 def host_root_for(
     uri: str, configured: str | None
 ) -> sysfs_reader.SysfsReader | None:
-    """Return where the host's own files are, None if that is not known."""
+    """Return the reader of the host's own files; None if they are elsewhere.
+
+    :param uri: libvirt's, ``[agent] connection_uri``.
+    :param configured: ``[agent] host_root``.
+    """
     if configured:
         return sysfs_reader.SysfsReader(configured)
     return (
@@ -44,11 +48,11 @@ def host_root_for(
 
 
 class AgentService(service.ServiceBase):  # type: ignore[misc]
-    """The agent process: one thread looks, another one tells.
+    """The agent process: one thread scans the host, another one reports.
 
-    Two, so that neither a libvirt that hangs keeps the host from giving
-    signs of life, nor a broker that is away keeps the agent from looking.
-    Connections are made in ``start``, that is after the fork.
+    There are two threads, so that heartbeats go on while libvirt hangs, and
+    scans go on while the broker is down. Connections are opened in ``start``,
+    which is after the fork.
 
     :raises InvalidPciInformation: an entry is malformed.
     :raises InvalidConfiguration: another option cannot be used.
@@ -58,7 +62,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self.reconfigure(conf)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
-        #: set when a thread has ended, for whatever reason
+        #: set when a thread has ended, for any reason
         self._ended = threading.Event()
         self._failure: BaseException | None = None
 
@@ -85,15 +89,15 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._pci_information = information
 
     def start(self) -> None:
-        """Begin to look and to tell.
+        """Start to scan and to report.
 
-        After SIGHUP this is a new process; ``reloading`` has seen to it that
-        its configuration can be used.
+        After SIGHUP this is a new process, whose configuration ``reloading``
+        has checked.
         """
         self._prepare()
         for name, work in (
-            ('pci-look', self._keep_looking),
-            ('pci-tell', self._keep_telling),
+            ('pci-scan', self._keep_scanning),
+            ('pci-report', self._keep_reporting),
         ):
             thread = threading.Thread(
                 target=self._run, args=(work,), name=name, daemon=True
@@ -102,10 +106,10 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             thread.start()
 
     def report_once(self) -> None:
-        """Look and report once, without a thread.
+        """Scan and report once, without a thread.
 
-        :raises: LibvirtUnavailable, ConductorUnavailable and whatever the
-            conductor refuses with.
+        :raises: LibvirtUnavailable, ConductorUnavailable and the errors with
+            which a conductor refuses the report.
         """
         self._prepare()
         try:
@@ -115,24 +119,25 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._client.close()
 
     def _prepare(self) -> None:
-        """Make what must not be made before a fork."""
+        """Open the connections, which a process must not inherit by a fork."""
         options = self._conf.agent
-        #: set when a look at the devices is due, and when to tell of it
+        #: set when a scan is due
         self._changed = threading.Event()
-        self._news = threading.Event()
+        #: set when a scan has ended, whose result may have to be reported
+        self._scanned = threading.Event()
         self._libvirt = libvirt_host.LibvirtHost(self._uri)
         self._libvirt.watch(self._changed.set)
         self._remembered = scan.HiddenProperties()
         self._snapshot: reporting.Snapshot | None = None
-        self._looking_since: float | None = None
+        self._scanning_since: float | None = None
         self._client = rpc.ConductorClient(
             rpc.get_transport(self._conf), options.rpc_timeout
         )
         self._reporter = reporter.Reporter(
             self._client, self._conf.host, options.report_interval
         )
-        self._look_backoff = backoff.Backoff(options.max_backoff)
-        self._tell_backoff = backoff.Backoff(options.max_backoff)
+        self._scan_backoff = backoff.Backoff(options.max_backoff)
+        self._report_backoff = backoff.Backoff(options.max_backoff)
         LOG.info(
             'Agent of %s: %d entries of pci_information, libvirt at %s',
             self._conf.host,
@@ -145,46 +150,46 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             )
 
     def stop(self) -> None:
-        """End the threads, but wait no longer than a few seconds for each.
+        """Stop the threads, but wait no longer than a few seconds for each.
 
         oslo.service ends the process when this returns.
         """
         self._stopping.set()
         while self._threads:
             self._changed.set()
-            self._news.set()
+            self._scanned.set()
             thread = self._threads.pop()
             thread.join(_STOP_SECONDS)
             if thread.is_alive():
                 LOG.warning(
                     'Thread %s is still waiting for %s; ending without it',
                     thread.name,
-                    'libvirt' if thread.name == 'pci-look' else 'a conductor',
+                    'libvirt' if thread.name == 'pci-scan' else 'a conductor',
                 )
         self._ended.set()
 
     def wait(self) -> None:
         """Return when the service has ended.
 
-        :raises: what ended it, if that was not ``stop``.
+        :raises: the error that ended the service, if ``stop`` did not.
         """
         self._ended.wait()
         if self._failure is not None:
             raise self._failure
 
     def reset(self) -> None:
-        """Look at once.
+        """Scan at once.
 
         oslo.service does not call it: at SIGHUP it stops this process and
-        starts another, with the configuration read anew; see ``reloading``.
+        starts another one with the new configuration; see ``reloading``.
         """
         self._changed.set()
 
     def _run(self, work: Callable[[], None]) -> None:
-        """Do a thread's work; a defect in it ends the whole service.
+        """Do the work of a thread; an unexpected error ends the service.
 
-        Then the process ends with an error and is started anew, instead of
-        looking alive and doing nothing.
+        The process then ends with an error and systemd restarts it. Otherwise
+        it would run without doing anything.
         """
         try:
             work()
@@ -193,101 +198,101 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._failure = error
             self._ended.set()
 
-    def _keep_looking(self) -> None:
+    def _keep_scanning(self) -> None:
         options = self._conf.agent
         try:
             while not self._stopping.is_set():
-                # Before the look: what happens during it makes another one.
+                # Before the scan: a change during the scan causes another.
                 self._changed.clear()
-                pause = self._look()
+                pause = self._try_to_scan()
                 if pause is not None:
-                    # A connection that breaks announces a change, too: that
-                    # must not cut the pause short.
+                    # A connection that breaks sets ``_changed``, too, and
+                    # must not shorten the pause.
                     self._stopping.wait(pause)
                 elif self._changed.wait(options.scan_interval):
-                    # Changes come in bursts: one look serves a whole one.
+                    # Changes come in bursts: one scan is enough for a burst.
                     self._stopping.wait(options.settle_time)
         finally:
             self._libvirt.close()
 
-    def _look(self) -> float | None:
-        """Scan the host; return how long to wait if that failed."""
-        self._looking_since = time.monotonic()
+    def _try_to_scan(self) -> float | None:
+        """Scan the host; return how long to wait if the scan failed."""
+        self._scanning_since = time.monotonic()
         try:
             self._snapshot = self._scan()
         except exception.PciPassthroughError as error:
-            pause = self._look_backoff.failed()
+            pause = self._scan_backoff.failed()
             LOG.warning(
-                '%s; what is known of the devices stays as it is, next try '
-                'in %.1f seconds',
+                'Device scan failed: %s. Keeping the last result; retrying '
+                'in %.1f s',
                 error.text,
                 pause,
             )
             return pause
         finally:
-            self._looking_since = None
-        failures = self._look_backoff.succeeded()
+            self._scanning_since = None
+        failures = self._scan_backoff.succeeded()
         if failures:
             LOG.info('libvirt answers again after %d failures', failures)
-        self._news.set()
+        self._scanned.set()
         return None
 
-    def _keep_telling(self) -> None:
+    def _keep_reporting(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._news.clear()
-                pause = self._tell()
+                self._scanned.clear()
+                pause = self._try_to_report()
                 if pause is not None:
                     self._stopping.wait(pause)
                 else:
-                    self._news.wait(self._due_in())
+                    self._scanned.wait(self._due_in())
         finally:
             self._client.close()
 
     def _due_in(self) -> float:
-        """Return the seconds until something is to be told in any case."""
+        """Return the seconds until the next report or heartbeat is due."""
         if self._snapshot is None:
             return float(self._conf.agent.report_interval)
         return self._reporter.due_in(time.monotonic())
 
-    def _tell(self) -> float | None:
-        """Report what is known; return how long to wait if that failed."""
+    def _try_to_report(self) -> float | None:
+        """Report the last scan; return how long to wait if that failed."""
         now = time.monotonic()
-        self._complain_of_a_long_look(now)
-        # Once: the other thread may put a newer one there at any time.
+        self._warn_of_a_long_scan(now)
+        # Read once: the other thread may replace it at any time.
         snapshot = self._snapshot
         if snapshot is None:
             return None
         try:
             self._reporter.report(snapshot, now)
         except exception.PciPassthroughError as error:
-            pause = self._tell_backoff.failed()
+            pause = self._report_backoff.failed()
             LOG.warning(
-                'Report not delivered: %s; next try in %.1f seconds',
+                'Report not delivered: %s; retrying in %.1f s',
                 error.text,
                 pause,
             )
             LOG.debug('Report not delivered', exc_info=True)
             return pause
-        failures = self._tell_backoff.succeeded()
+        failures = self._report_backoff.succeeded()
         if failures:
             LOG.info('Reports are delivered again after %d failures', failures)
         return None
 
-    def _complain_of_a_long_look(self, now: float) -> None:
-        since = self._looking_since
+    def _warn_of_a_long_scan(self, now: float) -> None:
+        since = self._scanning_since
         if since is not None:
             seconds = now - since
             if seconds > self._conf.agent.report_interval:
                 LOG.warning(
                     'libvirt or sysfs has not answered for %.0f seconds; '
-                    'reporting what was known before',
+                    'reporting the result of the last scan',
                     seconds,
                 )
 
     def _scan(self) -> reporting.Snapshot:
         self._libvirt.connect()
-        found = scan.scan(
+        result = scan.scan(
             self._libvirt.list_node_devices(),
             self._host_root,
             self._pci_information,
@@ -295,21 +300,21 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         )
         before = self._snapshot
         snapshot = reporting.Snapshot.of(
-            [offer.device for offer in found.offered], found.withdrawn
+            [offer.device for offer in result.offered], result.withdrawn
         )
         if before is None or before.digest != snapshot.digest:
-            _log_scan(found)
+            _log_scan(result)
         return snapshot
 
 
-def _log_scan(found: scan.Scan) -> None:
+def _log_scan(result: scan.Scan) -> None:
     LOG.info(
-        '%d devices offered, %d refused, %d others',
-        len(found.offered),
-        len(found.refused),
-        len(found.others),
+        'Scanned the host: %d devices offered, %d refused, %d others',
+        len(result.offered),
+        len(result.refused),
+        len(result.others),
     )
-    for refused in found.refused:
+    for refused in result.refused:
         LOG.warning(
             'PCI device %s matches pci_information entry %d but is refused: '
             '%s',

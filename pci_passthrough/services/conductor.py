@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor: answers agents and Nova from the database.
+"""The conductor: serves RPC calls of agents, Nova and the REST API.
 
-Neither of them needs access to it. Besides the conductors only the operator's
-``pci-passthrough-manage`` writes there.
+None of the callers needs access to the database. Only the conductors and the
+operator's ``pci-passthrough-manage`` write it.
 """
 
 import functools
@@ -29,18 +29,19 @@ __all__ = ['ConductorEndpoint', 'ConductorService']
 
 LOG = logging.getLogger(__name__)
 
-#: What a database may be out of order with and be cured of.
+#: Errors of a database that may end without a restart of the conductor.
 _DATABASE_ERRORS = (exception.Unavailable, *database.ERRORS)
 
-#: The longest pause, in seconds, between two looks at such a database.
+#: The longest pause, in seconds, between two checks of such a database.
 _DATABASE_BACKOFF = 10.0
 
 
 class ConductorService(service.ServiceBase):  # type: ignore[misc]
     """A conductor process: database, transport and RPC server.
 
-    All connections are made in ``start``, that is after the fork. What all
-    processes share comes before: the port of the metrics, and their counts.
+    All connections are opened in ``start``, which is after the fork. The port
+    and the counters of the metrics are shared by all workers, so they are
+    created before.
 
     :raises InvalidConfiguration: ``transport_url`` or ``metrics_port`` cannot
         be used.
@@ -72,11 +73,11 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         return store.Writer.from_conf(self._conf)
 
     def start(self) -> None:
-        """Begin to answer calls.
+        """Start to answer calls; return when database and broker are usable.
 
-        It returns when database and broker can be used. The program has
-        looked at the database before it launched this; but a worker that is
-        started later, after SIGHUP for example, may find another one.
+        The program has checked the database before it launched the service.
+        A worker that is started later, for example after SIGHUP, checks it
+        again, because its configuration may name another database.
         """
         census = metrics_census.CensusCollector()
         self._scrapes = self._metrics.serve([self._observations, census])
@@ -92,18 +93,18 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             OperatorEndpoint(self.database),
         )
         server.start()
-        # Not before: oslo.messaging would let stop() wait for start().
+        # Not earlier: oslo.messaging would make stop() wait for start().
         self._server = server
         LOG.info('Conductor on %s is ready', self._conf.host)
 
     def _wait_for_database(self) -> bool:
-        """Return True as soon as there is a schema, False if stopped before.
+        """Return True when the schema is usable, False if stopped before.
 
-        Said once and not at each look. An error would end this process, and
-        oslo.service would start it again and again.
+        Each error is logged once, not at each check. It must not be raised:
+        it would end this process, and oslo.service would restart it forever.
         """
         pauses = backoff.Backoff(_DATABASE_BACKOFF)
-        said = None
+        logged = None
         while not self._stopped.is_set():
             try:
                 schema.check(self.database)
@@ -111,18 +112,18 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             except _DATABASE_ERRORS as error:
                 # SQLAlchemy's further lines hold the statement, and links.
                 reason = str(error).partition('\n')[0]
-                if reason != said:
+                if reason != logged:
                     LOG.error(
                         'The database cannot be used, no call is answered '
                         'until it can: %s',
                         reason,
                     )
-                    said = reason
+                    logged = reason
             self._stopped.wait(pauses.failed())
         return False
 
     def stop(self) -> None:
-        """Take no new calls and finish those under way.
+        """Accept no more calls and finish those that are running.
 
         oslo.service ends the process when this returns, and after
         ``graceful_shutdown_timeout`` in any case.
@@ -145,5 +146,5 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         """Do nothing.
 
         oslo.service does not call it: at SIGHUP it stops this process and
-        starts another, with the configuration read anew; see ``reloading``.
+        starts another one with the new configuration; see ``reloading``.
         """

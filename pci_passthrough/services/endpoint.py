@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The methods that conductors answer to agents and Nova."""
+"""Answers the RPC methods that agents and Nova call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,14 +30,15 @@ LOG = logging.getLogger(__name__)
 
 
 class ConductorEndpoint:
-    """What hosts report, and what instances get.
+    """Applies reports of hosts, and claims and frees devices for instances.
 
-    ``rpc.ConductorClient`` has the same methods, and those of
-    ``OperatorEndpoint`` too.
+    ``rpc.ConductorClient`` calls its methods and those of
+    ``OperatorEndpoint``.
 
     :param db: the database.
-    :param policy: what the operator configured.
-    :param observations: where it notes what it does; None: nowhere.
+    :param policy: ``[conductor]`` of the configuration.
+    :param observations: counts the calls for the metrics; None means that
+        nobody reads the counts.
     """
 
     target = oslo_messaging.Target(version=methods.VERSION)
@@ -59,7 +60,7 @@ class ConductorEndpoint:
         generation: int,
         digest: str,
     ) -> objects.ReportAck:
-        """Note a sign of life; see ``ConductorClient.heartbeat``."""
+        """Record a heartbeat; see ``ConductorClient.heartbeat``."""
         known = hosts.touch(self._db, host, generation, digest)
         wanted = report_obj.Wanted
         return objects.ReportAck(
@@ -74,13 +75,13 @@ class ConductorEndpoint:
         ack = reports.apply(self._db, report)
         self.observations.report(report, ack)
         LOG.info(
-            'Report of %(host)s: %(offered)d devices%(anew)s, %(withdrawn)d '
-            'not offered, %(gone)d gone; generation %(generation)d, next: '
-            '%(wanted)s',
+            'Report of host %(host)s, %(kind)s: %(offered)d devices offered, '
+            '%(withdrawn)d not offered, %(gone)d gone; generation '
+            '%(generation)d, wanted next: %(wanted)s',
             {
                 'host': report.host,
+                'kind': 'all devices' if report.is_full else 'changes',
                 'offered': len(report.offered),
-                'anew': '' if report.is_full else ' anew',
                 'withdrawn': len(report.withdrawn),
                 'gone': len(report.gone),
                 'generation': ack.generation,
@@ -242,7 +243,7 @@ class ConductorEndpoint:
 
     @answering.answers(methods.Conductor.note_refusals)
     def note_refusals(self, refusal: objects.SchedulingRefusal) -> None:
-        """Keep why hosts were refused; nobody waits for it."""
+        """Record why the scheduler refused hosts."""
         self.observations.scheduling_refusal(refusal)
         scheduling_refusals.add(self._db, refusal, self._policy.refusals_kept)
 
@@ -252,7 +253,7 @@ class ConductorEndpoint:
         objinst: ovo_base.VersionedObject,
         object_versions: dict[str, str],
     ) -> Any:
-        """Turn an object into the version that an older caller knows."""
+        """Convert an object to the version that an older caller knows."""
         return objinst.obj_to_primitive(
             target_version=object_versions[objinst.obj_name()],
             version_manifest=object_versions,

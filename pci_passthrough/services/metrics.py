@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conductor observes of its own work, in Prometheus' terms.
+"""Counts the calls that a conductor answers, for Prometheus.
 
-Only counts of what was answered. What the database can tell at any time is
-``metrics_census``'s.
+Metrics that are read from the database at each scrape are in
+``metrics_census``.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,12 @@ from pci_passthrough.services import metrics_memory
 _C = fields.RefusalCondition
 _P = ParamSpec('_P')
 
-#: What becomes of a claim: ``contended`` lost against others each time,
-#: ``failed`` has any other error.
+#: Outcomes of claims: ``contended`` lost every race against other claims,
+#: ``failed`` ended with any other error.
 OUTCOMES: Final = ('claimed', 'refused', 'failed', 'contended')
 
-#: Upper bounds, in seconds. A claim takes some milliseconds; one that finds
-#: the database away ends after about ten seconds.
+#: Upper bounds, in seconds. A claim takes some milliseconds; while the
+#: database is down, it fails after about ten seconds.
 BUCKETS: Final = (
     0.005,
     0.01,
@@ -61,8 +61,8 @@ _CLAIM_REFUSALS = 'claim refusals'
 _SCHEDULING_REFUSALS = 'scheduling refusals'
 _REPORTS = 'reports'
 
-#: What is counted, each in a place of its own. Of claims, the last bucket
-#: has no upper bound.
+#: Each count to its place in ``SharedNumbers``. The last bucket of claims has
+#: no upper bound.
 _PLACES: Final = {
     key: place
     for place, key in enumerate(
@@ -101,19 +101,19 @@ _COUNTERS: Final = (
     (
         _REPORTS,
         'pci_passthrough_reports_applied',
-        'Reports of hosts that were applied: full, or changes only. Signs of '
-        'life without news are not among them.',
+        'Reports of hosts that were applied: full, or changes only. '
+        'Heartbeats do not count.',
         'kind',
     ),
 )
 
 
 class Observations(registry.Collector):
-    """Counts of one conductor, over all of its processes.
+    """Counts of one conductor, over all of its processes. Thread-safe.
 
-    Made before the workers are forked. Thread-safe.
+    To be created before the workers are forked.
 
-    :param processes: how many processes may observe at a time.
+    :param processes: how many processes may count at a time.
     """
 
     def __init__(self, processes: int = 1) -> None:
@@ -122,10 +122,10 @@ class Observations(registry.Collector):
     def claim(
         self, outcome: str, seconds: float, conditions: Iterable[str] = ()
     ) -> None:
-        """Note a claim.
+        """Count a claim.
 
         :param outcome: one of ``OUTCOMES``.
-        :param conditions: those that failed, if it was refused.
+        :param conditions: the failed conditions of a refused claim.
         """
         bucket = sum(seconds > bound for bound in BUCKETS)
         refusals = {
@@ -143,7 +143,7 @@ class Observations(registry.Collector):
     def report(
         self, report: objects.HostReport, ack: objects.ReportAck
     ) -> None:
-        """Note a report, if it was applied."""
+        """Count a report, if it was applied."""
         if ack.wanted == report_obj.Wanted.NOTHING:
             kind = REPORT_KINDS[0 if report.is_full else 1]
             self._numbers.add({_PLACES[_REPORTS, kind]: 1.0})
@@ -162,7 +162,7 @@ class Observations(registry.Collector):
         )
 
     def collect(self) -> Iterator[core.Metric]:
-        """Return the metrics; of the registry's interface."""
+        """Return the metrics; prometheus_client calls it at each scrape."""
         totals = self._numbers.totals()
         yield _claims(totals)
         for key, name, text, label in _COUNTERS:
@@ -178,9 +178,9 @@ def _claims(totals: Sequence[float]) -> core.Metric:
     family = core.HistogramMetricFamily(
         'pci_passthrough_claim_duration_seconds',
         'Time that a conductor took to answer a claim. Outcome: claimed; '
-        'refused, because of what is free; contended, others were faster '
-        'each time; failed, any other error, such as a database that is '
-        'away.',
+        'refused, not enough free devices; contended, other claims were '
+        'faster in every try; failed, any other error, such as a database '
+        'that does not answer.',
         labels=['outcome'],
     )
     bounds = [*(str(bound) for bound in BUCKETS), '+Inf']
@@ -200,7 +200,7 @@ def _known(condition: str) -> str:
 
 
 class Observing(Protocol):
-    """Something whose claims are observed."""
+    """An endpoint whose claims are counted."""
 
     observations: Observations
 
@@ -210,7 +210,7 @@ _Claim = Callable[Concatenate[_S, _P], objects.ClaimResult]
 
 
 def observed_claim(method: _Claim[_S, _P]) -> _Claim[_S, _P]:
-    """Have each call of a method noted as a claim, whatever comes of it."""
+    """Count each call of a method as a claim, with its outcome."""
 
     @functools.wraps(method)
     def wrapper(

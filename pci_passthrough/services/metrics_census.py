@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database can tell of devices and hosts, for Prometheus.
+"""Metrics of devices and hosts, read from the database at each scrape.
 
-It is counted for the scrape that asks. Nothing is kept, but scrapes that come
-while the database is still being asked share the answer.
+Nothing is cached, but scrapes that arrive during a query share its answer.
 """
 
 from collections.abc import Iterator
@@ -21,83 +20,87 @@ from pci_passthrough.store.views import census
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after which a scrape goes without the database. Prometheus itself
-#: gives up after ten, unless it says otherwise.
-PATIENCE = 8.0
+#: Seconds after which a scrape is answered without the database. Prometheus
+#: gives up after ten seconds, unless it sends another timeout.
+TIMEOUT = 8.0
 
-#: The same, for the scrape that is being answered in this context.
-patience_of_scrape: contextvars.ContextVar[float] = contextvars.ContextVar(
-    'patience_of_scrape'
+#: The timeout of the scrape that is answered in this context, if it sent one.
+scrape_timeout: contextvars.ContextVar[float] = contextvars.ContextVar(
+    'scrape_timeout'
 )
 
-#: What the thread is called that asks.
+#: The name of the thread that queries the database.
 THREAD = 'metrics-census'
 
-#: States that are told even where no device is in them.
+#: States that are exported even if no device is in them.
 _ALWAYS = ('free', 'held')
 
 
 class CensusCollector(registry.Collector):
-    """Asks the database at each scrape. Thread-safe.
+    """Queries the database at each scrape. Thread-safe.
 
-    A thread of its own asks, and there is never more than one: a database
-    that answers nobody for minutes keeps that one, and no scrape.
+    At most one thread at a time queries the database. While the database does
+    not answer, only this thread hangs, and scrapes are answered without it.
 
-    :param patience: seconds after which a scrape goes without the database,
-        if it does not say what it can wait.
+    :param timeout: seconds after which a scrape is answered without the
+        database, if the scrape has no ``scrape_timeout``.
     """
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._source: _Source | None = None
-        self._asked: _Question | None = None
-        self._said: str | None = None
+        self._query: _Query | None = None
+        self._logged: str | None = None
 
     def use(self, db: store.Reader, limits: store.Limits) -> None:
-        """Ask this database from now on.
+        """Query this database from now on.
 
-        :param limits: after which silence hosts are down.
+        :param limits: the timeouts after which hosts are down.
         """
         self._source = _Source(db, limits)
 
     def collect(self) -> Iterator[core.Metric]:
-        """Return the metrics; of the registry's interface."""
-        taken = self._take()
+        """Return the metrics; prometheus_client calls it at each scrape."""
+        counts = self._count()
         yield core.GaugeMetricFamily(
             'pci_passthrough_database_up',
             'Whether the database answered this scrape. If not, there are no '
             'metrics about devices and hosts.',
-            value=float(taken is not None),
+            value=float(counts is not None),
         )
-        if taken is not None:
-            yield _devices(taken)
-            yield from _hosts(taken)
+        if counts is not None:
+            yield _devices(counts)
+            yield from _hosts(counts)
 
-    def _take(self) -> census.Census | None:
-        patience = patience_of_scrape.get(self._patience)
+    def _count(self) -> census.Census | None:
+        timeout = scrape_timeout.get(self._timeout)
         with self._lock:
             if self._source is None:
                 return None
-            if self._asked is None or not self._asked.is_alive():
-                self._asked = _Question(self._source)
-            asked = self._asked
-        asked.join(patience)
+            if self._query is None or not self._query.is_alive():
+                self._query = _Query(self._source)
+            query = self._query
+        query.join(timeout)
         with self._lock:
-            # An answer about ten thousand hosts is not kept for the next.
-            if self._asked is asked and not asked.is_alive():
-                self._asked = None
-        trouble = asked.trouble
-        if asked.answer is None and trouble is None:
-            trouble = f'no answer after {patience:g} seconds'
-        self._say(trouble)
-        return asked.answer
+            # The answer may be about ten thousand hosts: do not keep it.
+            if self._query is query and not query.is_alive():
+                self._query = None
+        error = query.error
+        if query.answer is None and error is None:
+            error = f'no answer after {timeout:g} seconds'
+        self._log_once(error)
+        return query.answer
 
-    def _say(self, trouble: str | None) -> None:
-        """Say once what is wrong with the database, not at each scrape."""
-        if trouble is not None and trouble != self._said:
-            LOG.warning('Metrics go without the database: %s', trouble)
-        self._said = trouble
+    def _log_once(self, error: str | None) -> None:
+        """Log an error of the database, but not at each scrape."""
+        if error is not None and error != self._logged:
+            LOG.warning(
+                'Answering scrapes without the metrics of devices and hosts: '
+                'database error: %s',
+                error,
+            )
+        self._logged = error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -106,14 +109,14 @@ class _Source:
     limits: store.Limits
 
 
-class _Question(threading.Thread):
-    """One look at the database."""
+class _Query(threading.Thread):
+    """One query of the database."""
 
     def __init__(self, source: _Source) -> None:
         super().__init__(name=THREAD, daemon=True)
         self._source = source
         self.answer: census.Census | None = None
-        self.trouble: str | None = None
+        self.error: str | None = None
         self.start()
 
     def run(self) -> None:
@@ -121,20 +124,20 @@ class _Question(threading.Thread):
             self.answer = census.take(self._source.db, self._source.limits)
         except (exception.Unavailable, *database.ERRORS) as error:
             # SQLAlchemy's further lines hold the statement, and links.
-            self.trouble = str(error).partition('\n')[0]
+            self.error = str(error).partition('\n')[0]
 
 
-def _devices(taken: census.Census) -> core.Metric:
+def _devices(counts: census.Census) -> core.Metric:
     family = core.GaugeMetricFamily(
         'pci_passthrough_devices',
         'Devices by PCI flavor, host, NUMA node and state. A device that two '
         'PCI flavors match counts in both. pci_flavor is empty for devices '
-        'that no PCI flavor matches, numa_node where the host does not tell. '
-        'free and held are always there, other states if a device is in '
-        'them. Devices of hosts that are down are among them.',
+        'that no PCI flavor matches, numa_node where it is unknown. '
+        'free and held are always exported, other states if a device is in '
+        'them. Devices of hosts that are down count, too.',
         labels=['pci_flavor', 'host', 'numa_node', 'state'],
     )
-    for group, states in taken.devices.items():
+    for group, states in counts.devices.items():
         numa_node = '' if group.numa_node is None else str(group.numa_node)
         labels = [group.pci_flavor, group.host, numa_node]
         for state in {**dict.fromkeys(_ALWAYS, 0), **states}:
@@ -143,7 +146,7 @@ def _devices(taken: census.Census) -> core.Metric:
     return family
 
 
-def _hosts(taken: census.Census) -> Iterator[core.Metric]:
+def _hosts(counts: census.Census) -> Iterator[core.Metric]:
     reported = _host_gauge(
         'report_age_seconds', 'Time since the last report of the agent.'
     )
@@ -161,13 +164,13 @@ def _hosts(taken: census.Census) -> Iterator[core.Metric]:
         'tracker_timeout. Nova is offered a host only while this and '
         'pci_passthrough_host_up are 1.',
     )
-    for signs in taken.hosts:
-        labels = [signs.host]
-        reported.add_metric(labels, signs.report_age)
-        if signs.tracker_age is not None:
-            registered.add_metric(labels, signs.tracker_age)
-        up.add_metric(labels, float(signs.is_up))
-        tracked.add_metric(labels, float(signs.tracker_is_up))
+    for host in counts.hosts:
+        labels = [host.host]
+        reported.add_metric(labels, host.report_age)
+        if host.tracker_age is not None:
+            registered.add_metric(labels, host.tracker_age)
+        up.add_metric(labels, float(host.is_up))
+        tracked.add_metric(labels, float(host.tracker_is_up))
     yield from (reported, registered, up, tracked)
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers in memory that a conductor's processes share.
+"""Numbers in memory that the processes of a conductor share.
 
-prometheus_client has a mode for several processes, too. It needs a directory
-and an environment variable before it is imported, and leaves a file behind
-for each worker that ever ran: a worker's numbers must outlive it, for a
-counter that goes down looks like a restart. Here they are kept by whoever
-started the workers, and go with it.
+A worker's counts must outlive it, because a counter that decreases looks like
+a restart. prometheus_client has a mode for several processes, too, but it
+needs a directory and an environment variable before it is imported, and
+leaves a file behind for each worker that ever ran. Here the process that
+started the workers keeps the numbers, and they end with it.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ _BYTES = 8
 
 
 class SharedNumbers:
-    """Sums to which this process and all that it forks add. Thread-safe.
+    """Sums to which this process and its forks add. Thread-safe.
 
-    A process adds to a row of its own, so that none waits for another. It
-    takes the first row that belongs to no living process, and goes on with
-    what the dead one left there. That a row is taken is a lock on one byte
-    of the memory: the kernel ends it with the process, however that ends.
-    It needs Linux, for ``memfd_create``.
+    Each process adds to a row of its own, so that none waits for another. A
+    process takes the first row that belongs to no living process, and adds to
+    the numbers that a dead process left in it. A process marks its row by a
+    lock on one byte of the memory, which the kernel releases when the process
+    ends for any reason. ``memfd_create`` needs Linux.
 
-    :param count: how many numbers.
-    :param processes: how many may add at a time. Should there be more, some
-        share a row until another gets free, and may lose what they add in
-        the same instant.
+    :param count: number of sums.
+    :param processes: how many processes may add at a time. Surplus processes
+        share the last row until another one is free, and additions in the
+        same instant may get lost.
     """
 
     def __init__(self, count: int, processes: int) -> None:
@@ -45,14 +45,14 @@ class SharedNumbers:
         self._owner = (0, 0)
 
     def add(self, amounts: Mapping[int, float]) -> None:
-        """Add to some of the numbers, by their places."""
+        """Add amounts to sums, by their places."""
         with self._lock:
             begin = self._row() * self._count
             for place, amount in amounts.items():
                 self._values[begin + place] += amount
 
     def totals(self) -> list[float]:
-        """Return what all processes have added, those too that are gone."""
+        """Return the sums over all processes, including ended ones."""
         return [
             sum(self._values[place :: self._count])
             for place in range(self._count)
@@ -60,14 +60,14 @@ class SharedNumbers:
 
     def _row(self) -> int:
         pid, row = self._owner
-        # Since a fork it is the parent's.
+        # After a fork, the row is the parent's.
         if pid == os.getpid():
             return row
-        own = self._take_row()
-        if own is None:
+        free_row = self._take_row()
+        if free_row is None:
             return self._rows - 1
-        self._owner = (os.getpid(), own)
-        return own
+        self._owner = (os.getpid(), free_row)
+        return free_row
 
     def _take_row(self) -> int | None:
         for row in range(self._rows):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/metrics`` over HTTP, from whichever process of a conductor is free.
+"""Serves ``/metrics`` over HTTP from any process of a conductor.
 
-The process that starts the workers listens, and does nothing else with it:
-the workers inherit the socket and answer. So an address that is taken is
-found before there is a worker, a worker that is replaced loses no scrape,
-and no two of them want the same port.
+The process that starts the workers opens the socket and only listens; the
+workers inherit the socket and answer. So an address that is in use is noticed
+before a worker starts, no scrape is lost when a worker is replaced, and the
+workers do not compete for the port.
 """
 
 from collections.abc import Iterable
@@ -25,29 +25,29 @@ from pci_passthrough.services import metrics_census
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which a client may say nothing, or take nothing.
+#: Seconds without progress after which a connection is closed.
 _CLIENT_TIMEOUT = 10
 
-#: Prometheus says after how many seconds it is going to give up. One part in
-#: five is for writing the answer. It is believed up to a limit.
+#: Prometheus sends the number of seconds after which it gives up. A fifth of
+#: it is reserved for writing the answer. Longer times than this are cut.
 _TIMEOUT_HEADER = 'X-Prometheus-Scrape-Timeout-Seconds'
 _TIMEOUT = re.compile(r'[0-9]{1,9}(\.[0-9]{1,9})?')
 _LONGEST_SCRAPE = 60.0
 
 
 class Listener:
-    """The socket on which scrapes arrive; none at first."""
+    """The socket on which scrapes arrive; closed at first."""
 
     def __init__(self) -> None:
         self._address: tuple[str, int] | None = None
         self._socket: socket.socket | None = None
 
     def listen(self, host: str, port: int) -> None:
-        """Listen here, and no longer where it was.
+        """Listen on an address, and no longer on the one before.
 
-        :param port: 0: nowhere.
-        :raises: InvalidConfiguration if that is impossible; then nothing is
-            changed.
+        :param port: 0 means not to listen.
+        :raises: InvalidConfiguration if the address cannot be used; then
+            nothing is changed.
         """
         address = (host, port) if port else None
         if address == self._address:
@@ -59,13 +59,13 @@ class Listener:
     def serve(
         self, collectors: Iterable[registry.Collector]
     ) -> 'Server | None':
-        """Answer scrapes in this process; None: nobody listens."""
+        """Answer scrapes in this process; return None if not listening."""
         if self._socket is None:
             return None
         return Server(self._socket, collectors)
 
     def close(self) -> None:
-        """Listen no more in this process."""
+        """Stop listening in this process."""
         if self._socket is not None:
             self._socket.close()
         self._address, self._socket = None, None
@@ -82,8 +82,8 @@ def _open(host: str, port: int) -> socket.socket:
             f'[conductor] metrics_port {port} of metrics_bind_host {host} '
             f'cannot be used: {error}'
         ) from error
-    # All workers see a connection come, and one gets it: the others must
-    # not wait for the next.
+    # All workers are woken by a connection, and one of them gets it: the
+    # others must not block until the next one.
     opened.setblocking(False)
     return opened
 
@@ -105,7 +105,7 @@ class Server:
         ).start()
 
     def stop(self) -> None:
-        """Answer no more; the socket stays open for other processes."""
+        """Stop answering; the socket stays open for other processes."""
         self._server.shutdown()
 
 
@@ -124,7 +124,7 @@ class _Server(http.server.ThreadingHTTPServer):
         self.socket = listening
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what went wrong; a client that went away did not."""
+        """Log an error, unless the client only closed the connection."""
         error = sys.exception()
         if not isinstance(error, OSError):
             LOG.error('A scrape failed', exc_info=error)
@@ -141,6 +141,6 @@ class _Handler(prometheus_client.MetricsHandler):
             return
         if wait := _TIMEOUT.fullmatch(self.headers.get(_TIMEOUT_HEADER, '')):
             seconds = min(float(wait[0]), _LONGEST_SCRAPE)
-            # The thread and its context are this connection's own.
-            metrics_census.patience_of_scrape.set(0.8 * seconds)
+            # Each connection has its own thread and context.
+            metrics_census.scrape_timeout.set(0.8 * seconds)
         super().do_GET()

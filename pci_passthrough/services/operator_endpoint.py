@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The methods that conductors answer to the REST service."""
+"""Answers the RPC methods that the REST API calls."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ LOG = logging.getLogger(__name__)
 
 
 class OperatorEndpoint:
-    """What people change: PCI flavors, and which devices are in service.
+    """Changes PCI flavors, and takes devices in and out of service.
 
     :param db: the database.
     """
@@ -40,7 +40,7 @@ class OperatorEndpoint:
         flavor = editing.add(
             self._db, validation.new(name, project_id, values)
         )
-        LOG.info('%s created PCI flavor %s', actor, _named(flavor))
+        LOG.info('%s created PCI flavor %s', actor, _name_and_uuid(flavor))
         return flavor
 
     @answering.answers(methods.Conductor.update_pci_flavor)
@@ -59,7 +59,7 @@ class OperatorEndpoint:
             actor,
             ' with force' if force else '',
             ', '.join(sorted(changes)),
-            _named(flavor),
+            _name_and_uuid(flavor),
             flavor.generation,
         )
         return flavor
@@ -98,7 +98,7 @@ class OperatorEndpoint:
             actor,
             'gave' if shared else 'denied',
             project_id,
-            _named(flavor),
+            _name_and_uuid(flavor),
         )
         return flavor
 
@@ -123,5 +123,5 @@ class OperatorEndpoint:
         return after
 
 
-def _named(flavor: objects.PciFlavor) -> str:
+def _name_and_uuid(flavor: objects.PciFlavor) -> str:
     return f'{flavor.name} ({flavor.uuid})'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What SIGHUP does: a configuration that can be used replaces the old one."""
+"""Reloads the configuration at SIGHUP, if the new one can be used."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Reconfigurable(Protocol):
-    """A service which looks at a new configuration before it takes it."""
+    """A service that checks a new configuration before it uses it."""
 
     def reconfigure(self, conf: cfg.ConfigOpts) -> None:
         """Use a configuration from the next ``start`` on.
@@ -34,16 +34,16 @@ def launch(
     """Start a service's processes; return oslo.service's launcher.
 
     At SIGHUP the launcher's process first calls ``reload_config_files`` of
-    the configuration that it was given, then has its workers end, and forks
-    new ones. So what is read anew is looked at once and before that: a
-    mistake costs one line in the log, workers never see it, and they go on
-    with what was good last. Otherwise each would die of it again and again,
-    while the launcher lives and systemd sees nothing.
+    the configuration that it was given, then stops its workers, and forks new
+    ones. So the new configuration is checked once and before the workers
+    stop: a mistake in it is logged, and the workers go on with the last good
+    configuration. Without the check, each worker would end with the same
+    error again and again, while the launcher lives and systemd sees nothing.
 
     :param conf: the configuration of the start.
-    :param launched: the service, made with that.
-    :param load: reads the configuration anew, and all of it.
-    :param workers: how many processes; SIGHUP does not change it.
+    :param launched: the service, created with ``conf``.
+    :param load: reads the whole configuration again.
+    :param workers: number of processes; SIGHUP does not change it.
     """
     return service.launch(
         _LaunchedConf(conf, launched, load), launched, workers=workers
@@ -51,7 +51,7 @@ def launch(
 
 
 class _LaunchedConf:
-    """The configuration as the launcher sees it: the last one of use."""
+    """The configuration for the launcher: always the last usable one."""
 
     def __init__(
         self,
@@ -67,21 +67,21 @@ class _LaunchedConf:
         return getattr(self._conf, name)
 
     def reload_config_files(self) -> bool:
-        """Read anew; return whether that can be used."""
+        """Read the configuration again; return whether it can be used."""
         try:
             conf = self._load()
             opts.register_service_opts(conf)
-            # What the launcher is going to read itself, of all that.
+            # The options that the launcher itself is going to read.
             _ = conf.graceful_shutdown_timeout, conf.log_options
             self._launched.reconfigure(conf)
         except (cfg.Error, exception.PciPassthroughError) as error:
             LOG.error(
-                'The configuration was read anew and cannot be used; going '
-                'on with the one before: %s',
-                # An entry may go over several lines.
+                'The new configuration cannot be used; going on with the one '
+                'before: %s',
+                # An entry may extend over several lines.
                 ' '.join(str(error).split()),
             )
             return False
         self._conf = conf
-        LOG.info('The configuration was read anew')
+        LOG.info('Reloaded the configuration')
         return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping the conductors' view of a host equal to the agent's."""
+"""Reports a host's devices, and heartbeats while nothing changes."""
 
 import time
 
@@ -18,12 +18,12 @@ LOG = logging.getLogger(__name__)
 class Reporter:
     """Keeps the conductors' view of this host equal to the agent's.
 
-    It knows what was acknowledged last and sends only what is new since. It
-    is not thread-safe: one thread owns it.
+    The reporter remembers the snapshot that was acknowledged last and sends
+    the differences. It is not thread-safe: one thread owns it.
 
-    :param client: to reach the conductors.
+    :param client: calls the conductors.
     :param host: this host's name.
-    :param interval: seconds between two signs of life.
+    :param interval: seconds between two heartbeats.
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class Reporter:
         self._acknowledged: reporting.Snapshot | None = None
         self._generation = 0
         self._sequence = 0
-        self._spoke_at: float | None = None
+        self._called_at: float | None = None
 
     def due_in(self, now: float) -> float:
-        """Return the seconds until the next sign of life is due."""
-        if self._spoke_at is None:
+        """Return the seconds until the next heartbeat is due."""
+        if self._called_at is None:
             return 0.0
-        return max(0.0, self._spoke_at + self._interval - now)
+        return max(0.0, self._called_at + self._interval - now)
 
     def report(self, snapshot: reporting.Snapshot, now: float) -> None:
-        """Tell what is new, or that nothing is if that is due.
+        """Report what has changed, or send a heartbeat if one is due.
 
         :param now: monotonic time.
-        :raises: ConductorUnavailable and whatever the conductor refuses
-            with; the next call tells everything that is still untold.
+        :raises: ConductorUnavailable and the errors with which the conductor
+            refuses the report; the next call reports the same changes again.
         """
         before = self._acknowledged
         if before is None or before.digest != snapshot.digest:
@@ -59,15 +59,15 @@ class Reporter:
             )
             if ack.wanted == report_obj.Wanted.FULL_REPORT:
                 LOG.info(
-                    'The conductor asks what host %s has: an instance gave a '
-                    'device back, a database was restored, or another agent '
-                    'reports for the host. Reporting everything',
+                    'The conductor wants a full report of host %s: an '
+                    'instance gave a device back, a database was restored, or '
+                    'another agent reports for the host. Sending it',
                     self._host,
                 )
                 self._send(snapshot, None)
         else:
             return
-        self._spoke_at = now
+        self._called_at = now
 
     def _send(
         self,
@@ -76,15 +76,15 @@ class Reporter:
     ) -> None:
         ack = self._send_once(snapshot, before)
         if ack.wanted == report_obj.Wanted.FULL_REPORT:
-            # Another generation, or a clock that went back since the last
-            # start of this agent: the answer says what to go on from.
+            # Another generation, or a clock that was set back since the last
+            # start of this agent: continue with the sequence of the answer.
             self._sequence = max(self._sequence, ack.sequence)
             ack = self._send_once(snapshot, None)
         if ack.wanted == report_obj.Wanted.FULL_REPORT:
             raise exception.ConductorUnavailable(
-                f'the conductor refuses the full report of {self._host}: its '
-                'sequence is overtaken; does another agent report for the '
-                'same host?'
+                f'the conductor refuses the full report of {self._host}, '
+                'because it has one with a higher sequence; does another '
+                'agent report for the same host?'
             )
         self._acknowledged = snapshot
         self._generation = ack.generation
@@ -104,16 +104,16 @@ class Reporter:
             report = snapshot.full_report(**header)
         else:
             report = snapshot.report_since(before, self._generation, **header)
-        # Until the answer is here nobody knows what the conductor has.
+        # Before the answer arrives, the conductor's state is unknown.
         self._acknowledged = None
         ack = self._client.report(report)
         LOG.info(
-            'Reported %(offered)d devices%(anew)s, %(withdrawn)d not '
-            'offered, %(gone)d gone; generation %(generation)d, next: '
-            '%(wanted)s',
+            'Sent a report of %(kind)s: %(offered)d devices offered, '
+            '%(withdrawn)d not offered, %(gone)d gone; generation '
+            '%(generation)d, the conductor wants: %(wanted)s',
             {
+                'kind': 'all devices' if report.is_full else 'changes',
                 'offered': len(report.offered),
-                'anew': '' if report.is_full else ' anew',
                 'withdrawn': len(report.withdrawn),
                 'gone': len(report.gone),
                 'generation': ack.generation,

@@ -273,7 +273,7 @@ class ServicesTestCase(testtools.TestCase):
         libvirt = libvirt_host.LibvirtHost(host.uri)
         libvirt.connect()
         try:
-            found = scan.scan(
+            result = scan.scan(
                 libvirt.list_node_devices(),
                 sysfs_reader.SysfsReader(str(host.host_root)),
                 specs.PciInformation.parse(pci_information),
@@ -281,7 +281,7 @@ class ServicesTestCase(testtools.TestCase):
         finally:
             libvirt.close()
         return reporting.Snapshot.of(
-            [offer.device for offer in found.offered], found.withdrawn
+            [offer.device for offer in result.offered], result.withdrawn
         )
 
     def check_consistent(

@@ -67,7 +67,7 @@ class Program(fixtures.Fixture):
 
     @property
     def log(self) -> str:
-        """What it has logged since it was made."""
+        """The log of the program since its start."""
         return self.log_path.read_text()
 
     def start(self) -> None:

@@ -99,8 +99,8 @@ class AgentServiceTest(testtools.TestCase):
         programs.wait_for(self.last_report, 'the report')
 
     def last_report(self) -> Any:
-        found = hosts.get_all(self.db, store.Limits(60, 180))
-        return found[0].last_report_at if found else None
+        known = hosts.get_all(self.db, store.Limits(60, 180))
+        return known[0].last_report_at if known else None
 
     def test_reports_and_stops_at_once(self) -> None:
         self.start_conductor()
@@ -193,7 +193,8 @@ class AgentServiceTest(testtools.TestCase):
         service.start()
         self.addCleanup(service.stop)
         programs.wait_for(
-            lambda: self.logger.output.count('stays as it is') > 1, 'attempts'
+            lambda: self.logger.output.count('Keeping the last result') > 1,
+            'attempts',
         )
         self.assertIsNone(self.last_report())
         away.rename(path)

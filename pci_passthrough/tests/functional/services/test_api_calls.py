@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the REST API asks of a conductor."""
+"""The RPC calls of the REST API, through a real broker."""
 
 import pathlib
 from typing import Any
@@ -168,7 +168,7 @@ class ApiCallsTest(base.ServicesTestCase):
 
 
 class LogTest(testtools.TestCase):
-    """Who changed what is in the conductor's log."""
+    """The conductor logs each change and its actor."""
 
     def test_every_change(self) -> None:
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -177,14 +177,14 @@ class LogTest(testtools.TestCase):
         client, _ = driver.client(endpoint.answer)
         self.addCleanup(client.close)
         log = self.useFixture(fixtures.FakeLogger())
-        made: objects.PciFlavor = client.create_pci_flavor(
+        flavor: objects.PciFlavor = client.create_pci_flavor(
             'big', None, {'match': _MATCH}, 'joe'
         )
         client.update_pci_flavor('big', {'state': 'disabled'}, 1, True, 'joe')
         client.share_pci_flavor('big', 'p', True, 'joe')
         client.share_pci_flavor('big', 'p', False, 'joe')
         client.delete_pci_flavor('big', None, False, 'joe')
-        big = f'PCI flavor big ({made.uuid})'
+        big = f'PCI flavor big ({flavor.uuid})'
         for text in (
             f'joe created {big}',
             f'joe changed with force state of {big}; generation 2',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changes in a host, and that the database knows."""
+"""Changes of a host's hardware, and how they reach the database."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ class HardwareTest(base.ServicesTestCase):
         before = self.states(_HOST)
         gpu = self.address('03', 'type-PCI')
         self.host.stop_libvirtd()
-        agent.wait_for_log('what is known of the devices stays as it is')
+        agent.wait_for_log('Keeping the last result')
         self.host.unplug(gpu)
         for _ in range(2):
             self.wait_for_sign_of_life(_HOST)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Prometheus is told by a conductor of several processes."""
+"""The metrics of a conductor with several processes."""
 
 import collections
 import contextlib
@@ -62,15 +62,15 @@ class MetricsTest(base.ServicesTestCase):
         """Return when a scrape has the states of the only PCI flavor."""
 
         def is_there() -> bool:
-            found: dict[str, float] = collections.defaultdict(float)
+            states: dict[str, float] = collections.defaultdict(float)
             for (name, labels), value in self.scrape().items():
                 facts = dict(labels)
                 if (
                     name == 'pci_passthrough_devices'
                     and facts['pci_flavor'] == 'gpu'
                 ):
-                    found[facts['state']] += value
-            return all(found[name] == n for name, n in wanted.items())
+                    states[facts['state']] += value
+            return all(states[name] == n for name, n in wanted.items())
 
         programs.wait_for(is_there, f'{wanted}', pause=0.3)
 
@@ -125,11 +125,11 @@ class MetricsTest(base.ServicesTestCase):
             lambda: counts.items() <= self.scrape().items(), 'all counts'
         )
         self.wait_for(free=30, held=10)
-        found = self.scrape()
+        samples = self.scrape()
         labels = {'host': _HOST}
         for name in ('host_up', 'host_tracker_up', 'database_up'):
             facts = {} if name == 'database_up' else labels
-            self.assertEqual(1, found[key(name, **facts)])
+            self.assertEqual(1, samples[key(name, **facts)])
 
         self._check_reloads(counts)
 
@@ -168,11 +168,11 @@ class MetricsTest(base.ServicesTestCase):
         programs.wait_for(
             lambda: not self.scrape()[key('database_up')], 'it is away'
         )
-        found = self.scrape()
+        samples = self.scrape()
         self.assertIn(
-            key('claim_duration_seconds_count', outcome='claimed'), found
+            key('claim_duration_seconds_count', outcome='claimed'), samples
         )
-        self.assertNotIn('pci_passthrough_host_up', {n for n, _ in found})
+        self.assertNotIn('pci_passthrough_host_up', {n for n, _ in samples})
         # Workers that start now wait for it.
         with self.conductor.config.open('a') as config:
             config.write('retry_interval = 1\n')

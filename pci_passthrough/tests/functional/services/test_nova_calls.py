@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova's processes ask of a conductor, through a real broker."""
+"""The RPC calls of Nova's processes, through a real broker."""
 
 import json
 
@@ -58,13 +58,13 @@ class NovaCallsTest(base.ServicesTestCase):
         self.start_agent(host)
         self.wait_for_report(host.name)
         client = self.client()
-        found = client.host_devices(host.name)
-        self.assertEqual(len(self.devices(host.name)), len(found))
+        devices = client.host_devices(host.name)
+        self.assertEqual(len(self.devices(host.name)), len(devices))
         self.assertEqual(
-            [json.loads(base.PCI_INFORMATION[0])] * len(found),
-            [json.loads(str(d.offered_by)) for d in found],
+            [json.loads(base.PCI_INFORMATION[0])] * len(devices),
+            [json.loads(str(d.offered_by)) for d in devices],
         )
-        gpu = next(d for d in found if d.dev_type == 'type-PCI')
+        gpu = next(d for d in devices if d.dev_type == 'type-PCI')
         for _ in range(2):
             [adopted] = client.adopt(
                 host.name, _INSTANCE, 'r', [gpu.address], 'nova-compute/x'

@@ -54,7 +54,7 @@ class OutageTest(base.ServicesTestCase):
         }
 
     def check_all_is_well(self) -> None:
-        """What happened meanwhile arrives, and claims work again."""
+        """Check that missed changes arrive, and that claims work again."""
         programs.wait_for(
             lambda: self.gpu not in self.devices(_HOST), 'the next report'
         )

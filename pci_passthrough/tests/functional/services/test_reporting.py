@@ -56,7 +56,7 @@ class ReportingTest(base.ServicesTestCase):
         self.assertTrue(some < everything)
         self._reload(agent, gpus[0], '{"match": {"colour": "red"}}')
         agent.wait_for_log('Agent of compute-1', 3)
-        agent.wait_for_log('Reported ', 3)
+        agent.wait_for_log('Sent a report of ', 3)
         # What was good last goes on, and not what was good at the start.
         self.wait_for_sign_of_life(host.name)
         self.assertEqual(some, len(self.devices(host.name)))
@@ -152,7 +152,7 @@ class ReportingTest(base.ServicesTestCase):
 
 
 class StartTest(base.ServicesTestCase):
-    """What keeps a program from starting is said, and ends it."""
+    """A program that cannot start says why and ends."""
 
     def check_refused(self, program: programs.Program, *words: str) -> None:
         self.assertNotEqual(0, program.exit_status(), program.log)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agents and conductors of earlier releases say is understood."""
+"""Messages of earlier releases are understood, in both directions."""
 
 from collections.abc import Callable
 import json
@@ -68,8 +68,8 @@ class WireTest(testtools.TestCase):
     def test_devices_of_an_agent_of_1_0(self) -> None:
         report = self.recorded('1.0')['1-report-full']['call']
         self.endpoint.answer(report)
-        found = lookup.get_all(self.endpoint.db)
-        self.assertEqual({None}, {device.offered_by for device in found})
+        devices = lookup.get_all(self.endpoint.db)
+        self.assertEqual({None}, {device.offered_by for device in devices})
 
     def test_conductor_understands_calls_of_1_1(self) -> None:
         states = []
@@ -130,8 +130,8 @@ class WireTest(testtools.TestCase):
             if stem.endswith(('-resolve', '-offer', '-claim'))
         ]
         self.assertEqual(6, len(older))
-        for one, other in zip(older[:3], older[3:], strict=True):
-            self.assertEqual(one['call'], other['call'])
+        for before, after in zip(older[:3], older[3:], strict=True):
+            self.assertEqual(before['call'], after['call'])
 
     def made_older(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return what a caller of 1.0 gets when it asks for that."""
@@ -157,14 +157,14 @@ class WireTest(testtools.TestCase):
                     recorded[f'{_PREFIX}.{part}'], answer[f'{_PREFIX}.{part}']
                 )
             mine, theirs = (
-                one[f'{_PREFIX}.data'] for one in (recorded, answer)
+                thing[f'{_PREFIX}.data'] for thing in (recorded, answer)
             )
             self.assertEqual(mine.keys(), theirs.keys())
             for field, value in mine.items():
                 self.check_same_shape(value, theirs[field])
         elif isinstance(recorded, list):
-            for one, other in zip(recorded, answer, strict=True):
-                self.check_same_shape(one, other)
+            for mine, theirs in zip(recorded, answer, strict=True):
+                self.check_same_shape(mine, theirs)
 
     def test_callers_understand_answers_of_1_0(self) -> None:
         recorded = self.recorded('1.0')
@@ -225,13 +225,13 @@ class WireTest(testtools.TestCase):
         self.assertEqual('physnet1', claimed.extra_info['physical_network'])
 
     def test_conductor_of_1_2(self) -> None:
-        """It serves what it knows, and no NIC."""
+        """A conductor of 1.2 serves requests, but none for a NIC."""
         older = oslo_messaging.Target(version='1.2')
-        for one in (
+        for type_ in (
             endpoint.ConductorEndpoint,
             operator_endpoint.OperatorEndpoint,
         ):
-            name = f'{one.__module__}.{one.__name__}.target'
+            name = f'{type_.__module__}.{type_.__name__}.target'
             self.useFixture(fixtures.MonkeyPatch(name, older))
         self.endpoint.answer(self.recorded('1.1')['01-report-full']['call'])
         client, _ = driver.client(self.endpoint.answer)
@@ -243,10 +243,10 @@ class WireTest(testtools.TestCase):
             vnic_type='direct', physical_networks=['physnet1']
         )
         calls: list[Callable[[objects.PciRequest], Any]] = [
-            lambda one: client.resolve([one]),
-            lambda one: client.offer([one], [wire.HOST]).supplies,
-            lambda one: client.claim(
-                claims.ClaimRequest(wire.HOST, wire.INSTANCE, [one], 'me')
+            lambda request: client.resolve([request]),
+            lambda request: client.offer([request], [wire.HOST]).supplies,
+            lambda request: client.claim(
+                claims.ClaimRequest(wire.HOST, wire.INSTANCE, [request], 'me')
             ),
         ]
         for call in calls:
@@ -301,7 +301,7 @@ class WireTest(testtools.TestCase):
         }
 
     def test_refusal_to_a_conductor_of_1_3(self) -> None:
-        """It reads SchedulingRefusal 1.0 only, and gets that in the end."""
+        """A conductor of 1.3 gets SchedulingRefusal 1.0."""
         older = type(
             'SchedulingRefusal',
             (objects.SchedulingRefusal,),

@@ -62,7 +62,7 @@ def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
     libvirt = libvirt_host.LibvirtHost(host.uri)
     libvirt.connect()
     try:
-        found = scan.scan(
+        result = scan.scan(
             libvirt.list_node_devices(),
             sysfs_reader.SysfsReader(str(host.host_root)),
             pci_information.PciInformation.parse(
@@ -75,7 +75,7 @@ def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
     finally:
         libvirt.close()
     return reporting.Snapshot.of(
-        [offer.device for offer in found.offered], found.withdrawn
+        [offer.device for offer in result.offered], result.withdrawn
     )
 
 
@@ -87,9 +87,9 @@ def record(folder: pathlib.Path) -> None:
         recorded: list[dict[str, Any]] = []
 
         def answer(message: dict[str, Any]) -> Any:
-            found = conductor.answer(message)
-            recorded.append({'call': message, 'answer': found})
-            return found
+            answered = conductor.answer(message)
+            recorded.append({'call': message, 'answer': answered})
+            return answered
 
         client, _ = driver.client(answer)
         before, after = _snapshot(work, 2), _snapshot(work, 1)

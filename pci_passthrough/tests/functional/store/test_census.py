@@ -214,7 +214,7 @@ class SilentDatabaseTest(testtools.TestCase):
         server = servers.shared(servers.MariaDB)
         db = store.Writer(server.create_database())
         self.addCleanup(db.close)
-        collector = metrics_census.CensusCollector(patience=0.1)
+        collector = metrics_census.CensusCollector(timeout=0.1)
         collector.use(db, _LIMITS)
 
         def threads() -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small hosts to decide about."""
+"""Small hosts for tests of decisions."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -14,10 +14,10 @@ PCI = 'type-PCI'
 
 @dataclasses.dataclass
 class Host:
-    """A host in the making.
+    """A host to which devices are added.
 
     :ivar keys: pool key id to pool key.
-    :ivar devices: those which can be given away.
+    :ivar devices: the host's free devices.
     """
 
     keys: dict[int, objects.PoolKey] = dataclasses.field(default_factory=dict)
@@ -47,7 +47,7 @@ class Host:
         numa: int | None = 0,
         features: int = 0,
     ) -> 'Host':
-        """Add a physical function (None: not on offer) and its VFs."""
+        """Add a physical function (None: it is not free) and its VFs."""
         address = self._next_address()
         if key_id is not None:
             self._key(key_id, PF, numa, {})
@@ -60,7 +60,7 @@ class Host:
 
     @property
     def supply(self) -> claims.Supply:
-        """What the host can give away."""
+        """The free devices of the host."""
         return claims.supply_of(self.devices)
 
     def decide(

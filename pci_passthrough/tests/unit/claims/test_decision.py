@@ -54,17 +54,17 @@ class NumaTest(testtools.TestCase):
             host = made_up.Host()
             for key_id, node in enumerate(nodes):
                 host.add(key_id, numa=node)
-            got = made_up.pools_of(
+            pools = made_up.pools_of(
                 host.decide(
                     want('a', 2, range(len(nodes)), policy=policy),
                     numa=made_up.near(0, socket=[0, 1]),
                 )
             )
             with self.subTest(policy=policy, nodes=nodes):
-                if got is None:
+                if pools is None:
                     self.assertIsNone(expected)
                 else:
-                    taken = [nodes[key_id] for key_id in sorted(got[0])]
+                    taken = [nodes[key_id] for key_id in sorted(pools[0])]
                     self.assertEqual(expected, taken)
 
     def test_without_numa_topology_anything_goes(self) -> None:
@@ -230,8 +230,8 @@ class FamilyTest(testtools.TestCase):
     def test_flavor_of_both_kinds(self) -> None:
         host = made_up.Host().family(1, {2: 4}).family(1, {2: 4})
         for count, expected in ((8, {2: 8}), (9, None)):
-            got = made_up.pools_of(host.decide(want('a', count, [1, 2])))
-            self.assertEqual(expected and [expected], got)
+            pools = made_up.pools_of(host.decide(want('a', count, [1, 2])))
+            self.assertEqual(expected and [expected], pools)
 
     def test_smallest_family_is_opened(self) -> None:
         host = made_up.Host().family(1, {2: 4}).family(1, {2: 2})

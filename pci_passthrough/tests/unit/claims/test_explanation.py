@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hosts answer, put together."""
+"""HostAnswer and Explanation: the answers of hosts and their summary."""
 
 import testtools
 
@@ -30,11 +30,11 @@ def answer(
 class HostAnswerTest(testtools.TestCase):
     def test_serves(self) -> None:
         host = made_up.Host().add(1, 3).add(2, 4)
-        found = claims.HostAnswer.serving(
+        host_answer = claims.HostAnswer.serving(
             'h', want('gpu', 2, [1]), host.supply
         )
-        self.assertEqual(claims.HostAnswer('h', None, 2, 3), found)
-        self.assertTrue(found.serves)
+        self.assertEqual(claims.HostAnswer('h', None, 2, 3), host_answer)
+        self.assertTrue(host_answer.serves)
 
     def test_refuses(self) -> None:
         host = made_up.Host().add(1, 1)
@@ -42,28 +42,33 @@ class HostAnswerTest(testtools.TestCase):
             (2, {'free': 1}, 'too_few', 1, '1 free gpu0, 2 needed'),
             (2, {}, 'no_match', 0, 'no device matches gpu0'),
         ):
-            found = answer(host, count, states)
+            host_answer = answer(host, count, states)
             self.assertEqual(
                 (False, condition, count, left, text, (_MISS,)),
                 (
-                    found.serves,
-                    found.condition,
-                    found.needed,
-                    found.left,
-                    found.text,
-                    found.near_misses,
+                    host_answer.serves,
+                    host_answer.condition,
+                    host_answer.needed,
+                    host_answer.left,
+                    host_answer.text,
+                    host_answer.near_misses,
                 ),
             )
 
     def test_absent(self) -> None:
-        found = claims.HostAnswer.absent(
+        host_answer = claims.HostAnswer.absent(
             'h', want('gpu', 2, [1]), 'tracker_down'
         )
         self.assertEqual(
             ('tracker_down', 2, 0, ()),
-            (found.condition, found.needed, found.left, found.near_misses),
+            (
+                host_answer.condition,
+                host_answer.needed,
+                host_answer.left,
+                host_answer.near_misses,
+            ),
         )
-        self.assertIn('nova-compute', found.text)
+        self.assertIn('nova-compute', host_answer.text)
 
 
 class ExplanationTest(testtools.TestCase):

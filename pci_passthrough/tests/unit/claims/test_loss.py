@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of which host would lose least."""
+"""Loss: the order of hosts by the cost of a decision."""
 
 import testtools
 

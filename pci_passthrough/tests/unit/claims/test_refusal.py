@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of saying why a host cannot serve."""
+"""Tests of the reasons why a host cannot serve."""
 
 import itertools
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of what is left of a supply."""
+"""Tests of the supply that remains after decisions."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pci_passthrough.tests.unit.claims import want
 def after(
     host: made_up.Host, chosen: Mapping[str, Sequence[claims.Candidate]]
 ) -> claims.Supply:
-    """Count anew what a host can give when devices are held."""
+    """Count the free devices of a host while some are held."""
     held = [device for devices in chosen.values() for device in devices]
     whole = {device.pf_address for device in held if device.is_pf}
     broken = {device.pf_address for device in held if not device.is_pf}
@@ -33,7 +33,7 @@ def after(
 def carried_out(
     host: made_up.Host, decision: claims.Decision
 ) -> claims.Supply:
-    """Let a decision be carried out, and count what is left."""
+    """Carry out a decision, and count the remaining devices."""
     return after(host, claims.choose(host.devices, host.supply, decision, {}))
 
 
@@ -109,7 +109,9 @@ class WithoutTest(testtools.TestCase):
                 max_size=4,
             )
         )
-        families.sort(key=lambda one: (one[0] or 0, sorted(one[1].items())))
+        families.sort(
+            key=lambda family: (family[0] or 0, sorted(family[1].items()))
+        )
         host = made_up.Host()
         for key_id in data.draw(
             strategies.lists(test_brute_force.SINGLES, max_size=4)
@@ -129,7 +131,7 @@ class WithoutTest(testtools.TestCase):
     def test_no_device_is_lost_in_any_order(
         self, data: strategies.DataObject
     ) -> None:
-        """Whichever kind is broken first, as much is left of each key.
+        """The order of families makes no difference to the remaining devices.
 
         But for physical functions: what is broken is known by number only.
         """
@@ -145,7 +147,7 @@ class WithoutTest(testtools.TestCase):
 
 
 class RequestsTest(testtools.TestCase):
-    """How many requests can be served, against serving them."""
+    """Supply.requests, compared with serving the requests one by one."""
 
     @hypothesis.given(
         test_brute_force.hosts(),

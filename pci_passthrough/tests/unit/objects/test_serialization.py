@@ -183,20 +183,20 @@ class RoundTripTest(testtools.TestCase):
     def test_round_trip(self) -> None:
         for sample in SAMPLES:
             with self.subTest(name=sample.obj_name()):
-                got = through_json(sample)
-                self.assertIsNot(sample, got)
-                self.assertEqual(sample, got)
-                self.assertEqual(type(sample), type(got))
+                received = through_json(sample)
+                self.assertIsNot(sample, received)
+                self.assertEqual(sample, received)
+                self.assertEqual(type(sample), type(received))
 
     def test_lists_of_objects(self) -> None:
         self.assertEqual([DEVICE, REPORTED], through_json([DEVICE, REPORTED]))
 
     def test_unset_stays_unset(self) -> None:
-        got = through_json(REPORTED)
-        self.assertFalse(got.obj_attr_is_set('status'))
-        self.assertEqual('unknown', got.get('status', 'unknown'))
-        self.assertIsNone(got.get('status'))
-        self.assertEqual('iavf', got.get('driver', 'unknown'))
+        received = through_json(REPORTED)
+        self.assertFalse(received.obj_attr_is_set('status'))
+        self.assertEqual('unknown', received.get('status', 'unknown'))
+        self.assertIsNone(received.get('status'))
+        self.assertEqual('iavf', received.get('driver', 'unknown'))
 
     def test_newer_object_is_refused_without_a_conductor(self) -> None:
         primitive = REASON.obj_to_primitive()
@@ -211,7 +211,7 @@ class RoundTripTest(testtools.TestCase):
 
 
 class OlderPeerTest(testtools.TestCase):
-    """What a peer of version 1.0 gets."""
+    """Objects in the versions that a peer of version 1.0 knows."""
 
     def older(self, thing: Any) -> dict[str, Any]:
         manifest = dict.fromkeys(
@@ -228,16 +228,16 @@ class OlderPeerTest(testtools.TestCase):
         [device] = data['devices']
         self.assertEqual('1.0', device['pci_passthrough_object.version'])
         self.assertNotIn('offered_by', device['pci_passthrough_object.data'])
-        got = objects.ClaimResult.obj_from_primitive(self.older(result))
-        self.assertIsNone(got.devices[0].get('offered_by'))
-        self.assertEqual(DEVICE.address, got.devices[0].address)
+        received = objects.ClaimResult.obj_from_primitive(self.older(result))
+        self.assertIsNone(received.devices[0].get('offered_by'))
+        self.assertEqual(DEVICE.address, received.devices[0].address)
 
     def test_device_of_an_older_agent(self) -> None:
         report = objects.HostReport(offered=[REPORTED])
-        got = objects.HostReport.obj_from_primitive(self.older(report))
+        received = objects.HostReport.obj_from_primitive(self.older(report))
         self.assertEqual(
             {**REPORTED.reported(), 'offered_by': None},
-            got.offered[0].reported(),
+            received.offered[0].reported(),
         )
 
     def test_what_must_be_there_still_must(self) -> None:
@@ -247,8 +247,8 @@ class OlderPeerTest(testtools.TestCase):
 
     def test_conditions(self) -> None:
         for condition in objects.fields.RefusalCondition.ALL:
-            got = self.older(REASON.replace(condition=condition))
-            older = got['pci_passthrough_object.data']['condition']
+            received = self.older(REASON.replace(condition=condition))
+            older = received['pci_passthrough_object.data']['condition']
             self.assertEqual(
                 {
                     'none_free': 'all_held',
@@ -260,7 +260,7 @@ class OlderPeerTest(testtools.TestCase):
 
 
 class OlderRequestTest(testtools.TestCase):
-    """What a conductor of version 1.0 gets of requests."""
+    """PciRequest in version 1.0."""
 
     def test_without_a_nic(self) -> None:
         old = {
@@ -298,7 +298,7 @@ class OlderRequestTest(testtools.TestCase):
 
 
 class OlderRefusalTest(testtools.TestCase):
-    """What a conductor of an earlier release gets of refusals."""
+    """SchedulingRefusal in version 1.0."""
 
     def test_without_conditions(self) -> None:
         reasons = [['no free 10g', 1, ['h1']]]

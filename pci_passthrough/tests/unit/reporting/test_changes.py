@@ -54,19 +54,19 @@ def snapshot_of(scan: dict[str, Any]) -> reporting.Snapshot:
             for address, facts in scan.items()
             if isinstance(facts, dict)
         ],
-        [a for a, found in scan.items() if found == 'withdrawn'],
+        [a for a, presence in scan.items() if presence == 'withdrawn'],
     )
 
 
 class Conductor:
-    """What a conductor knows, in a dictionary."""
+    """A conductor that keeps the known devices in a dictionary."""
 
     def __init__(self) -> None:
         self.known: dict[str, objects.PciDevice] = {}
 
     def apply(self, report: objects.HostReport) -> list[reporting.Change]:
-        found = reporting.changes(self.known.values(), report)
-        for change in found:
+        changes = reporting.changes(self.known.values(), report)
+        for change in changes:
             if change.action == reporting.Action.REMOVE:
                 del self.known[change.address]
             elif change.before is None:
@@ -83,7 +83,7 @@ class Conductor:
                 self.known[change.address] = change.before.replace(
                     **change.values
                 )
-        return found
+        return changes
 
     def happen(self, address: str, event: str) -> None:
         """Change a status as claims and operators do."""
@@ -126,8 +126,8 @@ class RoundTripTest(testtools.TestCase):
             full = snapshot.full_report(**snapshots.HEADER)
             partial = snapshot.report_since(before, 1, **snapshots.HEADER)
             was = dict(conductor.known)
-            found = conductor.apply(full if is_full else partial)
-            self.check(was, found, conductor.known, snapshot)
+            changes = conductor.apply(full if is_full else partial)
+            self.check(was, changes, conductor.known, snapshot)
             # A partial report leads to what a full one leads to, but for
             # what a device that was held then kept from being noted.
             self.assertEqual(
@@ -146,11 +146,11 @@ class RoundTripTest(testtools.TestCase):
     def check(
         self,
         was: dict[str, objects.PciDevice],
-        found: list[reporting.Change],
+        changes: list[reporting.Change],
         known: dict[str, objects.PciDevice],
         snapshot: reporting.Snapshot,
     ) -> None:
-        addresses = [change.address for change in found]
+        addresses = [change.address for change in changes]
         self.assertEqual(len(set(addresses)), len(addresses))
         offered = {a for a, d in known.items() if d.presence == 'offered'}
         self.assertEqual(set(snapshot.offered), offered)
@@ -159,7 +159,7 @@ class RoundTripTest(testtools.TestCase):
                 self.check_kept(device, known[address], snapshot)
             elif address not in snapshot.offered:
                 self.assertNotIn(address, known)
-        actions = {change.address: change.action for change in found}
+        actions = {change.address: change.action for change in changes}
         for address in offered:
             self.assertEqual(
                 address not in was, actions.get(address) == 'appear'
@@ -208,7 +208,7 @@ class ActionTest(testtools.TestCase):
     def test_table(self) -> None:
         held = {'status': 'allocated'}
         offer: dict[str, Any] = {}
-        for known, found, action, values in (
+        for known, reported, action, values in (
             ({}, offer, None, None),
             ({}, {'driver': 'ice'}, 'change', {'driver': 'ice'}),
             (held, {'driver': 'vfio-pci'}, None, None),
@@ -252,8 +252,8 @@ class ActionTest(testtools.TestCase):
                 {'presence': 'offered', 'driver': 'ice'},
             ),
         ):
-            with self.subTest(known=known, found=found):
-                report = snapshot_of({ADDRESSES[0]: found}).full_report(
+            with self.subTest(known=known, reported=reported):
+                report = snapshot_of({ADDRESSES[0]: reported}).full_report(
                     **snapshots.HEADER
                 )
                 changes = reporting.changes([self.known(**known)], report)

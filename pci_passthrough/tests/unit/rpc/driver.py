@@ -19,7 +19,7 @@ Answer = Callable[[dict[str, Any]], Any]
 
 
 class Driver:
-    """What oslo.messaging's client needs of a driver.
+    """A driver for oslo.messaging's client that calls a function.
 
     :ivar sent: the JSON documents that would have gone over the wire.
     """
@@ -66,7 +66,7 @@ class Dispatcher:
 
 
 class _Incoming:
-    """What oslo.messaging's dispatcher reads of a message."""
+    """A message as oslo.messaging's dispatcher reads it."""
 
     def __init__(self, message: dict[str, Any]) -> None:
         self.ctxt: dict[str, Any] = {}

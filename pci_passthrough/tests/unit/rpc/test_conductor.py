@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client: what it sends, and what becomes of bad answers."""
+"""ConductorClient: the messages it sends, and the handling of bad answers."""
 
 import json
 import threading
@@ -57,12 +57,12 @@ class ConductorClientTest(testtools.TestCase):
                 raise error
 
             client, _ = driver.client(answer)
-            found = self.assertRaises(
+            raised = self.assertRaises(
                 exception.ConductorUnavailable, client.heartbeat, 'h', 1, 'd'
             )
-            self.assertIn(text, found.text)
-            self.assertNotIn('\n', found.text)
-            self.assertIs(error, found.__cause__)
+            self.assertIn(text, raised.text)
+            self.assertNotIn('\n', raised.text)
+            self.assertIs(error, raised.__cause__)
 
     def test_own_errors_stay_what_they_are(self) -> None:
         def answer(message: Any) -> Any:
@@ -101,9 +101,9 @@ class ConductorClientTest(testtools.TestCase):
 
         newer = ack('1.1', advice='rest')
         client, sent = driver.client(answer)
-        found = client.heartbeat('h', 1, 'd')
-        self.assertIsInstance(found, objects.ReportAck)
-        self.assertEqual((7, '1.0'), (found.generation, found.VERSION))
+        answered = client.heartbeat('h', 1, 'd')
+        self.assertIsInstance(answered, objects.ReportAck)
+        self.assertEqual((7, '1.0'), (answered.generation, answered.VERSION))
         self.assertEqual(2, len(sent.sent))
 
     def test_sets_nothing_for_the_whole_process(self) -> None:
@@ -166,7 +166,7 @@ class VersionTest(testtools.TestCase):
         )
 
     def test_requests(self) -> None:
-        """What is not for a NIC goes to conductors that know no NICs."""
+        """Requests without a NIC go to conductors that know no NICs, too."""
 
         def answer(message: dict[str, Any]) -> Any:
             versions = [
@@ -234,8 +234,8 @@ class VersionTest(testtools.TestCase):
         report = objects.HostReport(host='h', offered=[device])
         self.assertEqual(7, client.report(report).generation)
         first, second = (
-            one[f'{_PREFIX}.data']['offered'][0][f'{_PREFIX}.data']
-            for one in seen
+            report[f'{_PREFIX}.data']['offered'][0][f'{_PREFIX}.data']
+            for report in seen
         )
         self.assertEqual({'driver': 'ice', 'offered_by': '{}'}, first)
         self.assertEqual({'driver': 'ice'}, second)

@@ -68,21 +68,21 @@ class ReplyConnectionTest(testtools.TestCase):
     def client(
         self, connect: Callable[[], Any], timeout: float
     ) -> tuple[rpc.ConductorClient, _Driver]:
-        made = _Driver(connect)
-        return rpc.ConductorClient(driver.transport(made), timeout), made
+        fake = _Driver(connect)
+        return rpc.ConductorClient(driver.transport(fake), timeout), fake
 
     def test_what_was_given_up_is_never_sent(self) -> None:
         back = threading.Event()
-        client, made = self.client(back.wait, 0.2)
+        client, fake = self.client(back.wait, 0.2)
         self.assertRaises(
             exception.ConductorUnavailable, client.free, 'h', 'i', 'gone'
         )
         back.set()
-        while not made.sent:
+        while not fake.sent:
             # Given up, too, on a machine that is busy.
             with contextlib.suppress(exception.ConductorUnavailable):
                 client.free('h', 'i', 'next')
-        for sent in made.sent:
+        for sent in fake.sent:
             self.assertIn('next', sent)
 
     def test_callers_at_the_same_time_wait_for_one_attempt(self) -> None:
@@ -93,7 +93,7 @@ class ReplyConnectionTest(testtools.TestCase):
             attempts.append(1)
             back.wait()
 
-        client, made = self.client(connect, _PATIENCE)
+        client, fake = self.client(connect, _PATIENCE)
         callers = [
             threading.Thread(target=client.free, args=('h', 'i', 'me'))
             for _ in range(5)
@@ -103,7 +103,7 @@ class ReplyConnectionTest(testtools.TestCase):
         back.set()
         for caller in callers:
             caller.join(_PATIENCE)
-        self.assertEqual(5, len(made.sent))
+        self.assertEqual(5, len(fake.sent))
         self.assertEqual([1], attempts)
 
     def test_attempt_that_fails_is_said_and_repeated(self) -> None:
@@ -113,19 +113,19 @@ class ReplyConnectionTest(testtools.TestCase):
             if errors:
                 raise errors.pop()
 
-        client, made = self.client(connect, _PATIENCE)
+        client, fake = self.client(connect, _PATIENCE)
         error = self.assertRaises(
             exception.ConductorUnavailable, client.free, 'h', 'i', 'me'
         )
         self.assertTrue(error.text.endswith('ACCESS_REFUSED'), error.text)
         client.free('h', 'i', 'me')
-        self.assertEqual(1, len(made.sent))
+        self.assertEqual(1, len(fake.sent))
 
     def test_close_waits_neither_for_an_attempt_nor_for_a_hang(self) -> None:
         back = threading.Event()
         self.addCleanup(back.set)
-        client, made = self.client(back.wait, 0.1)
-        made.cleanup = back.wait  # type: ignore[method-assign, assignment]
+        client, fake = self.client(back.wait, 0.1)
+        fake.cleanup = back.wait  # type: ignore[method-assign, assignment]
         self.assertRaises(
             exception.ConductorUnavailable, client.free, 'h', 'i', 'me'
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of what a conductor counts, alone and with other processes."""
+"""The counts of a conductor, alone and with other processes."""
 
 import multiprocessing
 from multiprocessing import synchronize
@@ -51,7 +51,7 @@ class ObservationsTest(testtools.TestCase):
         super().setUp()
         self.observations = metrics.Observations()
 
-    def found(self, name: str) -> dict[str, float]:
+    def samples(self, name: str) -> dict[str, float]:
         """Return the samples of a name that are not 0, by their label."""
         answers = registry.CollectorRegistry()
         answers.register(self.observations)
@@ -78,29 +78,29 @@ class ObservationsTest(testtools.TestCase):
             self.assertRaises(type(error), conductor.claim, error)
         self.assertEqual(
             {'claimed': 2, 'refused': 1, 'contended': 1, 'failed': 2},
-            self.found('claim_duration_seconds_count'),
+            self.samples('claim_duration_seconds_count'),
         )
         self.assertEqual(
-            {'numa': 1, 'all_held': 1}, self.found('claim_refusals_total')
+            {'numa': 1, 'all_held': 1}, self.samples('claim_refusals_total')
         )
 
     def test_latency(self) -> None:
         for seconds in (0.005, 0.3, 0.4, 999):
             self.observations.claim('claimed', seconds)
-        found = self.found('claim_duration_seconds_bucket')
+        buckets = self.samples('claim_duration_seconds_bucket')
         self.assertEqual(
             {'0.005': 1, '0.25': 1, '0.5': 3, '15.0': 3, '+Inf': 4},
             {
-                bound: found[f'{bound} claimed']
+                bound: buckets[f'{bound} claimed']
                 for bound in ('0.005', '0.25', '0.5', '15.0', '+Inf')
             },
         )
-        total = self.found('claim_duration_seconds_sum')
+        total = self.samples('claim_duration_seconds_sum')
         self.assertAlmostEqual(999.705, total['claimed'])
 
     def test_unknown_conditions_are_counted(self) -> None:
         self.observations.claim('refused', 0.1, ['of_another_release'])
-        self.assertEqual({'other': 1}, self.found('claim_refusals_total'))
+        self.assertEqual({'other': 1}, self.samples('claim_refusals_total'))
 
     def test_reports(self) -> None:
         report = objects.HostReport(is_full=False)
@@ -108,7 +108,7 @@ class ObservationsTest(testtools.TestCase):
         for answer in (wanted.NOTHING, wanted.FULL_REPORT):
             ack = objects.ReportAck(generation=1, sequence=1, wanted=answer)
             self.observations.report(report, ack)
-        self.assertEqual({'changes': 1}, self.found('reports_applied_total'))
+        self.assertEqual({'changes': 1}, self.samples('reports_applied_total'))
 
     def refuse(self, *conditions: str) -> None:
         """Note a refusal with texts that are of no importance."""
@@ -124,7 +124,7 @@ class ObservationsTest(testtools.TestCase):
         self.refuse('numa', 'too_few', 'of_another_release')
         self.assertEqual(
             {'numa': 2, 'too_few': 1, 'other': 2},
-            self.found('scheduling_refusals_total'),
+            self.samples('scheduling_refusals_total'),
         )
 
     def test_refusal_by_a_scheduler_of_an_earlier_release(self) -> None:
@@ -132,7 +132,9 @@ class ObservationsTest(testtools.TestCase):
         self.observations.scheduling_refusal(
             objects.SchedulingRefusal(reasons=reasons)
         )
-        self.assertEqual({'other': 1}, self.found('scheduling_refusals_total'))
+        self.assertEqual(
+            {'other': 1}, self.samples('scheduling_refusals_total')
+        )
 
 
 class SharedNumbersTest(testtools.TestCase):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a configuration that is read anew."""
+"""Reloading: a usable configuration is used, a bad one is only logged."""
 
 import pathlib
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reporter sends, and what it makes of the answers."""
+"""Reporter: the reports it sends, and its reactions to the answers."""
 
 from collections.abc import Iterable
 
