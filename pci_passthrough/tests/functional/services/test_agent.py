@@ -290,8 +290,8 @@ class AgentServiceTest(testtools.TestCase):
         service = conductor.ConductorService(self.conf())
         for url, text in (
             ('mysql+nodriver://pci:s3cret@controller/pci', 'nodriver'),
-            ('pci:s3cret', 'no URL'),
-            ('mysql+pymysql://pci:s3cret@controller:port/pci', 'no URL'),
+            ('pci:s3cret', 'not a URL'),
+            ('mysql+pymysql://pci:s3cret@controller:port/pci', 'not a URL'),
         ):
             conf = self.conf()
             conf.set_override('connection', url, group='database')
