@@ -52,4 +52,4 @@ class ArchitectureTest(testtools.TestCase):
             if package and package[0] != 'tests' and 'versions' not in package:
                 # symbols/ is data of install/.
                 if package[-1] != 'symbols':
-                    self.assertIn(f' {package[-1]}/', tree, package)
+                    self.assertIn(f' {package[-1]}/', tree)
