@@ -70,7 +70,8 @@ def find(
 ) -> LiveHosts:
     """Return the hosts that are up.
 
-    :param hosts: names of hosts; None means all.
+    :param hosts: names of hosts; None means all, and the result then does not
+        say which others there are.
     """
     condition = _absence(limits)
     if hosts is None:
@@ -98,8 +99,17 @@ def known(connection: sa.Connection) -> LiveHosts:
     return LiveHosts(dict(rows.tuples().all()), are_few=False)
 
 
-def find_all(connection: sa.Connection, limits: policy.Limits) -> LiveHosts:
-    """Return all hosts that are up, and why each of the others is not."""
+def find_with_absent(
+    connection: sa.Connection,
+    limits: policy.Limits,
+    hosts: Collection[str] | None,
+) -> LiveHosts:
+    """Return the hosts that are up, and why each of the others is not.
+
+    :param hosts: names of hosts; None means all.
+    """
+    if hosts is not None:
+        return find(connection, limits, hosts)
     statement = sa.select(_nodes.c.id, _nodes.c.host, _absence(limits))
     rows = connection.execute(statement).tuples().all()
     return LiveHosts(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recording that an instance has devices already.
+"""Adoption: recording that an instance has devices already.
 
-Not a claim: nothing is chosen. A guest was given the devices before this
-database knew of it, for example by Nova's own ``[pci] device_spec``, or the
-record was lost.
+Unlike in a claim, nothing is chosen. The instance got its devices without
+this database, for example by Nova's own ``[pci] device_spec``, or the record
+was lost.
 """
 
 from collections.abc import Collection
@@ -39,52 +39,52 @@ def adopt(
     actor: str,
     pci_flavor_uuid: str | None = None,
 ) -> list[objects.PciDevice]:
-    """Make devices of a host allocated to an instance, all or none.
+    """Record that devices of a host are allocated to an instance, all or none.
 
-    Devices that are free are taken, also disabled ones and whatever PCI
-    flavor they fit. What the instance holds already becomes allocated for
-    this request. Repeated, it changes nothing.
+    Free devices are adopted even if they are disabled or no PCI flavor
+    matches them. Devices that the instance holds already become allocated for
+    this request. Repeating an adoption changes nothing.
 
-    :param request_id: which of the instance's requests they serve.
-    :param addresses: of the devices.
-    :param actor: for the ledger.
-    :param pci_flavor_uuid: for which they were given; None: unknown, and
-        what is known stays.
-    :returns: the devices, by address.
+    :param request_id: the request of the instance that the devices serve.
+    :param addresses: the devices' addresses.
+    :param actor: who acts, for the ledger.
+    :param pci_flavor_uuid: the PCI flavor by which the instance got them;
+        None means unknown, and leaves a recorded one as it is.
+    :returns: the devices, sorted by address.
     :raises: InvalidRequest; HostNotFound; PciDeviceNotFound;
-        PciFlavorNotFound; DeviceStateConflict, naming the holder, if a device
-        or, because they exclude each other, its physical function or one of
-        its virtual functions is another's or not free; ClaimContended.
+        PciFlavorNotFound; ClaimContended; DeviceStateConflict, naming the
+        holder, if a device is not free, or a physical or virtual function
+        that excludes it.
     """
-    wanted = _check(instance_uuid, request_id, addresses)
+    wanted = _normalized(instance_uuid, request_id, addresses)
     with db.write() as connection:
         node_id = hosts.lock(connection, host)
         on_host = _devices.c.compute_node_id == node_id
-        found = lookup.select(
+        devices = lookup.select(
             connection, on_host, _devices.c.address.in_(wanted)
         )
-        _must_all_be_there(host, wanted, found)
+        _check_complete(host, wanted, devices)
         if pci_flavor_uuid is not None:
             flavor_lookup.check_known(connection, pci_flavor_uuid)
-        for device in found:
+        for device in devices:
             _check_free(device, instance_uuid)
-        new = [d for d in found if d.instance_uuid is None]
-        _check_kin(connection, on_host, new)
+        new = [d for d in devices if d.instance_uuid is None]
+        _check_exclusion(connection, on_host, new)
         owner = {'instance_uuid': instance_uuid, 'request_id': request_id}
         if pci_flavor_uuid is not None:
             owner['pci_flavor_uuid'] = pci_flavor_uuid
-        todo = [d for d in found if not _is_done(d, owner)]
-        if todo:
-            _write(connection, todo, owner, actor)
+        changing = [d for d in devices if not _is_recorded(d, owner)]
+        if changing:
+            _write(connection, changing, owner, actor)
         return lookup.select(
             connection, on_host, _devices.c.address.in_(wanted)
         )
 
 
-def _check(
+def _normalized(
     instance_uuid: str, request_id: str, addresses: Collection[str]
 ) -> list[str]:
-    """Return the addresses as they are kept.
+    """Check the arguments of an adoption; return the addresses as stored.
 
     :raises: InvalidRequest
     """
@@ -93,7 +93,7 @@ def _check(
     address = objects.fields.PciAddressField()
     try:
         wanted = {
-            str(address.coerce(None, 'address', one)) for one in addresses
+            str(address.coerce(None, 'address', text)) for text in addresses
         }
     except ValueError as error:
         raise exception.InvalidRequest(
@@ -104,16 +104,16 @@ def _check(
     return sorted(wanted)
 
 
-def _must_all_be_there(
-    host: str, wanted: Sequence[str], found: Sequence[objects.PciDevice]
+def _check_complete(
+    host: str, wanted: Sequence[str], devices: Sequence[objects.PciDevice]
 ) -> None:
-    missing = set(wanted).difference(device.address for device in found)
+    missing = set(wanted).difference(device.address for device in devices)
     if missing:
         raise exception.PciDeviceNotFound(f'{host}/{min(missing)}')
 
 
 def _check_free(device: objects.PciDevice, instance_uuid: str) -> None:
-    """Refuse a device that is another's, or locked away."""
+    """Check that a device is the instance's, or can be adopted by it."""
     if device.instance_uuid == instance_uuid:
         return
     if device.instance_uuid is None:
@@ -127,41 +127,41 @@ def _check_free(device: objects.PciDevice, instance_uuid: str) -> None:
     )
 
 
-def _check_kin(
+def _check_exclusion(
     connection: sa.Connection,
     on_host: sa.ColumnElement[bool],
     new: Sequence[objects.PciDevice],
 ) -> None:
-    """Refuse a physical function beside one of its virtual functions."""
+    """Check that no related function of a new device is held or new, too."""
     if not new:
         return
     parents = {d.parent_addr for d in new if d.parent_addr is not None}
-    taken = {device.address: device for device in new}
-    kin = lookup.select(
+    new_addresses = {device.address for device in new}
+    related = lookup.select(
         connection,
         on_host,
         _devices.c.address.in_(sorted(parents))
-        | _devices.c.parent_addr.in_(sorted(taken)),
+        | _devices.c.parent_addr.in_(sorted(new_addresses)),
         _devices.c.status.in_(exclusion.HELD)
-        | _devices.c.address.in_(sorted(taken)),
+        | _devices.c.address.in_(sorted(new_addresses)),
     )
-    for other in kin:
+    for other in related:
         for device in new:
             if device.address == other.parent_addr or (
                 device.parent_addr == other.address
             ):
-                whose = other.instance_uuid or 'nobody'
-                if other.address in taken:
-                    whose = 'the same adoption'
+                holder = other.instance_uuid or 'nobody'
+                if other.address in new_addresses:
+                    holder = 'the same adoption'
                 raise exception.DeviceStateConflict(
                     f'{device.host}/{device.address}',
                     _ACTION,
-                    f'excluded by {other.address} ({other.state}, {whose})',
+                    f'excluded by {other.address} ({other.state}, {holder})',
                     (fields.DeviceStatus.AVAILABLE,),
                 )
 
 
-def _is_done(device: objects.PciDevice, owner: Mapping[str, str]) -> bool:
+def _is_recorded(device: objects.PciDevice, owner: Mapping[str, str]) -> bool:
     return device.status == lifecycle.TRANSITIONS[_ACTION].target and all(
         device.get(name) == value for name, value in owner.items()
     )
@@ -169,27 +169,29 @@ def _is_done(device: objects.PciDevice, owner: Mapping[str, str]) -> bool:
 
 def _write(
     connection: sa.Connection,
-    todo: Sequence[objects.PciDevice],
+    devices: Sequence[objects.PciDevice],
     owner: Mapping[str, str],
     actor: str,
 ) -> None:
-    """Write owner and ledger.
+    """Write owner and ledger, unless a device got another owner meanwhile.
 
-    The host's lock keeps everybody else away; the condition makes sure.
+    The host's lock should prevent that; the condition ensures it.
+
+    :raises: ClaimContended
     """
     target = lifecycle.TRANSITIONS[_ACTION].target
     updated = connection.execute(
         _devices.update()
         .where(
-            _devices.c.uuid.in_([device.uuid for device in todo]),
+            _devices.c.uuid.in_([device.uuid for device in devices]),
             _devices.c.instance_uuid.is_(None)
             | (_devices.c.instance_uuid == owner['instance_uuid']),
         )
         .values(status=target, updated_at=database.now(), **owner)
     )
-    if updated.rowcount != len(todo):
+    if updated.rowcount != len(devices):
         raise exception.ClaimContended(
-            f'{", ".join(lookup.addresses(todo))}: somebody else was faster'
+            f'{", ".join(lookup.addresses(devices))}: another claim was faster'
         )
     ledger.append(
         connection,
@@ -202,6 +204,6 @@ def _write(
                 f'request {owner["request_id"]}',
                 owner['instance_uuid'],
             )
-            for device in todo
+            for device in devices
         ],
     )

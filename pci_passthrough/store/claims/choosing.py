@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing free devices of one host, and taking them.
+"""Choosing free devices of one host, and the UPDATE that takes them.
 
-Both in the caller's transaction, which holds the host's lock.
+Both run in the caller's transaction, which holds the host's lock.
 """
 
 import collections
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -31,8 +32,8 @@ class LostRace(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Taken:
-    """One device for one request."""
+class Assignment:
+    """A chosen device, and the request that it serves."""
 
     device_id: int
     key_id: int
@@ -48,13 +49,17 @@ def choose(
     node_id: int,
     demands: Sequence[claims.Demand],
     numa: objects.NumaAffinity | None,
-) -> list[Taken]:
-    """Decide and pick devices, or refuse with the reasons."""
+) -> list[Assignment]:
+    """Choose devices that serve all demands.
+
+    :param vf_placement: one of ``claims.VF_PLACEMENTS``.
+    :raises: ClaimRefused with the reasons.
+    """
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
-    found = candidates.of_host(connection, node_id, key_ids)
-    supply = claims.supply_of(found)
+    free = candidates.of_host(connection, node_id, key_ids)
+    supply = claims.supply_of(free)
     decision = claims.decide(supply, demands, catalog.__getitem__, numa)
     if decision is None:
         totals = states.of_host(connection, node_id)
@@ -63,14 +68,14 @@ def choose(
         )
         raise exception.ClaimRefused(claims.summarize(reasons), reasons)
     chosen = claims.choose(
-        found,
+        free,
         supply,
         decision,
         _held_vfs(connection, node_id),
         vf_placement,
     )
     return [
-        Taken(
+        Assignment(
             candidate.device_id,
             candidate.key_id,
             pick.demand.request_id,
@@ -98,19 +103,50 @@ def take(
     connection: sa.Connection,
     node_id: int,
     instance_uuid: str,
-    taken: Sequence[Taken],
+    assignments: Sequence[Assignment],
 ) -> None:
-    """Make the chosen devices the instance's: one conditional UPDATE.
+    """Give the chosen devices to an instance, by one conditional UPDATE.
 
-    The conditions repeat all that the choice relied on. The inner SELECT is
-    wrapped, and DISTINCT, because MySQL updates no table that it reads from
-    unless that result is materialized.
+    :raises: LostRace if one of the devices cannot be claimed any more.
+    """
+    by_id = {a.device_id: a for a in assignments}
+    updated = connection.execute(
+        _devices.update()
+        .where(
+            # The ids themselves, too: without them, MariaDB would read and
+            # lock the whole table to compare it with the inner SELECT.
+            _devices.c.id.in_(sorted(by_id)),
+            _devices.c.id.in_(_still_claimable(node_id, assignments)),
+        )
+        .values(
+            status=lifecycle.TRANSITIONS['claim'].target,
+            instance_uuid=instance_uuid,
+            request_id=sa.case(
+                {i: a.request_id for i, a in by_id.items()},
+                value=_devices.c.id,
+            ),
+            pci_flavor_uuid=sa.case(
+                {i: a.pci_flavor_uuid for i, a in by_id.items()},
+                value=_devices.c.id,
+            ),
+            updated_at=database.now(),
+        )
+    )
+    if updated.rowcount != len(assignments):
+        raise LostRace
 
-    :raises: LostRace if one of them is no longer to be had.
+
+def _still_claimable(
+    node_id: int, assignments: Sequence[Assignment]
+) -> sa.Select[Any]:
+    """Select the chosen devices that still fulfil all conditions of a choice.
+
+    The SELECT is wrapped in another, and DISTINCT, because MySQL updates a
+    table that it also reads only if what it reads is materialized.
     """
     by_key: dict[int, list[int]] = collections.defaultdict(list)
-    for one in taken:
-        by_key[one.key_id].append(one.device_id)
+    for assignment in assignments:
+        by_key[assignment.key_id].append(assignment.device_id)
     chosen = sa.or_(
         *(
             (_inner.c.free_key == key_id) & _inner.c.id.in_(sorted(ids))
@@ -124,28 +160,4 @@ def take(
         .distinct()
         .subquery('claimable')
     )
-    by_id = {t.device_id: t for t in taken}
-    updated = connection.execute(
-        _devices.update()
-        .where(
-            # The list, too: MariaDB would read, and lock, the whole table to
-            # compare it with the inner SELECT.
-            _devices.c.id.in_(sorted(by_id)),
-            _devices.c.id.in_(sa.select(claimable.c.id)),
-        )
-        .values(
-            status=lifecycle.TRANSITIONS['claim'].target,
-            instance_uuid=instance_uuid,
-            request_id=sa.case(
-                {i: t.request_id for i, t in by_id.items()},
-                value=_devices.c.id,
-            ),
-            pci_flavor_uuid=sa.case(
-                {i: t.pci_flavor_uuid for i, t in by_id.items()},
-                value=_devices.c.id,
-            ),
-            updated_at=database.now(),
-        )
-    )
-    if updated.rowcount != len(taken):
-        raise LostRace
+    return sa.select(claimable.c.id)

@@ -35,9 +35,9 @@ def claim(
     policy: policy_mod.Policy,
     request: claims.ClaimRequest,
 ) -> list[objects.PciDevice]:
-    """Hold devices of a host for an instance, all requests or none.
+    """Claim devices of a host for an instance, for all requests or none.
 
-    Repeating a claim returns what the instance holds by it already.
+    Repeating a claim returns the devices that the instance holds by it.
 
     :returns: the devices, each with the ``request_id`` that it serves.
     :raises: ClaimRefused with the reasons; HostNotFound; PciFlavorNotFound;
@@ -50,7 +50,7 @@ def claim(
     request_spec.check(request.requests)
     request_spec.check_ids(request.requests)
     for _ in range(_MOST_TRIES):
-        # Anew each time: a PCI flavor may have been changed.
+        # In each try, because a PCI flavor may have been changed.
         demands = resolving.demands(
             db, request.requests, request.project_id, request.instance_uuid
         )
@@ -59,13 +59,12 @@ def claim(
         except choosing.LostRace:
             continue
     raise exception.ClaimContended(
-        f'devices of {request.host} were taken by others {_MOST_TRIES} times '
+        f'other claims took the devices of {request.host} {_MOST_TRIES} times '
         'in a row'
     )
 
 
-#: The host's lock makes a lost race all but impossible; more tries than a
-#: few would hide a defect.
+#: The host's lock makes lost races very rare; many tries would hide a defect.
 _MOST_TRIES = 5
 
 
@@ -87,8 +86,8 @@ def _claim_once(
         )
         if held:
             return _same_claim(instance_uuid, demands, held)
-        _must_be_up(connection, host, policy.limits.host_timeout, demands)
-        taken = choosing.choose(
+        _check_host_up(connection, host, policy.limits.host_timeout, demands)
+        assignments = choosing.choose(
             connection,
             db.catalog,
             policy.vf_placement,
@@ -97,16 +96,16 @@ def _claim_once(
             demands,
             request.numa,
         )
-        _must_still_fit(connection, db.catalog, taken)
-        choosing.take(connection, node_id, instance_uuid, taken)
+        _lock_resolved(connection, db.catalog, assignments)
+        choosing.take(connection, node_id, instance_uuid, assignments)
         claimed = lookup.select(
-            connection, _devices.c.id.in_([t.device_id for t in taken])
+            connection, _devices.c.id.in_([a.device_id for a in assignments])
         )
         ledger.append(
             connection,
             [
                 ledger.entry(
-                    _as_it_was(device),
+                    _before_claim(device),
                     'claim',
                     request.actor,
                     device.state,
@@ -119,25 +118,28 @@ def _claim_once(
         return claimed
 
 
-def _must_still_fit(
+def _lock_resolved(
     connection: sa.Connection,
     catalog: pool_catalog.Catalog,
-    taken: Sequence[choosing.Taken],
+    assignments: Sequence[choosing.Assignment],
 ) -> None:
-    """Keep what was resolved from changing until the claim is committed.
+    """Lock the PCI flavors of a claim; check that they match its devices.
 
-    :raises: LostRace if a PCI flavor was deleted, or was changed and does
-        not match a device that is to be taken by it.
+    :raises: LostRace if a PCI flavor was deleted after it was resolved, or
+        was changed and does not match a chosen device any more.
     """
     matches = holders.lock_matches(
-        connection, {t.pci_flavor_uuid for t in taken}
+        connection, {a.pci_flavor_uuid for a in assignments}
     )
     fitting = {u: catalog.matching(match) for u, match in matches.items()}
-    if any(t.key_id not in fitting.get(t.pci_flavor_uuid, ()) for t in taken):
-        raise choosing.LostRace
+    for assignment in assignments:
+        if assignment.key_id not in fitting.get(
+            assignment.pci_flavor_uuid, ()
+        ):
+            raise choosing.LostRace
 
 
-def _as_it_was(claimed: objects.PciDevice) -> objects.PciDevice:
+def _before_claim(claimed: objects.PciDevice) -> objects.PciDevice:
     return claimed.replace(status=fields.DeviceStatus.AVAILABLE)
 
 
@@ -146,7 +148,10 @@ def _same_claim(
     demands: Sequence[claims.Demand],
     held: Sequence[objects.PciDevice],
 ) -> list[objects.PciDevice]:
-    """Return the devices of a claim that is repeated."""
+    """Return the devices of a repeated claim.
+
+    :raises: ClaimMismatch if they do not fit its requests.
+    """
     counts = collections.Counter(device.request_id for device in held)
     flavors = {d.request_id: d.alternatives for d in demands}
     fits = all(counts[d.request_id] == d.count for d in demands) and all(
@@ -165,12 +170,16 @@ def _same_claim(
     return list(held)
 
 
-def _must_be_up(
+def _check_host_up(
     connection: sa.Connection,
     host: str,
     host_timeout: float,
     demands: Iterable[claims.Demand],
 ) -> None:
+    """Check that a host's agent has reported recently.
+
+    :raises: ClaimRefused
+    """
     nodes = models.compute_nodes
     last = connection.execute(
         sa.select(nodes.c.last_report_at).where(nodes.c.host == host)

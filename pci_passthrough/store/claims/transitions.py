@@ -34,9 +34,9 @@ def allocate(
 ) -> list[objects.PciDevice]:
     """Turn an instance's claims on a host into allocations.
 
-    :param request_ids: only of these requests; None: of all.
-    :returns: the allocated devices, those too that were it before.
-    :raises: ClaimMismatch if it holds none; HostNotFound.
+    :param request_ids: only claims for these requests; None means for all.
+    :returns: the allocated devices, also those that were allocated before.
+    :raises: ClaimMismatch if the instance holds none; HostNotFound.
     """
     request_spec.check_owner(instance_uuid)
     moved = _move(db, 'allocate', host, instance_uuid, actor, request_ids)
@@ -54,9 +54,9 @@ def abort(
     actor: str,
     request_ids: Collection[str] | None = None,
 ) -> list[objects.PciDevice]:
-    """Give back what is claimed and not allocated; nothing is fine.
+    """Return devices that are claimed and not allocated, if there are any.
 
-    :returns: the devices given back.
+    :returns: the devices that are free now.
     """
     request_spec.check_owner(instance_uuid)
     return _give_back(db, 'abort', host, instance_uuid, actor, request_ids)
@@ -69,18 +69,17 @@ def free(
     host: str | None = None,
     request_ids: Collection[str] | None = None,
 ) -> list[objects.PciDevice]:
-    """Give back all that an instance holds; nothing is fine.
+    """Return all devices that an instance holds, if there are any.
 
-    :param host: only on this host; None: on all.
-    :returns: the devices given back.
+    :param host: only devices of this host; None means of all.
+    :returns: the devices that are free now.
     """
     request_spec.check_owner(instance_uuid)
     if host is not None:
         return _give_back(db, 'free', host, instance_uuid, actor, request_ids)
     freed = []
-    for name in sorted(
-        {d.host for d in lookup.get_all(db, instance_uuid=instance_uuid)}
-    ):
+    held = lookup.get_all(db, instance_uuid=instance_uuid)
+    for name in sorted({device.host for device in held}):
         freed += _give_back(
             db, 'free', name, instance_uuid, actor, request_ids
         )
@@ -121,22 +120,22 @@ def _move(
         if request_ids is not None:
             conditions.append(_devices.c.request_id.in_(sorted(request_ids)))
         held = lookup.select(connection, *conditions)
-        todo = [d for d in held if d.status in transition.sources]
+        changing = [d for d in held if d.status in transition.sources]
         at = database.now()
         after = {d.uuid: d for d in held} | {
-            d.uuid: _after(d, transition.target, at) for d in todo
+            d.uuid: _after(d, transition.target, at) for d in changing
         }
-        if todo:
-            _write(connection, todo, transition.target, at)
+        if changing:
+            _write(connection, changing, transition.target, at)
             ledger.append(
                 connection,
                 [
                     ledger.entry(d, action, actor, after[d.uuid].state)
-                    for d in todo
+                    for d in changing
                 ],
             )
             removal.remove_unoffered(
-                connection, [after[d.uuid] for d in todo], actor
+                connection, [after[d.uuid] for d in changing], actor
             )
             if transition.target not in lifecycle.OWNED:
                 hosts.ask_for_report(connection, node_id)
@@ -145,7 +144,7 @@ def _move(
 
 def _write(
     connection: sa.Connection,
-    todo: Sequence[objects.PciDevice],
+    devices: Sequence[objects.PciDevice],
     status: str,
     at: datetime.datetime,
 ) -> None:
@@ -154,7 +153,7 @@ def _write(
         values |= dict.fromkeys(_OWNER_COLUMNS)
     connection.execute(
         _devices.update()
-        .where(_devices.c.uuid.in_([device.uuid for device in todo]))
+        .where(_devices.c.uuid.in_([device.uuid for device in devices]))
         .values(values)
     )
 

@@ -117,9 +117,8 @@ def explain(
 ) -> claims.Explanation:
     """Explain for each host whether it can serve a request for a PCI flavor.
 
-    Hosts that are down are among them. The PCI flavor may be disabled.
-
     :param limits: timeouts after which silent hosts are down.
+    :param flavor: the PCI flavor, which may be disabled.
     :param count: devices of the request, at least one.
     :param hosts: names of hosts; None means all.
     :param with_near_misses: list near misses of hosts that cannot serve it.
@@ -131,22 +130,19 @@ def explain(
         catalog.refresh(connection)
         alternative = resolving.alternative_of(catalog, flavor, nic)
         demand = claims.Demand(_NO_REQUEST, count, (alternative,))
-        key_ids = _key_ids([demand])
-        if hosts is None:
-            live = live_hosts.find_all(connection, limits)
-        else:
-            live = live_hosts.find(connection, limits, hosts)
+        key_ids = alternative.key_ids
+        live = live_hosts.find_with_absent(connection, limits, hosts)
         supplies = _supplies(connection, catalog, key_ids, live)
         refusing = _refusing(catalog, live, supplies, [demand], None)
         others = live.only(refusing)
         totals = _totals(connection, key_ids, others)
         misses: dict[str, list[claims.NearMiss]] = {}
         if with_near_misses:
-            misses = near_misses.of_hosts(
-                connection, catalog, others, flavor, nic
-            )
+            misses = near_misses.find(connection, catalog, others, flavor, nic)
     answers = [
-        claims.HostAnswer.refusing(
+        claims.HostAnswer.serving(host, demand, supplies[host])
+        if host not in refusing
+        else claims.HostAnswer.refusing(
             host,
             demand,
             supplies.get(host, claims.NO_SUPPLY),
@@ -154,13 +150,9 @@ def explain(
             catalog.__getitem__,
             misses.get(host, ()),
         )
-        if host in refusing
-        else claims.HostAnswer.serving(host, demand, supplies[host])
         for host in live.names.values()
     ]
-    answers += [
-        claims.HostAnswer.absent(host, demand, condition)
-        for host, condition in live.absent.items()
-    ]
+    for host, condition in live.absent.items():
+        answers.append(claims.HostAnswer.absent(host, demand, condition))
     answers.sort(key=lambda answer: answer.host)
     return claims.Explanation(flavor, count, tuple(answers))

@@ -19,7 +19,7 @@ from pci_passthrough.store.pools import counting
 MOST_OF_A_HOST = 10
 
 
-def of_hosts(
+def find(
     connection: sa.Connection,
     catalog: pool_catalog.Catalog,
     live: live_hosts.LiveHosts,

@@ -94,6 +94,22 @@ def _devices() -> None:
         sa.Column('capabilities', sa.Text, nullable=False),
         sa.Column('created_at', _TIMESTAMP, nullable=False),
         sa.Column('updated_at', _TIMESTAMP),
+        *_device_keys(),
+        sa.CheckConstraint(_OWNER_CHECK, name='ck_pci_devices_owner'),
+        **_TABLE_ARGS,
+    )
+    _device_indexes()
+    if op.get_bind().dialect.name == 'postgresql':
+        # Each claim leaves a dead row; with the default of 20 % the counts
+        # would slow down five times before they are vacuumed.
+        op.execute(
+            'ALTER TABLE pci_devices SET '
+            '(autovacuum_vacuum_scale_factor = 0.01)'
+        )
+
+
+def _device_keys() -> tuple[sa.Constraint, ...]:
+    return (
         sa.ForeignKeyConstraint(
             ['compute_node_id'],
             ['compute_nodes.id'],
@@ -110,17 +126,7 @@ def _devices() -> None:
         sa.UniqueConstraint(
             'compute_node_id', 'address', name='uniq_pci_devices_address'
         ),
-        sa.CheckConstraint(_OWNER_CHECK, name='ck_pci_devices_owner'),
-        **_TABLE_ARGS,
     )
-    _device_indexes()
-    if op.get_bind().dialect.name == 'postgresql':
-        # Each claim leaves a dead row; with the default of 20 % the counts
-        # would slow down five times before they are vacuumed.
-        op.execute(
-            'ALTER TABLE pci_devices SET '
-            '(autovacuum_vacuum_scale_factor = 0.01)'
-        )
 
 
 def _device_indexes() -> None:

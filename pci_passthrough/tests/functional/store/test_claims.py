@@ -343,5 +343,5 @@ class ExclusionTest(base.ClaimTest):
                 connection,
                 row.compute_node_id,
                 self.owner,
-                [choosing.Taken(row.id, row.pool_key_id, 'r', flavor)],
+                [choosing.Assignment(row.id, row.pool_key_id, 'r', flavor)],
             )
