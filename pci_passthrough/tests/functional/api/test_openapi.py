@@ -55,6 +55,8 @@ class DocumentTest(testtools.TestCase):
                 'base-url': self.api.url,
                 'headers': {'X-Auth-Token': self.token},
                 'continue-on-failure': True,
+                'request-timeout': 120,
+                'suppress-health-check': ['all'],
                 # Such a header can be for other services, too.
                 'parameters': {
                     microversion.HEADER: f'{microversion.SERVICE_TYPE} '
