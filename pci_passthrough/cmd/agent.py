@@ -24,19 +24,19 @@ _CLI_OPTS = [
     cfg.BoolOpt(
         'once',
         default=False,
-        help='Look at the devices once and end. Without --dry-run, report '
-        'what was found to a conductor.',
+        help='Discover the devices once, report them to a conductor, and end. '
+        'With --dry-run, report nothing.',
     ),
     cfg.BoolOpt(
         'dry-run',
         default=False,
-        help='With --once: only show what this host would offer. Neither '
-        'database nor broker is needed, and nothing is changed.',
+        help='With --once: only show the devices that this host would offer. '
+        'Needs neither database nor broker, and changes nothing.',
     ),
     cfg.StrOpt(
         'connect',
         metavar='URI',
-        help='Ask this libvirt instead of [agent] connection_uri.',
+        help='libvirt URI to use instead of [agent] connection_uri.',
     ),
 ]
 
@@ -66,7 +66,7 @@ def _load(args: list[str]) -> cfg.ConfigOpts:
     conf = conf_module.load(args, PROG, cli_opts=_CLI_OPTS)
     if conf.dry_run and not conf.once:
         raise exception.InvalidConfiguration(
-            '--dry-run shows one look at the devices: say --once --dry-run'
+            '--dry-run discovers the devices once: use --once --dry-run'
         )
     if conf.connect:
         conf.set_override('connection_uri', conf.connect, group='agent')
@@ -74,7 +74,7 @@ def _load(args: list[str]) -> cfg.ConfigOpts:
 
 
 def _dry_run(conf: cfg.ConfigOpts) -> int:
-    """Show what the host would offer, and what is refused and why."""
+    """Print the devices that the host would offer, and those it refuses."""
     _log_to_terminal(conf)
     information = specs.PciInformation.parse(conf.agent.pci_information)
     uri = conf.agent.connection_uri
@@ -85,16 +85,16 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     host = libvirt_host.LibvirtHost(uri)
     host.connect()
     try:
-        found = scan.scan(host.list_node_devices(), host_root, information)
+        result = scan.scan(host.list_node_devices(), host_root, information)
     finally:
         host.close()
-    for line in _lines(found, information, uri):
+    for line in _lines(result, information, uri):
         print(line)
     return 0
 
 
 def _log_to_terminal(conf: cfg.ConfigOpts) -> None:
-    """Leave the service's own log alone; tell here what goes wrong."""
+    """Log warnings to standard error, and nothing to the service's log."""
     for name, value in (
         ('log_config_append', None),
         ('log_file', None),
@@ -110,36 +110,35 @@ def _log_to_terminal(conf: cfg.ConfigOpts) -> None:
 
 
 def _lines(
-    found: scan.Scan, information: specs.PciInformation, uri: str
+    result: scan.Scan, information: specs.PciInformation, uri: str
 ) -> Iterator[str]:
-    yield f'{uri}: {_devices(len(found.offered))} would be offered:'
-    for offer in found.offered:
-        tags = sorted(offer.device.extra_info.items())
+    yield f'{uri}: {_devices(len(result.offered))} would be offered:'
+    for offered in result.offered:
+        tags = sorted(offered.device.extra_info.items())
         yield ' '.join(
-            [_describe(offer), *(f'{key}={value}' for key, value in tags)]
+            [_describe(offered), *(f'{key}={value}' for key, value in tags)]
         )
-    if found.refused:
-        yield f'{_devices(len(found.refused))} match, but are refused:'
-        for refused in found.refused:
+    if result.refused:
+        yield f'{_devices(len(result.refused))} match, but are refused:'
+        for refused in result.refused:
             yield f'{_describe(refused)}: {refused.reason}'
     yield (
-        f'{_devices(len(found.others))} match no entry of pci_information, '
+        f'{_devices(len(result.others))} match no entry of pci_information, '
         'or one that excludes them.'
     )
-    yield 'The entries of pci_information, and for how many they decided:'
+    yield 'Entries of pci_information, each with the devices it applies to:'
     decided = collections.Counter(
-        [offer.entry.index for offer in found.offered]
-        + [refused.entry.index for refused in found.refused]
+        [offered.entry.index for offered in result.offered]
+        + [refused.entry.index for refused in result.refused]
     )
     for entry in information.entries:
         number = 'excludes' if entry.exclude else f'{decided[entry.index]:8}'
         yield f'  entry {entry.index} {number}  {entry.text}'
-    if found.use_unknown:
+    if result.use_unknown:
         yield (
-            'Not checked: whether the host itself uses these devices. Name '
-            "the directory of the host's sys, proc and run in [agent] "
-            'host_root; only for libvirt test drivers does the agent start '
-            'without it.'
+            'Not checked: whether the host itself uses these devices. Set '
+            "[agent] host_root to the directory of the host's sys, proc and "
+            'run. The agent starts without it only for libvirt test drivers.'
         )
 
 
@@ -147,11 +146,11 @@ def _devices(number: int) -> str:
     return f'{number} device' + ('' if number == 1 else 's')
 
 
-def _describe(found: scan.Offered | scan.Refused) -> str:
-    device = found.device
+def _describe(verdict: scan.Offered | scan.Refused) -> str:
+    device = verdict.device
     node = '-' if device.numa_node is None else device.numa_node
     return (
         f'  {device.address} {device.dev_type:8} '
         f'{device.vendor_id}:{device.product_id} numa={node} '
-        f'entry={found.entry.index}'
+        f'entry={verdict.entry.index}'
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pci-passthrough-api``: the REST service for development.
+"""``pci-passthrough-api``: the REST API for development.
 
-On loopback only, in one process. In production a WSGI server runs
-``pci_passthrough.api.wsgi:application``.
+It runs in one process and listens on loopback only. In production a WSGI
+server runs ``pci_passthrough.api.wsgi:application``.
 """
 
 import sys
@@ -19,19 +19,19 @@ from pci_passthrough.cmd import errors
 
 PROG = 'pci-passthrough-api'
 
-#: The development server's; no port of a production service.
+#: Port of this development server, not of a production service.
 _DEFAULT_PORT = 8786
 
 _CLI_OPTS = [
     cfg.PortOpt(
         'port',
         default=_DEFAULT_PORT,
-        help='The port on 127.0.0.1; 0: any that is free.',
+        help='Port on 127.0.0.1; 0 means any free port.',
     ),
     cfg.BoolOpt(
         'no-auth',
         default=False,
-        help='Ask no Keystone, and believe each token of the form '
+        help='Use no Keystone, and trust every token of the form '
         'user:project:role,role.',
     ),
 ]
@@ -47,11 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         conf = conf_module.load(args, PROG, cli_opts=_CLI_OPTS)
         logging.setup(conf, 'pci_passthrough')
-        provided = Backends.from_conf(conf)
+        backends = Backends.from_conf(conf)
         server = serving.make_server(
             '127.0.0.1',
             conf.port,
-            deploy.load(conf, provided, _authentication(conf)),
+            deploy.load(conf, backends, _authentication(conf)),
             threaded=True,
         )
     except errors.EXPECTED as error:
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        provided.close()
+        backends.close()
     return 0
 
 

@@ -40,9 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check_database(conf: cfg.ConfigOpts) -> None:
-    """Look at the database here and not only in the workers.
+    """Check the schema before the workers start.
 
-    They would be started again and again.
+    oslo.service would restart workers that end with an error, again and
+    again.
     """
     database = store.Reader.from_conf(conf)
     try:

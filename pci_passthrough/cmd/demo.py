@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pci-passthrough-demo``: the main job on hosts that are made up.
+"""``pci-passthrough-demo``: the project at work on simulated hosts.
 
-Everything is real but the hardware and the size: agents ask libvirt (its
-test driver) and report over oslo.messaging (within this process) to a
-conductor, which writes a database (SQLite). The commands shown are those of
-the real programs.
+Only the hardware and the size are not real: agents discover devices through
+libvirt (its test driver) and report by oslo.messaging (within this process) to
+a conductor, which writes a database (SQLite). The demonstration runs the real
+programs and prints their command lines.
 
-With ``--api`` there is the REST service as well, and a command of the user's
-choice, for example a shell, in which ``openstack pci`` reaches it.
+With ``--api`` it starts the REST API as well, and runs a command of the user's
+choice, for example a shell, in which ``openstack pci`` finds the REST API.
 """
 
 import argparse
@@ -39,62 +39,62 @@ _FLAVORS = (
     'flavor create scratch --match class=storage,e.group=scratch',
 )
 
-#: Columns that fit into a terminal.
+#: Columns that fit into the width of a terminal.
 _FLAVOR_COLUMNS = "-c Name -c Match -c 'vNIC Type' -c 'NUMA Policy' -c State"
 _DEVICE_COLUMNS = (
     '-c Host -c Address -c Type -c Vendor:Product -c State -c Instance'
 )
 _EVENT_COLUMNS = '-c At -c Action -c From -c To -c Actor'
 
-#: Without Keystone a token only says who somebody is.
+#: Token of the form that ``authentication.NoAuth`` trusts.
 _OPERATOR = 'admin:ops:admin,member,reader'
 
 
 class Demo(demo_cloud.Cloud):
-    """The story, in a folder of its own."""
+    """The demonstration, in a folder of its own."""
 
     def run(self) -> None:
-        """Tell the whole story.
+        """Run the demonstration.
 
-        :raises: DemoError if it does not end as it should.
+        :raises DemoError: a step has another result than it should.
         """
         configs = self.write_hosts()
         say(
-            '1. On a compute host: what would it offer? The host needs some '
-            'devices itself, and keeps them.'
+            '1. On a compute host: which devices would it offer? It refuses '
+            'those that it needs itself.'
         )
-        # First, for it logs to the terminal.
+        # Before the services, because it sets up logging to the terminal.
         self._dry_run(configs[1])
         say('2. On the controller: a database and a conductor.')
         self._manage('db sync')
         self.start_conductor()
-        say('3. On each host an agent, which reports to the conductor.')
+        say('3. On each host: an agent, which reports to the conductor.')
         self.start_agents(configs)
         self._manage('host list')
-        say('4. The operator names what users may ask for: PCI flavors.')
+        say('4. The operator creates PCI flavors: names for devices.')
         for command in _FLAVORS:
             self._manage(f'{command} -f value -c uuid')
         self._manage(f'flavor list {_FLAVOR_COLUMNS}')
-        say('5. Pools: devices which no request can tell apart, counted now.')
+        say('5. Pools: devices that no request can distinguish, counted.')
         before = self._pools()
         self._manage('pool list')
         instances = self._claim_all_gpus()
-        say('8. Every step was written down; here for one of the GPUs:')
+        say('8. The ledger has every step; here those of one GPU:')
         self._manage(f'device history compute-2/0000:03:00.0 {_EVENT_COLUMNS}')
-        say('9. All of it goes back, and the pools are as full as before:')
+        say('9. The instances free all devices; the pools are as before:')
         for instance in instances:
             self._manage(f'free {instance} -f value -c Host -c Address')
         self._manage('pool list')
         if self._pools() != before:
-            raise demo_cloud.DemoError('the pools are not what they were')
+            raise demo_cloud.DemoError('the pools differ from before')
 
     def _claim_all_gpus(self) -> list[str]:
         """Claim until no GPU is left; return the instances.
 
-        :raises: DemoError if that never happens, or happens without a word.
+        :raises DemoError: the GPUs never ran out.
         """
         say(
-            '6. Each instance wants a GPU, best a big one, and beside it a '
+            '6. Each instance requests a GPU, if possible a big one, and a '
             'virtual function of a NIC.'
         )
         instances: list[str] = []
@@ -105,8 +105,8 @@ class Demo(demo_cloud.Cloud):
                 f"{claim} 'bigGPU|midGPU,100g' --allocate", may_fail=True
             ):
                 say(
-                    '7. That was one too many, and each host says why. Who '
-                    'only wants a virtual function is served:'
+                    '7. No GPU is left for this instance: the reasons, by '
+                    'host. A request for a virtual function alone is served:'
                 )
                 self._manage(f'{claim} 100g')
                 self._manage(
@@ -128,17 +128,17 @@ class Demo(demo_cloud.Cloud):
             [f'--config-file={self.config}', *shlex.split(command)]
         )
         if result and not may_fail:
-            raise demo_cloud.DemoError(f'{command!r} has failed')
+            raise demo_cloud.DemoError(f'{command!r} failed')
         return result
 
     def _dry_run(self, config: pathlib.Path) -> None:
         show(f'pci-passthrough-agent --once --dry-run --config-file={config}')
         if agent_cmd.main(['--once', '--dry-run', f'--config-file={config}']):
-            raise demo_cloud.DemoError('the dry run has failed')
+            raise demo_cloud.DemoError('the dry run failed')
 
 
 def say(text: str) -> None:
-    """Print a sentence of the story."""
+    """Print a sentence of the demonstration."""
     print(f'\n# {text}', flush=True)
 
 
@@ -150,8 +150,8 @@ def show(command: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demonstration in a temporary folder.
 
-    :returns: 0, or 1 if it did not end as it should; with ``--api`` what the
-        command returned.
+    :returns: 0, or 1 after an error; with ``--api`` the exit status of the
+        command.
     """
     parser = argparse.ArgumentParser(PROG, description=__doc__)
     parser.add_argument(
@@ -161,8 +161,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--api',
         nargs=argparse.REMAINDER,
         metavar='COMMAND',
-        help='tell no story: run this command, by default a shell, with a '
-        'REST service for openstack pci, which ends with the command',
+        help='instead of the demonstration: run this command, by default a '
+        'shell, while the REST API is running, for openstack pci',
     )
     command = parser.parse_args(argv).api
     begin = time.monotonic()
@@ -184,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_with_api(cloud: demo_cloud.Cloud, command: Sequence[str]) -> int:
-    """Run a command while there are hosts, a conductor and the service."""
+    """Run a command while agents, a conductor and the REST API run."""
     configs = cloud.write_hosts()
     cloud.start_conductor()
     cloud.start_agents(configs)
@@ -193,11 +193,11 @@ def _run_with_api(cloud: demo_cloud.Cloud, command: Sequence[str]) -> int:
         'OS_AUTH_TYPE': 'admin_token',
         'OS_ENDPOINT': cloud.start_api(),
         'OS_TOKEN': _OPERATOR,
-        # For pci-passthrough-manage.
+        # pci-passthrough-manage takes its database from this variable.
         'OS_DATABASE__CONNECTION': cloud.database_url,
     }
     if not command:
-        say('A cloud of three hosts, until you leave this shell with exit.')
+        say('A cloud of three hosts, until you end this shell with exit.')
         for name, value in settings.items():
             print(f'export {name}={shlex.quote(value)}')
         command = [os.environ.get('SHELL', 'sh')]
@@ -208,8 +208,11 @@ def _run_with_api(cloud: demo_cloud.Cloud, command: Sequence[str]) -> int:
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment with these settings, and of no other cloud."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith('OS_')}
+    """Return this process's environment with the settings of this cloud.
+
+    It has no ``OS_`` variables of another cloud.
+    """
+    neutral = {k: v for k, v in os.environ.items() if not k.startswith('OS_')}
     programs = pathlib.Path(sys.executable).parent
-    path = os.pathsep.join([str(programs), own.get('PATH', os.defpath)])
-    return {**own, **settings, 'PATH': path}
+    path = os.pathsep.join([str(programs), neutral.get('PATH', os.defpath)])
+    return {**neutral, **settings, 'PATH': path}

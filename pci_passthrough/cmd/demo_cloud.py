@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud of ``pci-passthrough-demo``: hosts that are made up.
+"""The cloud of ``pci-passthrough-demo``, with simulated hosts.
 
-All in this process and in one folder: agents, which ask libvirt's test
-driver, a conductor, and if need be the REST service on loopback.
+All of it is in this process and in one folder: agents, which use libvirt's
+test driver, a conductor, and optionally the REST API on loopback.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from pci_passthrough.store.devices import trackers
 
 PROG = 'pci-passthrough-demo'
 
-#: What puppet would have put on each of the hosts.
+#: The part of each host's configuration that an installer would write.
 _PCI_INFORMATION = """\
 pci_information = {"match": {"class": "network", "dev_type": "type-VF"}, \
 "extra_info": {"physical_network": "physnet1", "group": "100g"}}
@@ -44,20 +44,20 @@ pci_information = [{"class": "display"}, {"e.group": "gpu"}]
 pci_information = {"class": "storage", "group": "scratch"}
 """
 
-#: No nova-compute repeats what ``register_trackers`` said once.
+#: ``register_trackers`` registers each resource tracker only once.
 _TRACKER_TIMEOUT = 30 * 24 * 3600
 
 
 class DemoError(Exception):
-    """Something was not as the demonstration says it is."""
+    """A step of the demonstration failed."""
 
 
 class Cloud:
-    """Hosts and a controller, none of which runs at first.
+    """Hosts and a controller; nothing runs until it is started.
 
-    :param folder: for everything that they write.
-    :ivar config: the controller's configuration.
-    :ivar database_url: of its database.
+    :param folder: folder for all files of the cloud.
+    :ivar config: configuration file of the controller.
+    :ivar database_url: URL of the controller's database.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -80,7 +80,7 @@ class Cloud:
         self._closers: list[Callable[[], None]] = []
 
     def write_hosts(self) -> list[pathlib.Path]:
-        """Make hosts up; return the configuration of each."""
+        """Write the simulated hosts; return the agents' configurations."""
         configs = []
         for host in inventory.demo_hosts():
             written = testdriver.write_host(host, self._folder)
@@ -98,7 +98,7 @@ class Cloud:
         return configs
 
     def start_conductor(self) -> None:
-        """Start a conductor; the database's schema is made if need be."""
+        """Create the database's schema, and start a conductor."""
         self._conf = conf_module.load([f'--config-file={self.config}'], PROG)
         logging.setup(self._conf, 'pci_passthrough')
         service = conductor.ConductorService(self._conf)
@@ -108,11 +108,12 @@ class Cloud:
         self.database = service.database
 
     def start_agents(self, configs: Sequence[pathlib.Path]) -> None:
-        """Start one for each host; return when all have reported.
+        """Start an agent for each host; return when all have reported.
 
-        One after the other: lists are then in the same order each time.
+        They start one after the other, so that lists always have the same
+        order.
 
-        :raises: DemoError
+        :raises DemoError: an agent does not report.
         """
         for number, config in enumerate(configs, 1):
             service = agent.AgentService(
@@ -120,42 +121,45 @@ class Cloud:
             )
             service.start()
             self._services.append(service)
-            wait_for(functools.partial(self._know, number), 'reports')
+            wait_for(functools.partial(self._have_reported, number), 'reports')
 
-    def _know(self, number: int) -> bool:
-        """Whether so many hosts have reported."""
+    def _have_reported(self, number: int) -> bool:
+        """Return whether exactly this number of hosts has reported."""
         return len(hosts.get_all(self.database, store.Limits(60))) == number
 
     def register_trackers(self) -> None:
-        """Do what each nova-compute would: without it nothing is offered."""
+        """Register a resource tracker for each host, as nova-compute does.
+
+        Nova and the REST API ignore the devices of hosts without one.
+        """
         for host in inventory.demo_hosts():
             trackers.register(
                 self.database, host.name, pci_passthrough.version()
             )
 
     def start_api(self) -> str:
-        """Start the REST service without Keystone; return its URL."""
-        provided = Backends.from_conf(self._conf)
+        """Start the REST API without Keystone; return its URL."""
+        backends = Backends.from_conf(self._conf)
         server = serving.make_server(
             '127.0.0.1',
             0,
-            deploy.load(self._conf, provided, authentication.NoAuth),
+            deploy.load(self._conf, backends, authentication.NoAuth),
             threaded=True,
         )
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         self._closers += [
-            provided.close, server.server_close, thread.join, server.shutdown,
+            backends.close, server.server_close, thread.join, server.shutdown,
         ]  # fmt: skip
         return f'http://127.0.0.1:{server.server_port}'
 
     def log(self) -> str:
-        """Return what the services logged; the folder will be gone."""
+        """Return the services' log, before the folder is removed."""
         log = self._folder / 'demo.log'
         return log.read_text() if log.exists() else ''
 
     def stop(self) -> None:
-        """Stop what was started last first."""
+        """Stop everything, in the reverse order of the start."""
         while self._closers:
             self._closers.pop()()
         for service in reversed(self._services):
@@ -169,10 +173,11 @@ def wait_for(
 ) -> None:
     """Return as soon as a condition is true.
 
-    :raises: DemoError
+    :param what: names what the condition waits for, in the error.
+    :raises DemoError: the condition is not true in time.
     """
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
-            raise DemoError(f'there were no {what} within {seconds} seconds')
+            raise DemoError(f'no {what} within {seconds} seconds')
         time.sleep(0.02)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pci-passthrough-status upgrade check``: is it safe to start services?
+"""``pci-passthrough-status upgrade check``: checks before services start.
 
-The exit status is oslo.upgradecheck's: 0 if all is well, 1 if something
-deserves a look, 2 if a service would not start or not do its part, 255 if
-the check itself has failed.
+The exit status is oslo.upgradecheck's: 0 means success, 1 a warning, 2 that a
+service would not start or not work, 255 that the check itself failed.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ PROG = 'pci-passthrough-status'
 
 _FAILED = 255
 
-#: Most hosts that are named.
+#: The largest number of hosts that a message names.
 _MOST_HOSTS = 10
 
 _OPTS = [
@@ -36,16 +35,16 @@ _OPTS = [
         default=[],
         metavar='FILE',
         help="""
-A nova.conf to check, of any of Nova's processes. May be given several times,
-as Nova's own --config-file; they count as one configuration.
+A nova.conf to check, of any of Nova's processes. It may be given several
+times; like the files of Nova's --config-file, they are one configuration.
 """,
     ),
     cfg.StrOpt(
         'api-paste',
         metavar='FILE',
         help="""
-The file that nova-api is assembled by, to check: Nova's api-paste.ini, or
-the one that stands in its place.
+The paste file of nova-api to check: Nova's api-paste.ini, or the file that
+replaces it.
 """,
     ),
 ]
@@ -55,9 +54,10 @@ _Result = upgradecheck.Result
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """What is looked at; each check is told apart in the table.
+    """The checks, each with a row in the printed table.
 
-    :param conf: with the options of this project and of this program.
+    :param conf: configuration, with the options of this project and of this
+        program.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -82,7 +82,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return _Result(_Code.SUCCESS)
 
     def _check_hosts(self) -> upgradecheck.Result:
-        """Look for hosts that are not offered though their agent reports."""
+        """Warn of hosts whose agent reports, but not their nova-compute."""
         missing = self._missing_database()
         if missing is not None:
             return missing
@@ -90,12 +90,12 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             schema.check(database)
             policy = store.Policy.from_conf(self._conf)
-            found = hosts.get_all(database, policy.limits)
+            known = hosts.get_all(database, policy.limits)
         finally:
             database.close()
         silent = [
             host.host
-            for host in found
+            for host in known
             if host.is_up and not host.tracker_is_up
         ]
         if not silent:
@@ -105,16 +105,16 @@ class Checks(upgradecheck.UpgradeCommands):
             names += ', …'
         return _Result(
             _Code.WARNING,
-            f'{len(silent)} of {len(found)} hosts report devices, but their '
+            f'{len(silent)} of {len(known)} hosts report devices, but their '
             'nova-compute has not registered, so the scheduler does not '
-            f'offer them: {names}. Is nova-compute running there, with '
+            f'use them: {names}. Is nova-compute running there, with '
             'pci_passthrough in its configuration?',
         )
 
     def _check_nova(self) -> upgradecheck.Result:
         if importlib.util.find_spec('nova') is None:
             return _Result(
-                _Code.SUCCESS, 'not checked: there is no Nova beside it'
+                _Code.SUCCESS, 'not checked: Nova is not installed here'
             )
         accepted: tuple[str, ...] = ()
         if self._conf.nova_conf:
@@ -153,10 +153,10 @@ class Checks(upgradecheck.UpgradeCommands):
         return _failure(path, faults) if faults else _Result(_Code.SUCCESS)
 
     def _missing_database(self) -> upgradecheck.Result | None:
-        """Return what to say where there is no database to look at.
+        """Return a warning if there is no database to check; None if there is.
 
-        A compute host has none. An embedded one that was never made looks
-        the same.
+        A compute host has no database. A default SQLite database that was
+        never created cannot be distinguished from that.
         """
         location = self._conf.get_location('connection', 'database')
         path = os.path.join(self._conf.state_path, 'pci_passthrough.sqlite')
@@ -169,15 +169,15 @@ class Checks(upgradecheck.UpgradeCommands):
         return _Result(
             _Code.WARNING,
             f'not checked: [database] connection is not set, and {path} does '
-            'not exist. That is right on a compute host; conductors need a '
-            'database',
+            'not exist. This is normal on a compute host, but conductors '
+            'need a database',
         )
 
 
 def _guarded(
     check: Callable[[Checks], upgradecheck.Result],
 ) -> Callable[[Checks], upgradecheck.Result]:
-    """Make an expected error a failure, and have the other checks run."""
+    """Turn an expected error into a failure, so that other checks run."""
 
     def guarded(checks: Checks) -> upgradecheck.Result:
         try:
@@ -195,7 +195,7 @@ def _failure(where: str, faults: list[str]) -> upgradecheck.Result:
 def main(argv: list[str] | None = None) -> int:
     """Run the checks.
 
-    :returns: the exit status, see above.
+    :returns: the exit status, see the module's docstring.
     """
     conf = cfg.ConfigOpts()
     conf_module.register_opts(conf)
@@ -211,6 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     except errors.EXPECTED as error:
         errors.report(PROG, error, None)
         return _FAILED
-    # Its own main would leave it there for --json, but knows no version.
+    # ``run`` reads --json from here. upgradecheck.main would set it, too, but
+    # has no --version.
     upgradecheck.CONF = conf
     return upgradecheck.run(conf)

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Made-up compute hosts, to try the project without any hardware."""
+"""Simulated compute hosts, to try the project without hardware."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The PCI cards that made-up hosts are built from. Pure data."""
+"""PCI cards of simulated hosts. Pure data."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class LinkStatus:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What a manufacturer put into the silicon; ids are 16-bit numbers.
+    """A model of a PCI device; ids are 16-bit numbers.
 
-    ``class_code`` is the 24-bit PCI class; ``driver`` is the one which the
-    host's kernel binds by itself.
+    ``class_code`` is the 24-bit PCI class; ``driver`` is the driver that the
+    host's kernel binds by default.
     """
 
     vendor_id: int
@@ -96,6 +96,7 @@ QAT_VF = Model(
     0x0B4000, '4xxxvf', 0x0000,
 )  # fmt: skip
 
-#: (physical function, virtual function) of the SR-IOV cards, in turn.
+#: Models of SR-IOV cards, which hosts get in turn: (physical function,
+#: virtual function).
 NIC_MODELS = ((E810, E810_VF), (CONNECTX6, CONNECTX6_VF))
 GPU_MODELS = (H100, A100)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A made-up host's own files: the parts of ``/sys``, ``/proc`` and ``/run``.
+"""Files of a simulated host below ``/sys``, ``/proc`` and ``/run``.
 
-They hold what libvirt does not tell: subsystem ids, drivers, and what the
-host itself uses a device for (mounted disks, addresses, the default route).
+They have the facts that libvirt does not return: subsystem ids, drivers, and
+the devices that the host itself uses (mounted disks, interfaces with addresses
+or the default route).
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from pci_passthrough.demo import inventory
 
 @dataclasses.dataclass(frozen=True)
 class Symlink:
-    """A symbolic link of a :class:`Tree`, ready to be written."""
+    """A symbolic link of a :class:`Tree`."""
 
     target: str
 
 
 class Tree(dict[str, bytes | Symlink | None]):
-    """Files (bytes), links and folders (None), by path below some root."""
+    """Files (bytes), links and folders (None) by their relative paths."""
 
     def file(self, path: str, value: object) -> None:
-        """Add a file; like sysfs, a value ends in a newline."""
-        # libudev and libvirt take an attribute without one for unreadable.
+        """Add a file; as in sysfs, the value ends with a newline."""
+        # libudev and libvirt cannot read an attribute without a newline.
         self[path] = (
             value if isinstance(value, bytes) else f'{value}\n'.encode()
         )
 
     def link(self, path: str, target: str) -> None:
-        """Add a relative link to ``target``, a path of the same tree."""
+        """Add a link to ``target``, which is a path of the same tree."""
         self[path] = Symlink(os.path.relpath(target, os.path.dirname(path)))
 
     def folder(self, path: str) -> None:
@@ -43,8 +44,8 @@ class Tree(dict[str, bytes | Symlink | None]):
         self[path] = None
 
     def write(self, root: pathlib.Path) -> None:
-        """Write the tree below ``root``, over what is there."""
-        # Plain os calls: pathlib would double the time of a big host.
+        """Write the tree below ``root``; overwrite existing files."""
+        # With pathlib instead of os, a big host would take twice as long.
         for folder in sorted(
             path if entry is None else os.path.dirname(path)
             for path, entry in self.items()
@@ -64,7 +65,7 @@ class Tree(dict[str, bytes | Symlink | None]):
 def add_driver_link(
     tree: Tree, host: inventory.Host, device: inventory.Device
 ) -> None:
-    """Link a device with its driver, both ways (paths below ``/sys``)."""
+    """Add the links between a device and its driver (below ``/sys``)."""
     if device.driver is None:
         return
     path = host.path(device.address)
@@ -77,7 +78,7 @@ def add_driver_link(
 def add_interface(
     tree: Tree, host: inventory.Host, device: inventory.Device
 ) -> None:
-    """Add a device's network interface (paths below ``/sys``)."""
+    """Add a device's network interface (below ``/sys``)."""
     interface = device.interface
     if interface is None:
         return
@@ -93,7 +94,7 @@ def add_interface(
 def add_disk(
     tree: Tree, host: inventory.Host, device: inventory.Device
 ) -> None:
-    """Add a device's disk with its partitions (paths below ``/sys``)."""
+    """Add a device's disk with its partitions (below ``/sys``)."""
     disk = device.disk
     if disk is None:
         return
@@ -124,7 +125,7 @@ def _add_block(tree: Tree, block: inventory.BlockDevice, path: str) -> None:
 
 
 def sysfs_tree(host: inventory.Host) -> Tree:
-    """What discovery reads from ``/sys`` since libvirt does not tell it."""
+    """Return the files below ``/sys`` that discovery reads."""
     tree = Tree()
     for address, device in host.devices.items():
         path = host.path(address)
@@ -147,7 +148,7 @@ def _blocks(host: inventory.Host) -> list[inventory.BlockDevice]:
 
 
 def udev_records(host: inventory.Host) -> Tree:
-    """What udev found on each disk and partition, also that it is empty."""
+    """Return udev's records of all disks and partitions, even empty ones."""
     tree = Tree()
     for block in _blocks(host):
         record = ['I:1000000']
@@ -178,7 +179,7 @@ def _storage_facts(tree: Tree, host: inventory.Host) -> None:
 
 
 def _kernel_hex(address: ipaddress.IPv4Address) -> str:
-    # /proc/net/route shows network-order words as little-endian numbers.
+    # /proc/net/route has words in network order as little-endian numbers.
     return address.packed[::-1].hex().upper()
 
 
@@ -231,7 +232,7 @@ def _link_local(mac: str) -> str:
 
 
 def facts_tree(host: inventory.Host) -> Tree:
-    """``/proc`` and ``/run`` of a host: what it uses its devices for."""
+    """Return ``/proc`` and ``/run``: the devices that the host itself uses."""
     tree = Tree()
     tree.update(udev_records(host))
     _storage_facts(tree, host)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The one model of a made-up compute host's PCI devices. Pure data.
+"""Model of a simulated compute host's PCI devices. Pure data.
 
-Everything that shows such a host renders this model: the libvirt test
-driver's XML (:mod:`pci_passthrough.demo.testdriver`) and the simulated
-kernel of the functional tests. The same :class:`HostShape` always gives the
-same host, so a shape is all that has to be sent to another process.
+The XML for libvirt's test driver (:mod:`pci_passthrough.demo.testdriver`) and
+the simulated kernel of the functional tests are both made from this model.
+Equal :class:`HostShape` objects give equal hosts, so a process that needs the
+host only needs its shape.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class NetInterface:
 
 @dataclasses.dataclass(frozen=True)
 class BlockDevice:
-    """A disk or a partition as the host's kernel shows it.
+    """A disk or a partition of a host.
 
     ``sectors`` are 512 bytes; ``mount_point`` is ``swap`` for swap space;
-    ``holders`` names what is stacked upon it (``dm-0``, ``md0``).
+    ``holders`` are block devices on top of this one (``dm-0``, ``md0``).
     """
 
     name: str
@@ -77,13 +77,13 @@ class Device:
 
 @dataclasses.dataclass(frozen=True)
 class HostShape:
-    """How many of what a host has; all a host is built from.
+    """Numbers of the cards and disks that a host has.
 
     ``nics`` physical functions show ``vfs`` virtual functions each (of
     ``total_vfs`` possible); ``crypto_cards`` likewise with ``crypto_vfs``.
-    ``management_nic`` adds a plain network card that carries the host's
+    ``management_nic`` adds a network card without SR-IOV that has the host's
     address and default route, ``system_disk`` mounts the first NVMe disk
-    at ``/``, ``lvm_disk`` makes the last one an LVM member.
+    at ``/``, ``lvm_disk`` makes the last NVMe disk an LVM member.
     """
 
     name: str
@@ -102,15 +102,15 @@ class HostShape:
 
 
 def split_address(address: str) -> tuple[int, int, int, int]:
-    """``0000:65:00.1`` as numbers: domain, bus, slot, function."""
+    """Split ``0000:65:00.1`` into numbers: domain, bus, slot, function."""
     domain, bus, slot, function = re.split('[:.]', address)
     return int(domain, 16), int(bus, 16), int(slot, 16), int(function, 16)
 
 
 def join_address(domain: int, bus: int, devfn: int) -> str:
-    """The address of routing identifier ``devfn`` counted from ``bus``.
+    """Return the address of routing identifier ``devfn`` of a bus.
 
-    ``devfn`` may be over 255: virtual functions run on into the next bus.
+    ``devfn`` may exceed 255: then the function is on a following bus.
     """
     bus, devfn = bus + devfn // 256, devfn % 256
     return f'{domain:04x}:{bus:02x}:{devfn // 8:02x}.{devfn % 8}'
@@ -133,16 +133,16 @@ class Host:
 
     @property
     def fingerprint(self) -> bytes:
-        """Bytes that differ from host name to host name."""
+        """Bytes that are different for each host name."""
         return hashlib.sha256(self.name.encode()).digest()
 
     def next_group(self) -> int:
-        """A new IOMMU group's number."""
+        """Return the number of a new IOMMU group."""
         self.groups_given += 1
         return self.groups_given
 
     def next_mac(self) -> str:
-        """A MAC address that no interface of any other host name has."""
+        """Return a new MAC address, unique among all host names."""
         self.macs_given += 1
         octets = (
             2,
@@ -152,14 +152,14 @@ class Host:
         return ':'.join(f'{octet:02x}' for octet in octets)
 
     def next_index(self) -> int:
-        """A new network interface's index."""
+        """Return the index of a new network interface."""
         self.interfaces_given += 1
         return self.interfaces_given
 
     def next_interface(
         self, name: str, model: cards.Model, *, up: bool
     ) -> NetInterface:
-        """A new network interface, with a MAC address and an index."""
+        """Return a new network interface, with MAC address and index."""
         return NetInterface(
             name,
             self.next_mac(),
@@ -170,12 +170,12 @@ class Host:
         )
 
     def add(self, device: Device) -> Device:
-        """Put a device into the host, and return it."""
+        """Add a device to the host, and return it."""
         self.devices[device.address] = device
         return device
 
     def add_vf(self, pf: Device, index: int) -> Device:
-        """Enable one more virtual function, as the kernel does."""
+        """Add a virtual function with the address that the kernel assigns."""
         if pf.vf_model is None:
             raise ValueError(f'{pf.address} has no virtual functions')
         domain, bus, slot, function = split_address(pf.address)
@@ -198,14 +198,14 @@ class Host:
         return self.add(vf)
 
     def path(self, address: str) -> str:
-        """A device's folder, relative to ``/sys``."""
+        """Return a device's folder, relative to ``/sys``."""
         parent = self.devices[address].parent
         if parent is None:
             return f'devices/pci{address[:4]}:00/{address}'
         return f'{self.path(parent)}/{address}'
 
     def groups(self) -> dict[int, list[str]]:
-        """The addresses of each IOMMU group, sorted."""
+        """Return the addresses of each IOMMU group, sorted."""
         groups: dict[int, list[str]] = {}
         for address in sorted(self.devices):
             group = self.devices[address].iommu_group
@@ -214,7 +214,7 @@ class Host:
 
 
 class _Builder:
-    """Hands out slots: each card sits behind a root port of its own."""
+    """Builds a host; each card gets a slot behind its own root port."""
 
     def __init__(self, shape: HostShape) -> None:
         self.host = Host(shape)
@@ -223,9 +223,9 @@ class _Builder:
         self._ports = 0
 
     def card(self, model: cards.Model, position: int, vfs: int = 0) -> Device:
-        """Plug a card in; ``position`` spreads cards over NUMA nodes."""
+        """Add a card; ``position`` distributes cards over NUMA nodes."""
         buses = 1 + (vfs + VF_OFFSET) // 256
-        # The kernel calls bus 0xff the last one of a domain.
+        # Bus 0xff is the last bus of a domain.
         if self._bus + buses > 0xFF or self._ports >= 240:
             self._domain, self._bus, self._ports = self._domain + 1, 1, 0
         first, last = self._bus, self._bus + buses - 1
@@ -262,14 +262,14 @@ class _Builder:
         position: int,
         vfs: int,
     ) -> Device:
-        """Plug in a card that can show virtual functions."""
+        """Add a card that can have virtual functions."""
         total = max(self.host.shape.total_vfs, vfs)
         card = self.card(model, position, total)
         card.vf_model, card.total_vfs = vf_model, total
         return card
 
     def add_nics(self) -> None:
-        """SR-IOV network cards, and the host's own plain one."""
+        """Add SR-IOV network cards, and the management network card."""
         shape, host = self.host.shape, self.host
         if shape.management_nic:
             card = self.card(cards.I350, 0)
@@ -289,7 +289,7 @@ class _Builder:
                 host.add_vf(card, index)
 
     def add_accelerators(self) -> None:
-        """GPUs and crypto cards."""
+        """Add GPUs and crypto cards."""
         shape = self.host.shape
         for position in range(shape.gpus):
             self.card(
@@ -298,8 +298,8 @@ class _Builder:
         for position in range(shape.consumer_gpus):
             display = self.card(cards.RTX4090, 0)
             display.boot_vga = position == 0
-            # The sound function shares its IOMMU group: neither can be
-            # given away while the host still uses the other one.
+            # The sound function is in the same IOMMU group: no instance can
+            # get one of the two while the host uses the other one.
             self.host.add(
                 dataclasses.replace(
                     display,
@@ -318,7 +318,7 @@ class _Builder:
                 self.host.add_vf(card, index)
 
     def add_disks(self) -> None:
-        """NVMe disks; the last may be LVM's, the first the system's."""
+        """Add NVMe disks, among them the system disk and the LVM disk."""
         shape = self.host.shape
         for position in range(shape.nvmes):
             disk = BlockDevice(
@@ -364,21 +364,21 @@ def build_host(shape: HostShape) -> Host:
 
 
 def demo_hosts() -> list[Host]:
-    """Three compute hosts which have little in common, for the demo."""
-    own = {'management_nic': True, 'system_disk': True}
+    """Return three different compute hosts, for the demonstration."""
+    common = {'management_nic': True, 'system_disk': True}
     return [
         build_host(shape)
         for shape in (
             HostShape(
                 'compute-1', vfs=8, gpus=0, consumer_gpus=0,
-                crypto_cards=1, **own,
+                crypto_cards=1, **common,
             ),
             HostShape(
                 'compute-2', nics=1, vfs=4, gpus=4, nvmes=3,
-                consumer_gpus=0, lvm_disk=True, **own,
+                consumer_gpus=0, lvm_disk=True, **common,
             ),
             HostShape(
-                'compute-3', nics=2, vfs=2, gpus=1, consumer_gpus=2, **own,
+                'compute-3', nics=2, vfs=2, gpus=1, consumer_gpus=2, **common,
             ),
         )
     ]  # fmt: skip

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A made-up host for libvirt's test driver, and what libvirt leaves out.
+"""A simulated host for libvirt's test driver.
 
-The test driver (``test:///FILE``) reads a ``<node>`` file and gives its
-devices back through the real libvirt client library. It drops ``<driver>``
-and knows nothing of how the host itself uses a device; a small plain folder
-holds that, laid out as the host's own ``/``.
+The test driver (``test:///FILE``) reads a ``<node>`` file and returns its
+devices through the real libvirt client library. It drops ``<driver>``, and
+does not know which devices the host itself uses. A folder with the structure
+of the host's ``/`` has these facts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pci_passthrough.demo import inventory
 
 @dataclasses.dataclass(frozen=True)
 class DemoHost:
-    """Where a written host is: libvirt's URI and the folder beside it."""
+    """A written host: its libvirt URI, and the folder of its files."""
 
     name: str
     uri: str
@@ -28,7 +28,7 @@ class DemoHost:
 
 
 def device_name(address: str) -> str:
-    """Libvirt's name of a PCI device."""
+    """Return libvirt's name of a PCI device."""
     return 'pci_' + address.replace(':', '_').replace('.', '_')
 
 
@@ -125,8 +125,8 @@ def _net_xml(host: inventory.Host, device: inventory.Device) -> str:
 
 
 def _vhba_xml() -> str:
-    # The test driver's only source of node device events: creating a vHBA
-    # below scsi_host1 gives scsi_host12, made after the model scsi_host11.
+    # The test driver only has an event for a new vHBA: creating one below
+    # scsi_host1 adds scsi_host12, as a copy of scsi_host11.
     parts = []
     ports = (
         "<capability type='vport_ops'><max_vports>254</max_vports>"
@@ -150,7 +150,7 @@ def _vhba_xml() -> str:
 
 
 def node_xml(host: inventory.Host) -> str:
-    """The whole ``<node>`` file of a host for ``test:///FILE``."""
+    """Return the ``<node>`` file of a host, for ``test:///FILE``."""
     groups = host.groups()
     parts = [
         '<node>',
@@ -179,7 +179,7 @@ def node_xml(host: inventory.Host) -> str:
 
 
 def write_host(host: inventory.Host, folder: pathlib.Path) -> DemoHost:
-    """Write ``NAME.xml`` and ``NAME/`` (the host's root) into a folder."""
+    """Write ``NAME.xml`` and the host's root ``NAME/`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f'{host.name}.xml'
     file.write_text(node_xml(host))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``claim`` and ``free``: giving devices away by hand."""
+"""``claim`` and ``free``: claims by hand, without Nova."""
 
 import argparse
 from collections.abc import Callable
@@ -34,13 +34,13 @@ _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
 
 
 class Claim(lister.Lister):
-    """Claim devices for an instance, on a host that has them.
+    """Claim devices of one host for an instance.
 
-    Each call is a request of its own: repeated, it takes more devices.
+    Each call is a separate request: a repeated call takes more devices.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take for whom, what and where."""
+        """Add the instance, the request and the host."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'instance',
@@ -49,13 +49,14 @@ class Claim(lister.Lister):
         )
         parser.add_argument(
             'request',
-            help='PCI flavors and how many devices, for example '
+            help='PCI flavors with the numbers of devices, for example '
             '10g:2,bigGPU|midGPU:1 (two of 10g, and one of bigGPU or else of '
             'midGPU)',
         )
         parser.add_argument(
             '--host',
-            help='on this host (default: the first by name that can serve)',
+            help='the host (default: the first one, by name, that can serve '
+            'the request)',
         )
         parser.add_argument(
             '--numa-node',
@@ -66,13 +67,13 @@ class Claim(lister.Lister):
         parser.add_argument(
             '--allocate',
             action='store_true',
-            help='give the devices to the instance for good; without it '
-            'they are only held for it',
+            help='allocate the devices to the instance; without this option '
+            'they are only claimed',
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Claim and show the devices."""
+        """Claim the devices, and return columns and rows."""
         requests = request_spec.parse(parsed_args.request)
         numa = None
         if parsed_args.numa_node:
@@ -94,14 +95,14 @@ class Claim(lister.Lister):
         requests: Sequence[objects.PciRequest],
     ) -> list[objects.PciDevice]:
         app = context.of(self)
-        # Others may be claiming for the same instance.
+        # The instance may have further claims; these ids leave them alone.
         ids = [request.request_id for request in requests]
         try:
             return store_claims.allocate(
                 app.writer, host, instance, app.actor, ids
             )
         except exception.PciPassthroughError:
-            # Nobody could name the claim by its ids again.
+            # No later command knows the request ids of this claim.
             store_claims.abort(app.writer, host, instance, app.actor, ids)
             raise
 
@@ -109,12 +110,12 @@ class Claim(lister.Lister):
         self,
         instance: str,
         requests: Sequence[objects.PciRequest],
-        wanted_host: str | None,
+        only_host: str | None,
         numa: objects.NumaAffinity | None,
     ) -> tuple[str, list[objects.PciDevice]]:
         """Return the host, and the devices that were claimed there.
 
-        :raises: ClaimRefused
+        :raises ClaimRefused: no host can serve the requests.
         """
         app = context.of(self)
         demands = resolving.demands(
@@ -126,7 +127,7 @@ class Claim(lister.Lister):
             demands,
             numa,
         )
-        for host in [wanted_host] if wanted_host else hosts:
+        for host in [only_host] if only_host else hosts:
             try:
                 return host, claiming.claim(
                     app.writer,
@@ -136,11 +137,11 @@ class Claim(lister.Lister):
                     ),
                 )
             except exception.ClaimRefused as refused:
-                if wanted_host:
+                if only_host:
                     raise _explained(
                         f'{host} cannot serve the request:', refused.reasons
                     ) from refused
-                # Somebody was faster since the pools were counted.
+                # Another claim took the devices after they were counted.
         raise self._refusal(demands, numa)
 
     def _refusal(
@@ -148,7 +149,7 @@ class Claim(lister.Lister):
         demands: Sequence[claims.Demand],
         numa: objects.NumaAffinity | None,
     ) -> exception.ClaimRefused:
-        """Say for each host why it cannot serve."""
+        """Return an error with the reasons of each host."""
         app = context.of(self)
         limits = app.policy.limits
         reasons = explanations.refusals(app.writer, limits, demands, numa)
@@ -173,24 +174,25 @@ def _explained(
 
 
 class Free(lister.Lister):
-    """Give back all devices of an instance.
+    """Free all devices of an instance.
 
-    Only for an instance that is gone: others may get the devices at once.
+    Only use it for an instance that is gone: other instances may get the
+    devices at once.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take whose."""
+        """Add the instance and the host."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'instance',
             type=arguments.instance_uuid,
             help="the instance's UUID",
         )
-        parser.add_argument('--host', help='only those on this host')
+        parser.add_argument('--host', help='only its devices on this host')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Free and show the devices."""
+        """Free the devices, and return columns and rows."""
         app = context.of(self)
         freed = store_claims.free(
             app.writer, parsed_args.instance, app.actor, parsed_args.host

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading other programs' configuration, and writing a part of one.
+"""Configuration files of Nova and the agent: read them, write parts of them.
 
-oslo.config reads, so that a file means here what it means to its program.
-It does not say from which file a value of several came, so each file is read
-by itself; in the order of the files the values are the same.
+oslo.config parses them, so that they mean the same here as to their programs.
+It does not tell from which of several files a value came, so each file is
+parsed separately, in the order in which they count.
 """
 
 from collections.abc import Iterable
@@ -40,23 +40,23 @@ _NOVA_OPTS: list[cfg.Opt] = [
     ),
 ]
 
-#: What of Nova's configuration is looked at, all of it in ``[pci]``.
+#: The options of Nova that are read, all of them in ``[pci]``.
 NOVA_OPTIONS = tuple(option.name for option in _NOVA_OPTS)
 
 
 def find(files: Sequence[str], folders: Sequence[str]) -> list[str]:
     """Return all files in the order in which they count.
 
-    :param folders: of which the ``*.conf`` files count, by name, after the
-        files, as with oslo.config's ``--config-dir``.
+    :param folders: their ``*.conf`` files count after ``files``, sorted by
+        name, as with oslo.config's ``--config-dir``.
     :raises: oslo_config.cfg.ConfigDirNotFoundError
     """
-    found = list(files)
+    paths = list(files)
     for folder in folders:
         if not os.path.isdir(folder):
             raise cfg.ConfigDirNotFoundError(folder)
-        found += sorted(glob.glob(os.path.join(glob.escape(folder), '*.conf')))
-    return found
+        paths += sorted(glob.glob(os.path.join(glob.escape(folder), '*.conf')))
+    return paths
 
 
 def read_nova(
@@ -74,16 +74,16 @@ def read_nova(
 
 
 def is_pci_in_placement(files: Sequence[str]) -> bool:
-    """Whether Nova's scheduler asks Placement for PCI devices.
+    """Return whether Nova's scheduler asks Placement for PCI devices.
 
     :raises: oslo_config.cfg.Error, InvalidConfiguration
     """
     option = cfg.BoolOpt('pci_in_placement')
-    said = [
+    values = [
         _read(file, 'filter_scheduler', [option])[option.name]
         for file in files
     ]
-    return next((one for one in reversed(said) if one is not None), False)
+    return next((v for v in reversed(values) if v is not None), False)
 
 
 def read_agent(files: Sequence[str]) -> list[nova_conf.OptionValue]:
@@ -92,11 +92,11 @@ def read_agent(files: Sequence[str]) -> list[nova_conf.OptionValue]:
     :raises: oslo_config.cfg.Error, InvalidConfiguration
     """
     ((group, options),) = agent.list_opts()
-    mine = [one for one in options if one.name == _PCI_INFORMATION]
+    wanted = [option for option in options if option.name == _PCI_INFORMATION]
     return [
         nova_conf.OptionValue(file, f'[{group}] {_PCI_INFORMATION}', text)
         for file in files
-        for text in _read(file, str(group), mine)[_PCI_INFORMATION]
+        for text in _read(file, str(group), wanted)[_PCI_INFORMATION]
     ]
 
 
@@ -105,15 +105,15 @@ def _read(file: str, group: str, options: Sequence[cfg.Opt]) -> dict[str, Any]:
     conf = cfg.ConfigOpts()
     conf.register_opts(options, group=group)
     try:
-        # Neither the usual places nor this shell's variables count: the file
-        # may be another machine's.
+        # Neither default places nor environment variables count: the file may
+        # come from another machine.
         conf(
             [],
             default_config_files=[file],
             default_config_dirs=[],
             use_env=False,
         )
-        return {one.name: conf[group][one.name] for one in options}
+        return {option.name: conf[group][option.name] for option in options}
     except (OSError, UnicodeError) as error:
         raise exception.InvalidConfiguration(
             f'{file} cannot be read: {error}'
@@ -131,14 +131,15 @@ def _read(file: str, group: str, options: Sequence[cfg.Opt]) -> dict[str, Any]:
 
 
 def line(option: str, value: str) -> str:
-    """Return a line that oslo.config reads as a value."""
+    """Return the line of a configuration file that sets an option."""
     return f'{option} = {value.replace("$", "$$")}'
 
 
 def check_target(path: str, force: bool) -> None:
-    """Check, before anything else is done, that a file may be written.
+    """Check that a file may be written, before the work for it begins.
 
-    :raises: Invalid
+    :param force: a file that exists may be replaced.
+    :raises Invalid: the file may not be written.
     """
     if not force and os.path.lexists(path):
         raise exception.Invalid(
@@ -149,16 +150,16 @@ def check_target(path: str, force: bool) -> None:
 
 
 def write(path: str, lines: Iterable[str], force: bool) -> None:
-    """Write a file as a whole, or nothing.
+    """Write a file completely, or not at all.
 
-    :param force: whether one that exists is replaced.
+    :param force: replace a file that exists.
     :raises: Invalid, OSError
     """
     target = pathlib.Path(path)
     draft = target.with_name(f'.{target.name}.{secrets.token_hex(8)}')
     try:
         with draft.open('x', encoding='utf-8') as file:
-            file.writelines(f'{one}\n' for one in lines)
+            file.writelines(f'{line}\n' for line in lines)
             file.flush()
             os.fsync(file.fileno())
         if force:

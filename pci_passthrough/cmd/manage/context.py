@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands work with; made when first asked for.
+"""The configuration and the database of the running command.
 
-So ``--help`` needs no configuration, and a slip in the command line is told
-before the database is looked for.
+They are opened when a command first uses them: ``--help`` needs no
+configuration, and errors in the command line come before those of the
+database.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,9 @@ _Database = TypeVar('_Database', bound=store.Reader)
 
 
 class Context:
-    """Configuration, database, and who acts.
+    """Configuration, database, and the actor for the ledger.
 
-    :param arguments: where the configuration is, as oslo.config takes it.
+    :param arguments: oslo.config's options that name configuration files.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -40,7 +41,8 @@ class Context:
         :raises: oslo_config.cfg.Error, InvalidConfiguration
         """
         conf = conf_module.load(self._arguments, PROG)
-        # A person waits: ten times ten seconds are for services.
+        # A user is waiting; the default, ten times ten seconds, is for
+        # services.
         conf.set_default('max_retries', 0, group='database')
         return conf
 
@@ -79,7 +81,7 @@ class Context:
 
     @property
     def actor(self) -> str:
-        """Who acts, for the ledger: with sudo, the one who called it."""
+        """The user, for the ledger; with sudo the user who called sudo."""
         return f'{os.environ.get("SUDO_USER") or _user()} ({PROG})'
 
     def close(self) -> None:
@@ -92,9 +94,9 @@ class Context:
         return database
 
 
-def of(asking: command.Command) -> Context:
-    """Return the context of a command's program."""
-    context: Context = asking.app.context  # type: ignore[attr-defined]
+def of(running: command.Command) -> Context:
+    """Return the context of a running command."""
+    context: Context = running.app.context  # type: ignore[attr-defined]
     return context
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``db …``: the schema, and removing what is no longer needed."""
+"""``db …``: the schema of the database, and purging."""
 
 import argparse
 import datetime
@@ -15,10 +15,10 @@ from pci_passthrough.store import schema
 
 
 class Sync(show_one.ShowOne):
-    """Create the schema, or bring it up to date; may be repeated."""
+    """Create the schema, or upgrade it; may be repeated."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Run all migrations that are due."""
+        """Run the migrations; return the versions before and after."""
         db = context.of(self).open_writer()
         before = schema.version(db)
         after = schema.sync(db)
@@ -26,30 +26,32 @@ class Sync(show_one.ShowOne):
 
 
 class Version(show_one.ShowOne):
-    """Show the schema's version, and the one which this release needs."""
+    """Show the schema's version, and the version that this release needs."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return both versions."""
-        found = schema.version(context.of(self).open_reader())
-        return ('current', 'needed'), (columns.OrDash(found), schema.latest())
+        current = columns.OrDash(
+            schema.version(context.of(self).open_reader())
+        )
+        return ('current', 'needed'), (current, schema.latest())
 
 
 class Purge(show_one.ShowOne):
-    """Delete old lines of the ledger, and pool keys that no device has."""
+    """Delete old events of the ledger, and pool keys that no device has."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take the age."""
+        """Add the age."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--days',
             type=_days,
             default=365,
-            help='keep this many days of the ledger (default: %(default)s)',
+            help='keep the events of this many days (default: %(default)s)',
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Delete, and say how much."""
+        """Delete both; return the numbers of deleted rows."""
         db = context.of(self).writer
         before = database.now() - datetime.timedelta(days=parsed_args.days)
         return ('events', 'pool_keys'), (
@@ -59,7 +61,10 @@ class Purge(show_one.ShowOne):
 
 
 def _days(text: str) -> int:
-    """Return a number of days; a negative one would mean the future."""
+    """Parse a number of days.
+
+    :raises argparse.ArgumentTypeError: the number is negative or too large.
+    """
     days = int(text)
     if not 0 <= days <= 36500:
         raise argparse.ArgumentTypeError(f'{text} is not from 0 to 36500')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``import-nova`` and ``export-nova``: from Nova's PCI options, and back."""
+"""``import-nova`` and ``export-nova``: convert Nova's PCI options."""
 
 import argparse
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from pci_passthrough.nova_conf import to_device_spec
 from pci_passthrough.objects import fields
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import options
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup
@@ -43,75 +44,68 @@ def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         '--force',
         action='store_true',
-        help='let --output replace a file that exists',
+        help='replace the file of --output if it exists',
     )
     parser.add_argument(
         '--strict',
         action='store_true',
-        help='end with status 1 if something has no equivalent; what has one '
-        'is written all the same',
+        help='exit with status 1 if something has no equivalent; the rest is '
+        'written in any case',
     )
 
 
 def _report(findings: Iterable[nova_conf.Finding]) -> None:
     for finding in findings:
-        _say(str(finding))
+        _print_to_stderr(str(finding))
 
 
-def _say(text: str) -> None:
+def _print_to_stderr(text: str) -> None:
     print(f'{context.PROG}: {text}', file=sys.stderr)
 
 
 class Import(lister.Lister):
-    """Translate Nova's device_spec and alias; show it, or put it in place.
+    """Translate Nova's device_spec and alias; show or apply the result.
 
-    Shows the agent's pci_information and a table of PCI flavors. In other
-    formats than the table there are only the PCI flavors; the pci_information
-    is for --output then. What has no equivalent is on standard error.
+    The output is the agent's pci_information and a table of PCI flavors. Other
+    formats than the table only have the PCI flavors; use --output to get the
+    pci_information. Everything without an equivalent is reported on standard
+    error.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take where the configuration is, and what to do with it."""
+        """Add Nova's configuration files, and options for the result."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--nova-conf',
             action='append',
             default=[],
             metavar='FILE',
-            help='a configuration file of Nova; may be repeated, and they '
-            "count as one configuration, as with Nova's --config-file",
+            help='configuration file of Nova; may be repeated: like the files '
+            "of Nova's --config-file, they are one configuration",
         )
         parser.add_argument(
             '--nova-conf-dir',
             action='append',
             default=[],
             metavar='DIR',
-            help='a directory of which the *.conf files are read after those; '
-            'may be repeated',
+            help='directory whose *.conf files are read after the files of '
+            '--nova-conf; may be repeated',
         )
         parser.add_argument(
             '--create',
             action='store_true',
-            help='create the PCI flavors. One that exists is kept as it is',
+            help='create the PCI flavors; those that exist are not changed',
         )
         parser.add_argument(
             '--project',
             metavar='PROJECT',
             help='UUID of the owner (default: the operator)',
         )
-        shared = parser.add_mutually_exclusive_group()
-        shared.add_argument(
-            '--public',
-            dest='is_public',
-            action='store_true',
-            default=True,
-            help='for all projects, as an alias (default)',
-        )
-        shared.add_argument(
-            '--private',
-            dest='is_public',
-            action='store_false',
-            help='for the owner, and those with whom they are shared',
+        options.add_visibility(
+            parser,
+            public='for all projects, like an alias (default)',
+            private='for the owner, and for projects that they are shared '
+            'with',
         )
         parser.add_argument(
             '--share',
@@ -119,7 +113,7 @@ class Import(lister.Lister):
             action='append',
             default=[],
             metavar='PROJECT',
-            help='UUID of a project that may use private ones; may be '
+            help='UUID of a project that may use private PCI flavors; may be '
             'repeated',
         )
         _add_output(parser, 'the pci_information')
@@ -155,11 +149,11 @@ class Import(lister.Lister):
         return titles, rows
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Report after all else."""
+        """Print the output, then report on standard error."""
         super().run(parsed_args)
         _report(self.findings)
         if self.has_drafts:
-            _say(
+            _print_to_stderr(
                 'in Nova flavors, pci_passthrough:alias=a1:2 becomes '
                 'pci_passthrough:pci_flavor=a1:2'
             )
@@ -168,12 +162,15 @@ class Import(lister.Lister):
     def _create(
         self, parsed_args: argparse.Namespace, draft: from_alias.PciFlavorDraft
     ) -> str:
-        """Create a PCI flavor if there is none; return what was done."""
+        """Create a PCI flavor unless there is one of its name.
+
+        :returns: ``created``; or ``kept`` or ``different``, if there is one.
+        """
         database = context.of(self).writer
         wanted = {
             'match': draft.match,
             'numa_policy': draft.numa_policy,
-            'is_public': parsed_args.is_public,
+            'is_public': parsed_args.is_public is not False,
             'access': parsed_args.access,
         }
         try:
@@ -191,7 +188,7 @@ class Import(lister.Lister):
                 f'PCI flavor {draft.name!r}',
                 None,
                 f'not created: {different}',
-                'compare the two and change or rename one of them',
+                'compare the two, and change or rename one of them',
             )
         )
         return 'different'
@@ -209,7 +206,7 @@ def _translated(
         conf_files.read_nova(files, 'alias'),
         from_alias.PlacementUse(
             in_use=conf_files.is_pci_in_placement(files),
-            classes=any('"resource_class"' in one for one in entries),
+            classes=any('"resource_class"' in entry for entry in entries),
         ),
     )
     return entries, drafts, findings + more
@@ -220,27 +217,30 @@ def _differences(
     error: exception.PciFlavorExists,
     wanted: dict[str, Any],
 ) -> str:
-    """Say how a PCI flavor differs from what is wanted; '' if it does not."""
+    """Return how an existing PCI flavor differs from a wanted one.
+
+    :returns: a text; empty if the two mean the same.
+    """
     try:
-        found = lookup.get(database, error.name)
+        existing = lookup.get(database, error.name)
     except exception.PciFlavorNotFound:
-        # Deleted, but devices are held by it.
+        # It is deleted, but still has its name until its devices are free.
         return str(error)
     wanted = {**wanted, 'state': fields.PciFlavorState.ACTIVE}
     wanted['vnic_type'] = None
-    there = {key: getattr(found, key) for key in wanted}
     different = [
         key
         for key in wanted
-        if _meaning(key, there[key]) != _meaning(key, wanted[key])
+        if _normalized(key, getattr(existing, key))
+        != _normalized(key, wanted[key])
     ]
     if not different:
         return ''
     return f'there is one of that name with another {", ".join(different)}'
 
 
-def _meaning(key: str, value: Any) -> Any:
-    """Return what two values have in common that mean the same."""
+def _normalized(key: str, value: Any) -> Any:
+    """Return a value that is equal for all values of the same meaning."""
     if key == 'match':
         terms = pci_flavor.MatchExpression.parse(value).terms
         return frozenset(map(frozenset, terms))
@@ -250,24 +250,27 @@ def _meaning(key: str, value: Any) -> Any:
 
 
 def _header(files: Sequence[str]) -> list[str]:
-    return [f'# Made by {context.PROG} of:', *(f'#   {one}' for one in files)]
+    return [
+        f'# Made by {context.PROG} of:',
+        *(f'#   {file}' for file in files),
+    ]
 
 
 class Export(command.Command):
-    """Write Nova's device_spec and alias: the way back from this project.
+    """Translate back to Nova's device_spec and alias.
 
-    What has no equivalent is on standard error.
+    Everything without an equivalent is reported on standard error.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take what to export."""
+        """Add the pci_information and the PCI flavors to export."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--pci-information',
             action='append',
             default=[],
             metavar='FILE',
-            help='a configuration file of the agent; its [agent] '
+            help='configuration file of the agent; its [agent] '
             'pci_information becomes device_spec. May be repeated',
         )
         which = parser.add_mutually_exclusive_group()
@@ -281,14 +284,14 @@ class Export(command.Command):
         which.add_argument(
             '--no-pci-flavor',
             action='store_true',
-            help='no aliases; no database is needed then, as on a compute '
-            'host',
+            help='export no aliases; needs no database, so it also works on '
+            'a compute host',
         )
         _add_output(parser, 'the section')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Write it, then report."""
+        """Write the [pci] section, then report."""
         if parsed_args.output:
             conf_files.check_target(parsed_args.output, parsed_args.force)
         lines, findings = to_device_spec.translate(
@@ -297,7 +300,7 @@ class Export(command.Command):
         aliases, more = to_alias.translate(self._flavors(parsed_args))
         section = [
             *_header(parsed_args.pci_information or ['the database']),
-            '# Nova does not look whether the host itself uses a device.',
+            '# Nova does not check whether the host itself uses a device.',
             '[pci]',
             *_device_spec_lines(lines),
             *_alias_lines(aliases),
@@ -308,7 +311,7 @@ class Export(command.Command):
             self.app.stdout.writelines(f'{line}\n' for line in section)
         _report([*findings, *more])
         if aliases:
-            _say(
+            _print_to_stderr(
                 'in Nova flavors, pci_passthrough:pci_flavor=a1:2 becomes '
                 'pci_passthrough:alias=a1:2, without alternatives (|)'
             )
@@ -326,22 +329,22 @@ class Export(command.Command):
 
 
 def _device_spec_lines(lines: Iterable[to_device_spec.Line]) -> Iterator[str]:
-    for one in lines:
-        text = conf_files.line('device_spec', one.text)
-        if one.held_back is not None:
-            yield f'# Held back: it {one.held_back}'
+    for line in lines:
+        text = conf_files.line('device_spec', line.text)
+        if line.held_back is not None:
+            yield f'# Held back: it {line.held_back}'
             text = f'# {text}'
         yield text
 
 
 def _alias_lines(aliases: Iterable[to_alias.Alias]) -> Iterator[str]:
-    for one in aliases:
-        if one.needs_placement:
+    for alias in aliases:
+        if alias.needs_placement:
             yield (
                 '# Needs [filter_scheduler] pci_in_placement = true; without '
                 'it Nova would give other devices, too.'
             )
-        if one.excludes_placement:
+        if alias.excludes_placement:
             yield '# Needs [filter_scheduler] pci_in_placement = false.'
-        for text in one.lines:
+        for text in alias.lines:
             yield conf_files.line('alias', text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``refusal …``: why Nova's scheduler passed over hosts."""
+"""``refusal …``: the reasons why Nova's scheduler refused hosts."""
 
 import argparse
 
@@ -16,15 +16,15 @@ _COLUMNS = ('At', 'Instance', 'Requests', 'Hosts', 'Reason', 'Among Them')
 
 
 class List(lister.Lister):
-    """Show why hosts were refused to instances, when (UTC).
+    """List the reasons why Nova's scheduler refused hosts to instances.
 
-    A line for each reason of the newest hundred scheduling requests, with
-    the number of hosts and some of their names. Refusals are kept for
-    ``[conductor] refusals_kept`` days.
+    Each line is one reason of one scheduling request, with its time (UTC), the
+    number of refused hosts and some of their names. The list has the newest
+    hundred requests. Refusals are kept for ``[conductor] refusals_kept`` days.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Take whose."""
+        """Add the instance."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--instance',
@@ -37,7 +37,7 @@ class List(lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return columns and rows."""
         app = context.of(self)
-        found = scheduling_refusals.get_all(
+        refusals = scheduling_refusals.get_all(
             app.database,
             app.policy.refusals_kept,
             parsed_args.instance,
@@ -51,6 +51,6 @@ class List(lister.Lister):
                 what,
                 columns.Names(hosts),
             )
-            for refusal in found
+            for refusal in refusals
             for what, count, hosts in refusal.reasons
         ]

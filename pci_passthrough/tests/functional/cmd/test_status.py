@@ -73,7 +73,7 @@ class StatusTestCase(testtools.TestCase):
                 'Database schema': (_SUCCESS, ''),
                 'Hosts': (_SUCCESS, ''),
                 "Nova's code": (
-                    _SUCCESS, 'not checked: there is no Nova beside it',
+                    _SUCCESS, 'not checked: Nova is not installed here',
                 ),
                 "Nova's configuration": (_SUCCESS, ''),
                 "nova-api's paste file": (_SUCCESS, ''),
