@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of arguments that several commands have."""
+"""Arguments that several commands have."""
 
 import argparse
 import uuid
@@ -17,3 +17,10 @@ def instance_uuid(text: str) -> str:
             f'{text!r} is not the UUID of an instance'
         )
     return str(uuid.UUID(text))
+
+
+def add_instance(parser: argparse.ArgumentParser) -> None:
+    """Add the instance that a command is for."""
+    parser.add_argument(
+        'instance', type=instance_uuid, help="the instance's UUID"
+    )

@@ -42,11 +42,7 @@ class Claim(lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the instance, the request and the host."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'instance',
-            type=arguments.instance_uuid,
-            help="the instance's UUID",
-        )
+        arguments.add_instance(parser)
         parser.add_argument(
             'request',
             help='PCI flavors with the numbers of devices, for example '
@@ -183,11 +179,7 @@ class Free(lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the instance and the host."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'instance',
-            type=arguments.instance_uuid,
-            help="the instance's UUID",
-        )
+        arguments.add_instance(parser)
         parser.add_argument('--host', help='only its devices on this host')
         return parser
 

@@ -73,7 +73,7 @@ def read_nova(
     ]
 
 
-def is_pci_in_placement(files: Sequence[str]) -> bool:
+def read_pci_in_placement(files: Sequence[str]) -> bool:
     """Return whether Nova's scheduler asks Placement for PCI devices.
 
     :raises: oslo_config.cfg.Error, InvalidConfiguration

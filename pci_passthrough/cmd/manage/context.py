@@ -76,7 +76,7 @@ class Context:
 
     @property
     def policy(self) -> store.Policy:
-        """What the operator configured about claims."""
+        """The operator's configuration in ``[conductor]``."""
         return store.Policy.from_conf(self.conf)
 
     @property

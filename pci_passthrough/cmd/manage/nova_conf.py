@@ -205,7 +205,7 @@ def _translated(
     drafts, more = from_alias.translate(
         conf_files.read_nova(files, 'alias'),
         from_alias.PlacementUse(
-            in_use=conf_files.is_pci_in_placement(files),
+            in_use=conf_files.read_pci_in_placement(files),
             classes=any('"resource_class"' in entry for entry in entries),
         ),
     )

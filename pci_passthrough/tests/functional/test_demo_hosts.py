@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libvirt's test driver shows a made-up host as its model describes it."""
+"""libvirt's test driver returns simulated hosts as in their models."""
 
 import pathlib
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ load_tests = testscenarios.load_tests_apply_scenarios
 
 
 class TestDriverTestCase(testtools.TestCase):
-    """Each made-up host in turn."""
+    """Tests with each of the simulated hosts."""
 
     scenarios = [(host.name, {'host': host}) for host in test_hosts.HOSTS]
     host: inventory.Host

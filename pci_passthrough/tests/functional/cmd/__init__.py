@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs as operators run them."""
+"""Functional tests of the programs, run as operators run them."""
 
 from pci_passthrough import cmd  # noqa: F401 - chooses how services run

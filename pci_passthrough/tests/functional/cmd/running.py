@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running the programs and looking at what they say."""
+"""Runs the programs, and returns their output."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ PROGRAMS = pathlib.Path(sys.executable).parent
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a program left behind."""
+    """Exit status and output of a program."""
 
     status: int
     out: str
@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def data(self) -> Any:
-        """Standard output as JSON."""
+        """The standard output, parsed as JSON."""
         return json.loads(self.out)
 
 
@@ -38,7 +38,7 @@ class Manage(fixtures.Fixture):
 
     def _setUp(self) -> None:
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        # Nobody's SUDO_USER is to get into the ledger.
+        # The ledger must not get the SUDO_USER of whoever runs the tests.
         self.useFixture(fixtures.EnvironmentVariable('SUDO_USER', 'operator'))
         self.useFixture(fixtures.EnvironmentVariable('CLIFF_MAX_TERM_WIDTH'))
         self.url = f'sqlite:///{self.folder}/pci.sqlite'
@@ -46,7 +46,7 @@ class Manage(fixtures.Fixture):
         self.configure(self.url)
 
     def configure(self, url: str, more: str = '') -> None:
-        """Use another database."""
+        """Write the configuration: a database, and further sections."""
         self.config.write_text(f'[database]\nconnection = {url}\n{more}')
 
     def run(self, *words: str) -> Outcome:
@@ -54,7 +54,7 @@ class Manage(fixtures.Fixture):
         return self.run_bare(f'--config-file={self.config}', *words)
 
     def run_bare(self, *words: str) -> Outcome:
-        """Run one command as it is."""
+        """Run one command without the configuration."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -65,7 +65,7 @@ class Manage(fixtures.Fixture):
 
 
 def run_program(name: str, *words: str, **environment: str) -> Outcome:
-    """Run a console script in a process of its own."""
+    """Run a console script in its own process."""
     done = subprocess.run(
         [str(PROGRAMS / name), *words],
         env={**os.environ, **environment},

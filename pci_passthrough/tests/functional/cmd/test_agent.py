@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pci-passthrough-agent --once --dry-run``: what a host would offer."""
+"""``pci-passthrough-agent --once --dry-run``: the devices of a host."""
 
 import pathlib
 
@@ -65,7 +65,7 @@ class DryRunTestCase(testtools.TestCase):
         )
 
     def refused(self, outcome: running.Outcome) -> str:
-        """Return the one line that says why."""
+        """Check that the program fails; return its one line of error."""
         self.assertEqual((1, ''), (outcome.status, outcome.out))
         # libxml2 itself complains of a file that is not there.
         [line] = [
@@ -82,13 +82,15 @@ class DryRunTestCase(testtools.TestCase):
         )
         self.assertEqual((0, ''), (outcome.status, outcome.err))
         lines = outcome.out.splitlines()
-        found = {line.split()[0]: line for line in lines if line[:2] == '  '}
+        by_address = {
+            line.split()[0]: line for line in lines if line[:2] == '  '
+        }
         for device in self.model.devices.values():
             class_code = device.model.class_code >> 16
             if class_code not in (1, 2, 3):
-                self.assertNotIn(device.address, found)
+                self.assertNotIn(device.address, by_address)
                 continue
-            line = found[device.address]
+            line = by_address[device.address]
             ids = f'{device.model.vendor_id:04x}:{device.model.product_id:04x}'
             self.assertIn(f' {ids} numa={device.numa_node} entry=', line)
             kind = 'PF' if device.vfs else 'PCI'
@@ -97,7 +99,7 @@ class DryRunTestCase(testtools.TestCase):
             self.assertIn(f' type-{kind} ', line)
         self.assertIn(' entry=1 group=100g', outcome.out)
         self.assertIn(' entry=3 group=gpu', outcome.out)
-        # All but what the host needs for itself, and says so.
+        # All devices but those that the host itself uses.
         refused = lines.index('3 devices match, but are refused:')
         self.assertEqual(
             [
@@ -160,7 +162,7 @@ class DryRunTestCase(testtools.TestCase):
             )
         )
         self.assertIn('[agent] scan_interval', line)
-        # The same address with a right configuration is looked at.
+        # With a valid configuration the same address is used.
         line = self.refused(self.run_agent(self.configure(_NICS), uri=_NOBODY))
         self.assertIn(_NOBODY, line)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo prints what the README shows of it."""
+"""The demonstration prints the lines that the README quotes."""
 
 import pathlib
 import re
@@ -15,7 +15,7 @@ _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 class DemoTestCase(testtools.TestCase):
     def test_story(self) -> None:
-        # A process of its own: it sets up logging and leaves services.
+        # In its own process: it sets up logging, and its services go on.
         outcome = running.run_program('pci-passthrough-demo')
         self.assertEqual(0, outcome.status, outcome.err)
         chapters = re.split(r'^# (?=\d\.)', outcome.out, flags=re.MULTILINE)
@@ -33,7 +33,7 @@ class DemoTestCase(testtools.TestCase):
         self.assertEqual(5, len(re.findall(r'10de:(?:2330|20b5)', claims)))
         self.assertIn('| claimed |', full)
         self.assertRegex(history, r'claim .* claimed .*-manage')
-        # The refusal, explained by host.
+        # The reasons of the refusal, by host.
         self.assertIn('no host can serve the request:', outcome.err)
         for host, condition in (
             ('compute-1', 'no_match'),
@@ -47,7 +47,7 @@ class DemoTestCase(testtools.TestCase):
         self.check_readme(outcome.out + outcome.err)
 
     def test_api(self) -> None:
-        """What the user has as a shell finds a cloud, and no other one."""
+        """The user's shell finds this cloud, and no other one."""
         shell = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'sh'
         shell.write_text(
             '#!/bin/sh\n'
@@ -69,7 +69,7 @@ class DemoTestCase(testtools.TestCase):
         )
 
     def check_readme(self, output: str) -> None:
-        """Each line of the README's excerpt is one that the demo prints."""
+        """Check that each line of the README's excerpt was printed."""
         if not _README.exists():
             self.fail('run this from a checkout: there is no README.rst')
         chapter = _README.read_text().partition('What was seen\n====')[2]

@@ -87,7 +87,7 @@ class ManageTestCase(testtools.TestCase):
         )
 
     def refuse(self, instance: str) -> None:
-        """Note what Nova's scheduler found out."""
+        """Record refusals of Nova's scheduler."""
         database = store.Writer(self.manage.url)
         self.addCleanup(database.close)
         refusal = objects.SchedulingRefusal(
@@ -108,7 +108,7 @@ class ManageTestCase(testtools.TestCase):
         return outcome
 
     def refused(self, *words: str, status: int = 1) -> str:
-        """Return the one line that says why."""
+        """Check that a command fails; return its one line of error."""
         outcome = self.manage.run(*words)
         self.assertEqual((status, ''), (outcome.status, outcome.out))
         *usage, line = outcome.err.splitlines()
@@ -118,7 +118,7 @@ class ManageTestCase(testtools.TestCase):
 
 
 class FormatsTestCase(ManageTestCase):
-    """The columns are what scripts rely on."""
+    """Columns, which scripts rely on, in all formats."""
 
     def formats(self, columns: list[str], *words: str) -> None:
         """Check a command that may be repeated in all formats."""
@@ -257,7 +257,7 @@ class FormatsTestCase(ManageTestCase):
 
 
 class NovaTestCase(ManageTestCase):
-    """What operators see of Nova's part."""
+    """Resource trackers and refusals of Nova's scheduler."""
 
     def test_trackers(self) -> None:
         database = store.Writer(self.manage.url)
@@ -357,7 +357,7 @@ class StoryTestCase(ManageTestCase):
         self.assertEqual({f'{_NIC}0': 'claimed', _GPU: 'allocated'}, states)
 
     def test_holder_by_a_disabled_flavor(self) -> None:
-        """It must get its devices again, on another host for example."""
+        """A holder can claim again, for example on another host."""
         self.ok('claim', _ONE, '10g')
         self.ok('flavor', 'set', '10g', '--state', 'disabled')
         self.ok('claim', _ONE, '10g')
@@ -491,7 +491,7 @@ class CommandsOfOpenstackTestCase(ManageTestCase):
         )
 
     def test_explanation_is_that_of_the_scheduler(self) -> None:
-        """It counts hosts as Nova does: only with a resource tracker."""
+        """Explanations only count hosts that have a resource tracker."""
         explained = self.manage.run('flavor', 'explain', '10g', '-f', 'json')
         self.assertEqual(0, explained.status)
         self.assertEqual(
@@ -500,7 +500,7 @@ class CommandsOfOpenstackTestCase(ManageTestCase):
         self.ok('claim', _ONE, '10g')
 
     def test_any_name(self) -> None:
-        """It gets through URLs, headers and JSON as it is."""
+        """A name is not changed by URLs, headers and JSON."""
         name = 'ä ?%&#+'
         self.ok('flavor', 'set', '10g', '--name', name)
         shown = self.ok('flavor', 'show', name, '-f', 'json').data
@@ -627,7 +627,7 @@ class RefusalsTestCase(ManageTestCase):
 
 
 class SurroundingsTestCase(testtools.TestCase):
-    """What the operator has not set up yet."""
+    """Errors while the database or the configuration is missing."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -719,7 +719,7 @@ class SurroundingsTestCase(testtools.TestCase):
 
 
 class ProcessTestCase(testtools.TestCase):
-    """A few of the same as a program of its own."""
+    """Some commands in a process of their own."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking over Nova's PCI options, and giving them back."""
+"""``import-nova`` and ``export-nova``."""
 
 import json
 import pathlib
@@ -65,14 +65,14 @@ class NovaConfTestCase(testtools.TestCase):
 
     def flavors(self) -> list[str]:
         listed = self.manage.run('flavor', 'list', '--format=json').data
-        return [one['Name'] for one in listed]
+        return [row['Name'] for row in listed]
 
 
 class ImportTestCase(NovaConfTestCase):
-    """import-nova."""
+    """Tests of ``import-nova``."""
 
     def test_shows(self) -> None:
-        """Nothing is changed, and no database is asked."""
+        """Without --create nothing is changed, and no database is needed."""
         self.manage.configure('sqlite:////nowhere/x.sqlite')
         outcome = self.run_import('--strict')
         snippet, _, table = outcome.out.partition('\n\n')
@@ -108,7 +108,7 @@ class ImportTestCase(NovaConfTestCase):
     def test_creates_once(self) -> None:
         outcome = self.run_import('--create', '--format=json')
         self.assertEqual(
-            ['created', 'created'], [one['Result'] for one in outcome.data]
+            ['created', 'created'], [row['Result'] for row in outcome.data]
         )
         self.assertEqual(['gpu', 'nic'], self.flavors())
         self.manage.run('flavor', 'set', 'nic', '--match=e.a=b')
@@ -168,8 +168,8 @@ class ImportTestCase(NovaConfTestCase):
             '[pci]\nalias = {"name": "p", "resource_class": "x"}\n',
         )
         path = self.manage.folder / 'placement.conf'
-        (found,) = self.run_import('--format=json', conf=path).data
-        self.assertEqual('CUSTOM_X', found['Match'][0]['e.resource_class'])
+        (draft,) = self.run_import('--format=json', conf=path).data
+        self.assertEqual('CUSTOM_X', draft['Match'][0]['e.resource_class'])
 
     def test_reports(self) -> None:
         odd = self.write('odd.conf', _ODD)
@@ -183,7 +183,7 @@ class ImportTestCase(NovaConfTestCase):
         self.run_import('--strict', conf=odd, status=1)
 
     def test_malformed(self) -> None:
-        """Nothing is written before everything is understood."""
+        """No file is written if one of the values is wrong."""
         wrong = self.write('wrong.conf', _NOVA + "alias = {'name': 'x'}\n")
         outcome = self.run_import(
             '--create', f'--output={self.output}', conf=wrong, status=1
@@ -218,10 +218,10 @@ class ImportTestCase(NovaConfTestCase):
 
 
 class ExportTestCase(NovaConfTestCase):
-    """export-nova."""
+    """Tests of ``export-nova``."""
 
     def test_there_and_back(self) -> None:
-        """What is exported is imported as the same."""
+        """An import of the export has the same result."""
         first = self.run_import('--create', f'--output={self.output}')
         back = self.manage.folder / 'back.conf'
         outcome = self.run_export(
@@ -258,10 +258,10 @@ class ExportTestCase(NovaConfTestCase):
         )
         words = [f'--pci-information={path}', '--no-pci-flavor']
         outcome = self.run_export(*words)
-        *_, section, one, held, other = outcome.out.splitlines()
+        *_, section, line, held, other = outcome.out.splitlines()
         self.assertEqual('[pci]', section)
         self.assertEqual(
-            'device_spec = {"vendor_id": "10de", "a": "$$b"}', one
+            'device_spec = {"vendor_id": "10de", "a": "$$b"}', line
         )
         self.assertIn('# Held back: it would offer excluded devices', held)
         self.assertEqual('# device_spec = {"vendor_id": "8086"}', other)

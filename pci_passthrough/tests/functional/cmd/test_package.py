@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a wheel holds, and what works from nothing but it."""
+"""The wheel: its files, and programs that run from it alone."""
 
 import configparser
 import os
@@ -34,14 +34,14 @@ _SOURCES = (
 
 
 def _is_rubbish(path: pathlib.Path) -> bool:
-    """Whether tools left it behind; git ignores it."""
+    """Return whether a tool created the file; git ignores it."""
     return any(
         part == '__pycache__' or part.startswith('.') for part in path.parts
     )
 
 
 class WheelTestCase(testtools.TestCase):
-    """All of it in one test: building takes long."""
+    """All checks are in one test, because the build takes long."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -65,7 +65,7 @@ class WheelTestCase(testtools.TestCase):
         return str(done.stdout)
 
     def build(self) -> None:
-        """Build as from a fresh clone, and unpack.
+        """Build a wheel as from a fresh clone, and unpack it.
 
         pbr takes what git knows: the copy gets a repository of its own, so
         that what is not committed yet is tested, too.
@@ -96,7 +96,7 @@ class WheelTestCase(testtools.TestCase):
             archive.extractall(self.installed)
 
     def run_installed(self, code: str, *words: str) -> str:
-        """Run code with what was unpacked, and not with the checkout."""
+        """Run code with the unpacked wheel instead of the checkout."""
         libraries = [
             path for path in sys.path if path.endswith('site-packages')
         ]
@@ -139,7 +139,7 @@ class WheelTestCase(testtools.TestCase):
         points.optionxform = str  # type: ignore[assignment,method-assign]
         points.read(metadata / 'entry_points.txt')
         self.assertLessEqual(set(_OF_NOVA), set(points.sections()))
-        # All in one process each: to start one takes long.
+        # One process for all, because each start takes long.
         where = self.run_installed(
             'import importlib.metadata as m, sys\n'
             'for group in sys.argv[1:]:\n'
@@ -168,7 +168,7 @@ class WheelTestCase(testtools.TestCase):
         return points
 
     def check_data_files(self) -> None:
-        """What git knows of ``etc/pci_passthrough`` is installed."""
+        """Check that git's files of ``etc/pci_passthrough`` are installed."""
         [data] = self.installed.glob('*.data')
         source = _ROOT / 'etc/pci_passthrough'
         self.assertEqual(
@@ -238,5 +238,5 @@ class WheelTestCase(testtools.TestCase):
             for option in options:
                 first = (option.help or '').strip().partition('\n')[0]
                 wanted += [f'\n#{option.name} =', f'# {first[:40]}']
-        # Not assertIn for each, which would print all of the text.
+        # assertIn would print the whole text for each.
         self.assertEqual([], [words for words in wanted if words not in text])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pci-passthrough-status: what an operator is told before services start."""
+"""``pci-passthrough-status upgrade check``."""
 
 import contextlib
 import io
@@ -37,19 +37,19 @@ class StatusTestCase(testtools.TestCase):
         return running.Outcome(code, out.getvalue(), err.getvalue())
 
     def check(self, *words: str) -> dict[str, tuple[int, str]]:
-        """Return what each check said; the exit status is the worst."""
+        """Return code and details of each check; compare the exit status."""
         outcome = self.run_status(
             f'--config-file={self.manage.config}',
             *words, 'upgrade', 'check', '--json',
         )  # fmt: skip
-        found = {
-            one['check']: (one['result'], one['details'] or '')
-            for one in outcome.data['checks']
+        results = {
+            row['check']: (row['result'], row['details'] or '')
+            for row in outcome.data['checks']
         }
         self.assertEqual(
-            max(code for code, _ in found.values()), outcome.status
+            max(code for code, _ in results.values()), outcome.status
         )
-        return found
+        return results
 
     def sync(self) -> None:
         self.assertEqual(0, self.manage.run('db', 'sync').status)
@@ -67,7 +67,7 @@ class StatusTestCase(testtools.TestCase):
     def test_all_is_well(self) -> None:
         self.sync()
         trackers.register(self.report('one'), 'one', '1')
-        found = self.check(f'--nova-conf={_CONF}', f'--api-paste={_PASTE}')
+        results = self.check(f'--nova-conf={_CONF}', f'--api-paste={_PASTE}')
         self.assertEqual(
             {
                 'Database schema': (_SUCCESS, ''),
@@ -78,21 +78,21 @@ class StatusTestCase(testtools.TestCase):
                 "Nova's configuration": (_SUCCESS, ''),
                 "nova-api's paste file": (_SUCCESS, ''),
             },
-            found,
+            results,
         )  # fmt: skip
 
     def test_nothing_of_nova_is_named(self) -> None:
         self.sync()
-        found = self.check()
+        results = self.check()
         for name in ("Nova's configuration", "nova-api's paste file"):
-            code, details = found[name]
+            code, details = results[name]
             self.assertEqual(_SUCCESS, code)
             self.assertIn('not checked: no --', details)
 
     def test_empty_database(self) -> None:
-        found = self.check()
+        results = self.check()
         for name in ('Database schema', 'Hosts'):
-            code, details = found[name]
+            code, details = results[name]
             self.assertEqual(_FAILURE, code)
             self.assertIn('pci-passthrough-manage db sync', details)
 
@@ -103,7 +103,7 @@ class StatusTestCase(testtools.TestCase):
         self.assertIn('cannot be used', details)
 
     def test_no_database(self) -> None:
-        """A compute host."""
+        """A compute host has no database, and gets a warning."""
         self.manage.config.write_text(
             f'[DEFAULT]\nstate_path = {self.manage.folder}\n'
         )
@@ -176,9 +176,9 @@ class StatusTestCase(testtools.TestCase):
         self.assertIn('enabled_filters', details)
 
     def test_files_that_are_not_there(self) -> None:
-        found = self.check('--nova-conf=/nowhere', '--api-paste=/nowhere')
+        results = self.check('--nova-conf=/nowhere', '--api-paste=/nowhere')
         for name in ("Nova's configuration", "nova-api's paste file"):
-            code, details = found[name]
+            code, details = results[name]
             self.assertEqual(_FAILURE, code)
             self.assertIn('/nowhere', details)
 

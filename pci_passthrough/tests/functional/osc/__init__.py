@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real ``openstack`` and ``nova`` against the real service."""
+"""The real ``openstack`` and ``nova`` commands against the real REST API."""

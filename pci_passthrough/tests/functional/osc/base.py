@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service with some devices, and users of it."""
+"""Base classes: the service with some devices, and users."""
 
 from collections.abc import Sequence
 import datetime
@@ -28,7 +28,7 @@ OTHER_PROJECT = 'b81fa9d04c664f0e8c1f3a7d52e06b94'
 
 
 class ShellTestCase(testtools.TestCase):
-    """A test of ``openstack``, with a URL of a service."""
+    """A test of ``openstack`` against the service at a URL."""
 
     url = ''
 
@@ -37,7 +37,7 @@ class ShellTestCase(testtools.TestCase):
         self.shell = self.useFixture(shells.ShellFixture())
 
     def run_as(self, token: str, *words: str) -> shells.Outcome:
-        """Run a command, whose name is one word here."""
+        """Run a command; its name is the first word, with blanks."""
         return self.shell.openstack(
             '--os-auth-type', 'admin_token', '--os-endpoint', self.url,
             '--os-token', token, *words[0].split(), *words[1:],
@@ -48,7 +48,7 @@ class ShellTestCase(testtools.TestCase):
         return self.run_as(fixture.ADMIN, *words)
 
     def member(self, *words: str) -> shells.Outcome:
-        """Run a command as somebody of a project."""
+        """Run a command as a user of a project."""
         return self.run_as(
             fixture.ApiFixture.token('user', PROJECT, 'member', 'reader'),
             *words,
@@ -62,7 +62,7 @@ class ShellTestCase(testtools.TestCase):
         return self.succeed(outcome).json
 
     def assert_error(self, outcome: shells.Outcome, *texts: str) -> None:
-        """Check that there is one line of an error, and nothing else."""
+        """Check that a command fails with one line of error."""
         self.assertEqual((1, ''), (outcome.status, outcome.stdout))
         for text in texts:
             self.assertIn(text, outcome.error)
@@ -84,7 +84,7 @@ class OscTestCase(ShellTestCase):
             )
 
     def add_held_gpus(self) -> list[objects.PciDevice]:
-        """Have one of four GPUs held."""
+        """Add four GPUs, and claim one of them."""
         self.add_gpus()
         self.api.add_flavor('bigGPU')
         return self.api.claim('cmp1', 'bigGPU')
@@ -129,7 +129,7 @@ def insert_hosts(db: database.Writer, names: Sequence[str]) -> None:
 
 
 class AnotherEditor(fixtures.Fixture):
-    """Changes each PCI flavor that a client reads, before it can go on."""
+    """Changes each PCI flavor between the read and the change of a client."""
 
     def __init__(self, db: database.Writer) -> None:
         super().__init__()
@@ -141,9 +141,9 @@ class AnotherEditor(fixtures.Fixture):
         def change(
             reader: client.Client, name: str
         ) -> tuple[dict[str, Any], str]:
-            found = read(reader, name)
+            answer = read(reader, name)
             editing.update(self._db, name, {'description': 'theirs'})
-            return found
+            return answer
 
         self.useFixture(
             fixtures.MonkeyPatch(
@@ -177,7 +177,7 @@ class Served(fixtures.Fixture):
 
 
 class _Quiet(serving.WSGIRequestHandler):
-    """Does not print each request."""
+    """A request handler that does not log requests."""
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Print nothing."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of Keystone and of Nova as a client needs to log in."""
+"""A fake Keystone, and the version document of a Nova."""
 
 from collections.abc import Mapping
 from http import server
@@ -16,7 +16,7 @@ _FOREVER = '2126-01-01T00:00:00.000000Z'
 
 
 class CloudFixture(fixtures.Fixture):
-    """A Keystone whose tokens ``authentication.NoAuth`` believes.
+    """A Keystone whose tokens ``authentication.NoAuth`` trusts.
 
     :param projects: UUIDs by name.
     :param endpoints: URLs by service type, region and interface.
@@ -73,7 +73,7 @@ class CloudFixture(fixtures.Fixture):
         )
 
     def login(self, user: str, project: str) -> list[str]:
-        """Return the options of a user: ``admin``, or one of no power."""
+        """Return the login options of a user; ``admin`` is administrator."""
         return [
             '--os-auth-url', self.url, '--os-username', user,
             '--os-password', 'secret', '--os-project-name', project,

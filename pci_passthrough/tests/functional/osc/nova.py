@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of Nova, Neutron and Glance as creating a server takes.
+"""The parts of Nova, Neutron and Glance that create a server.
 
 What is sent to Nova is written down, and nothing is done.
 """
@@ -35,7 +35,7 @@ _LATEST = '2.96'
 
 @dataclasses.dataclass(frozen=True)
 class Posted:
-    """A request that Nova got."""
+    """A request that was sent to Nova."""
 
     path: str
     body: Any
@@ -43,7 +43,7 @@ class Posted:
 
 
 class NovaFixture(fixtures.Fixture):
-    """A Nova which takes everything, unless it is told otherwise.
+    """A Nova that accepts every request, unless a test prepares an error.
 
     :ivar posted: what it got.
     :ivar warnings: headers ``Warning`` of its answers to that.
@@ -64,10 +64,10 @@ class NovaFixture(fixtures.Fixture):
         }
 
     def bodies(self) -> list[Any]:
-        """Return what was posted since the last call."""
-        found = [request.body for request in self.posted]
+        """Return the bodies that were posted since the last call."""
+        bodies = [request.body for request in self.posted]
         self.posted.clear()
-        return found
+        return bodies
 
     def _answer(
         self, environ: 'WSGIEnvironment', start_response: 'StartResponse'
@@ -147,8 +147,8 @@ def _server() -> dict[str, Any]:
 def _networks(rest: list[str], name: str | None) -> Any:
     known = [{'id': uuid, 'name': name} for name, uuid in NETWORKS.items()]
     if not rest:
-        return {'networks': [one for one in known if one['name'] == name]}
-    for one in known:
-        if one['id'] == rest[0]:
-            return {'network': one}
+        return {'networks': [item for item in known if item['name'] == name]}
+    for network in known:
+        if network['id'] == rest[0]:
+            return {'network': network}
     raise exceptions.NotFound

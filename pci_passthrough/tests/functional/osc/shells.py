@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the commands of users in this process."""
+"""Runs ``openstack`` and ``nova`` in this process."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ _NOT_OF_USERS = (
 
 @dataclasses.dataclass
 class Outcome:
-    """What a command printed, and how it ended."""
+    """Exit status and output of a command."""
 
     status: int
     stdout: str
@@ -37,18 +37,18 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """What was printed for machines."""
+        """The standard output, parsed as JSON."""
         return json.loads(self.stdout)
 
     @property
     def error(self) -> str:
-        """The one line of an error; a traceback has more."""
+        """The error, which must be one line, without traceback."""
         [line] = self.stderr.splitlines()
         return line
 
 
 class ShellFixture(fixtures.Fixture):
-    """Runs ``openstack`` and ``nova`` as if nobody had configured them."""
+    """Runs ``openstack`` and ``nova`` without configuration of the user."""
 
     def _setUp(self) -> None:
         for name in os.environ:
@@ -64,14 +64,14 @@ class ShellFixture(fixtures.Fixture):
     def _silence(self, logger: logging.Logger) -> None:
         self.addCleanup(setattr, logger, 'propagate', logger.propagate)
         logger.propagate = False
-        # Without any, Python prints warnings to standard error itself.
+        # Without a handler, Python prints warnings to standard error.
         nowhere = logging.NullHandler()
         self.addCleanup(logger.removeHandler, nowhere)
         logger.addHandler(nowhere)
 
     def openstack(self, *words: str) -> Outcome:
         """Run ``openstack``."""
-        # Kept between commands, as it is in the interactive mode.
+        # osc-lib keeps clients between commands of the interactive mode.
         for cache in vars(clientmanager.ClientManager).values():
             if isinstance(cache, clientmanager.ClientCache):
                 cache._handle = None
@@ -92,7 +92,7 @@ class ShellFixture(fixtures.Fixture):
         stdout, stderr = io.StringIO(), io.StringIO()
         root = logging.getLogger()
         kept = root.handlers[:], root.level
-        # Those of the service, which is in the same process.
+        # The handlers of the service, which runs in the same process.
         root.handlers.clear()
         status = 0
         try:

@@ -32,7 +32,7 @@ class DeviceTestCase(base.OscTestCase):
         table = self.succeed(self.admin('pci device list', '--long')).stdout
         self.assertIn('| available | -', table)
         self.assertIn(f'| claimed   | {self.held.instance_uuid} |', table)
-        for words, found in (
+        for words, listed in (
             (('--host', 'cmp1'), [_FIRST, _SECOND]),
             (('--host', 'cmp1', '--limit', '1'), [_FIRST]),
             (('--host', 'cmp1', '--marker', self.held.uuid), [_SECOND]),
@@ -46,7 +46,7 @@ class DeviceTestCase(base.OscTestCase):
             (('--numa-node', '1'), []),
             (('--product-id', '2330', '--dev-type', 'type-VF'), []),
         ):
-            self.assertEqual(found, self.listed(*words), str(words))
+            self.assertEqual(listed, self.listed(*words), str(words))
         self.assert_error(self.member('pci device list'), 'HTTP 403')
 
     def test_show(self) -> None:
@@ -124,8 +124,8 @@ class PoolTestCase(base.OscTestCase):
             (('--limit', '1'), 1),
             (('--vendor-id', '8086'), 0),
         ):
-            found = self.admin('pci pool list', '-f', 'json', *words)
-            self.assertEqual(count, len(self.json_of(found)), str(words))
+            outcome = self.admin('pci pool list', '-f', 'json', *words)
+            self.assertEqual(count, len(self.json_of(outcome)), str(words))
         self.assert_error(self.member('pci pool list'), 'HTTP 403')
         self.assert_error(
             self.admin('pci pool list', '--pci-flavor', 'x'), 'HTTP 404'
@@ -154,6 +154,6 @@ class HostTestCase(base.OscTestCase):
             (('--state', 'down'), 0),
             (('--marker', 'cmp1', '--limit', '5'), 1),
         ):
-            found = self.admin('pci host list', '-f', 'json', *words)
-            self.assertEqual(count, len(self.json_of(found)), str(words))
+            outcome = self.admin('pci host list', '-f', 'json', *words)
+            self.assertEqual(count, len(self.json_of(outcome)), str(words))
         self.assert_error(self.member('pci host list'), 'HTTP 403')

@@ -23,13 +23,13 @@ class NovaTestCase(base.OscTestCase):
         return self.shell.nova(*self.cloud.login(user, project), *words)
 
     def test_all(self) -> None:
-        made = self.nova(
+        created = self.nova(
             'pci-flavor-create', 'a', '--match', 'vendor_id=10de',
             '--match', '{"e.group": ["x", "y"]}', '--description', 'A GPU',
             '--numa-policy', 'socket', '--is-public', 'false',
         )  # fmt: skip
         self.assertEqual(
-            self.succeed(made).stdout,
+            self.succeed(created).stdout,
             self.succeed(self.nova('pci-flavor-show', 'a')).stdout,
         )
         for line in (
@@ -37,7 +37,7 @@ class NovaTestCase(base.OscTestCase):
             '| is_public   | False ',
             '| vnic_type   | - ',
         ):
-            self.assertIn(line, made.stdout)
+            self.assertIn(line, created.stdout)
         changed = self.nova(
             'pci-flavor-update', 'a', '--name', 'b', '--description', '',
             '--vnic-type', 'direct', '--is-public', 'True',

@@ -34,7 +34,7 @@ class BootTestCase(base.ShellTestCase):
         )  # fmt: skip
 
     def posted(self, *nics: str) -> nova.Posted:
-        """Return the one request that is sent."""
+        """Run a command, and return the only request that it sends."""
         self.succeed(self.boot(*nics))
         [posted] = self.nova.posted
         self.nova.posted.clear()
@@ -75,7 +75,7 @@ class BootTestCase(base.ShellTestCase):
         )
 
     def test_as_without_us(self) -> None:
-        """All else of the command is novaclient's."""
+        """Without a PCI flavor the command is that of novaclient."""
         asked = f'net-id={_RED},tag=x,pci-flavor=10g'
         [network] = self.posted(asked).body['server']['networks']
         self.assertEqual('10g', network['pci_flavor'])
@@ -86,8 +86,8 @@ class BootTestCase(base.ShellTestCase):
             (f'net-id={_RED},tag=x', 'net-name=blue', f'port-id={nova.PORT}'),
         )
         ours = [self.posted(*nics) for nics in commands]
-        found = shell._parse_nics
-        stock = getattr(found, '__wrapped__', found)
+        installed = shell._parse_nics
+        stock = getattr(installed, '__wrapped__', installed)
         with (
             fixtures.MonkeyPatch(_HOOK, lambda: None),
             fixtures.MonkeyPatch('novaclient.v2.shell._parse_nics', stock),
@@ -96,7 +96,7 @@ class BootTestCase(base.ShellTestCase):
             self.assertEqual(ours, [self.posted(*nics) for nics in commands])
 
     def test_several_extensions(self) -> None:
-        """novaclient calls what each has once for each that there is."""
+        """novaclient calls the hook once for each installed extension."""
         install = nova_nics.install
         self.useFixture(
             fixtures.MonkeyPatch(_HOOK, lambda: (install(), install()))

@@ -57,7 +57,7 @@ class ReadTestCase(base.OscTestCase):
             self.assertEqual(list(names), self.names(*words), str(words))
 
     def test_pages(self) -> None:
-        """The service gives no more than 1000 at once."""
+        """The service returns at most 1000 PCI flavors per page."""
         wanted = [f'f{number:04}' for number in range(1005)]
         base.insert_flavors(self.api.db, wanted)
         self.assertEqual(wanted, self.names())
@@ -92,7 +92,7 @@ class ChangeTestCase(base.OscTestCase):
         self.succeed(self.admin('pci flavor create', *words))
 
     def test_create(self) -> None:
-        made = self.json_of(
+        created = self.json_of(
             self.admin(
                 'pci flavor create', '10g', *_NIC, '--match',
                 '{"vendor_id": ["15b3", "8086"]}', '--private',
@@ -101,7 +101,7 @@ class ChangeTestCase(base.OscTestCase):
                 '--state', 'deprecated', '-f', 'json',
             )
         )  # fmt: skip
-        self.assertEqual(made, self.show('10g'))
+        self.assertEqual(created, self.show('10g'))
         self.assertEqual(
             {
                 'name': '10g',
@@ -118,8 +118,8 @@ class ChangeTestCase(base.OscTestCase):
                 'access': [base.PROJECT],
             },
             {
-                name: made[name]
-                for name in made
+                name: created[name]
+                for name in created
                 if name not in ('uuid', 'generation')
                 and not name.endswith('_at')
             },

@@ -47,7 +47,7 @@ class SupplyTestCase(base.OscTestCase):
         command = ('pci flavor capacity', 'bigGPU', '--count', '2')
         table = self.succeed(self.admin(*command)).stdout
         self.assertIn('| cmp1: 1 of 2 free, requests: 0 |', table)
-        found = self.json_of(self.admin(*command, '-f', 'json'))
+        shown = self.json_of(self.admin(*command, '-f', 'json'))
         self.assertEqual(
             {
                 'name': 'bigGPU',
@@ -61,7 +61,7 @@ class SupplyTestCase(base.OscTestCase):
                     {'host': 'cmp2', 'free': 2, 'total': 2, 'requests': 1},
                 ],
             },
-            found,
+            shown,
         )
         self.assertEqual(
             {'name': 'bigGPU', 'count': 2, 'availability': 'low'},
@@ -106,7 +106,7 @@ class SupplyTestCase(base.OscTestCase):
 
 
 class ExplainNicTestCase(base.OscTestCase):
-    """For NICs."""
+    """``explain`` for NICs."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -148,11 +148,11 @@ class ExplainNicTestCase(base.OscTestCase):
             self.assertIn(f'e.physical_network {expected}', outcome.stdout)
 
     def test_pages(self) -> None:
-        """A page after 1000 hosts is for the same NIC."""
+        """The page after 1000 hosts is for the same NIC."""
         base.insert_hosts(self.api.db, [f'c{n:04}' for n in range(1000)])
-        found = self.serves('--no-physical-network')
-        self.assertEqual(['cmp1', 'cmp2'], list(found)[1000:])
-        self.assertEqual(['cmp2'], [host for host in found if found[host]])
+        serves = self.serves('--no-physical-network')
+        self.assertEqual(['cmp1', 'cmp2'], list(serves)[1000:])
+        self.assertEqual(['cmp2'], [host for host in serves if serves[host]])
 
     def test_refused(self) -> None:
         command = ('pci flavor explain', '10g')

@@ -35,13 +35,13 @@ class ServerTestCase(base.ShellTestCase):
         return self.shell.openstack(*self.cloud.login('joe', 'demo'), *words)
 
     def sent(self, *words: str) -> Any:
-        """Return the one body that a command sends."""
+        """Run a command, and return the only body that it sends."""
         self.succeed(self.run_command(*words))
         [body] = self.nova.bodies()
         return body
 
     def assert_usage(self, outcome: shells.Outcome, *texts: str) -> None:
-        """Check that a command is refused before anything is sent."""
+        """Check that a command is a usage error and sends nothing."""
         self.assertEqual(2, outcome.status)
         for text in texts:
             self.assertIn(text, outcome.stderr)
@@ -59,7 +59,7 @@ class CreateTestCase(ServerTestCase):
         )  # fmt: skip
 
     def networks(self, *words: str) -> Any:
-        """Return the networks that are asked for."""
+        """Return the networks in the body that a command sends."""
         return self.sent(*self.words(*words))['server']['networks']
 
     def test_one_nic(self) -> None:
@@ -109,7 +109,7 @@ class CreateTestCase(ServerTestCase):
         )  # fmt: skip
 
     def test_as_without_us(self) -> None:
-        """All else of the command is OSC's."""
+        """Without a PCI flavor the command is that of OSC."""
         commands = (
             ('--nic', 'auto'),
             ('--nic', 'none'),
@@ -128,7 +128,7 @@ class CreateTestCase(ServerTestCase):
             self.assertEqual(ours, [self.posted(*words) for words in commands])
 
     def posted(self, *words: str) -> tuple[nova.Posted, str]:
-        """Return what was sent, and what was shown."""
+        """Return the body that was sent, and the standard error."""
         outcome = self.run_command(
             '--os-compute-api-version', '2.90', *self.words(*words)
         )

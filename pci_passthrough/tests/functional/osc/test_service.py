@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the service, settling the version, and what can go wrong."""
+"""Endpoint and version of the service, and errors with them."""
 
 from collections.abc import Iterable
 import json
@@ -20,7 +20,7 @@ _OPTION = '--os-pci-passthrough-api-version'
 
 
 class _Canned:
-    """Answers everything alike."""
+    """A WSGI application with the same response for every request."""
 
     def __init__(self, status: str, body: object) -> None:
         self._status = status
@@ -86,12 +86,12 @@ class CloudsYamlTestCase(base.OscTestCase):
         self.assert_error(self.run_configured('1.999'), 'it has 1.0 to')
 
     def test_no_version(self) -> None:
-        """By the first digit osc-lib finds the commands."""
+        """osc-lib finds the commands by the first digit of the version."""
         self.assert_error(self.run_configured('latest'), "'1.latest'")
 
 
 class NotThisServiceTestCase(base.ShellTestCase):
-    """Somebody else answers, or nobody."""
+    """Nobody answers at the endpoint, or another service."""
 
     def test_no_version(self) -> None:
         outcome = self.member(f'{_OPTION} 2.0 pci flavor list')
@@ -128,7 +128,7 @@ class AnswerTestCase(base.OscTestCase):
         self.assert_error(self.run_as('x', 'pci flavor list'), 'HTTP 401')
 
     def test_out_of_order(self) -> None:
-        """The service is there, but what it needs is not."""
+        """The service answers, but its conductor does not."""
         error = {
             'status': 503,
             'code': 'conductor.unavailable',
@@ -162,7 +162,7 @@ class AnswerTestCase(base.OscTestCase):
 
 
 class CatalogueTestCase(base.OscTestCase):
-    """With a Keystone."""
+    """The endpoint comes from the catalogue of Keystone."""
 
     def setUp(self) -> None:
         super().setUp()

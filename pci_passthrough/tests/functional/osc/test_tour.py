@@ -75,13 +75,13 @@ class TourTestCase(base.OscTestCase):
             host = libvirt_host.LibvirtHost(conf.agent.connection_uri)
             host.connect()
             self.addCleanup(host.close)
-            found = scan.scan(
+            result = scan.scan(
                 host.list_node_devices(),
                 sysfs_reader.SysfsReader(conf.agent.host_root),
                 specs.PciInformation.parse(conf.agent.pci_information),
             )
             self.api.add_host(
-                conf.host, [offer.device for offer in found.offered]
+                conf.host, [offer.device for offer in result.offered]
             )
 
     def run_command(self, command: str) -> str:
@@ -98,7 +98,7 @@ class TourTestCase(base.OscTestCase):
             outcome = self.shell.openstack(*words)
             return outcome.stderr + outcome.stdout
         if program == 'nova':
-            # Of Keystone, because novaclient cannot do without.
+            # With Keystone, because novaclient needs it.
             with (
                 fixtures.EnvironmentVariable('OS_AUTH_TYPE'),
                 fixtures.EnvironmentVariable('OS_TOKEN'),
@@ -109,8 +109,8 @@ class TourTestCase(base.OscTestCase):
                 )
             return outcome.stderr + outcome.stdout
         self.assertEqual('pci-passthrough-manage', program)
-        told = self.manage.run_bare(*words)
-        return told.err + told.out
+        managed = self.manage.run_bare(*words)
+        return managed.err + managed.out
 
     def test_tour(self) -> None:
         steps = read_tour()
@@ -120,8 +120,8 @@ class TourTestCase(base.OscTestCase):
         def stable(text: str) -> list[str]:
             text = _TIME.sub('0000-00-00T00:00:00Z', text.strip())
             text = _UUID.sub(
-                lambda found: (
-                    found[0] if found[0] in named else '-' * len(found[0])
+                lambda match: (
+                    match[0] if match[0] in named else '-' * len(match[0])
                 ),
                 text,
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line for an error, without secrets."""
+"""Error messages: one line, without secrets."""
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
@@ -23,7 +23,7 @@ class DescribeTestCase(testtools.TestCase):
         self.assertEqual(str(error), errors.describe(error, None))
 
     def test_of_the_client(self) -> None:
-        """Status, code and request mean nothing within one process."""
+        """The message has no status, code or request id within one process."""
         refused = client_errors.RequestFailed(409, 'in use', 'x.y', 'req-1')
         self.assertEqual('in use', errors.describe(refused, None))
         defect = client_errors.RequestFailed(500, 'Internal error')

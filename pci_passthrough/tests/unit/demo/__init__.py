@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up hosts: the model, and what is rendered from it."""
+"""Simulated hosts: the model, and the files made from it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up hosts, and the file tree that says what their model says."""
+"""Simulated hosts, and the file trees made from their models."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ from pci_passthrough.demo import testdriver
 
 HOSTS = [
     *inventory.demo_hosts(),
-    # So many that they run on into the next bus, and into the next domain.
+    # Enough functions for several buses, and enough cards for two domains.
     inventory.build_host(
         inventory.HostShape('big', nics=4, vfs=250, total_vfs=256, gpus=250)
     ),

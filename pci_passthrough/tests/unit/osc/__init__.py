@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the clients do without a service."""
+"""Unit tests of the clients, without a service."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values in tables, and for machines."""
+"""Formatters: values in tables and in other formats."""
 
 import testtools
 

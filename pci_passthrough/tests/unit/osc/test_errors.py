@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers with an error, in one line."""
+"""Responses with an error become one line."""
 
 import json
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``--match``: what is typed, and how it is shown again."""
+"""``--match``: parsing and formatting of terms."""
 
 import argparse
 from typing import Any

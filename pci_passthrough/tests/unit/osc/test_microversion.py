@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which microversion is spoken."""
+"""Choice of the microversion."""
 
 import argparse
 from typing import Any
@@ -98,8 +98,8 @@ class PluginTestCase(testtools.TestCase):
         )
         option = '--os-pci-passthrough-api-version'
         for given, kept in (('latest', '1.latest'), ('1.0', '1.0')):
-            found = vars(parser.parse_args([option, given]))
-            self.assertEqual(kept, found[plugin.API_VERSION_OPTION])
+            parsed = vars(parser.parse_args([option, given]))
+            self.assertEqual(kept, parsed[plugin.API_VERSION_OPTION])
         self.assertRaises(
             argparse.ArgumentError, parser.parse_args, [option, '2.0']
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PCI flavor among a NIC's keys."""
+"""A PCI flavor as a key of ``--nic``."""
 
 import testtools
 

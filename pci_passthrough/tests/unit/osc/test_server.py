@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A release of python-openstackclient that does NICs in another way.
+"""A release of python-openstackclient that handles NICs differently.
 
 What a user asked for must not be lost without a word.
 """
@@ -40,7 +40,7 @@ class _Compute:
 
 
 def _app(compute: _Compute | None = None) -> Any:
-    """Return as much of the shell as the command needs."""
+    """Return a shell with the attributes that the command uses."""
     connection = types.SimpleNamespace(compute=compute)
     manager = types.SimpleNamespace(sdk_connection=connection)
     return types.SimpleNamespace(client_manager=manager)
@@ -48,21 +48,21 @@ def _app(compute: _Compute | None = None) -> Any:
 
 class ParserTestCase(testtools.TestCase):
     def parse(self, parser: _Parser) -> argparse.Namespace:
-        """Ask for a PCI flavor where OSC has another parser."""
+        """Request a PCI flavor while OSC has another parser."""
         self.useFixture(
             fixtures.MonkeyPatch(
                 f'{_STOCK}.get_parser', lambda command, name: parser
             )
         )
-        found = server.CreateServer(_app(), None).get_parser('')
-        return found.parse_args(['--nic', 'net-id=n,pci-flavor=10g'])
+        extended = server.CreateServer(_app(), None).get_parser('')
+        return extended.parse_args(['--nic', 'net-id=n,pci-flavor=10g'])
 
     def test_no_option(self) -> None:
         error = self.assertRaises(ValueError, self.parse, _Parser())
         self.assertIn('unrecognized arguments', str(error))
 
     def test_nics_are_kept_elsewhere(self) -> None:
-        """OSC's own action sees the key, and knows none like it."""
+        """OSC's own action gets the key, and refuses it as unknown."""
         parser = _Parser()
         parser.add_argument('--nic', dest='others')
         self.assertEqual('net-id=n,pci-flavor=10g', self.parse(parser).others)
@@ -80,7 +80,7 @@ class CreateTestCase(testtools.TestCase):
         self.compute = _Compute()
 
     def create(self, act: Callable[[_Compute], Any]) -> None:
-        """Create a server with two NICs where OSC does something else."""
+        """Create a server with two NICs while OSC posts another body."""
         self.useFixture(
             fixtures.MonkeyPatch(
                 f'{_STOCK}.take_action',
@@ -128,7 +128,7 @@ class CreateTestCase(testtools.TestCase):
         self.assertIn('without the PCI flavor', text)
 
     def test_error_on_the_way(self) -> None:
-        """It is the one that OSC raised."""
+        """The error is the one that OSC raised."""
 
         def fail(compute: _Compute) -> None:
             raise LookupError('no such image')

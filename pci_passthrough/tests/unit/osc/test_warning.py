@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warnings in the headers of Nova's answers."""
+"""Warnings in the headers of Nova's responses."""
 
 import requests.structures
 import testtools
