@@ -99,8 +99,8 @@ class ReportingTest(base.ServicesTestCase):
         self.wait_for_report('compute-1', 3)
         # It says so when the database has it already.
         for words in (
-            '0 devices anew, 0 not offered, 1 gone; generation 2',
-            '1 devices anew, 0 not offered, 0 gone; generation 3',
+            '0 devices offered, 0 not offered, 1 gone; generation 2',
+            '1 devices offered, 0 not offered, 0 gone; generation 3',
         ):
             conductor.wait_for_log(words)
         self.check_consistent(host)
