@@ -94,21 +94,21 @@ class Benchmark:
 
         def query() -> dict[str, int]:
             with self.db.read() as connection:
-                found = counting.supply(
+                supplies = counting.supply(
                     connection, self.db.catalog, key_ids, _LIMITS, self.hosts
                 )
-            return {host: s.total(key_ids) for host, s in found.items()}
+            return {host: s.total(key_ids) for host, s in supplies.items()}
 
         def decide() -> int:
             fresh = resolving.demands(self.db, [_request(name, 2)])
             with self.db.read() as connection:
-                found = counting.supply(
+                supplies = counting.supply(
                     connection, self.db.catalog, key_ids, _LIMITS, self.hosts
                 )
             get_key = self.db.catalog.__getitem__
             return sum(
                 claims.decide(supply, fresh, get_key) is not None
-                for supply in found.values()
+                for supply in supplies.values()
             )
 
         answer = query()
@@ -135,12 +135,13 @@ class Benchmark:
     def _scheduling(
         self, wanted: dict[str, int], numa_node: int | None = None
     ) -> timing.Rows:
-        """Ask and decide as the scheduler does, messages and all.
+        """Ask a conductor and decide as the scheduler does.
 
-        Of the way to the conductor only the broker is left out.
+        Messages are serialized, but sent without a broker.
 
         :param wanted: number of devices by PCI flavor.
-        :param numa_node: of the instance; None: no NUMA topology.
+        :param numa_node: the instance's NUMA node; None means that it has no
+            NUMA topology.
         """
         requests = [_request(name, count) for name, count in wanted.items()]
         names = sorted(self.hosts)
@@ -159,25 +160,7 @@ class Benchmark:
             offer = client.offer(requests, names)
             return {name for name in names if offer.decide(name, numa)}
 
-        demands = resolving.demands(self.db, requests)
-        counts = []
-        all_keys: frozenset[int] = frozenset()
-        for demand in demands:
-            key_ids = demand.alternatives[0].key_ids
-            all_keys |= key_ids
-            near = key_ids
-            if numa_node is not None:
-                near = frozenset(
-                    key_id
-                    for key_id in key_ids
-                    if self.db.catalog[key_id].numa_node == numa_node
-                )
-            counts.append((demand.count, self._count_in_python(near)))
-        able = {
-            name
-            for name in names
-            if all(found.get(name, 0) >= count for count, found in counts)
-        }
+        able, all_keys = self._able_hosts(requests, numa_node)
         if schedule() != able:
             raise SystemExit(f'{wanted}: the scheduling is wrong')
         ms = timing.medians(
@@ -253,6 +236,33 @@ class Benchmark:
             ):
                 counts[host] = counts.get(host, 0) + 1
         return counts
+
+    def _able_hosts(
+        self, requests: list[objects.PciRequest], numa_node: int | None
+    ) -> tuple[set[str], frozenset[int]]:
+        """Return the hosts that can serve requests, by a plain count.
+
+        :returns: their names, and all pool keys that serve the requests.
+        """
+        counts = []
+        all_keys: frozenset[int] = frozenset()
+        for demand in resolving.demands(self.db, requests):
+            key_ids = demand.alternatives[0].key_ids
+            all_keys |= key_ids
+            near = key_ids
+            if numa_node is not None:
+                near = frozenset(
+                    key_id
+                    for key_id in key_ids
+                    if self.db.catalog[key_id].numa_node == numa_node
+                )
+            counts.append((demand.count, self._count_in_python(near)))
+        able = {
+            name
+            for name in self.hosts
+            if all(free.get(name, 0) >= count for count, free in counts)
+        }
+        return able, all_keys
 
     def _claims(self) -> timing.Rows:
         """A claim of four devices against an UPDATE of four rows."""

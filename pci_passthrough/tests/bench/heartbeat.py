@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many hosts that have nothing new one conductor can serve.
+"""Measure how many unchanged hosts one conductor can serve.
 
 ``python -m pci_passthrough.tests.bench.heartbeat [HOSTS]``: 8 threads call a
 conductor's endpoint on MariaDB, and then do the bare UPDATE which cannot be

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks for devices that were given away twice, now or at any time."""
+"""Finding devices that two instances hold, or held at any time."""
 
 import collections
 from typing import Any
@@ -15,34 +15,34 @@ _events = models.pci_device_events
 
 
 def violations(db: store.Writer) -> list[str]:
-    """Return what is wrong, in words; nothing if all is well."""
+    """Return all violations of the rules, as sentences."""
     return [*_rows(db), *_ledger(db)]
 
 
 def _rows(db: store.Writer) -> list[str]:
-    found = lookup.get_all(db)
-    held = {(d.host, d.address) for d in found if d.instance_uuid}
+    devices = lookup.get_all(db)
+    held = {(d.host, d.address) for d in devices if d.instance_uuid}
     wrong = [
         f'{d.host}/{d.address} and its physical function are both held'
-        for d in found
+        for d in devices
         if d.instance_uuid and (d.host, d.parent_addr) in held
     ]
     wrong += [
         f'{d.host}/{d.address} is {d.status}, owner {d.instance_uuid}'
-        for d in found
+        for d in devices
         if (d.status in ('claimed', 'allocated')) != bool(d.instance_uuid)
     ]
     return wrong
 
 
 def _ledger(db: store.Writer) -> list[str]:
-    """Claims and frees of a device alternate, and fit what the rows say."""
+    """Return devices whose events contradict each other or the row."""
     owners: dict[str, str] = {}
     held: dict[str, set[str]] = collections.defaultdict(set)
-    found = {d.uuid: d for d in lookup.get_all(db)}
+    devices = {d.uuid: d for d in lookup.get_all(db)}
     wrong = []
     for line in _lines(db):
-        device = found[line.device_uuid]
+        device = devices[line.device_uuid]
         name = f'{line.host}/{line.address}'
         if line.action == 'adopt' and (
             owners.get(line.device_uuid) == line.instance_uuid
@@ -52,15 +52,21 @@ def _ledger(db: store.Writer) -> list[str]:
             if line.device_uuid in owners:
                 wrong.append(f'{name} was claimed twice')
             for other in held[line.host]:
-                if device.uuid != other and _are_kin(device, found[other]):
-                    wrong.append(f'{name} was claimed beside its kin')
+                if device.uuid != other and _are_related(
+                    device, devices[other]
+                ):
+                    wrong.append(
+                        f'{name} was claimed beside a related function'
+                    )
             owners[line.device_uuid] = line.instance_uuid
             held[line.host].add(line.device_uuid)
         elif line.action in ('free', 'abort'):
             if owners.pop(line.device_uuid, None) != line.instance_uuid:
-                wrong.append(f'{name} was freed by a stranger')
+                wrong.append(f'{name} was freed for no holder')
             held[line.host].discard(line.device_uuid)
-    now = {d.uuid: d.instance_uuid for d in found.values() if d.instance_uuid}
+    now = {
+        d.uuid: d.instance_uuid for d in devices.values() if d.instance_uuid
+    }
     if owners != now:
         wrong.append('the ledger names other owners than the rows')
     return wrong
@@ -72,7 +78,8 @@ def _lines(db: store.Writer) -> list[sa.Row[Any]]:
         return list(connection.execute(statement))
 
 
-def _are_kin(one: objects.PciDevice, other: objects.PciDevice) -> bool:
+def _are_related(device: objects.PciDevice, other: objects.PciDevice) -> bool:
     return bool(
-        one.address == other.parent_addr or other.address == one.parent_addr
+        device.address == other.parent_addr
+        or other.address == device.parent_addr
     )

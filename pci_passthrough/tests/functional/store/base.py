@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store's tests share: databases, hosts and devices."""
+"""Databases, hosts and devices for the tests of the store."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class StoreTest(testtools.TestCase):
     def claim(
         self, host: str, *requests: objects.PciRequest, **arguments: Any
     ) -> list[objects.PciDevice]:
-        """Claim for a new instance, or the one that is given."""
+        """Claim for a new instance, or for ``instance_uuid``."""
         owner = arguments.pop('instance_uuid', new_id())
         return claiming.claim(
             self.db,
@@ -82,7 +82,7 @@ class StoreTest(testtools.TestCase):
         )
 
     def flavors(self) -> None:
-        """Create the PCI flavors that ``gpu`` and ``family`` fit."""
+        """Create the PCI flavors that match ``gpu`` and ``family``."""
         for name, term in FLAVORS.items():
             editing.create(self.db, name, None, match=[term])
 
@@ -244,6 +244,6 @@ def nic_request(
     )
 
 
-def addresses(found: Sequence[objects.PciDevice]) -> list[str]:
+def addresses(devices: Sequence[objects.PciDevice]) -> list[str]:
     """Return the addresses of devices, sorted."""
-    return sorted(device.address for device in found)
+    return sorted(device.address for device in devices)

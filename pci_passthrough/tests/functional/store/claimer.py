@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process of its own does in the tests of concurrent claims."""
+"""The processes of the tests of concurrent claims."""
 
 import collections
 from collections.abc import Callable
@@ -58,14 +58,14 @@ def run(
         )
         for number in range(count)
     ]
-    for one in running:
-        one.start()
-    for one in running:
-        one.join()
-    found = [f'exit status {p.exitcode}' for p in running if p.exitcode]
+    for started in running:
+        started.start()
+    for started in running:
+        started.join()
+    failures = [f'exit status {p.exitcode}' for p in running if p.exitcode]
     while not errors.empty():
-        found.append(errors.get())
-    return found
+        failures.append(errors.get())
+    return failures
 
 
 def _guarded(
@@ -87,7 +87,7 @@ def _guarded(
 def take_everything(
     db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
 ) -> None:
-    """Claim until nothing is left, giving something back now and then."""
+    """Claim until nothing is left, and free something now and then."""
     owners: list[str] = []
     frees = 6
     left = [(h, *r) for h in hosts for r in REQUESTS]
@@ -148,7 +148,7 @@ def take_unsafely(
     hosts: list[str],
     meet: Callable[[], object],
 ) -> None:
-    """Claim as one must not: look first, then write without condition.
+    """Claim wrongly: read first, then write without a condition.
 
     Nobody writes before all have looked, so some of them choose the same.
     """
@@ -175,7 +175,7 @@ def take_unsafely(
 def die_before_commit(
     db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
 ) -> None:
-    """Claim, and be killed when all is written and nothing committed."""
+    """Claim, and be killed after the last write and before the commit."""
     written: collections.Counter[str] = collections.Counter()
 
     @sa.event.listens_for(db.engine, 'after_cursor_execute')

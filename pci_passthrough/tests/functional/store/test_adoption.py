@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices that instances have already."""
+"""Adopting devices that instances have already."""
 
 import collections
 from typing import Any
@@ -43,10 +43,10 @@ class _AdoptionTest(base.ClaimTest):
         )
 
     def events(self, address: str) -> list[tuple[Any, ...]]:
-        found = ledger.history(self.db, lookup.uuid_of('h', address))
+        events = ledger.history(self.db, lookup.uuid_of('h', address))
         return [
             (e.action, e.from_state, e.to_state, e.instance_uuid)
-            for e in found
+            for e in events
         ][1:]
 
 
@@ -85,10 +85,10 @@ class AdoptTest(_AdoptionTest):
 
     def test_address_in_another_form(self) -> None:
         self.report('i', [base.device('0000:af:00.0')])
-        [found] = adoption.adopt(
+        [device] = adoption.adopt(
             self.db, 'i', self.owner, 'r', ['0000:AF:00.0'], 'me'
         )
-        self.assertEqual('0000:af:00.0', found.address)
+        self.assertEqual('0000:af:00.0', device.address)
 
     def test_for_which_pci_flavor(self) -> None:
         gpu = flavor_lookup.get(self.db, 'gpu').uuid
@@ -225,20 +225,20 @@ class ExclusionTest(_AdoptionTest):
 
 
 class RaceTest(base.StoreTest):
-    """Claims and adoptions of the same devices, by many processes."""
+    """Many processes claim and adopt the same devices."""
 
     scenarios = base.SERVERS
 
     def test_no_device_is_given_twice(self) -> None:
         self.flavors()
-        found = [
+        devices = [
             *map(base.gpu, range(1, 9)),
             *base.family(0x20, 4),
             *base.family(0x21, 4),
         ]
-        self.report('h', found)
+        self.report('h', devices)
         errors = claimer.run(
-            claimer.take_and_adopt, self.url, 8, [d.address for d in found]
+            claimer.take_and_adopt, self.url, 8, [d.address for d in devices]
         )
         self.assertEqual([], errors)
         self.assertEqual([], audit.violations(self.db))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much is left of PCI flavors, against claiming it."""
+"""Availability of PCI flavors, compared with what can be claimed."""
 
 import testscenarios
 
@@ -25,23 +25,23 @@ class AvailabilityTest(base.ClaimTest):
         count: int = 1,
         limits: store.Limits | None = None,
     ) -> dict[str, tuple[int, int, int]]:
-        """Return host to free, total and requests."""
-        [found] = availability.get(
+        """Return free, total and requests by host."""
+        [available] = availability.get(
             self.db,
             limits or store.Limits(60),
             [lookup.get(self.db, name)],
             count,
         )
-        self.assertEqual(count, found.count)
+        self.assertEqual(count, available.count)
         self.assertEqual(
             (
-                sum(h.free for h in found.hosts),
-                sum(h.total for h in found.hosts),
-                sum(h.requests for h in found.hosts),
+                sum(h.free for h in available.hosts),
+                sum(h.total for h in available.hosts),
+                sum(h.requests for h in available.hosts),
             ),
-            (found.free, found.total, found.requests),
+            (available.free, available.total, available.requests),
         )
-        return {h.host: (h.free, h.total, h.requests) for h in found.hosts}
+        return {h.host: (h.free, h.total, h.requests) for h in available.hosts}
 
     def test_numbers(self) -> None:
         for name, count, expected in (

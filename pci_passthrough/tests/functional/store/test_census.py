@@ -77,12 +77,14 @@ class CensusTest(base.StoreTest):
         self.report('a', [*base.family(1, 4), *base.family(2, 4)])
         self.claim('a', base.request('vf'))
         self.claim('a', base.request('pf'))
-        found = self.count('a')
-        self.assertEqual({'held': 1, 'excluded': 1}, found['pf', 0])
-        self.assertEqual({'held': 1, 'free': 3, 'excluded': 4}, found['vf', 0])
+        counts = self.count('a')
+        self.assertEqual({'held': 1, 'excluded': 1}, counts['pf', 0])
+        self.assertEqual(
+            {'held': 1, 'free': 3, 'excluded': 4}, counts['vf', 0]
+        )
         pools = store.PciDevicePoolList.get_all(self.db, store.Limits(60))
         self.assertEqual(
-            sum(pool.count for pool in pools), found['nic', 0]['free']
+            sum(pool.count for pool in pools), counts['nic', 0]['free']
         )
 
     def test_pci_flavors_and_numa_nodes(self) -> None:
@@ -96,18 +98,18 @@ class CensusTest(base.StoreTest):
             ],
         )
         self.report('b', [base.gpu(1)])
-        one = {'free': 1}
+        one_free = {'free': 1}
         self.assertEqual(
             {
-                ('gpu', 0): one,
-                ('big', 0): one,
-                ('gpu', 1): one,
-                ('gpu', None): one,
-                ('', 0): one,
+                ('gpu', 0): one_free,
+                ('big', 0): one_free,
+                ('gpu', 1): one_free,
+                ('gpu', None): one_free,
+                ('', 0): one_free,
             },
             self.count('a'),
         )
-        self.assertEqual({('gpu', 0): one}, self.count('b'))
+        self.assertEqual({('gpu', 0): one_free}, self.count('b'))
 
     def test_signs_of_life(self) -> None:
         for host in ('a', 'b', 'c'):
@@ -176,7 +178,7 @@ class ScrapeTest(base.StoreTest):
         operators.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
         self.report(odd, [base.gpu(1, vendor_id='1002')])
         self.collector.use(self.db, _LIMITS)
-        found = self.scrape()
+        lines = self.scrape()
         gpus = 'pci_passthrough_devices{host="compute-1",numa_node="",'
         for line in (
             'pci_passthrough_database_up 1.0',
@@ -184,7 +186,7 @@ class ScrapeTest(base.StoreTest):
             gpus + 'pci_flavor="gpu",state="held"} 0.0',
             gpus + 'pci_flavor="gpu",state="disabled"} 1.0',
         ):
-            self.assertIn(line, found)
+            self.assertIn(line, lines)
         text = prometheus_client.generate_latest(self.registry).decode()
         samples = [
             sample

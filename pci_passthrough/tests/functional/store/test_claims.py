@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims: what they take, what they refuse, and what may be repeated."""
+"""Claims: the devices they get, their refusals, and repetitions."""
 
 from oslo_utils import uuidutils
 import testscenarios
@@ -200,7 +200,7 @@ class GoneTest(base.ClaimTest):
         self.assertEqual({'0000:01:00.0': 'available'}, self.states())
 
     def test_more_requests_than_allowed(self) -> None:
-        """Also from who does not come by the grammar."""
+        """Requests need not come from the text of an extra spec."""
         self.report('h', [base.gpu(1)])
         for requests in (
             [base.request('gpu') for _ in range(33)],
@@ -213,7 +213,7 @@ class GoneTest(base.ClaimTest):
             )
 
     def test_as_many_devices_as_allowed(self) -> None:
-        """One condition a device would be too much SQL for SQLite."""
+        """One condition for each device would be too much SQL for SQLite."""
         self.report(
             'h', [vf for bus in range(1, 11) for vf in base.family(bus, 128)]
         )
@@ -223,7 +223,7 @@ class GoneTest(base.ClaimTest):
         self.assertEqual(1280, len({device.uuid for device in held}))
 
     def test_what_a_guest_hid_is_asked_for(self) -> None:
-        """The agent would not tell it again: nothing changes for it."""
+        """The agent would not report it again: its host has not changed."""
         ack = self.report('h', [base.gpu(1)], digest='told')
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         self.assertTrue(hosts.touch(self.db, 'h', ack.generation, 'told'))
@@ -231,7 +231,7 @@ class GoneTest(base.ClaimTest):
         self.assertFalse(hosts.touch(self.db, 'h', ack.generation, 'told'))
 
     def test_spread_breaks_no_whole_pf(self) -> None:
-        """Nobody asks for it here, but the next instance may."""
+        """This claim requests no physical function, but the next one may."""
         self.report('h', [*base.family(1, 2), *base.family(2, 2)])
         policy = store.Policy(store.Limits(60), 'spread')
         for _ in range(2):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many processes claim at once, and some of them die."""
+"""Concurrent claims of many processes, some of which die."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ class KilledTest(_FleetTest):
 
 
 class WritersTest(base.StoreTest):
-    """On SQLite, who reads before he writes must not lose his way."""
+    """A transaction on SQLite that reads first must be able to write."""
 
     scenarios = [s for s in base.SCENARIOS if s[0] == 'sqlite']
 

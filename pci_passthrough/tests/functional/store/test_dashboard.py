@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dashboard asks for what conductors tell, and for nothing else."""
+"""The dashboard uses only metrics that conductors export."""
 
 import collections
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class DashboardTest(base.StoreTest):
         self.panels = self.dashboard['panels']
 
     def exported(self) -> dict[str, dict[str, set[str]]]:
-        """Return label to values by name, from a scrape."""
+        """Return the values of each label, by metric, from a scrape."""
         self.flavors()
         self.report('compute-1', [base.gpu(1)])
         trackers.register(self.db, 'compute-1', '1')
@@ -47,16 +47,16 @@ class DashboardTest(base.StoreTest):
         answers = registry.CollectorRegistry()
         answers.register(collector)
         answers.register(metrics.Observations())
-        found: dict[str, dict[str, set[str]]] = {}
+        labels_of: dict[str, dict[str, set[str]]] = {}
         text = prometheus_client.generate_latest(answers).decode()
         for family in parser.text_string_to_metric_families(text):
             for sample in family.samples:
-                labels = found.setdefault(
+                labels = labels_of.setdefault(
                     sample.name, collections.defaultdict(set)
                 )
                 for label, value in sample.labels.items():
                     labels[label].add(value)
-        return found
+        return labels_of
 
     def queries(self) -> Iterator[str]:
         for panel in self.panels:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What would come of a change, against making the change."""
+"""Effects of changes, compared with the changes themselves."""
 
 from typing import Any
 

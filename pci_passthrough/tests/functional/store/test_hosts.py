@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of what is known of hosts."""
+"""Lists of hosts."""
 
 import testscenarios
 

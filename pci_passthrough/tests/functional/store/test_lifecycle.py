@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever happens in whatever order, the design's invariants hold."""
+"""Random sequences of events keep the invariants of the design."""
 
 import collections
 import pathlib
@@ -115,7 +115,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=_HOSTS, bus=_BUSES, is_told=st.booleans())
     def unplug(self, host: str, bus: int, is_told: bool = False) -> None:
-        """A card is gone, with all its functions."""
+        """A card is removed, with all its functions."""
         for address in list(self.plugged[host]):
             if address.startswith(f'0000:{bus:02x}:'):
                 del self.plugged[host][address]
@@ -124,7 +124,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=_HOSTS, bus=_BUSES, tag=st.booleans())
     def plug(self, host: str, bus: int, tag: bool) -> None:
-        """A card is there, perhaps with another tag than before."""
+        """A card is inserted, perhaps with another tag than before."""
         tags = {'extra_info': {'size': 'big'} if tag else {}}
         fleet = (
             [base.gpu(bus, **tags)] if bus < 3 else base.family(bus, 2, **tags)
@@ -149,7 +149,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=_HOSTS, number=_NUMBERS)
     def offer_or_withdraw(self, host: str, number: int) -> None:
-        """pci_information changes its mind about a device."""
+        """pci_information offers a device, or no longer offers it."""
         plugged = sorted(self.plugged[host])
         if plugged:
             self.withdrawn[host] ^= {plugged[number % len(plugged)]}
@@ -186,7 +186,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=_HOSTS, instance=_INSTANCES)
     def allocate(self, host: str, instance: str) -> None:
-        """What is claimed is given for good."""
+        """Claimed devices are allocated."""
         try:
             transitions.allocate(self.db, host, instance, 'nova')
         except (exception.ClaimMismatch, exception.HostNotFound):
@@ -196,7 +196,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=_HOSTS, instance=_INSTANCES)
     def abort(self, host: str, instance: str) -> None:
-        """What is claimed only is given back."""
+        """Claimed devices that are not allocated are returned."""
         transitions.abort(self.db, host, instance, 'nova')
         for key in self._keys_of(host, instance):
             if self.held[key][2] == 'claimed':
@@ -204,7 +204,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=st.one_of(st.none(), _HOSTS), instance=_INSTANCES)
     def free(self, host: str | None, instance: str) -> None:
-        """All is given back."""
+        """All devices of an instance are returned."""
         transitions.free(self.db, instance, 'nova', host)
         for key in self._keys_of(host, instance):
             del self.held[key]
@@ -223,9 +223,9 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.rule(number=_NUMBERS, out=st.booleans())
     def disable_or_enable(self, number: int, out: bool) -> None:
         """A device goes out of service, or comes back."""
-        found = lookup.get_all(self.db)
-        if found:
-            device = found[number % len(found)]
+        devices = lookup.get_all(self.db)
+        if devices:
+            device = devices[number % len(devices)]
             change = operators.disable if out else operators.enable
             change(self.db, device.uuid, 'hot', 'op')
 
@@ -234,9 +234,9 @@ class Machine(stateful.RuleBasedStateMachine):
     )
     def move(self, number: int, action: str) -> None:
         """A device is put into quarantine, or released."""
-        found = lookup.get_all(self.db)
-        if found:
-            device = found[number % len(found)]
+        devices = lookup.get_all(self.db)
+        if devices:
+            device = devices[number % len(devices)]
             try:
                 operators.move(self.db, device.uuid, action, 'why', 'op')
             except exception.DeviceStateConflict:
@@ -252,34 +252,34 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def holders_are_as_they_should(self) -> None:
-        """Nothing held is lost, and nobody else holds anything."""
-        found = lookup.get_all(self.db)
-        for device in found:
+        """Every held device has its owner, and no other device has one."""
+        devices = lookup.get_all(self.db)
+        for device in devices:
             owned = device.status in ('claimed', 'allocated')
             assert owned == (device.instance_uuid is not None)
         assert self.held == {
             (d.host, d.address): (d.instance_uuid, d.request_id, d.status)
-            for d in found
+            for d in devices
             if d.instance_uuid is not None
         }
 
     @stateful.invariant()
     def pf_or_vfs(self) -> None:
-        """Never both are somebody's."""
-        found = lookup.get_all(self.db)
-        held = {(d.host, d.address) for d in found if d.instance_uuid}
-        for device in found:
+        """Never are both held."""
+        devices = lookup.get_all(self.db)
+        held = {(d.host, d.address) for d in devices if d.instance_uuid}
+        for device in devices:
             if device.instance_uuid:
                 assert (device.host, device.parent_addr) not in held
 
     @stateful.invariant()
     def pools_equal_rows(self) -> None:
-        """Pools say what a count of the rows says."""
-        found = lookup.get_all(self.db)
+        """Pools equal a count of the rows."""
+        devices = lookup.get_all(self.db)
         pools = store.PciDevicePoolList.get_all(self.db, store.Limits(60))
         for rows, field in (
-            (found, 'total'),
-            (test_pools.free_devices(found), 'count'),
+            (devices, 'total'),
+            (test_pools.free_devices(devices), 'count'),
         ):
             assert test_pools.counted(rows) == {
                 test_pools.key_of(pool): getattr(pool, field)
@@ -304,12 +304,12 @@ class Machine(stateful.RuleBasedStateMachine):
                     owners[uuid] = line.instance_uuid
                 elif line.action in ('abort', 'free'):
                     assert owners.pop(uuid) == line.instance_uuid, line
-        found = lookup.get_all(self.db)
-        assert {d.uuid: d.state for d in found} == {
+        devices = lookup.get_all(self.db)
+        assert {d.uuid: d.state for d in devices} == {
             uuid: state for uuid, state in states.items() if state
         }
         assert owners == {
-            d.uuid: d.instance_uuid for d in found if d.instance_uuid
+            d.uuid: d.instance_uuid for d in devices if d.instance_uuid
         }
 
 

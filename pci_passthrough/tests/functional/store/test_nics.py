@@ -129,7 +129,7 @@ class ClaimTest(_NicTest):
 
     def test_vnic_type_has_to_be_settled(self) -> None:
         request = base.nic_request('nic', None, ['physnet1'])
-        for ask in (self.offer, lambda one: self.claim('h', one)):
+        for ask in (self.offer, lambda request: self.claim('h', request)):
             error = self.assertRaises(exception.InvalidRequest, ask, request)
             self.assertIn('vnic_type', error.reason)
 
@@ -207,8 +207,8 @@ class ExplainTest(_NicTest):
         pf = '8086:1592 type-PF NUMA 0'
         self.assertCountEqual(
             [
-                (1, vf, network, '["physnet3"]', found)
-                for found in ('physnet1', 'physnet2', None)
+                (1, vf, network, '["physnet3"]', actual)
+                for actual in ('physnet1', 'physnet2', None)
             ],
             self.near_misses('vf', 'direct', 'physnet3'),
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators do to devices, by the name of the action."""
+"""Operators' actions on devices, by name."""
 
 import testscenarios
 

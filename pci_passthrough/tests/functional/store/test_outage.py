@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database goes away in the middle of claims, and comes back."""
+"""Claims while the database stops and starts again."""
 
 from concurrent import futures
 import queue
@@ -55,14 +55,14 @@ class OutageTest(testtools.TestCase):
             finally:
                 self.stopped.set()
         expected: dict[str, set[str]] = {}
-        for one in running:
-            expected |= one.result()
-        found: dict[str, set[str]] = {}
+        for future in running:
+            expected |= future.result()
+        held: dict[str, set[str]] = {}
         for device in lookup.get_all(self.db):
             if device.instance_uuid:
                 owner = str(device.instance_uuid)
-                found.setdefault(owner, set()).add(device.uuid)
-        self.assertEqual(expected, found)
+                held.setdefault(owner, set()).add(device.uuid)
+        self.assertEqual(expected, held)
         self.assertEqual([], audit.violations(self.db))
 
     def _wait_for_turns(self) -> None:
@@ -79,8 +79,8 @@ class OutageTest(testtools.TestCase):
             lambda: transitions.free(self.db, base.new_id(), 'test', 'a'),
         ]
         with futures.ThreadPoolExecutor(len(calls)) as pool:
-            for one in [pool.submit(call) for call in calls]:
-                error = one.exception()
+            for future in [pool.submit(call) for call in calls]:
+                error = future.exception()
                 self.assertIsInstance(error, exception.Unavailable)
                 self.assertIn('database', str(error))
 
@@ -94,7 +94,7 @@ class OutageTest(testtools.TestCase):
         return {device.uuid for device in claimed}
 
     def _work(self, host: str) -> dict[str, set[str]]:
-        """Claim and free until told to stop; return what is held then."""
+        """Claim and free until the test stops it; return what is held then."""
         held: dict[str, set[str]] = {}
         while not self.stopped.is_set():
             owner, request_id = base.new_id(), base.new_id()

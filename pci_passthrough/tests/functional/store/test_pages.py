@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices, hosts and pools, filtered and some at a time."""
+"""Pages of devices, hosts and pools, and their filters."""
 
 import itertools
 from typing import Any
@@ -61,13 +61,13 @@ class DevicePageTest(_PagesTest):
         everything = lookup.addresses(lookup.get_all(self.db))
         self.assertEqual(7, len(everything))
         for limit in (1, 2, 6, 7, 8):
-            found: list[str] = []
+            seen: list[str] = []
             marker = None
             while some := self.page(marker, limit):
                 self.assertTrue(len(some) <= limit)
-                found += some
+                seen += some
                 marker = lookup.get(self.db, some[-1]).uuid
-            self.assertEqual(everything, found)
+            self.assertEqual(everything, seen)
 
     def test_marker_need_not_fit_the_filters(self) -> None:
         marker = lookup.get(self.db, 'B/0000:02:00.0').uuid
@@ -122,16 +122,16 @@ class DevicePageTest(_PagesTest):
         self.assertEqual(expected, self.page(held_by=flavor.uuid))
 
     def test_states_are_those_of_the_devices(self) -> None:
-        """Against the objects, for each combination that can be."""
+        """SQL and objects agree for each possible combination."""
         statuses = ('available', 'claimed', 'allocated', 'quarantined')
         presences = ('offered', 'withdrawn', 'missing')
         combinations = list(itertools.product(statuses, presences, (0, 1)))
         self.report('many', [base.gpu(n) for n in range(len(combinations))])
-        found = lookup.get_all(self.db, 'many')
+        devices = lookup.get_all(self.db, 'many')
         table = models.pci_devices
         with self.db.write() as connection:
             for device, (status, presence, disabled) in zip(
-                found, combinations, strict=True
+                devices, combinations, strict=True
             ):
                 owned = status in ('claimed', 'allocated')
                 connection.execute(
@@ -173,12 +173,12 @@ class HostPageTest(_PagesTest):
             h.host for h in hosts.get_all(self.db, store.Limits(60, 180))
         ]
         for limit in (1, 2, 4, 5):
-            found: list[str] = []
+            seen: list[str] = []
             marker = None
             while some := self.page(marker=marker, limit=limit):
-                found += some
+                seen += some
                 marker = some[-1]
-            self.assertEqual(everything, found)
+            self.assertEqual(everything, seen)
 
     def test_filters(self) -> None:
         self.assertEqual({'B', 'a', 'empty'}, set(self.page(is_up=True)))
@@ -200,19 +200,19 @@ class HostPageTest(_PagesTest):
 
 class PoolPageTest(_PagesTest):
     def pools(self, **filters: Any) -> list[tuple[str, str, int, int]]:
-        found = pool_pages.find(
+        pools = pool_pages.find(
             self.db,
             self.limits,
             pool_pages.PoolFilter(**filters),
         )
         self.assertEqual(
-            sorted((one.pool.host, one.key_id) for one in found),
-            [(one.pool.host, one.key_id) for one in found],
+            sorted((named.pool.host, named.key_id) for named in pools),
+            [(named.pool.host, named.key_id) for named in pools],
         )
-        self.assertEqual(len(found), len({one.id for one in found}))
+        self.assertEqual(len(pools), len({named.id for named in pools}))
         return [
             (p.pool.host, p.pool.dev_type, p.pool.count, p.pool.total)
-            for p in found
+            for p in pools
         ]
 
     def test_hosts_that_are_up(self) -> None:
@@ -247,24 +247,24 @@ class PoolPageTest(_PagesTest):
 
     def test_all_pages_together_are_everything(self) -> None:
         def page(marker: str | None, limit: int | None) -> list[str]:
-            found = pool_pages.find(
+            pools = pool_pages.find(
                 self.db,
                 self.limits,
                 pool_pages.PoolFilter(),
                 marker,
                 limit,
             )
-            return [one.id for one in found]
+            return [named.id for named in pools]
 
         everything = page(None, None)
         self.assertEqual(5, len(everything))
         for limit in (1, 2, 4, 5, 6):
-            found: list[str] = []
+            seen: list[str] = []
             marker = None
             while some := page(marker, limit):
-                found += some
+                seen += some
                 marker = some[-1]
-            self.assertEqual(everything, found)
+            self.assertEqual(everything, seen)
         self.assertEqual([], page('zzz/1', None))
         self.assertEqual(everything, page('A\ud800/' + '9' * 5000, None))
         for nonsense in ('x', '/1', 'a/', 'a/b', 'a/-1', 'a/\u0661'):

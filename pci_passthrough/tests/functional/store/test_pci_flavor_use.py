@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI flavors that are changed or deleted while something is held by them."""
+"""Changing and deleting PCI flavors by which devices are held."""
 
 from collections.abc import Callable
 from concurrent import futures
@@ -177,7 +177,7 @@ class DeletedTest(_UseTest):
         self.assertEqual(0, editing.delete(self.db, 'gpu', 1))
 
     def test_repeated_by_its_row(self) -> None:
-        """As after a commit whose answer was lost."""
+        """A commit whose answer was lost is repeated."""
         self.hold()
         for _ in range(2):
             self.assertEqual(1, editing._delete(self.db, self.flavor, 1, True))
@@ -236,7 +236,7 @@ class RaceTest(_UseTest):
         self.other = self.open()
 
     def at(self, statement: str, call: Callable[[], Any]) -> list[Any]:
-        """Have something called elsewhere, just before a statement.
+        """Call a function in another thread, just before a statement.
 
         :param statement: how it begins; the first of them counts.
         :returns: gets the future of the call.

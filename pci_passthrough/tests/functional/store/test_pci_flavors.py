@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI flavors: kept, changed, shared and found by name."""
+"""Storing, changing, sharing and finding PCI flavors."""
 
 from concurrent import futures
 from typing import Any

@@ -28,19 +28,21 @@ load_tests = testscenarios.load_tests_apply_scenarios
 
 
 def free_devices(
-    found: Collection[objects.PciDevice],
+    devices: Collection[objects.PciDevice],
 ) -> list[objects.PciDevice]:
-    """Return the devices that can be given away: the rule in plain words."""
+    """Return the devices that can be claimed, by the plain rule."""
     held = {
         (d.host, address)
-        for d in found
+        for d in devices
         for address in (d.address, d.parent_addr)
         if d.status != 'available'
     }
-    held_pfs = {(d.host, d.address) for d in found if d.status != 'available'}
+    held_pfs = {
+        (d.host, d.address) for d in devices if d.status != 'available'
+    }
     return [
         d
-        for d in found
+        for d in devices
         if (d.status, d.presence) == ('available', 'offered')
         and d.disabled_reason is None
         and (d.host, d.address) not in held
@@ -49,16 +51,16 @@ def free_devices(
 
 
 def counted(
-    found: Collection[objects.PciDevice],
+    devices: Collection[objects.PciDevice],
 ) -> dict[tuple[str, objects.PoolKey], int]:
     """Count devices by host and pool key."""
     return dict(
-        collections.Counter((d.host, objects.PoolKey.of(d)) for d in found)
+        collections.Counter((d.host, objects.PoolKey.of(d)) for d in devices)
     )
 
 
 def key_of(pool: objects.PciDevicePool) -> tuple[str, objects.PoolKey]:
-    """Return what a pool is known by."""
+    """Return the properties that identify a pool."""
     values = {name: getattr(pool, name) for name in objects.POOL_FIELDS}
     tags = tuple(sorted(pool.extra_info.items()))
     return pool.host, objects.PoolKey(**values, extra_info=tags)
@@ -72,13 +74,13 @@ class CountTest(base.StoreTest):
     def test_random_fleets(self) -> None:
         for seed in range(4):
             self._grow(random.Random(seed))
-            found = lookup.get_all(self.db)
-            self._compare(found, None)
-            names = sorted({d.host for d in found})
-            self._compare(found, names[::2])
-            self._compare(found, [*names, *map(str, range(600))])
-            self._compare(found, [])
-            self._compare_supplies(found)
+            devices = lookup.get_all(self.db)
+            self._compare(devices, None)
+            names = sorted({d.host for d in devices})
+            self._compare(devices, names[::2])
+            self._compare(devices, [*names, *map(str, range(600))])
+            self._compare(devices, [])
+            self._compare_supplies(devices)
             self._compare_answers(names)
 
     def test_hosts_that_are_down(self) -> None:
@@ -97,15 +99,17 @@ class CountTest(base.StoreTest):
         for wanted in (names[:400], names[:300], names[:900], names):
             with self.db.read() as connection:
                 self.db.catalog.refresh(connection)
-                found = counting.supply(
+                supplies = counting.supply(
                     connection,
                     self.db.catalog,
                     self.db.catalog.ids(),
                     store.Limits(60),
                     [*wanted, *(f'x{n}' for n in range(300))],
                 )
-            self.assertEqual(set(wanted), found.keys())
-            counts = {sum(supply.free.values()) for supply in found.values()}
+            self.assertEqual(set(wanted), supplies.keys())
+            counts = {
+                sum(supply.free.values()) for supply in supplies.values()
+            }
             self.assertEqual({2}, counts)
 
     def test_no_keys(self) -> None:
@@ -130,10 +134,10 @@ class CountTest(base.StoreTest):
 
     def _compare(
         self,
-        found: Collection[objects.PciDevice],
+        devices: Collection[objects.PciDevice],
         names: Collection[str] | None,
     ) -> None:
-        asked = [d for d in found if names is None or d.host in names]
+        asked = [d for d in devices if names is None or d.host in names]
         listed = self._pools(hosts=names)
         self.assertEqual(
             counted(asked), {key_of(pool): pool.total for pool in listed}
@@ -143,9 +147,11 @@ class CountTest(base.StoreTest):
             {key_of(pool): pool.count for pool in listed if pool.count},
         )
 
-    def _compare_supplies(self, found: Collection[objects.PciDevice]) -> None:
-        """Compare what each PCI flavor's supply counts."""
-        free = counted(free_devices(found))
+    def _compare_supplies(
+        self, devices: Collection[objects.PciDevice]
+    ) -> None:
+        """Compare the counts of each PCI flavor's supply."""
+        free = counted(free_devices(devices))
         for name in base.FLAVORS:
             (demand,) = self._demands(name)
             key_ids = demand.alternatives[0].key_ids
@@ -165,7 +171,7 @@ class CountTest(base.StoreTest):
             )
 
     def _compare_answers(self, names: Collection[str]) -> None:
-        """Who is said to serve a request does, nobody else."""
+        """Exactly the hosts that can serve a request are returned."""
         for wanted in (['gpu'], ['pf', 'vf'], ['nic', 'nic', 'big']):
             able = self._pools().supports_requests(self._demands(*wanted))
             for host in names:
@@ -287,7 +293,7 @@ class PlanTest(base.StoreTest):
         return '\n'.join(str(row) for row in rows)
 
     def _check_covered(self, plan: str) -> None:
-        """Nothing but the index is read.
+        """Only the index is read.
 
         SQLite never takes an index for covering that has a generated column.
         """
@@ -297,7 +303,7 @@ class PlanTest(base.StoreTest):
 
 
 class CatalogTestCase(base.StoreTest):
-    """A test of what a process knows of the pool keys."""
+    """A test of a process's copy of the pool keys."""
 
     def _refresh(self) -> None:
         with self.db.read() as connection:
@@ -314,22 +320,22 @@ class ConcurrentCatalogTest(CatalogTestCase):
 
     def test_ids_committed_out_of_order(self) -> None:
         # Never seen before: MariaDB locks the neighbourhood of a key that was
-        # deleted a moment ago, and the two would wait for each other.
-        one, two = (
+        # deleted a moment ago, and the other_key would wait for each other.
+        key, other_key = (
             objects.PoolKey.of(base.gpu(1, extra_info={'n': base.new_id()}))
             for _ in range(2)
         )
         first, second = self.open(), self.open()
         with first.write() as early:
-            pool_keys.ensure(early, [one])
+            pool_keys.ensure(early, [key])
             with second.write() as late:
-                pool_keys.ensure(late, [two])
+                pool_keys.ensure(late, [other_key])
             self._refresh()
-            self.assertEqual({two}, self._known())
+            self.assertEqual({other_key}, self._known())
         self._refresh()
-        self.assertEqual({one, two}, self._known())
+        self.assertEqual({key, other_key}, self._known())
         lowest = min(self.db.catalog.ids())
-        self.assertEqual(one, self.db.catalog[lowest])
+        self.assertEqual(key, self.db.catalog[lowest])
 
 
 class CatalogTest(CatalogTestCase):

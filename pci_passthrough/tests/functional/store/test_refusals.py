@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims that are refused, and by which PCI flavors one may claim."""
+"""Refused claims, and the PCI flavors that a claim may use."""
 
 from concurrent import futures
 
@@ -129,7 +129,7 @@ class RefusalTest(base.ClaimTest):
 
 
 class PciFlavorUseTest(base.ClaimTest):
-    """PCI flavors in requests, from the claim's side."""
+    """Claims by disabled, private, changed and deleted PCI flavors."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -150,7 +150,7 @@ class PciFlavorUseTest(base.ClaimTest):
         self.assertEqual('10de', device.vendor_id)
 
     def test_who_holds_by_it_may_move(self) -> None:
-        """Nova asks again, by name, when it moves an instance."""
+        """Nova resolves the name again when it moves an instance."""
         self.report('other', [base.gpu(1), base.gpu(2)])
         asked = base.request('gpu')
         first = self.claim('h', asked, instance_uuid=self.owner)
@@ -171,7 +171,7 @@ class PciFlavorUseTest(base.ClaimTest):
         )
 
     def test_what_is_held_keeps_its_name(self) -> None:
-        """Nova asks again by name; it must mean the same."""
+        """Nova resolves the name again; it must mean the same."""
         self.claim('h', base.request('gpu'), instance_uuid=self.owner)
         error = self.assertRaises(
             exception.PciFlavorInUse,
@@ -238,7 +238,7 @@ class PciFlavorUseTest(base.ClaimTest):
 
 
 class _Policy(fixtures.Fixture):
-    """Another policy for a while."""
+    """Sets another policy for the duration of a test."""
 
     def __init__(self, limits: store.Limits) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reports make of devices, and which reports are not applied."""
+"""The effect of reports on devices, and reports that are not applied."""
 
 from concurrent import futures
 import threading
@@ -63,11 +63,13 @@ class ApplyTest(ReportTest):
             offered_by='{"address": "0000:03:01.1"}',
         )
         self.report('h', [device])
-        (found,) = lookup.get_all(self.db, 'h')
+        (stored,) = lookup.get_all(self.db, 'h')
         for name in objects.device.REPORTED_FIELDS:
-            self.assertEqual(getattr(device, name), getattr(found, name), name)
-        self.assertEqual(found, lookup.get(self.db, 'h/0000:03:01.1'))
-        self.assertEqual(found, lookup.get(self.db, found.uuid))
+            self.assertEqual(
+                getattr(device, name), getattr(stored, name), name
+            )
+        self.assertEqual(stored, lookup.get(self.db, 'h/0000:03:01.1'))
+        self.assertEqual(stored, lookup.get(self.db, stored.uuid))
 
     def test_appear_change_remove_and_come_back(self) -> None:
         self.report('h', [base.gpu(1)])
@@ -342,4 +344,4 @@ class TogetherTest(ReportTest):
 
         with futures.ThreadPoolExecutor(len(calls)) as pool:
             running = [pool.submit(run, *call) for call in calls]
-        return [one.result() for one in running]
+        return [future.result() for future in running]

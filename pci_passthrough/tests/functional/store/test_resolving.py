@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the names in requests stand for."""
+"""Resolving the PCI flavors that requests name."""
 
 from typing import Any
 
@@ -70,8 +70,8 @@ class ResolveTest(base.StoreTest):
         self.assertEqual([], self.resolve())
 
     def test_what_a_project_may_not_use_does_not_exist(self) -> None:
-        for project, found in (('p1', True), (None, True), ('p2', False)):
-            if found:
+        for project, is_visible in (('p1', True), (None, True), ('p2', False)):
+            if is_visible:
                 self.resolve(base.request('moving'), project_id=project)
                 continue
             self.assertRaises(
@@ -128,8 +128,8 @@ class NicTest(base.StoreTest):
         [resolved] = resolving.resolve(self.db, requests, **arguments)
         [alternative] = resolved.alternatives
         self.assertEqual(name, alternative.name)
-        found: str | None = alternative.vnic_type
-        return found
+        settled: str | None = alternative.vnic_type
+        return settled
 
     def refused(self, name: str, *arguments: Any) -> str:
         error = self.assertRaises(
@@ -191,7 +191,10 @@ class NicTest(base.StoreTest):
         resolved = resolving.resolve(self.db, requests)
         self.assertEqual(
             [[None], [None, 'macvtap'], ['direct']],
-            [[a.vnic_type for a in one.alternatives] for one in resolved],
+            [
+                [a.vnic_type for a in request.alternatives]
+                for request in resolved
+            ],
         )
 
     def test_who_may_use_it(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema: how it comes about, and what it enforces by itself."""
+"""The schema: migrations, and the rules that it enforces."""
 
 from typing import Any
 
@@ -55,8 +55,29 @@ class SyncTest(base.StoreTest):
         schema.check(self.empty)
 
 
+def _device_row(
+    number: int, status: str, instance: str | None
+) -> dict[str, Any]:
+    """Return a row of ``pci_devices`` with the columns of schema 001."""
+    address = f'0000:0{number}:00.0'
+    return {
+        'id': number,
+        'uuid': lookup.uuid_of('h', address),
+        'compute_node_id': 1,
+        'address': address,
+        'dev_type': 'type-PCI',
+        'pool_key_id': 1,
+        'status': status,
+        'presence': 'offered',
+        'instance_uuid': instance,
+        'request_id': instance and 'r',
+        'capabilities': '[]',
+        'created_at': database.now(),
+    }
+
+
 class UpgradeTest(base.StoreTest):
-    """A database of an earlier release, with all that may be in it."""
+    """A database of an earlier release, with all kinds of rows."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -76,7 +97,6 @@ class UpgradeTest(base.StoreTest):
         with self.db.engine.begin() as connection:
             metadata.reflect(connection)
         now = database.now()
-        owner = base.new_id()
         rows: list[tuple[str, dict[str, Any]]] = [
             (
                 'compute_nodes',
@@ -104,29 +124,8 @@ class UpgradeTest(base.StoreTest):
                     'extra_info': '{"group": "gpu"}',
                 },
             ),
-            *(
-                (
-                    'pci_devices',
-                    {
-                        'id': number,
-                        'uuid': lookup.uuid_of('h', f'0000:0{number}:00.0'),
-                        'compute_node_id': 1,
-                        'address': f'0000:0{number}:00.0',
-                        'dev_type': 'type-PCI',
-                        'pool_key_id': 1,
-                        'status': status,
-                        'presence': 'offered',
-                        'instance_uuid': instance,
-                        'request_id': instance and 'r',
-                        'capabilities': '[]',
-                        'created_at': now,
-                    },
-                )
-                for number, status, instance in (
-                    (1, 'available', None),
-                    (2, 'allocated', owner),
-                )
-            ),
+            ('pci_devices', _device_row(1, 'available', None)),
+            ('pci_devices', _device_row(2, 'allocated', base.new_id())),
         ]
         with self.db.write() as connection:
             for table, values in rows:
@@ -211,26 +210,26 @@ class SchemaTest(base.StoreTest):
     def test_indexes(self) -> None:
         # Not all of them are compared by alembic on each database.
         with self.db.engine.connect() as connection:
-            found = {
+            existing = {
                 index['name']: index['column_names']
                 for index in sa.inspect(connection).get_indexes('pci_devices')
             }
         for index in _devices.indexes:
             columns = [column.name for column in index.columns]
-            self.assertEqual(columns, found.get(str(index.name)))
+            self.assertEqual(columns, existing.get(str(index.name)))
 
     def test_free_key_is_generated(self) -> None:
         with self.db.engine.connect() as connection:
             columns = sa.inspect(connection).get_columns('pci_devices')
-        found = next(c for c in columns if c['name'] == 'free_key')
-        sqltext = found['computed']['sqltext'].lower()
+        free_key = next(c for c in columns if c['name'] == 'free_key')
+        sqltext = free_key['computed']['sqltext'].lower()
         for word in ('status', 'presence', 'disabled_reason', 'pool_key_id'):
             self.assertIn(word, sqltext)
-        self.assertTrue(found['computed']['persisted'])
+        self.assertTrue(free_key['computed']['persisted'])
 
 
 class CollationTest(base.StoreTest):
-    """MariaDB's own default would not tell upper from lower case."""
+    """By MariaDB's default, upper and lower case would be equal."""
 
     scenarios = [s for s in base.SERVERS if s[0] == 'mariadb']
 

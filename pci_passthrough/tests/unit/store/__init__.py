@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database allows, without a database."""
+"""Tests of the store that need no database server."""

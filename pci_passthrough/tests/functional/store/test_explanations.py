@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which hosts serve a PCI flavor, and why others do not."""
+"""Explanations: hosts that can serve a PCI flavor, and others."""
 
 from collections.abc import Collection
 import dataclasses
@@ -55,7 +55,7 @@ class ExplainTest(base.ClaimTest):
         }
 
     def stop(self, host: str) -> None:
-        """Let a host be down."""
+        """Make a host be down."""
         nodes = models.compute_nodes
         with self.db.write() as connection:
             connection.execute(
@@ -195,10 +195,10 @@ class ExplainTest(base.ClaimTest):
         self.assertEqual(counts[0], counts[1])
 
     def _statements(self, name: str, with_near_misses: bool = True) -> int:
-        found: list[str] = []
+        statements: list[str] = []
 
         def note(connection: Any, cursor: Any, text: str, *args: Any) -> None:
-            found.append(text)
+            statements.append(text)
 
         engines = (self.db.engine, self.db._reading)
         for engine in engines:
@@ -206,4 +206,4 @@ class ExplainTest(base.ClaimTest):
         self.explain(name, with_near_misses=with_near_misses)
         for engine in engines:
             sa.event.remove(engine, 'before_cursor_execute', note)
-        return len(found)
+        return len(statements)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals of the scheduler: what is kept of them, and for how long."""
+"""Refusals of the scheduler: what is stored, and for how long."""
 
 import datetime
 from typing import Any
@@ -35,7 +35,7 @@ class RefusalTest(base.StoreTest):
         )
 
     def age(self, days: float) -> None:
-        """Let everything be older."""
+        """Make all refusals older."""
         with self.db.write() as connection:
             rows = connection.execute(_refusals.select()).all()
             for row in rows:
@@ -49,18 +49,18 @@ class RefusalTest(base.StoreTest):
                 )
 
     def kept(self) -> list[str]:
-        found = scheduling_refusals.get_all(self.db, 10000)
-        return [str(refusal.summary) for refusal in found]
+        stored = scheduling_refusals.get_all(self.db, 10000)
+        return [str(refusal.summary) for refusal in stored]
 
     def test_kept_and_found(self) -> None:
         other = base.new_id()
         self.add()
         self.add(instance_uuid=other, summary='other')
-        [found] = scheduling_refusals.get_all(self.db, 7, self.owner)
-        self.assertEqual('10g:2', found.requests)
-        self.assertEqual('2 hosts: no free 10g', found.summary)
-        self.assertEqual([['no free 10g', 2, ['h1', 'h2']]], found.reasons)
-        self.assertIsNotNone(found.created_at)
+        [refusal] = scheduling_refusals.get_all(self.db, 7, self.owner)
+        self.assertEqual('10g:2', refusal.requests)
+        self.assertEqual('2 hosts: no free 10g', refusal.summary)
+        self.assertEqual([['no free 10g', 2, ['h1', 'h2']]], refusal.reasons)
+        self.assertIsNotNone(refusal.created_at)
         self.assertEqual(['2 hosts: no free 10g', 'other'], self.kept())
         self.assertEqual(
             ['other'],
@@ -103,20 +103,20 @@ class RefusalTest(base.StoreTest):
                 ['y' * 600, 100, []],
             ],
         )
-        [found] = scheduling_refusals.get_all(self.db, 7)
-        self.assertEqual(2000, len(found.requests))
-        self.assertEqual('a b c', found.summary)
-        self.assertEqual(20, len(found.reasons))
-        self.assertEqual(['y' * 297 + '...', 100, []], found.reasons[0])
+        [refusal] = scheduling_refusals.get_all(self.db, 7)
+        self.assertEqual(2000, len(refusal.requests))
+        self.assertEqual('a b c', refusal.summary)
+        self.assertEqual(20, len(refusal.reasons))
+        self.assertEqual(['y' * 297 + '...', 100, []], refusal.reasons[0])
         hosts = ['h' * 252 + '...'] * 20
-        self.assertEqual(['reason 59', 59, hosts], found.reasons[1])
+        self.assertEqual(['reason 59', 59, hosts], refusal.reasons[1])
         # All of them would not fit.
-        self.assertEqual(['reason 41', 41, []], found.reasons[-1])
+        self.assertEqual(['reason 41', 41, []], refusal.reasons[-1])
 
     def test_letters_that_take_many_bytes(self) -> None:
         self.add(reasons=[['✓' * 500, 1, ['✓' * 255] * 20]] * 30)
-        [found] = scheduling_refusals.get_all(self.db, 7)
-        self.assertEqual(20, len(found.reasons))
+        [refusal] = scheduling_refusals.get_all(self.db, 7)
+        self.assertEqual(20, len(refusal.reasons))
 
     def test_whose(self) -> None:
         for wrong in ('x', base.new_id().upper()):

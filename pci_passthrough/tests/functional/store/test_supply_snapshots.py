@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the scheduler is offered, and by which hosts."""
+"""Supply snapshots: the scheduler's candidate hosts and free devices."""
 
 import datetime
 from typing import Any
@@ -32,7 +32,7 @@ class OfferTest(base.ClaimTest):
         tracker_timeout: float | None = None,
         **arguments: Any,
     ) -> claims.SupplySnapshot:
-        found = supply_snapshots.get(
+        snapshot = supply_snapshots.get(
             self.db,
             store.Limits(60, tracker_timeout),
             requests,
@@ -40,12 +40,12 @@ class OfferTest(base.ClaimTest):
             **arguments,
         )
         self.assertEqual(
-            found, claims.SupplySnapshot.from_wire(found.to_wire())
+            snapshot, claims.SupplySnapshot.from_wire(snapshot.to_wire())
         )
-        return found
+        return snapshot
 
     def silence(self, host: str, column: str) -> None:
-        """Let a host's agent or tracker be silent for long."""
+        """Make a host's agent or tracker be silent for long."""
         with self.db.write() as connection:
             connection.execute(
                 _nodes.update()
