@@ -112,7 +112,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     ]
 
     #: ``[conductor]`` of this project's configuration.
-    POLICY = store.Policy(store.Limits(600, 180))
+    POLICY = store.Policy(store.Limits(3600, 3600))
 
     def setUp(self) -> None:
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)

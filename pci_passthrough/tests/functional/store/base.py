@@ -24,7 +24,13 @@ from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional import servers
 
-POLICY = store.Policy(store.Limits(60, 180))
+#: Hosts are up for the length of a test, however busy the machine is.
+LIMITS = store.Limits(3600)
+
+#: The same for agents and resource trackers.
+TRACKED = store.Limits(3600, 3600)
+
+POLICY = store.Policy(TRACKED)
 
 SERVERS: list[tuple[str, dict[str, Any]]] = [
     ('mariadb', {'server': servers.MariaDB}),

@@ -28,7 +28,7 @@ class AvailabilityTest(base.ClaimTest):
         """Return free, total and requests by host."""
         [available] = availability.get(
             self.db,
-            limits or store.Limits(60),
+            limits or base.LIMITS,
             [lookup.get(self.db, name)],
             count,
         )
@@ -87,7 +87,7 @@ class AvailabilityTest(base.ClaimTest):
     def test_several_at_once_as_one_by_one(self) -> None:
         self.claim('h', base.request('pf'))
         flavors = lookup.get_all(self.db)
-        limits = store.Limits(60)
+        limits = base.LIMITS
         together = availability.get(self.db, limits, flavors)
         alone = [
             availability.get(self.db, limits, [flavor])[0]
@@ -97,5 +97,5 @@ class AvailabilityTest(base.ClaimTest):
         self.assertEqual([], availability.get(self.db, limits, []))
 
     def test_hosts_that_are_down(self) -> None:
-        for limits in (store.Limits(-60), store.Limits(60, 60)):
+        for limits in (store.Limits(-60), base.TRACKED):
             self.assertEqual({}, self.get('gpu', limits=limits))

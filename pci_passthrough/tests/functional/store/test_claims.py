@@ -233,7 +233,7 @@ class GoneTest(base.ClaimTest):
     def test_spread_breaks_no_whole_pf(self) -> None:
         """This claim requests no physical function, but the next one may."""
         self.report('h', [*base.family(1, 2), *base.family(2, 2)])
-        policy = store.Policy(store.Limits(60), 'spread')
+        policy = store.Policy(base.LIMITS, 'spread')
         for _ in range(2):
             claiming.claim(
                 self.db,

@@ -12,7 +12,6 @@ import prometheus_client
 from prometheus_client import parser
 from prometheus_client import registry
 
-from pci_passthrough import store
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
 from pci_passthrough.store.devices import trackers
@@ -43,7 +42,7 @@ class DashboardTest(base.StoreTest):
         self.report('compute-1', [base.gpu(1)])
         trackers.register(self.db, 'compute-1', '1')
         collector = metrics_census.CensusCollector()
-        collector.use(self.db, store.Limits(60, 60))
+        collector.use(self.db, base.TRACKED)
         answers = registry.CollectorRegistry()
         answers.register(collector)
         answers.register(metrics.Observations())

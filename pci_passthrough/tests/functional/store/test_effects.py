@@ -30,7 +30,7 @@ class EffectTest(base.ClaimTest):
     def effect(
         self, before: objects.PciFlavor | None, after: objects.PciFlavor | None
     ) -> effects.Effect:
-        return effects.of_change(self.db, store.Limits(60), before, after)
+        return effects.of_change(self.db, base.LIMITS, before, after)
 
     def changed(self, **changes: Any) -> effects.Effect:
         after = validation.changed(self.gpu, changes)

@@ -41,7 +41,7 @@ class ExplainTest(base.ClaimTest):
     ) -> claims.Explanation:
         return explanations.explain(
             self.db,
-            store.Limits(60, tracker_timeout),
+            store.Limits(3600, tracker_timeout),
             lookup.get(self.db, name),
             count,
             hosts,
@@ -99,7 +99,7 @@ class ExplainTest(base.ClaimTest):
 
     def test_trackers(self) -> None:
         trackers.register(self.db, 'good', '1')
-        explained = self.explain('gpu', tracker_timeout=60)
+        explained = self.explain('gpu', tracker_timeout=3600)
         self.assertEqual(1, explained.serving)
         self.assertEqual(
             [('tracker_down', 4)],
@@ -170,9 +170,7 @@ class ExplainTest(base.ClaimTest):
             [demand] = resolving.demands(
                 self.db, [base.request(name, count=count)]
             )
-            refused = explanations.refusals(
-                self.db, store.Limits(60), [demand]
-            )
+            refused = explanations.refusals(self.db, base.LIMITS, [demand])
             self.assertEqual(
                 [
                     (r.host, r.condition, r.needed, r.left, r.detail)

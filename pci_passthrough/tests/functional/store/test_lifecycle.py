@@ -276,7 +276,7 @@ class Machine(stateful.RuleBasedStateMachine):
     def pools_equal_rows(self) -> None:
         """Pools equal a count of the rows."""
         devices = lookup.get_all(self.db)
-        pools = store.PciDevicePoolList.get_all(self.db, store.Limits(60))
+        pools = store.PciDevicePoolList.get_all(self.db, base.LIMITS)
         for rows, field in (
             (devices, 'total'),
             (test_pools.free_devices(devices), 'count'),

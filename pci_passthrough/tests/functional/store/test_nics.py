@@ -6,7 +6,6 @@ import testscenarios
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough import store
 from pci_passthrough.objects import fields
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup
@@ -43,7 +42,7 @@ class _NicTest(base.ClaimTest):
         editing.create(self.db, 'any', None, match=match)
 
     def offer(self, *requests: objects.PciRequest) -> claims.SupplySnapshot:
-        return supply_snapshots.get(self.db, store.Limits(60), requests, ['h'])
+        return supply_snapshots.get(self.db, base.LIMITS, requests, ['h'])
 
 
 class ClaimTest(_NicTest):
@@ -140,7 +139,7 @@ class ExplainTest(_NicTest):
     ) -> claims.HostAnswer:
         explained = explanations.explain(
             self.db,
-            store.Limits(60),
+            base.LIMITS,
             lookup.get(self.db, name),
             count,
             nic=objects.RequestedNic(
@@ -275,7 +274,7 @@ class OfferTest(_NicTest):
     def test_explained(self) -> None:
         request = base.nic_request('nic', 'vdpa', ['physnet1'])
         demands = resolving.demands(self.db, [request])
-        [reason] = explanations.refusals(self.db, store.Limits(60), demands)
+        [reason] = explanations.refusals(self.db, base.LIMITS, demands)
         self.assertEqual(
             (fields.RefusalCondition.NO_MATCH, "nic on the NIC's network"),
             (reason.condition, reason.pci_flavor),

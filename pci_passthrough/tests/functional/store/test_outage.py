@@ -74,7 +74,7 @@ class OutageTest(testtools.TestCase):
     def test_away_for_long(self) -> None:
         self.running.kill()
         calls = [
-            lambda: hosts.get_all(self.db, store.Limits(60, 180)),
+            lambda: hosts.get_all(self.db, base.TRACKED),
             lambda: self._claim('a', base.new_id(), base.new_id()),
             lambda: transitions.free(self.db, base.new_id(), 'test', 'a'),
         ]

@@ -7,7 +7,6 @@ from typing import Any
 import testscenarios
 
 from pci_passthrough import exception
-from pci_passthrough import store
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
@@ -33,7 +32,7 @@ class _PagesTest(base.ClaimTest):
         self.report('a', [base.gpu(2, numa_node=1), base.gpu(1)])
         self.report('c', [base.gpu(1, extra_info=_BIG)])
         self.report('empty', [])
-        self.limits = store.Limits(60)
+        self.limits = base.LIMITS
         with self.db.write() as connection:
             nodes = models.compute_nodes
             connection.execute(
@@ -163,15 +162,10 @@ class DevicePageTest(_PagesTest):
 
 class HostPageTest(_PagesTest):
     def page(self, **arguments: Any) -> list[str]:
-        return [
-            h.host
-            for h in hosts.page(self.db, store.Limits(60, 60), **arguments)
-        ]
+        return [h.host for h in hosts.page(self.db, base.TRACKED, **arguments)]
 
     def test_all_pages_together_are_everything(self) -> None:
-        everything = [
-            h.host for h in hosts.get_all(self.db, store.Limits(60, 180))
-        ]
+        everything = [h.host for h in hosts.get_all(self.db, base.TRACKED)]
         for limit in (1, 2, 4, 5):
             seen: list[str] = []
             marker = None
@@ -187,10 +181,7 @@ class HostPageTest(_PagesTest):
         self.assertEqual([], self.page(host='a\0'))
         self.assertEqual(
             {'B': 4, 'a': 2, 'c': 1, 'empty': 0},
-            {
-                h.host: h.devices
-                for h in hosts.page(self.db, store.Limits(60, 60))
-            },
+            {h.host: h.devices for h in hosts.page(self.db, base.TRACKED)},
         )
 
     def test_no_such_marker(self) -> None:

@@ -103,7 +103,7 @@ class CountTest(base.StoreTest):
                     connection,
                     self.db.catalog,
                     self.db.catalog.ids(),
-                    store.Limits(60),
+                    base.LIMITS,
                     [*wanted, *(f'x{n}' for n in range(300))],
                 )
             self.assertEqual(set(wanted), supplies.keys())
@@ -118,13 +118,11 @@ class CountTest(base.StoreTest):
             self.db.catalog.refresh(connection)
             self.assertEqual(
                 {},
-                counting.supply(
-                    connection, self.db.catalog, (), store.Limits(60)
-                ),
+                counting.supply(connection, self.db.catalog, (), base.LIMITS),
             )
 
     def _pools(self, **changes: Any) -> store.PciDevicePoolList:
-        arguments = {'limits': store.Limits(60), 'hosts': None} | changes
+        arguments = {'limits': base.LIMITS, 'hosts': None} | changes
         return store.PciDevicePoolList.get_by_hosts(self.db, **arguments)
 
     def _demands(self, *names: str) -> list[claims_rules.Demand]:
@@ -157,7 +155,7 @@ class CountTest(base.StoreTest):
             key_ids = demand.alternatives[0].key_ids
             with self.db.read() as connection:
                 supplies = counting.supply(
-                    connection, self.db.catalog, key_ids, store.Limits(60)
+                    connection, self.db.catalog, key_ids, base.LIMITS
                 )
             self.assertEqual(
                 {k: n for k, n in free.items() if self._id(k[1]) in key_ids},
@@ -280,7 +278,7 @@ class PlanTest(base.StoreTest):
                     if self.db.catalog[i].dev_type == dev_type
                 ]
                 counting.supply(
-                    connection, self.db.catalog, key_ids, store.Limits(60)
+                    connection, self.db.catalog, key_ids, base.LIMITS
                 )
                 plan = self._plan(connection, *statements[-1])
                 self.assertIn('ix_pci_devices_free', plan)

@@ -99,7 +99,7 @@ class RefusalTest(base.ClaimTest):
         self.report('h', [base.gpu(1), base.gpu(2)])
         self.report('i', [])
         demands = resolving.demands(self.db, [base.request('gpu', count=2)])
-        reasons = explanations.refusals(self.db, store.Limits(60), demands)
+        reasons = explanations.refusals(self.db, base.LIMITS, demands)
         self.assertEqual(
             [('g', 'too_few'), ('i', 'no_match')],
             [(r.host, r.condition) for r in reasons],

@@ -236,7 +236,7 @@ class ProtocolTest(ReportTest):
     def test_partial_of_unknown_host(self) -> None:
         ack = self.report('h', [base.gpu(1)], is_full=False)
         self.assertEqual((0, _FULL), (ack.generation, ack.wanted))
-        self.assertEqual([], hosts.get_all(self.db, store.Limits(60, 180)))
+        self.assertEqual([], hosts.get_all(self.db, base.TRACKED))
 
     def test_first_sequence_may_be_zero(self) -> None:
         ack = self.report('h', [base.gpu(1)], sequence=0)
@@ -264,23 +264,23 @@ class ProtocolTest(ReportTest):
     def test_touched_host_is_up(self) -> None:
         self.report('h', [base.gpu(1)], digest='d')
         self.assertFalse(hosts.get_all(self.db, store.Limits(0, 180))[0].is_up)
-        before = hosts.get_all(self.db, store.Limits(60, 180))[0]
+        before = hosts.get_all(self.db, base.TRACKED)[0]
         self.assertTrue(before.is_up)
         hosts.touch(self.db, 'h', 1, 'd')
-        after = hosts.get_all(self.db, store.Limits(60, 180))[0]
+        after = hosts.get_all(self.db, base.TRACKED)[0]
         self.assertGreater(after.last_report_at, before.last_report_at)
         self.assertEqual(1, after.devices)
 
     def _refused(self, **changes: Any) -> None:
         before = (
             lookup.get_all(self.db),
-            hosts.get_all(self.db, store.Limits(60, 180)),
+            hosts.get_all(self.db, base.TRACKED),
         )
         ack = self.report('h', [base.gpu(7)], **changes)
         self.assertEqual(_FULL, ack.wanted)
         after = (
             lookup.get_all(self.db),
-            hosts.get_all(self.db, store.Limits(60, 180)),
+            hosts.get_all(self.db, base.TRACKED),
         )
         self.assertEqual(before, after)
 

@@ -143,7 +143,7 @@ class UpgradeTest(base.StoreTest):
             [(d.state, d.offered_by) for d in (free, held)],
         )
         self.assertEqual({'group': 'gpu'}, free.extra_info)
-        [host] = hosts.get_all(self.db, store.Limits(60, 180))
+        [host] = hosts.get_all(self.db, base.TRACKED)
         self.assertEqual(
             (3, True, None, False),
             (

@@ -34,7 +34,7 @@ class OfferTest(base.ClaimTest):
     ) -> claims.SupplySnapshot:
         snapshot = supply_snapshots.get(
             self.db,
-            store.Limits(60, tracker_timeout),
+            store.Limits(3600, tracker_timeout),
             requests,
             names,
             **arguments,
@@ -50,7 +50,7 @@ class OfferTest(base.ClaimTest):
             connection.execute(
                 _nodes.update()
                 .where(_nodes.c.host == host)
-                .values({column: hosts.cutoff(3600)})
+                .values({column: hosts.cutoff(86400)})
             )
 
     def test_offered_is_what_can_be_claimed(self) -> None:
@@ -100,7 +100,7 @@ class OfferTest(base.ClaimTest):
         many = [*names, *(f'x{n}' for n in range(600))]
         gpu = base.request('gpu')
         for names_of in (names, many):
-            offer = self.offer(gpu, names=names_of, tracker_timeout=60)
+            offer = self.offer(gpu, names=names_of, tracker_timeout=3600)
             self.assertEqual({'up'}, set(offer.supplies))
             self.assertEqual(
                 {
@@ -121,7 +121,7 @@ class OfferTest(base.ClaimTest):
             offer.absent,
         )
         self.assertEqual({'up', 'untracked', 'forgotten'}, set(offer.supplies))
-        offer = self.offer(gpu, tracker_timeout=60)
+        offer = self.offer(gpu, tracker_timeout=3600)
         self.assertEqual(({'up'}, {}), (set(offer.supplies), offer.absent))
 
     def test_some_of_very_many(self) -> None:
@@ -192,9 +192,9 @@ class TrackerTest(base.ClaimTest):
     def test_register(self) -> None:
         ack = trackers.register(self.db, 'h', '1.1')
         self.assertEqual((None, []), (ack.generation, ack.held))
-        self.assertEqual([], hosts.get_all(self.db, store.Limits(60, 180)))
+        self.assertEqual([], hosts.get_all(self.db, base.TRACKED))
         self.report('h', [base.gpu(1), base.gpu(2), base.gpu(3)])
-        [before] = hosts.get_all(self.db, store.Limits(60, 180))
+        [before] = hosts.get_all(self.db, base.TRACKED)
         self.assertEqual(
             (None, None, False),
             (
@@ -208,7 +208,7 @@ class TrackerTest(base.ClaimTest):
         began = database.now() - datetime.timedelta(seconds=1)
         ack = trackers.register(self.db, 'h', '1.1')
         self.assertEqual((1, claimed), (ack.generation, ack.held))
-        [after] = hosts.get_all(self.db, store.Limits(60, 180))
+        [after] = hosts.get_all(self.db, base.TRACKED)
         self.assertEqual(
             ('1.1', True), (after.tracker_version, after.tracker_is_up)
         )
@@ -219,16 +219,14 @@ class TrackerTest(base.ClaimTest):
             <= database.now() + datetime.timedelta(seconds=1)
         )
         self.assertFalse(
-            hosts.get_all(self.db, store.Limits(60, 0))[0].tracker_is_up
+            hosts.get_all(self.db, store.Limits(3600, 0))[0].tracker_is_up
         )
 
     def test_survives_reports(self) -> None:
         self.report('h', [base.gpu(1)])
         trackers.register(self.db, 'h', '1.1')
         self.report('h', [base.gpu(2)])
-        self.assertTrue(
-            hosts.get_all(self.db, store.Limits(60, 180))[0].tracker_is_up
-        )
+        self.assertTrue(hosts.get_all(self.db, base.TRACKED)[0].tracker_is_up)
 
     def test_what_cannot_be_kept(self) -> None:
         for version in ('', 'x' * 65, 'a\0b'):
