@@ -173,11 +173,13 @@ class AgentServiceTest(testtools.TestCase):
         self.assertIn('The agent ends after an error', self.logger.output)
 
     def test_no_conductor(self) -> None:
-        service = agent.AgentService(self.conf(rpc_timeout=1, max_backoff=1))
+        # Long enough for the conductor that answers in the end, even on a busy
+        # machine.
+        service = agent.AgentService(self.conf(rpc_timeout=10, max_backoff=1))
         service.start()
         self.addCleanup(service.stop)
         programs.wait_for(
-            lambda: self.logger.output.count('not delivered') > 1, 'attempts'
+            lambda: 'not delivered' in self.logger.output, 'an attempt'
         )
         self.start_conductor()
         programs.wait_for(self.last_report, 'the report')
