@@ -263,7 +263,7 @@ def nova(site: Site) -> dict[str, Mapping[str, Any]]:
                 )
             ),
             'report_interval': 5,
-            'service_down_time': 60,
+            'service_down_time': 600,
             'reserved_host_memory_mb': 0,
             # Failed registrations are repeated with each update.
             'update_resources_interval': 15,
@@ -308,7 +308,7 @@ def nova_compute(site: Site, host: str, libvirt_uri: str) -> Sections:
         'initial_cpu_allocation_ratio': 16,
         # No guest has an operating system that could shut down.
         'shutdown_timeout': 1,
-        'vif_plugging_timeout': 60,
+        'vif_plugging_timeout': 300,
     }
     return sections | {
         'DEFAULT': {**sections['DEFAULT'], **own},
@@ -334,7 +334,7 @@ def pci_passthrough_conductor(site: Site) -> Sections:
             'transport_url': site.transport_url,
         },
         'database': {'connection': site.databases['pci_passthrough']},
-        'conductor': {'host_timeout': 60},
+        'conductor': {'host_timeout': 600, 'tracker_timeout': 600},
     }
 
 
@@ -348,7 +348,7 @@ def pci_passthrough_api(site: Site) -> Sections:
             'www_authenticate_uri': site.url('keystone'),
             'password': site.password,
         },
-        'conductor': {'host_timeout': 60},
+        'conductor': {'host_timeout': 600, 'tracker_timeout': 600},
         # Some tests wait until the timeout ends.
         'api': {'rpc_timeout': 10},
     }
