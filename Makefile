@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 # Two servers at a time are what a small machine carries.
 CONCURRENCY ?= 2
 
-# The releases of Nova that the door is tested with. The first one is that of
-# our own tests. `make test-nova NOVA=33.0.2` takes one of them.
+# The releases of Nova that the Nova plugin is tested with. The first one is
+# that of our own tests. `make test-nova NOVA=33.0.2` takes one of them.
 NOVA_RELEASES := 34.0.0 33.0.2 32.2.1
 NOVA ?= $(NOVA_RELEASES)
 NOVA_VENV := .venv-nova-34
@@ -61,7 +61,7 @@ FORGET := rm -f .stestr/[0-9]* .stestr-nova/.stestr/[0-9]*
 demo: $(VENV)/.installed
 	$(BIN)/pci-passthrough-demo
 
-# The tour of the README.
+# The tour of the documentation.
 tour: $(VENV)/.installed-for-tour
 	$(BIN)/pci-passthrough-demo --api tools/tour
 

@@ -363,7 +363,7 @@ class ConductorClient(caller.Caller):
     def set_device(
         self, device: str, action: str, reason: str, actor: str
     ) -> objects.PciDevice:
-        """Carry out an operator's action; see ``store.devices.lookup.act``.
+        """Carry out an operator's action; see ``store.devices.operators.act``.
 
         :raises: PciDeviceNotFound, DeviceStateConflict, Invalid
         """

@@ -71,7 +71,7 @@ class ConductorEndpoint:
 
     @answering.answers(methods.Conductor.report)
     def report(self, report: objects.HostReport) -> objects.ReportAck:
-        """Apply a report; see ``store.reports.apply``."""
+        """Apply a report; see ``store.devices.reports.apply``."""
         ack = reports.apply(self._db, report)
         self.observations.report(report, ack)
         LOG.info(
@@ -130,7 +130,7 @@ class ConductorEndpoint:
         actor: str,
         request_ids: list[str] | None = None,
     ) -> objects.ClaimResult:
-        """See ``store.claims.allocate``."""
+        """See ``store.claims.transitions.allocate``."""
         return _result(
             'allocate',
             instance_uuid,
@@ -147,7 +147,7 @@ class ConductorEndpoint:
         actor: str,
         request_ids: list[str] | None = None,
     ) -> objects.ClaimResult:
-        """See ``store.claims.abort``."""
+        """See ``store.claims.transitions.abort``."""
         return _result(
             'abort',
             instance_uuid,
@@ -164,7 +164,7 @@ class ConductorEndpoint:
         actor: str,
         request_ids: list[str] | None = None,
     ) -> objects.ClaimResult:
-        """See ``store.claims.free``."""
+        """See ``store.claims.transitions.free``."""
         return _result(
             'free',
             instance_uuid,
@@ -180,7 +180,7 @@ class ConductorEndpoint:
         project_id: str | None = None,
         take_disabled: bool = False,
     ) -> list[objects.ResolvedRequest]:
-        """See ``store.resolving.resolve``."""
+        """See ``store.pci_flavors.resolving.resolve``."""
         return resolving.resolve(self._db, requests, project_id, take_disabled)
 
     @answering.answers(methods.Conductor.offer)
@@ -192,7 +192,7 @@ class ConductorEndpoint:
         instance_uuid: str | None = None,
         tracked_only: bool = True,
     ) -> objects.SchedulingOffer:
-        """See ``store.offers.get``."""
+        """See ``store.views.supply_snapshots.get``."""
         limits = self._policy.limits
         return supply_snapshots.get(
             self._db,
@@ -210,12 +210,12 @@ class ConductorEndpoint:
 
     @answering.answers(methods.Conductor.register_tracker)
     def register_tracker(self, host: str, version: str) -> objects.TrackerAck:
-        """See ``store.trackers.register``."""
+        """See ``store.devices.trackers.register``."""
         return trackers.register(self._db, host, version)
 
     @answering.answers(methods.Conductor.host_devices)
     def host_devices(self, host: str) -> list[objects.PciDevice]:
-        """See ``store.trackers.devices_of``."""
+        """See ``store.devices.trackers.devices_of``."""
         return trackers.devices_of(self._db, host)
 
     @answering.answers(methods.Conductor.adopt)
@@ -228,7 +228,7 @@ class ConductorEndpoint:
         actor: str,
         pci_flavor_uuid: str | None = None,
     ) -> list[objects.PciDevice]:
-        """See ``store.adoption.adopt``."""
+        """See ``store.claims.adoption.adopt``."""
         devices = adoption.adopt(
             self._db,
             host,

@@ -36,7 +36,7 @@ class OperatorEndpoint:
         values: dict[str, Any],
         actor: str,
     ) -> objects.PciFlavor:
-        """See ``store.pci_flavors.create``."""
+        """See ``store.pci_flavors.editing.add``."""
         flavor = editing.add(
             self._db, validation.new(name, project_id, values)
         )
@@ -52,7 +52,7 @@ class OperatorEndpoint:
         force: bool,
         actor: str,
     ) -> objects.PciFlavor:
-        """See ``store.pci_flavors.update``."""
+        """See ``store.pci_flavors.editing.update``."""
         flavor = editing.update(self._db, name, changes, generation, force)
         LOG.info(
             '%s changed%s %s of PCI flavor %s; generation %d',
@@ -72,7 +72,7 @@ class OperatorEndpoint:
         force: bool,
         actor: str,
     ) -> int:
-        """See ``store.pci_flavors.delete``."""
+        """See ``store.pci_flavors.editing.delete``."""
         held = editing.delete(self._db, name, generation, force)
         LOG.info(
             '%s deleted PCI flavor %s; %d devices are still held by it',
@@ -91,7 +91,7 @@ class OperatorEndpoint:
         actor: str,
         generation: int | None = None,
     ) -> objects.PciFlavor:
-        """See ``store.pci_flavors.share``."""
+        """See ``store.pci_flavors.editing.share``."""
         flavor = editing.share(self._db, name, project_id, shared, generation)
         LOG.info(
             '%s %s project %s access to PCI flavor %s',
@@ -110,7 +110,7 @@ class OperatorEndpoint:
         reason: str,
         actor: str,
     ) -> objects.PciDevice:
-        """See ``store.devices.act``."""
+        """See ``store.devices.operators.act``."""
         after = operators.act(self._db, device, action, reason, actor)
         LOG.info(
             '%s: %s of %s/%s: %s',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page about the architecture names places that exist."""
+"""Documentation and docstrings name places that exist."""
 
 import ast
 import pathlib
@@ -24,6 +24,8 @@ def _names(module: pathlib.Path) -> set[str]:
     for node in ast.parse(module.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
         targets = []
         if isinstance(node, ast.Assign):
             targets = node.targets
@@ -53,3 +55,21 @@ class ArchitectureTest(testtools.TestCase):
                 # symbols/ is data of install/.
                 if package[-1] != 'symbols':
                     self.assertIn(f' {package[-1]}/', tree)
+
+    def test_docstrings_name_places_of_the_store(self) -> None:
+        for path in _PACKAGE.rglob('*.py'):
+            for place in re.findall(
+                r'``(store(?:\.\w+)+)``', path.read_text()
+            ):
+                self.assertTrue(_exists(place), f'{path}: {place}')
+
+
+def _exists(place: str) -> bool:
+    """Return whether a package, a module or a name in one exists."""
+    path = _PACKAGE.joinpath(*place.split('.'))
+    if path.is_dir() or path.with_suffix('.py').is_file():
+        return True
+    module = path.parent.with_suffix('.py')
+    if path.parent.is_dir():
+        module = path.parent / '__init__.py'
+    return module.is_file() and path.name in _names(module)

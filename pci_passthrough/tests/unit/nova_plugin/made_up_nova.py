@@ -10,6 +10,36 @@ import fixtures
 from pci_passthrough.nova_plugin.install import nova_source
 from pci_passthrough.nova_plugin.install import verify
 
+#: The source of a module, with a bit of everything that symbols can be.
+POOLS = '''
+"""Pools."""
+import sys
+
+
+class Pools(object):
+    """Counts devices."""
+
+    version = '1.0'
+
+    def __init__(self, devices=None):
+        self.devices = devices or []
+
+    @property
+    def count(self):
+        """How many."""
+        return len(self.devices)
+
+    def take(self, number, *, numa=None):
+        # The first ones.
+        if not self.devices:
+            raise ValueError(f'none of {number} left')
+        return self.devices[:number]
+
+
+def make(devices):
+    return Pools(devices)
+'''
+
 
 class MadeUpNova(fixtures.Fixture):
     """A folder with a package ``nova``, first in Python's path.

@@ -7,35 +7,6 @@ from pci_passthrough.nova_plugin.install import nova_source
 from pci_passthrough.nova_plugin.install import symbols
 from pci_passthrough.tests.unit.nova_plugin import made_up_nova
 
-_SOURCE = '''
-"""Pools."""
-import sys
-
-
-class Pools(object):
-    """Counts devices."""
-
-    version = '1.0'
-
-    def __init__(self, devices=None):
-        self.devices = devices or []
-
-    @property
-    def count(self):
-        """How many."""
-        return len(self.devices)
-
-    def take(self, number, *, numa=None):
-        # The first ones.
-        if not self.devices:
-            raise ValueError(f'none of {number} left')
-        return self.devices[:number]
-
-
-def make(devices):
-    return Pools(devices)
-'''
-
 _NAMES = ('Pools', 'Pools.version', 'Pools.count', 'Pools.take', 'make')
 
 
@@ -43,7 +14,7 @@ class FormTestCase(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.nova = self.useFixture(made_up_nova.MadeUpNova())
-        self.nova.write('nova.pci.pools', _SOURCE)
+        self.nova.write('nova.pci.pools', made_up_nova.POOLS)
         self.original = self.forms()
 
     def form(self, name: str) -> nova_source.Form | None:
@@ -56,8 +27,8 @@ class FormTestCase(testtools.TestCase):
 
     def changed(self, old: str, new: str) -> set[str]:
         """Change the source; return the names whose form differs."""
-        self.assertIn(old, _SOURCE)
-        self.nova.write('nova.pci.pools', _SOURCE.replace(old, new))
+        self.assertIn(old, made_up_nova.POOLS)
+        self.nova.write('nova.pci.pools', made_up_nova.POOLS.replace(old, new))
         return {
             name
             for name, form in self.forms().items()

@@ -15,35 +15,6 @@ from pci_passthrough.nova_plugin.install import symbols
 from pci_passthrough.nova_plugin.install import verify
 from pci_passthrough.tests.unit.nova_plugin import made_up_nova
 
-_SOURCE = '''
-"""Pools."""
-import sys
-
-
-class Pools(object):
-    """Counts devices."""
-
-    version = '1.0'
-
-    def __init__(self, devices=None):
-        self.devices = devices or []
-
-    @property
-    def count(self):
-        """How many."""
-        return len(self.devices)
-
-    def take(self, number, *, numa=None):
-        # The first ones.
-        if not self.devices:
-            raise ValueError(f'none of {number} left')
-        return self.devices[:number]
-
-
-def make(devices):
-    return Pools(devices)
-'''
-
 _POOLS = symbols.Symbol(
     'nova.pci.pools', 'Pools', symbols.Use.OVERRIDDEN, 'is a base class'
 )
@@ -79,7 +50,7 @@ class VerifyTestCase(testtools.TestCase):
             )
         )
         self.release('1.0.0')
-        self.write(_SOURCE)
+        self.write(made_up_nova.POOLS)
         verify.record()
 
     def release(self, version: str) -> None:
@@ -94,8 +65,8 @@ class VerifyTestCase(testtools.TestCase):
         self.nova.write('nova.pci.pools', source)
 
     def change(self, old: str, new: str) -> None:
-        self.assertIn(old, _SOURCE)
-        self.write(_SOURCE.replace(old, new))
+        self.assertIn(old, made_up_nova.POOLS)
+        self.write(made_up_nova.POOLS.replace(old, new))
 
     def refusal(self, accepted: tuple[str, ...] = ()) -> str:
         return str(
@@ -109,7 +80,7 @@ class VerifyTestCase(testtools.TestCase):
         self.assertEqual(['1.0.0'], verify.tested_releases())
 
     def test_nothing_is_imported(self) -> None:
-        self.write(_SOURCE + '\nraise AssertionError("imported")\n')
+        self.write(made_up_nova.POOLS + '\nraise AssertionError("imported")\n')
         verify.check()
         self.assertNotIn('nova', sys.modules)
 
@@ -167,7 +138,7 @@ class VerifyTestCase(testtools.TestCase):
         self.change('[:number]', '[number:]')
         value = self.refusal().rpartition(' = ')[2]
         self.write(
-            _SOURCE.replace('[:number]', '[number:]').replace(
+            made_up_nova.POOLS.replace('[:number]', '[number:]').replace(
                 'Pools(devices)', 'Pools(devices[:])'
             )
         )
@@ -180,7 +151,7 @@ class VerifyTestCase(testtools.TestCase):
         self.change('[:number]', '[number:]')
         verify.record()
         verify.check()
-        self.write(_SOURCE)
+        self.write(made_up_nova.POOLS)
         verify.check()
         self.assertEqual(['1.0.0', '2.0.0'], verify.tested_releases())
         self.change('[:number]', '[:]')
