@@ -85,7 +85,12 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     host = libvirt_host.LibvirtHost(uri)
     host.connect()
     try:
-        result = scan.scan(host.list_node_devices(), host_root, information)
+        result = scan.scan_twice_in_doubt(
+            None,
+            lambda: scan.scan(
+                host.list_node_devices(), host_root, information
+            ),
+        ).scan
     finally:
         host.close()
     for line in _lines(result, information, uri):

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds a compute host's PCI devices and decides which ones to offer.
 
-================== ====== ==================================================
-module             kind   does
-================== ====== ==================================================
-``libvirt_host``   acts   lists node devices, calls back when they change
-``node_device``    pure   parses libvirt's XML into ``PciDevice`` objects
-``chroot_files``   acts   reads files, resolves links as chroot(2) would
-``sysfs_reader``   acts   reads sysfs, procfs and udev's database
-``host_facts``     pure   the data that ``sysfs_reader`` returns
-``in_use``         pure   decides which functions the host itself uses
-``scan``           both   ``classify`` decides, ``scan`` reads
-================== ====== ==================================================
+==================== ====== ================================================
+module               kind   does
+==================== ====== ================================================
+``libvirt_host``     acts   lists node devices, calls back when they change
+``node_device``      pure   parses libvirt's XML into ``PciDevice`` objects
+``chroot_files``     acts   reads files, resolves links as chroot(2) would
+``read_errors``      acts   collects errors, and which devices each affects
+``block_reader``     acts   reads disks
+``interface_reader`` acts   reads network interfaces
+``sysfs_reader``     acts   reads functions, and all of the above
+``host_facts``       pure   the data that ``sysfs_reader`` returns
+``in_use``           pure   decides which functions the host itself uses
+``scan``             both   ``classify`` decides, ``scan`` reads
+==================== ====== ================================================
 
 All modules only read. Nothing is detached, bound, reset or configured.
 """

@@ -5,13 +5,35 @@
 ``/proc/PID/root``, a test's temporary directory) the operating system would
 resolve an absolute link, or one with too many ``..``, to a file of this
 machine instead of the other host.
+
+Objects of sysfs disappear while they are read, for example the network
+interface of an instance that stops. Linux then answers with other errors than
+ENOENT, see fs/kernfs/file.c (ENODEV) and net/core/net-sysfs.c (EINVAL). Here
+all of them are a ``FileNotFoundError``.
 """
 
+from collections.abc import Iterator
+import contextlib
 import errno
 import os
+import stat
 
 #: Most links in one path, as in Linux.
 _MAX_LINKS = 40
+
+#: Errors of reading a file whose object has disappeared.
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EINVAL)
+
+
+@contextlib.contextmanager
+def _gone_is_not_found(path: str) -> Iterator[None]:
+    """Raise ``FileNotFoundError`` for each error of a vanished object."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        raise FileNotFoundError(errno.ENOENT, error.strerror, path) from error
 
 
 class ChrootFiles:
@@ -68,17 +90,34 @@ class ChrootFiles:
         :raises OSError: the link is missing, or the path is no link.
         """
         folder, _, name = path.rpartition('/')
-        return os.readlink(self._join(f'{self.resolve(folder)}/{name}'))
+        place = f'{self.resolve(folder)}/{name}'
+        target = self._link(place)
+        if target is None:
+            raise OSError(errno.EINVAL, 'not a symbolic link', place)
+        return target
 
     def read(self, path: str) -> str:
         """Return a text file's content.
 
         :raises OSError: the file is missing or unreadable.
         """
-        with open(
-            self._join(self.resolve(path)), encoding='utf-8', errors='replace'
-        ) as file:
+        place = self.resolve(path)
+        with (
+            _gone_is_not_found(place),
+            open(
+                self._join(place), encoding='utf-8', errors='replace'
+            ) as file,
+        ):
             return file.read()
+
+    def entries(self, path: str) -> list[str]:
+        """Return the sorted names in a directory.
+
+        :raises OSError: the directory is missing or cannot be read.
+        """
+        place = self.resolve(path)
+        with _gone_is_not_found(place):
+            return sorted(os.listdir(self._join(place)))
 
     def names(self, path: str) -> list[str]:
         """Return the sorted names in a directory, [] if it does not exist.
@@ -86,9 +125,17 @@ class ChrootFiles:
         :raises OSError: the directory exists and cannot be read.
         """
         try:
-            return sorted(os.listdir(self._join(self.resolve(path))))
+            return self.entries(path)
         except FileNotFoundError:
             return []
+
+    def exists(self, path: str) -> bool:
+        """Return whether a path without links in it exists now."""
+        try:
+            os.lstat(self._join(path))
+        except OSError as error:
+            return error.errno not in _GONE
+        return True
 
     def read_if_exists(self, path: str) -> str | None:
         """Return a text file's content, None if it does not exist.
@@ -112,12 +159,17 @@ class ChrootFiles:
 
     def _link(self, path: str) -> str | None:
         """Return a link's target, None if the path is no link."""
-        try:
-            return os.readlink(self._join(path))
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            return None
+        place = self._join(path)
+        with _gone_is_not_found(path):
+            try:
+                return os.readlink(place)
+            except OSError as error:
+                # EINVAL: no link, or a link to an object that disappears.
+                if error.errno != errno.EINVAL or stat.S_ISLNK(
+                    os.lstat(place).st_mode
+                ):
+                    raise
+                return None
 
     def _join(self, path: str) -> str:
         return os.path.join(self.root, path)

@@ -3,6 +3,43 @@
 
 from collections.abc import Mapping
 import dataclasses
+import enum
+import re
+
+_ADDRESS = re.compile(
+    r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
+)
+
+
+def functions_in(path: str) -> tuple[str, ...]:
+    """Return all PCI addresses in a sysfs path.
+
+    A path contains bridges, which are never offered, and may contain a VMD
+    controller, which must not be offered either.
+    """
+    return tuple(part for part in path.split('/') if _ADDRESS.fullmatch(part))
+
+
+class Subject(enum.Enum):
+    """The kind of devices that a fact is about."""
+
+    STORAGE = 'storage'
+    NETWORK = 'network'
+    DISPLAY = 'display'
+    #: one PCI function of any kind
+    FUNCTION = 'PCI'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A fact that could not be read."""
+
+    #: the error, a text for people
+    error: str
+    subject: Subject
+    #: addresses of the functions that the fact is about; None if it could be
+    #: about any function of the subject
+    functions: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,5 +118,4 @@ class HostFacts:
     #: addresses of the PCI functions in each framebuffer's sysfs path; an
     #: empty tuple is a framebuffer of the firmware
     framebuffers: tuple[tuple[str, ...], ...] = ()
-    #: the error if something could not be read, None if all was read
-    unreadable: str | None = None
+    unreadable: tuple[Unreadable, ...] = ()

@@ -2,7 +2,9 @@
 """Decides which PCI functions the host itself uses. Pure.
 
 A guest that gets such a function takes the host's disk or network away.
-Therefore a function counts as used if the facts are incomplete. These uses
+Therefore a function counts as used if a fact about it could not be read. An
+unreadable interface or disk is a fact about the functions in its sysfs path,
+an unreadable mount table about all storage controllers, and so on. These uses
 are detected:
 
 * storage: mounted file systems, active swap, and disks that are members of
@@ -42,6 +44,12 @@ _RAID_SIGNATURE = '_raid_member'
 #: SD host, FireWire, USB, Fibre Channel.
 _STORAGE_CLASSES = ('01', '0805', '0c00', '0c03', '0c04')
 _NETWORK_CLASSES = ('02',)
+_CLASSES = {
+    host_facts.Subject.STORAGE: _STORAGE_CLASSES,
+    host_facts.Subject.NETWORK: _NETWORK_CLASSES,
+    host_facts.Subject.DISPLAY: ('03',),
+    host_facts.Subject.FUNCTION: ('',),
+}
 
 #: File systems with an anonymous device number in mountinfo.
 _POOLED_FILE_SYSTEMS = ('btrfs', 'bcachefs')
@@ -59,11 +67,9 @@ def reasons_in_use(facts: host_facts.HostFacts) -> dict[str, str]:
         because facts are missing. Functions of ``facts.functions`` without a
         reason are not used.
     """
-    if facts.unreadable is not None:
-        reason = USE_UNKNOWN + facts.unreadable
-        return dict.fromkeys(facts.functions, reason)
     reasons: dict[str, str] = {}
     for uses in (
+        _unknown_uses(facts),
         _storage_uses(facts),
         _network_uses(facts),
         _console_uses(facts),
@@ -83,6 +89,17 @@ def reasons_in_use(facts: host_facts.HostFacts) -> dict[str, str]:
 
 #: (addresses of functions, reason) for each use
 _Uses = Iterator[tuple[Iterable[str], str]]
+
+
+def _unknown_uses(facts: host_facts.HostFacts) -> _Uses:
+    """Yield the functions behind each fact that could not be read."""
+    for unreadable in facts.unreadable:
+        functions: Iterable[str]
+        if unreadable.functions is not None:
+            functions = unreadable.functions
+        else:
+            functions = _of_class(facts, _CLASSES[unreadable.subject])
+        yield functions, USE_UNKNOWN + unreadable.error
 
 
 def _storage_uses(facts: host_facts.HostFacts) -> _Uses:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans a host: which of its devices are offered, which are refused and why.
 
-``classify`` and ``HiddenProperties`` decide and are pure; ``scan`` reads.
+``classify``, ``agreed`` and ``HiddenProperties`` decide and are pure; ``scan``
+reads, ``scan_twice_in_doubt`` calls it.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -33,6 +35,11 @@ class Refused:
     #: the use, as a text for people
     reason: str
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the scan could not tell if the host uses the device."""
+        return self.reason.startswith(in_use.USE_UNKNOWN)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scan:
@@ -54,6 +61,15 @@ class Scan:
                 *(str(item.device.address) for item in self.refused),
             ]
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agreement:
+    """The verdicts that follow from one or two scans."""
+
+    scan: Scan
+    #: False if the two scans contradict each other: scan again at once
+    is_settled: bool = True
 
 
 class HiddenProperties:
@@ -203,8 +219,72 @@ def scan(
         uses = in_use.reasons_in_use(facts)
         for device in devices:
             if device.address not in facts.functions:
-                uses[device.address] = sysfs_reader.reason_not_in_sysfs()
+                uses.setdefault(
+                    device.address, sysfs_reader.reason_not_in_sysfs()
+                )
         add_sysfs_properties(devices, facts.functions)
     if hidden_properties is not None:
         devices = hidden_properties.restore(devices)
     return classify(devices, uses, pci_information)
+
+
+def scan_twice_in_doubt(
+    before: Scan | None, scan_once: Callable[[], Scan]
+) -> Agreement:
+    """Scan, and scan a second time at once if the first scan is doubtful.
+
+    :param before: the result of the last ``Agreement``, None if there is none.
+    """
+    first = scan_once()
+    if not is_doubtful(before, first):
+        return Agreement(first)
+    return agreed(before, first, scan_once())
+
+
+def is_doubtful(before: Scan | None, scan: Scan) -> bool:
+    """Return whether a scan must be repeated before it counts. Pure.
+
+    A scan is doubtful if it could not tell whether the host uses a device, or
+    if it does not offer an existing device that was offered before.
+    """
+    if any(item.is_undecided for item in scan.refused):
+        return True
+    return not _offers(before).keys().isdisjoint(scan.withdrawn)
+
+
+def agreed(before: Scan | None, first: Scan, second: Scan) -> Agreement:
+    """Return the verdicts after two scans, one directly after the other. Pure.
+
+    The second scan counts. But a device that was offered before stays offered
+    unless both scans withdraw it: a single look can hit a moment in which
+    something changes. A device that is absent from the second scan is absent.
+    """
+    offered = _offers(second)
+    first_offers = _offers(first)
+    kept = {
+        address: first_offers[address]
+        for address in second.withdrawn
+        if address in first_offers and address in _offers(before)
+    }
+    offered.update(kept)
+    agreement = Scan(
+        offered=[offered[address] for address in sorted(offered)],
+        refused=[
+            item
+            for item in second.refused
+            if str(item.device.address) not in kept
+        ],
+        others=[address for address in second.others if address not in kept],
+        use_unknown=second.use_unknown,
+    )
+    contradictory = first_offers.keys() & set(second.withdrawn) | (
+        _offers(second).keys() & set(first.withdrawn)
+    )
+    return Agreement(agreement, is_settled=not contradictory)
+
+
+def _offers(scan: Scan | None) -> dict[str, Offered]:
+    """Return the offered devices of a scan by address."""
+    if scan is None:
+        return {}
+    return {str(item.device.address): item for item in scan.offered}

@@ -128,6 +128,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._libvirt = libvirt_host.LibvirtHost(self._uri)
         self._libvirt.watch(self._changed.set)
         self._remembered = scan.HiddenProperties()
+        self._verdicts: scan.Scan | None = None
         self._snapshot: reporting.Snapshot | None = None
         self._scanning_since: float | None = None
         self._client = rpc.ConductorClient(
@@ -292,12 +293,10 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
 
     def _scan(self) -> reporting.Snapshot:
         self._libvirt.connect()
-        result = scan.scan(
-            self._libvirt.list_node_devices(),
-            self._host_root,
-            self._pci_information,
-            self._remembered,
-        )
+        agreement = scan.scan_twice_in_doubt(self._verdicts, self._scan_once)
+        if not agreement.is_settled:
+            self._changed.set()
+        result = self._verdicts = agreement.scan
         before = self._snapshot
         snapshot = reporting.Snapshot.of(
             [offer.device for offer in result.offered], result.withdrawn
@@ -305,6 +304,14 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         if before is None or before.digest != snapshot.digest:
             _log_scan(result)
         return snapshot
+
+    def _scan_once(self) -> scan.Scan:
+        return scan.scan(
+            self._libvirt.list_node_devices(),
+            self._host_root,
+            self._pci_information,
+            self._remembered,
+        )
 
 
 def _log_scan(result: scan.Scan) -> None:

@@ -15,6 +15,8 @@ from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
+from pci_passthrough.discovery import in_use
+from pci_passthrough.discovery import scan
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.store import hosts
@@ -46,6 +48,29 @@ class _Defective(agent.AgentService):
         if self.looks > 1:
             raise ZeroDivisionError('a defect')
         return super()._scan()
+
+
+class _Blinking(agent.AgentService):
+    """Its second look, and only this one, cannot tell about any device."""
+
+    looks = 0
+
+    def _scan_once(self) -> scan.Scan:
+        self.looks += 1
+        result = super()._scan_once()
+        if self.looks != 2:
+            return result
+        return scan.Scan(
+            [],
+            [
+                scan.Refused(
+                    item.device, item.entry, f'{in_use.USE_UNKNOWN}EIO'
+                )
+                for item in result.offered
+            ],
+            result.others,
+            result.use_unknown,
+        )
 
 
 class AgentServiceTest(testtools.TestCase):
@@ -125,6 +150,24 @@ class AgentServiceTest(testtools.TestCase):
         before = service._snapshot
         service.reset()
         programs.wait_for(lambda: service._snapshot is not before, 'a look')
+
+    def test_one_look_that_cannot_tell_withdraws_nothing(self) -> None:
+        """Two more looks follow at once: one to agree, one because of that."""
+        self.start_conductor()
+        service = _Blinking(self.conf(scan_interval=600))
+        self.start(service)
+        before = service._snapshot
+        service.reset()
+        programs.wait_for(lambda: service.looks >= 4, 'two more looks')
+        programs.wait_for(
+            lambda: service._snapshot is not before, 'the result of a look'
+        )
+        assert service._verdicts is not None
+        self.assertNotEqual([], service._verdicts.offered)
+        assert before is not None and service._snapshot is not None
+        self.assertEqual(before.digest, service._snapshot.digest)
+        [host] = hosts.get_all(self.db, store.Limits(60, 180))
+        self.assertEqual(1, host.generation)
 
     def test_report_once(self) -> None:
         self.start_conductor()

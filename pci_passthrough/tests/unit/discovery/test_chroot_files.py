@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of resolving links below a root directory."""
 
+import errno
 import os
 import pathlib
+import typing
 
 import fixtures
 import testtools
@@ -61,3 +63,60 @@ class ChrootFilesTestCase(testtools.TestCase):
         self.assertEqual([], self.files.names('nowhere'))
         self.assertIsNone(self.files.resolve_if_exists('a/nowhere'))
         self.assertEqual(['b'], self.files.names('a'))
+
+
+class VanishedTestCase(testtools.TestCase):
+    """An object that disappears while it is read is missing."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (self.root / 'folder').mkdir()
+        (self.root / 'folder/file').write_text('text')
+        (self.root / 'folder/link').symlink_to('file')
+        self.files = chroot_files.ChrootFiles(str(self.root))
+
+    def break_function(self, function: str, code: int) -> None:
+        """Let a function of the operating system fail with an errno."""
+
+        def failing(*_: object, **__: object) -> typing.NoReturn:
+            raise OSError(code, os.strerror(code))
+
+        self.useFixture(fixtures.MonkeyPatch(function, failing))
+
+    def test_file(self) -> None:
+        self.break_function('builtins.open', errno.ENODEV)
+        self.assertIsNone(self.files.read_if_exists('folder/file'))
+
+    def test_each_error(self) -> None:
+        for code in (
+            errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ESTALE,
+            errno.EINVAL,
+        ):  # fmt: skip
+            with self.subTest(errno.errorcode[code]):
+                self.break_function('os.listdir', code)
+                self.assertEqual([], self.files.names('folder'))
+                self.assertRaises(
+                    FileNotFoundError, self.files.entries, 'folder'
+                )
+
+    def test_other_errors_remain(self) -> None:
+        for code in (errno.EACCES, errno.EIO, errno.ENOMEM):
+            with self.subTest(errno.errorcode[code]):
+                self.break_function('os.listdir', code)
+                error = self.assertRaises(OSError, self.files.names, 'folder')
+                self.assertEqual(code, error.errno)
+
+    def test_link_to_a_vanishing_object(self) -> None:
+        """EINVAL means "no link" only for what is no link."""
+        self.break_function('os.readlink', errno.EINVAL)
+        self.assertEqual('folder/file', self.files.resolve('folder/file'))
+        self.assertIsNone(self.files.resolve_if_exists('folder/link'))
+
+    def test_no_link(self) -> None:
+        error = self.assertRaises(OSError, self.files.link, 'folder/file')
+        self.assertEqual(errno.EINVAL, error.errno)
+
+    def test_exists(self) -> None:
+        self.assertTrue(self.files.exists('folder'))
+        self.assertFalse(self.files.exists('folder/nothing'))

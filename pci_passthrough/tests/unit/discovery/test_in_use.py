@@ -3,10 +3,20 @@
 
 import fixtures
 import testtools
+from testtools import matchers
 
+from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.tests.unit.discovery import host_tree
+
+_NAMES = {
+    'nic': host_tree.NIC,
+    'vf': host_tree.VF,
+    'disk': host_tree.DISK,
+    'other_disk': host_tree.OTHER_DISK,
+    'gpu': host_tree.GPU,
+}
 
 
 class InUseTestCase(testtools.TestCase):
@@ -19,24 +29,20 @@ class InUseTestCase(testtools.TestCase):
         self.reader = sysfs_reader.SysfsReader(str(self.tree.root))
 
     def uses(self) -> dict[str, str]:
-        return in_use.reasons_in_use(self.reader.facts())
+        """Return the reasons of all devices but bridges."""
+        return {
+            address: reason
+            for address, reason in in_use.reasons_in_use(
+                self.reader.facts()
+            ).items()
+            if address in _NAMES.values()
+        }
 
     def assert_uses(self, **expected: str) -> None:
         """Check that the host uses these devices only, for these reasons."""
-        names = {
-            'nic': host_tree.NIC,
-            'vf': host_tree.VF,
-            'disk': host_tree.DISK,
-            'other_disk': host_tree.OTHER_DISK,
-            'gpu': host_tree.GPU,
-        }
         self.assertEqual(
-            {names[name]: reason for name, reason in expected.items()},
-            {
-                address: reason
-                for address, reason in self.uses().items()
-                if address in names.values()
-            },
+            {_NAMES[name]: reason for name, reason in expected.items()},
+            self.uses(),
         )
 
 
@@ -165,15 +171,11 @@ class StorageUseTestCase(InUseTestCase):
 
     def test_no_mount_table(self) -> None:
         (self.tree.root / 'proc/1/mountinfo').unlink()
-        for address in (
-            host_tree.NIC,
-            host_tree.VF,
-            host_tree.DISK,
-            host_tree.GPU,
-        ):
-            reason = self.uses()[address]
-            self.assertTrue(reason.startswith(in_use.USE_UNKNOWN))
-            self.assertIn('mountinfo', reason)
+        reason = (
+            'unknown whether the host uses it: [Errno 2] No such file or '
+            "directory: 'proc/1/mountinfo'"
+        )
+        self.assert_uses(disk=reason, other_disk=reason)
 
 
 class NetworkUseTestCase(InUseTestCase):
@@ -266,8 +268,11 @@ class NetworkUseTestCase(InUseTestCase):
 
     def test_no_routing_table(self) -> None:
         (self.tree.root / 'proc/1/net/route').unlink()
-        reason = self.uses()[host_tree.NIC]
-        self.assertTrue(reason.startswith(in_use.USE_UNKNOWN))
+        reason = (
+            'unknown whether the host uses it: [Errno 2] No such file or '
+            "directory: 'proc/1/net/route'"
+        )
+        self.assert_uses(nic=reason, vf=reason)
 
 
 class ConsoleUseTestCase(InUseTestCase):
@@ -288,3 +293,96 @@ class ConsoleUseTestCase(InUseTestCase):
             'sys/devices/platform/simple-framebuffer.0/graphics/fb0',
         )
         self.assert_uses(gpu="it shows the host's console")
+
+
+class UnreadableTestCase(InUseTestCase):
+    """An unreadable object makes the use of its own functions unknown."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tree.disk('nvme0n1', host_tree.DISK)
+        self.tree.disk('nvme1n1', host_tree.OTHER_DISK)
+        self.tree.interface('ens1', self.tree.device(host_tree.NIC))
+
+    def unknown(self) -> set[str]:
+        """Return the devices whose use is unknown; no other use exists."""
+        reasons = self.uses()
+        for reason in reasons.values():
+            self.assertThat(
+                reason,
+                matchers.StartsWith(in_use.USE_UNKNOWN),
+            )
+        return set(reasons)
+
+    def make_unreadable(self, path: str) -> None:
+        """Replace a file by a directory, which has no text."""
+        place = self.tree.root / path
+        place.unlink(missing_ok=True)
+        place.mkdir(parents=True)
+
+    def test_disk(self) -> None:
+        path = f'{self.tree.device(host_tree.DISK)}/nvme/nvme0/nvme0n1/size'
+        self.make_unreadable(path)
+        self.assertEqual({host_tree.DISK}, self.unknown())
+
+    def test_volume(self) -> None:
+        """The disks below a volume name it as their holder."""
+        volume = self.tree.block('sys/devices/virtual/block/dm-0', '253:0')
+        self.make_unreadable(f'{volume}/size')
+        self.assert_uses()
+
+    def test_nvme_multipath(self) -> None:
+        """The path of a multipath device does not show its controllers."""
+        subsystem = 'sys/devices/virtual/nvme-subsystem/nvme-subsys0'
+        path = self.tree.block(f'{subsystem}/nvme9n1', '259:0')
+        self.make_unreadable(f'{path}/size')
+        self.assertEqual(
+            {host_tree.DISK, host_tree.OTHER_DISK}, self.unknown()
+        )
+
+    def test_unresolvable_disk(self) -> None:
+        self._loop('sys/class/block/nvme2n1')
+        self.assertEqual(
+            {host_tree.DISK, host_tree.OTHER_DISK}, self.unknown()
+        )
+
+    def test_interface(self) -> None:
+        path = f'{self.tree.device(host_tree.NIC)}/net/ens1/uevent'
+        self.make_unreadable(path)
+        self.assertEqual({host_tree.NIC}, self.unknown())
+
+    def test_tap(self) -> None:
+        tap = self.tree.interface('tap0', 'sys/devices/virtual')
+        self.make_unreadable(f'{tap}/uevent')
+        self.assertEqual(set(), self.unknown())
+
+    def test_unresolvable_interface(self) -> None:
+        self._loop('sys/class/net/ens9')
+        self.assertEqual({host_tree.NIC, host_tree.VF}, self.unknown())
+
+    def test_function(self) -> None:
+        self.make_unreadable(f'{self.tree.device(host_tree.GPU)}/boot_vga')
+        self.assertEqual({host_tree.GPU}, self.unknown())
+
+    def test_changed_while_it_was_read(self) -> None:
+        """An interface without one of its files has changed, not vanished."""
+        folder = self.tree.root / self.tree.device(host_tree.NIC)
+        (folder / 'net/ens1/master').symlink_to('br0')
+        read_link = chroot_files.ChrootFiles.link
+
+        def link_is_gone(files: chroot_files.ChrootFiles, path: str) -> str:
+            if path.endswith('/master'):
+                raise FileNotFoundError(path)
+            return read_link(files, path)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'pci_passthrough.discovery.chroot_files.ChrootFiles.link',
+                link_is_gone,
+            )
+        )
+        self.assertEqual({host_tree.NIC}, self.unknown())
+
+    def _loop(self, path: str) -> None:
+        place = self.tree.root / path
+        place.symlink_to(place.name)

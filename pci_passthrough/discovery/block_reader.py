@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a host's disks from sysfs and udev's database."""
+
+import functools
+import os
+import re
+
+from pci_passthrough.discovery import chroot_files
+from pci_passthrough.discovery import host_facts
+from pci_passthrough.discovery import read_errors
+
+_BLOCK_DEVICES = 'sys/class/block'
+_BTRFS = 'sys/fs/btrfs'
+
+#: Block device of an NVMe namespace, ``nvme<subsystem>n<namespace>``.
+_NVME_HEAD = re.compile(r'nvme(?P<subsystem>\d+)n(?P<namespace>\d+)')
+
+
+def block_devices(
+    files: chroot_files.ChrootFiles, errors: read_errors.ReadErrors
+) -> dict[str, host_facts.BlockDevice]:
+    """Return the block devices by name; ``errors`` gets the unreadable ones.
+
+    Devices without a device number are left out: they have disappeared, or
+    are hidden paths of an NVMe multipath device, which cannot be opened.
+    """
+    storage = host_facts.Subject.STORAGE
+    blocks = {}
+    for name in errors.names(storage, _BLOCK_DEVICES):
+        block = errors.read_object(
+            storage,
+            f'{_BLOCK_DEVICES}/{name}',
+            functools.partial(_block_device, files, name),
+        )
+        if block is not None:
+            blocks[name] = block
+    return blocks
+
+
+def btrfs_members(files: chroot_files.ChrootFiles) -> tuple[str, ...]:
+    """Return the block devices of mounted Btrfs file systems.
+
+    :raises OSError: sysfs is unreadable.
+    """
+    return tuple(
+        name
+        for file_system in files.names(_BTRFS)
+        for name in files.names(f'{_BTRFS}/{file_system}/devices')
+    )
+
+
+def _block_device(
+    files: chroot_files.ChrootFiles, name: str, folder: str
+) -> host_facts.BlockDevice | None:
+    """Read one block device, None if it has no device number."""
+    number = files.read_if_exists(f'{folder}/dev')
+    if number is None:
+        return None
+    number = number.strip()
+    parent = os.path.dirname(folder)
+    is_partition = 'partition' in files.entries(folder)
+    size = files.read_if_exists(f'{folder}/size')
+    mapper_name = files.read_if_exists(f'{folder}/dm/name')
+    record = files.read_if_exists(f'run/udev/data/b{number}')
+    return host_facts.BlockDevice(
+        name=name,
+        number=number,
+        disk=os.path.basename(parent) if is_partition else None,
+        lower=tuple(files.names(f'{folder}/slaves')),
+        holders=tuple(files.names(f'{folder}/holders')),
+        functions=(
+            _nvme_functions(files, folder) or host_facts.functions_in(folder)
+        ),
+        mapper_name=mapper_name.strip() if mapper_name else None,
+        is_empty=size is not None and size.strip() == '0',
+        is_probed=record is not None,
+        signature=_udev_property(record or '', 'ID_FS_TYPE'),
+    )
+
+
+def _nvme_functions(
+    files: chroot_files.ChrootFiles, folder: str
+) -> tuple[str, ...]:
+    """Return the PCI functions of an NVMe multipath device's controllers.
+
+    ``nvme0n1`` is a child of ``nvme-subsys0``, which links to its
+    controllers. A controller ``nvme2`` that serves this namespace has a
+    hidden child ``nvme0c2n1``. Older kernels do not show this child;
+    then all controllers of the subsystem are returned.
+    """
+    subsystem, _, rest = folder.partition('/nvme-subsystem/')
+    if not rest:
+        return ()
+    instance, _, block = rest.partition('/')
+    head = _NVME_HEAD.match(block)
+    folder = f'{subsystem}/nvme-subsystem/{instance}'
+    serving: list[str] = []
+    every: list[str] = []
+    for name in files.names(folder):
+        if not re.fullmatch(r'nvme\d+', name):
+            continue
+        controller = files.resolve(f'{folder}/{name}')
+        every.extend(host_facts.functions_in(controller))
+        if head is not None and (
+            f'nvme{head["subsystem"]}c{name.removeprefix("nvme")}'
+            f'n{head["namespace"]}'
+        ) in files.names(controller):
+            serving.extend(host_facts.functions_in(controller))
+    return tuple(serving or every)
+
+
+def _udev_property(record: str, name: str) -> str | None:
+    """Return a property of a udev database record (``E:NAME=value``)."""
+    start = f'E:{name}='
+    for line in record.splitlines():
+        if line.startswith(start):
+            return line.removeprefix(start)
+    return None
