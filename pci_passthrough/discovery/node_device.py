@@ -66,10 +66,10 @@ def parse_listing(documents: Iterable[str]) -> list[device_obj.PciDevice]:
         ``vdpa`` capability, in any order, all of one listing: children refer
         to their PCI function by its node device name.
     :returns: devices sorted by address, with ``REPORTED_FIELDS`` set.
-        Subsystem ids and ``offered_by`` are None and ``extra_info`` is empty,
-        because libvirt does not have them. Bridges are skipped: the kernel's
-        vfio-pci refuses PCI bridges, and the host cannot run without its
-        host bridge or ISA bridge.
+        Subsystem ids, ``serial_number``, ``offered_by`` and ``refusal`` are
+        None and ``extra_info`` is empty, because libvirt does not have them.
+        Bridges are skipped: the kernel's vfio-pci refuses PCI bridges, and
+        the host cannot run without its host bridge or ISA bridge.
     """
     listing = _sort_by_capability(documents)
     devices = []
@@ -162,8 +162,10 @@ def _device(
         link_speed=net.link_speed if net else None,
         total_vfs=total_vfs,
         capabilities=list(net.features) if net else [],
+        serial_number=None,
         extra_info={},
         offered_by=None,
+        refusal=None,
     )
 
 

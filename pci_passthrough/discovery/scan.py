@@ -15,15 +15,21 @@ from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
 from pci_passthrough.discovery import sysfs_reader as sysfs_reader_module
 from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import identity
+from pci_passthrough.objects import recordable
 from pci_passthrough.specs import pci_information as pci_information_module
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offered:
-    """A device that guests may get; ``extra_info`` and ``offered_by`` set."""
+    """A device that guests may get; ``extra_info`` and ``offered_by`` set.
+
+    :ivar dropped: why facts of it cannot be recorded, by the fact's name.
+    """
 
     device: device_obj.PciDevice
     entry: pci_information_module.Entry
+    dropped: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,20 +53,11 @@ class Scan:
 
     offered: list[Offered]
     refused: list[Refused]
-    #: addresses of devices that no entry matches or that an entry excludes
-    others: list[str]
+    #: what the devices are that no entry matches or that an entry excludes:
+    #: address to ``objects.Identity`` as text
+    others: Mapping[str, str]
     #: True if the host's use of devices was not checked: nothing was refused
     use_unknown: bool
-
-    @property
-    def withdrawn(self) -> list[str]:
-        """The addresses of all devices that exist but are not offered."""
-        return sorted(
-            [
-                *self.others,
-                *(str(item.device.address) for item in self.refused),
-            ]
-        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class HiddenProperties:
             elif before is not None and device.driver is not None:
                 device = device.replace(
                     **{
-                        name: getattr(before, name)
+                        name: before.get(name)
                         for name in device_obj.HIDDEN_IN_GUESTS
                     }
                 )
@@ -149,31 +146,34 @@ def classify(
     """
     devices = sorted(devices, key=lambda device: str(device.address))
     devnames = {device.address: device.devname for device in devices}
-    offered, refused, others = [], [], []
+    offered: list[Offered] = []
+    refused: list[Refused] = []
+    others = {}
     for device in devices:
         parent = device.parent_addr
         parent_devname = None if parent is None else devnames.get(parent)
         entry = pci_information.find(device, parent_devname)
         if entry is None or entry.exclude:
-            others.append(str(device.address))
+            others[device.address] = str(identity.Identity.of(device))
             continue
-        device = device.replace(
-            extra_info=dict(entry.extra_info), offered_by=_text_of(entry)
+        fitting = recordable.fit(
+            device.replace(
+                extra_info=dict(entry.extra_info), offered_by=entry.canonical
+            )
         )
+        device = fitting.device
         reason = None if uses is None else uses.get(device.address)
-        if reason is None or entry.allow_in_use:
-            offered.append(Offered(device, entry))
+        if entry.allow_in_use:
+            reason = None
+        if fitting.obstacle is not None:
+            reason = f'it cannot be recorded: {fitting.obstacle}'
+        if reason is None:
+            offered.append(Offered(device, entry, fitting.dropped))
         else:
-            refused.append(Refused(device, entry, reason))
+            refused.append(
+                Refused(device.replace(refusal=reason), entry, reason)
+            )
     return Scan(offered, refused, others, use_unknown=uses is None)
-
-
-def _text_of(entry: pci_information_module.Entry) -> str:
-    """Return an entry's text, cut to the length that the database stores."""
-    text = entry.canonical
-    if len(text) > device_obj.LONGEST_OFFERED_BY:
-        return f'{text[: device_obj.LONGEST_OFFERED_BY - 3]}...'
-    return text
 
 
 def add_sysfs_properties(

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The nouns of the project: versioned, pure data. One file per noun."""
 
+from pci_passthrough.objects import recordable
 from pci_passthrough.objects.base import PciPassthroughObjectSerializer
 from pci_passthrough.objects.claim import ClaimResult
 from pci_passthrough.objects.device import PciDevice
 from pci_passthrough.objects.device import PciDeviceEvent
+from pci_passthrough.objects.identity import Identity
 from pci_passthrough.objects.offer import SchedulingOffer
 from pci_passthrough.objects.pci_flavor import PciFlavor
 from pci_passthrough.objects.pool import PciDevicePool
@@ -25,6 +27,7 @@ __all__ = [
     'POOL_FIELDS',
     'ClaimResult',
     'HostReport',
+    'Identity',
     'NumaAffinity',
     'PciAlternative',
     'PciDevice',
@@ -41,4 +44,5 @@ __all__ = [
     'SchedulingOffer',
     'SchedulingRefusal',
     'TrackerAck',
+    'recordable',
 ]

@@ -28,17 +28,22 @@ HARDWARE_FIELDS = (
     'link_speed',
     'total_vfs',
     'capabilities',
+    'serial_number',
 )
 
-#: All fields that an agent reports: the hardware, and the extra info and the
-#: entry of pci_information.
-REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info', 'offered_by')
+#: All fields that an agent reports: the hardware, the extra info and the
+#: entry of pci_information, and why the host refuses the device.
+REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info', 'offered_by', 'refusal')
 
 #: Reported fields that agents of earlier releases do not send.
-_LATER_FIELDS = ('offered_by',)
+LATER_FIELDS = ('serial_number', 'offered_by', 'refusal')
 
-#: Longest text of an entry that is stored; longer ones are cut.
-LONGEST_OFFERED_BY = 4096
+#: Facts that change by themselves. They are shown to operators, but their
+#: changes are not reported by themselves and are not in the ledger.
+PASSING_FIELDS = ('link_speed', 'devname')
+
+#: Passing facts of virtual functions: whoever uses one may set its address.
+_PASSING_FIELDS_OF_VFS = (*PASSING_FIELDS, 'mac_address')
 
 #: Facts that are invisible while a guest has the device: the host's driver is
 #: unbound then, and the network interface is gone.
@@ -49,6 +54,7 @@ HIDDEN_IN_GUESTS = (
     'link_speed',
     'iommu_group',
     'capabilities',
+    'serial_number',
 )
 
 #: Drivers that only reserve a device for a guest. Variants for certain
@@ -66,7 +72,8 @@ class PciDevice(base.PciPassthroughObject):
 
     # Version 1.0: Initial version
     # Version 1.1: Added offered_by
-    VERSION = '1.1'
+    # Version 1.2: Added serial_number, refusal and conflict
+    VERSION = '1.2'
 
     fields = {
         #: ``dddd:bb:ss.f``; host and address identify the device
@@ -94,16 +101,25 @@ class PciDevice(base.PciPassthroughObject):
         'total_vfs': ovo_fields.IntegerField(nullable=True),
         #: offload features of a NIC as libvirt names them, sorted
         'capabilities': ovo_fields.ListOfStringsField(),
+        #: of the vital product data or the NVMe controller, or the permanent
+        #: MAC address of a physical function; None if it is unknown
+        'serial_number': ovo_fields.StringField(nullable=True),
         #: extra info of the pci_information entry that offers the device
         'extra_info': ovo_fields.DictOfStringsField(),
         #: that entry, as JSON; None if the agent does not send it
         'offered_by': ovo_fields.StringField(nullable=True),
+        #: why the host refuses it although that entry matches it; None if
+        #: the host does not refuse it
+        'refusal': ovo_fields.StringField(nullable=True),
         'uuid': ovo_fields.UUIDField(),
         'host': ovo_fields.StringField(),
         'status': ovo_fields.EnumField(fields.DeviceStatus.ALL),
         'presence': ovo_fields.EnumField(fields.Presence.ALL),
         #: why an operator took it out of service; None means in service
         'disabled_reason': ovo_fields.StringField(nullable=True),
+        #: what is at the address of a held device instead of its hardware;
+        #: None if nothing contradicts the record
+        'conflict': ovo_fields.StringField(nullable=True),
         'instance_uuid': ovo_fields.UUIDField(nullable=True),
         #: the request of the instance that it serves
         'request_id': ovo_fields.StringField(nullable=True),
@@ -119,6 +135,9 @@ class PciDevice(base.PciPassthroughObject):
         """Remove the fields that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 2):
+            for name in ('serial_number', 'refusal', 'conflict'):
+                primitive.pop(name, None)
         if version < (1, 1):
             primitive.pop('offered_by', None)
 
@@ -129,9 +148,19 @@ class PciDevice(base.PciPassthroughObject):
         """
         return {
             name: self.get(name)
-            if name in _LATER_FIELDS
+            if name in LATER_FIELDS
             else getattr(self, name)
             for name in REPORTED_FIELDS
+        }
+
+    def lasting(self) -> dict[str, Any]:
+        """Return the reported fields whose changes are news."""
+        is_vf = self.parent_addr is not None
+        passing = _PASSING_FIELDS_OF_VFS if is_vf else PASSING_FIELDS
+        return {
+            name: value
+            for name, value in self.reported().items()
+            if name not in passing
         }
 
     @property
@@ -149,9 +178,12 @@ class PciDevice(base.PciPassthroughObject):
     def state(self) -> str:
         """The device's state as operators see it, in one word.
 
-        ``missing`` and ``disabled`` hide the status without changing it: a
-        device that comes back has the same status as before.
+        ``conflict``, ``missing``, ``disabled`` and ``refused`` hide the
+        status without changing it: a device that comes back has the same
+        status as before.
         """
+        if self.get('conflict') is not None:
+            return 'conflict'
         if self.presence == fields.Presence.MISSING:
             return 'missing'
         if (
@@ -159,6 +191,12 @@ class PciDevice(base.PciPassthroughObject):
             and self.status == fields.DeviceStatus.AVAILABLE
         ):
             return 'disabled'
+        if (
+            self.get('refusal') is not None
+            and self.presence == fields.Presence.WITHDRAWN
+            and self.status == fields.DeviceStatus.AVAILABLE
+        ):
+            return 'refused'
         return str(self.status)
 
 

@@ -41,7 +41,7 @@ TRANSITIONS: Final = {
 }
 
 #: All values of ``PciDevice.state``.
-STATES: Final = (*_S.ALL, 'disabled', 'missing')
+STATES: Final = (*_S.ALL, 'disabled', 'missing', 'refused', 'conflict')
 
 #: The actions by which operators change a device.
 OPERATOR_ACTIONS: Final = ('disable', 'enable', 'quarantine', 'release')

@@ -18,6 +18,7 @@ class Action:
     CHANGE = 'change'
     RETURN = 'return'
     WITHDRAW = 'withdraw'
+    REFUSE = 'refuse'
     MISS = 'miss'
     REMOVE = 'remove'
 
@@ -50,13 +51,20 @@ def changes(
     """
     by_address = {device.address: device for device in known}
     offered = {device.address: device for device in report.offered}
-    # An address in two lists must not change twice; offered has precedence.
-    withdrawn = by_address.keys() & set(report.withdrawn) - offered.keys()
-    gone = by_address.keys() - offered.keys() - withdrawn
+    # An address in several lists must not change twice; the first one counts.
+    refused = {
+        device.address: device
+        for device in report.get('refused', ())
+        if device.address not in offered
+    }
+    matched = offered.keys() | refused.keys()
+    withdrawn = by_address.keys() & set(report.withdrawn) - matched
+    gone = by_address.keys() - matched - withdrawn
     if not report.is_full:
         gone &= set(report.gone)
     return [
-        *_offered(by_address, offered),
+        *_reported(by_address, offered, fields.Presence.OFFERED),
+        *_reported(by_address, refused, fields.Presence.WITHDRAWN),
         *_leaving(by_address, withdrawn, Action.WITHDRAW),
         *_leaving(by_address, gone, Action.MISS),
     ]
@@ -74,19 +82,30 @@ def must_be_kept(device: objects.PciDevice) -> bool:
     )
 
 
-def _offered(
+def _reported(
     known: Mapping[str, objects.PciDevice],
-    offered: Mapping[str, objects.PciDevice],
+    devices: Mapping[str, objects.PciDevice],
+    presence: str,
 ) -> Iterator[Change]:
-    for address, device in sorted(offered.items()):
+    """Yield the changes by devices that are reported with their facts.
+
+    :param presence: ``OFFERED``, or ``WITHDRAWN`` for refused devices.
+    """
+    is_offered = presence == fields.Presence.OFFERED
+    for address, device in sorted(devices.items()):
         before = known.get(address)
         if before is None:
-            yield Change(Action.APPEAR, address, None, device.reported())
+            action = Action.APPEAR if is_offered else Action.REFUSE
+            values = device.reported() | {'presence': presence}
+            yield Change(action, address, None, values)
             continue
         values = _differences(before, device)
-        if before.presence != fields.Presence.OFFERED:
-            values['presence'] = fields.Presence.OFFERED
-            yield Change(Action.RETURN, address, before, values)
+        if before.presence != presence or (
+            not is_offered and before.get('refusal') is None
+        ):
+            values['presence'] = presence
+            action = Action.RETURN if is_offered else Action.REFUSE
+            yield Change(action, address, before, values)
         elif values:
             yield Change(Action.CHANGE, address, before, values)
 
@@ -103,7 +122,7 @@ def _differences(
     return {
         name: value
         for name, value in after.reported().items()
-        if value != getattr(before, name) and name not in hidden
+        if value != before.get(name) and name not in hidden
     }
 
 
@@ -121,5 +140,11 @@ def _leaving(
         device = known[address]
         if not must_be_kept(device):
             yield Change(Action.REMOVE, address, device, {})
-        elif device.presence != presence:
-            yield Change(action, address, device, {'presence': presence})
+            continue
+        values: dict[str, str | None] = {}
+        if device.presence != presence:
+            values['presence'] = presence
+        if device.get('refusal') is not None:
+            values['refusal'] = None
+        if values:
+            yield Change(action, address, device, values)

@@ -15,35 +15,56 @@ from pci_passthrough import objects
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The offered devices and the other addresses of a host at one time.
+    """The devices of a host at one time.
 
     :ivar offered: address to device (``REPORTED_FIELDS`` set).
-    :ivar withdrawn: addresses of devices that the host has but does not offer.
+    :ivar refused: the same, for devices that an entry of pci_information
+        matches and the host refuses.
+    :ivar withdrawn: address to ``objects.Identity``, as text, of all other
+        devices; empty if it is not known.
     """
 
     offered: Mapping[str, objects.PciDevice]
-    withdrawn: frozenset[str]
+    refused: Mapping[str, objects.PciDevice]
+    withdrawn: Mapping[str, str]
 
     @classmethod
     def of(
-        cls, offered: Iterable[objects.PciDevice], withdrawn: Iterable[str]
+        cls,
+        offered: Iterable[objects.PciDevice],
+        withdrawn: Mapping[str, str] | Iterable[str] = (),
+        refused: Iterable[objects.PciDevice] = (),
     ) -> Self:
         """Build a snapshot from the result of a scan.
 
-        :param offered: offered devices.
-        :param withdrawn: addresses of others; those of offered devices are
-            ignored.
+        Of an address in several arguments, only the device that is offered
+        counts, else the one that is refused.
+
+        :param withdrawn: what the other devices are, by address, or only
+            their addresses.
         """
-        by_address = {device.address: device for device in offered}
-        return cls(by_address, frozenset(withdrawn) - by_address.keys())
+        if not isinstance(withdrawn, Mapping):
+            withdrawn = dict.fromkeys(withdrawn, '')
+        offered_at = {device.address: device for device in offered}
+        refused_at = {
+            device.address: device
+            for device in refused
+            if device.address not in offered_at
+        }
+        matched = offered_at.keys() | refused_at.keys()
+        others = {a: what for a, what in withdrawn.items() if a not in matched}
+        return cls(offered_at, refused_at, others)
 
     @functools.cached_property
     def digest(self) -> str:
-        """The SHA-256 (hex) of the whole snapshot."""
+        """The SHA-256 (hex) of all that is worth a report."""
         canonical = json.dumps(
             [
-                [self.offered[a].reported() for a in sorted(self.offered)],
-                sorted(self.withdrawn),
+                *(
+                    [devices[a].lasting() for a in sorted(devices)]
+                    for devices in (self.offered, self.refused)
+                ),
+                sorted(self.withdrawn.items()),
             ],
             sort_keys=True,
         )
@@ -59,7 +80,9 @@ class Snapshot:
             base_generation=0,
             digest=self.digest,
             offered=list(self.offered.values()),
+            refused=list(self.refused.values()),
             withdrawn=sorted(self.withdrawn),
+            withdrawn_hardware=_known(self.withdrawn),
             gone=[],
             **header,
         )
@@ -73,18 +96,40 @@ class Snapshot:
         :param generation: the host's generation in that acknowledgement.
         :param header: ``host``, ``agent_version`` and ``sequence``.
         """
-        known = before.offered.keys() | before.withdrawn
+        withdrawn = {
+            address: what
+            for address, what in self.withdrawn.items()
+            if before.withdrawn.get(address) != what
+        }
         return objects.HostReport(
             is_full=False,
             base_generation=generation,
             digest=self.digest,
-            offered=[
-                device
-                for address, device in self.offered.items()
-                if address not in before.offered
-                or device.reported() != before.offered[address].reported()
-            ],
-            withdrawn=sorted(self.withdrawn - before.withdrawn),
-            gone=sorted(known - self.offered.keys() - self.withdrawn),
+            offered=_news(self.offered, before.offered),
+            refused=_news(self.refused, before.refused),
+            withdrawn=sorted(withdrawn),
+            withdrawn_hardware=_known(withdrawn),
+            gone=sorted(before._addresses - self._addresses),
             **header,
         )
+
+    @property
+    def _addresses(self) -> frozenset[str]:
+        return frozenset().union(self.offered, self.refused, self.withdrawn)
+
+
+def _news(
+    devices: Mapping[str, objects.PciDevice],
+    before: Mapping[str, objects.PciDevice],
+) -> list[objects.PciDevice]:
+    """Return the devices that are new, or whose lasting facts changed."""
+    return [
+        device
+        for address, device in devices.items()
+        if address not in before
+        or device.lasting() != before[address].lasting()
+    ]
+
+
+def _known(withdrawn: Mapping[str, str]) -> dict[str, str]:
+    return {address: what for address, what in withdrawn.items() if what}

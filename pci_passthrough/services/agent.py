@@ -299,7 +299,9 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         result = self._verdicts = agreement.scan
         before = self._snapshot
         snapshot = reporting.Snapshot.of(
-            [offer.device for offer in result.offered], result.withdrawn
+            [offered.device for offered in result.offered],
+            result.others,
+            [refused.device for refused in result.refused],
         )
         if before is None or before.digest != snapshot.digest:
             _log_scan(result)
@@ -321,6 +323,15 @@ def _log_scan(result: scan.Scan) -> None:
         len(result.refused),
         len(result.others),
     )
+    for offered in result.offered:
+        for name, reason in offered.dropped.items():
+            LOG.warning(
+                'PCI device %s is offered without its %s, which cannot be '
+                'recorded: %s',
+                offered.device.address,
+                name,
+                reason,
+            )
     for refused in result.refused:
         LOG.warning(
             'PCI device %s matches pci_information entry %d but is refused: '

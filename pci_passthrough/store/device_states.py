@@ -9,12 +9,22 @@ from pci_passthrough.store import models
 
 _devices = models.pci_devices
 
+
+def is_refused() -> sa.ColumnElement[bool]:
+    """Return the condition that the host refuses a device."""
+    return (
+        _devices.c.presence == fields.Presence.WITHDRAWN
+    ) & _devices.c.refusal.is_not(None)
+
+
 #: Conditions and states; the first true condition decides. A device for
 #: which none is true is available.
 _NOT_AVAILABLE = (
+    (_devices.c.conflict.is_not(None), 'conflict'),
     (_devices.c.presence == fields.Presence.MISSING, 'missing'),
     (_devices.c.status != fields.DeviceStatus.AVAILABLE, _devices.c.status),
     (_devices.c.disabled_reason.is_not(None), 'disabled'),
+    (is_refused(), 'refused'),
 )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 
 from pci_passthrough.objects import fields
+from pci_passthrough.objects import recordable
 
 #: Microseconds on every database; MariaDB would round to seconds.
 Timestamp = sa.DateTime().with_variant(
@@ -86,7 +87,7 @@ class PoolKey(Base):
     subsystem_id = sa.Column(sa.String(4))
     pci_class = sa.Column(sa.String(6), nullable=False)
     dev_type = sa.Column(sa.String(16), nullable=False)
-    driver = sa.Column(sa.String(64))
+    driver = sa.Column(sa.String(recordable.LONGEST['driver']))
     numa_node = sa.Column(sa.Integer)
     extra_info = sa.Column(db_types.JsonEncodedDict, nullable=False)
 
@@ -120,6 +121,13 @@ class PciDevice(Base):
         sa.Index('ix_pci_devices_pool_key', 'pool_key_id'),
         sa.Index('ix_pci_devices_instance', 'instance_uuid'),
         sa.Index('ix_pci_devices_flavor', 'pci_flavor_uuid'),
+        # For the exclusion of devices that share an IOMMU group.
+        sa.Index(
+            'ix_pci_devices_group',
+            'shared_group',
+            'compute_node_id',
+            'status',
+        ),
         sa.CheckConstraint(OWNER_CHECK, name='ck_pci_devices_owner'),
         _TABLE_ARGS,
     )
@@ -157,8 +165,8 @@ class PciDevice(Base):
         sa.ForeignKey('pci_flavors.uuid', name='fk_pci_devices_pci_flavor'),
     )
     iommu_group = sa.Column(sa.Integer)
-    devname = sa.Column(sa.String(64))
-    mac_address = sa.Column(sa.String(32))
+    devname = sa.Column(sa.String(recordable.LONGEST['devname']))
+    mac_address = sa.Column(sa.String(recordable.LONGEST['mac_address']))
     link_speed = sa.Column(sa.Integer)
     total_vfs = sa.Column(sa.Integer)
     capabilities = sa.Column(db_types.JsonEncodedList, nullable=False)
@@ -166,6 +174,13 @@ class PciDevice(Base):
     updated_at = sa.Column(Timestamp)
     #: the pci_information entry; NULL if the agent does not report it
     offered_by = sa.Column(sa.Text)
+    serial_number = sa.Column(sa.String(recordable.LONGEST['serial_number']))
+    #: why the host refuses it; NULL if it does not
+    refusal = sa.Column(sa.Text)
+    #: what is at the address of a held device instead; NULL if nothing is
+    conflict = sa.Column(sa.Text)
+    #: the IOMMU group, if the host reports another device of that group
+    shared_group = sa.Column(sa.Integer)
 
 
 class PciDeviceEvent(Base):

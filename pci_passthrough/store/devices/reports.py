@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Applying the reports of hosts' agents."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
 from typing import Any
 
+from oslo_log import log as logging
 import sqlalchemy as sa
 
 from pci_passthrough import exception
@@ -16,6 +18,8 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.devices import lookup
+
+LOG = logging.getLogger(__name__)
 
 _devices = models.pci_devices
 _nodes = models.compute_nodes
@@ -38,7 +42,7 @@ def apply(
     generation, changes nothing; the answer then asks for a full report. A
     report that arrives twice is acknowledged twice.
     """
-    _check(report)
+    report = _fitting(report)
     with db.write() as connection:
         node = _lock(connection, report.host)
         if node is None and not report.is_full:
@@ -67,37 +71,69 @@ def apply(
         return _ack(node.generation + 1, report.sequence, wanted_full=False)
 
 
-#: Characters of what an agent reports, by field.
-_LONGEST = {
-    column.name: column.type.length
-    for table in (_nodes, _devices, models.pool_keys)
-    for column in table.c
-    if isinstance(column.type, sa.String) and column.type.length
-} | {'offered_by': objects.device.LONGEST_OFFERED_BY}
+def _fitting(report: objects.HostReport) -> objects.HostReport:
+    """Return a report without what cannot be recorded.
 
+    Agents of this release leave it out themselves. An agent of another
+    release must not lose its host by one odd fact.
 
-def _check(report: objects.HostReport) -> None:
-    """Check that all texts of a report can be stored.
-
-    :raises: Invalid
+    :raises: Invalid if the host's name cannot be stored.
     """
-    for part, name in [
-        (report, 'host'),
-        (report, 'agent_version'),
-        *((device, name) for device in report.offered for name in _TEXTS),
-    ]:
-        value = part.get(name)
-        if value is not None and (
-            len(value) > _LONGEST[name] or not value.isprintable()
-        ):
-            raise exception.Invalid(
-                f'report of {report.host[:255]!r}: {name} {value!r} is not '
-                f'one line of up to {_LONGEST[name]} printable characters'
+    limits = objects.recordable
+    if not report.host or not limits.is_line(report.host, _LONGEST_HOST):
+        raise exception.Invalid(
+            f'{report.host[:_LONGEST_HOST]!r} is not a name of a host: one '
+            f'line of up to {_LONGEST_HOST} printable characters'
+        )
+    left_out: list[str] = []
+    lists = {
+        name: _recordable(report.host, report.get(name, ()), left_out)
+        for name in ('offered', 'refused')
+    }
+    version = report.agent_version
+    if not limits.is_line(version, _LONGEST_VERSION):
+        version = 'unknown'
+    return report.replace(
+        **lists,
+        agent_version=version,
+        withdrawn=[*report.withdrawn, *left_out],
+    )
+
+
+#: Characters of the columns of ``compute_nodes``.
+_LONGEST_HOST = 255
+_LONGEST_VERSION = 64
+
+
+def _recordable(
+    host: str, devices: Iterable[objects.PciDevice], left_out: list[str]
+) -> list[objects.PciDevice]:
+    """Return the devices that can be recorded, without facts that cannot.
+
+    :param left_out: the addresses of the other devices are added to it.
+    """
+    recordable = []
+    for device in devices:
+        fitting = objects.recordable.fit(device)
+        for name, reason in fitting.dropped.items():
+            LOG.warning(
+                'Host %s, device %s: %s is not recorded: %s',
+                host,
+                device.address,
+                name,
+                reason,
             )
-
-
-#: Facts of any form.
-_TEXTS = ('driver', 'devname', 'mac_address', 'offered_by')
+        if fitting.obstacle is None:
+            recordable.append(fitting.device)
+            continue
+        LOG.warning(
+            'Host %s: device %s is left out: %s',
+            host,
+            device.address,
+            fitting.obstacle,
+        )
+        left_out.append(device.address)
+    return recordable
 
 
 def _ack(
@@ -185,7 +221,7 @@ def _carry_out(
                 if removed
                 else _devices.update().where(is_device).values(row)
             )
-        if _is_new_knowledge(change):
+        if not _is_news(change):
             continue
         events.append(
             ledger.entry(
@@ -204,17 +240,21 @@ def _carry_out(
     ledger.append(connection, events)
 
 
-def _is_new_knowledge(change: reporting.Change) -> bool:
-    """Whether only the agent changed, which reports one more fact now.
+def _is_news(change: reporting.Change) -> bool:
+    """Whether the ledger gets an event about a change.
 
-    The ledger has no event about it: an upgrade of all agents would fill it.
+    It gets none about facts that change by themselves, nor if only the agent
+    changed, which reports one more fact now: an upgrade of all agents would
+    fill the ledger.
     """
     before = change.before
-    return (
-        before is not None
-        and change.action == reporting.Action.CHANGE
-        and change.values.keys() == {'offered_by'}
-        and before.offered_by is None
+    if before is None or change.action != reporting.Action.CHANGE:
+        return True
+    lasting = before.lasting()
+    return any(
+        name in lasting
+        and not (name in objects.device.LATER_FIELDS and lasting[name] is None)
+        for name in change.values
     )
 
 
@@ -226,7 +266,6 @@ def _after(host: str, change: reporting.Change) -> objects.PciDevice:
         uuid=lookup.uuid_of(host, change.address),
         host=host,
         status=objects.fields.DeviceStatus.AVAILABLE,
-        presence=objects.fields.Presence.OFFERED,
         disabled_reason=None,
         **change.values,
     )
@@ -243,6 +282,8 @@ def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
 
 def _reason(change: reporting.Change) -> str | None:
     """Return the changed fields in words, as ``field: old -> new``."""
+    if change.action == reporting.Action.REFUSE:
+        return _after('', change).refusal
     if change.before is None:
         return None
     return (

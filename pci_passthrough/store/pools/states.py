@@ -55,7 +55,9 @@ def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
     # Held devices, too: nobody can claim them once they are free.
     is_withdrawn = _devices.c.presence == fields.Presence.WITHDRAWN
     state = sa.case(
-        (is_withdrawn, 'withdrawn'), else_=device_states.state_in_full()
+        (device_states.is_refused(), 'refused'),
+        (is_withdrawn, 'withdrawn'),
+        else_=device_states.state_in_full(),
     )
     # Grouped by the column's name: PostgreSQL does not recognize the same
     # expression with other bound parameters.

@@ -35,8 +35,10 @@ STATES: Final = (
     'quarantined',
     'disabled',
     'excluded',
+    'refused',
     'withdrawn',
     'missing',
+    'conflict',
 )
 
 

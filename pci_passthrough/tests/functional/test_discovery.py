@@ -235,7 +235,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.assertNotIn(
             address, [item.device.address for item in result.offered]
         )
-        self.assertNotIn(address, result.withdrawn)
+        self.assertNotIn(address, result.others)
 
     def test_device_in_guest_still_matches(self) -> None:
         address = self.address_of('iavf')

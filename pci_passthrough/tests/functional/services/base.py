@@ -281,7 +281,9 @@ class ServicesTestCase(testtools.TestCase):
         finally:
             libvirt.close()
         return reporting.Snapshot.of(
-            [offer.device for offer in result.offered], result.withdrawn
+            [offer.device for offer in result.offered],
+            result.others,
+            [refused.device for refused in result.refused],
         )
 
     def check_consistent(

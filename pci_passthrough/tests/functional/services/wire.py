@@ -75,7 +75,9 @@ def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
     finally:
         libvirt.close()
     return reporting.Snapshot.of(
-        [offer.device for offer in result.offered], result.withdrawn
+        [offer.device for offer in result.offered],
+        result.others,
+        [refused.device for refused in result.refused],
     )
 
 

@@ -165,8 +165,10 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
         'link_speed': None,
         'total_vfs': None,
         'capabilities': [],
+        'serial_number': None,
         'extra_info': {},
         'offered_by': None,
+        'refusal': None,
     }
     return objects.PciDevice(**facts | changes)
 
@@ -219,6 +221,8 @@ def full_report(
         'is_full': True,
         'base_generation': 0,
         'gone': [],
+        'refused': [],
+        'withdrawn_hardware': {},
     }
     return objects.HostReport(
         offered=list(offered), withdrawn=list(withdrawn), **header | changes

@@ -34,20 +34,77 @@ class ReportTest(base.StoreTest):
 
 
 class ApplyTest(ReportTest):
-    def test_what_cannot_be_held_is_refused_as_a_whole(self) -> None:
-        for fact in (
-            {'driver': 'd' * 65},
-            {'devname': 'eth\0'},
-            {'offered_by': 'x' * 4097},
-        ):
+    def test_one_bad_fact_costs_one_fact(self) -> None:
+        self.report(
+            'h',
+            [
+                base.gpu(1),
+                base.gpu(2, devname='eth\0', mac_address='80:' * 20),
+                base.gpu(3, link_speed=4_000_000_000, offered_by='x' * 5000),
+            ],
+        )
+        devices = {d.address: d for d in lookup.get_all(self.db, 'h')}
+        self.assertEqual(3, len(devices))
+        two = devices[base.gpu(2).address]
+        self.assertEqual((None, None), (two.devname, two.mac_address))
+        three = devices[base.gpu(3).address]
+        self.assertIsNone(three.link_speed)
+        self.assertEqual(4096, len(three.offered_by or ''))
+
+    def test_one_bad_device_costs_one_device(self) -> None:
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        ack = self.report(
+            'h',
+            [
+                base.gpu(1),
+                base.gpu(2, driver='d' * 65),
+                base.gpu(3, extra_info={'group': 'a\0'}),
+            ],
+            digest='d',
+        )
+        self.assertEqual(_NOTHING, ack.wanted)
+        self.assertEqual({base.gpu(1).address: 'available'}, self.states())
+        self.assertTrue(hosts.touch(self.db, 'h', ack.generation, 'd'))
+
+    def test_host_whose_name_cannot_be_recorded(self) -> None:
+        for host in ('', 'h' * 256, 'h\0'):
             error = self.assertRaises(
-                exception.Invalid,
-                self.report,
-                'h',
-                [base.gpu(1), base.gpu(2, **fact)],
+                exception.Invalid, self.report, host, [base.gpu(1)]
             )
-            self.assertIn(next(iter(fact)), str(error))
+            self.assertIn('is not a name of a host', str(error))
         self.assertEqual({}, self.states())
+
+    def test_refused_device_is_shown_with_its_reason(self) -> None:
+        refused = base.gpu(2, refusal='its disk is mounted')
+        for _ in range(2):
+            self.report('h', [base.gpu(1)], refused=[refused])
+            device = lookup.get(self.db, f'h/{refused.address}')
+            self.assertEqual('refused', device.state)
+            self.assertEqual('its disk is mounted', device.refusal)
+        self.assertEqual(
+            [('refuse', None, 'refused')], self.history(refused.address)
+        )
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.assertEqual(
+            {base.gpu(i).address: 'available' for i in (1, 2)}, self.states()
+        )
+        self.report('h', [base.gpu(1)], refused=[refused])
+        [*_, last] = ledger.history(
+            self.db, lookup.uuid_of('h', refused.address)
+        )
+        self.assertEqual('its disk is mounted', last.reason)
+
+    def test_what_changes_by_itself_is_not_in_the_ledger(self) -> None:
+        device = base.vf(3, 1, mac_address='52:54:00:00:00:01')
+        self.report('h', [device])
+        passing = device.replace(
+            link_speed=25000, devname='eth9', mac_address='52:54:00:00:00:02'
+        )
+        self.report('h', [passing])
+        self.assertEqual(
+            [('appear', None, 'available')], self.history(device.address)
+        )
+        self.assertEqual(25000, lookup.get_all(self.db)[0].link_speed)
 
     def test_devices_are_kept_as_reported(self) -> None:
         device = base.vf(

@@ -73,8 +73,10 @@ class ParseListingTestCase(testtools.TestCase):
                     'gro', 'gso', 'rx', 'rxhash', 'rxvlan', 'sg', 'tso',
                     'tx', 'txudptnl', 'txvlan',
                 ],
+                'serial_number': None,
                 'extra_info': {},
                 'offered_by': None,
+                'refusal': None,
             },
             {
                 name: getattr(device, name)

@@ -92,8 +92,8 @@ class ClassifyTestCase(testtools.TestCase):
         (refused,) = result.refused
         self.assertEqual(TWO, refused.device.address)
         self.assertEqual('it is mounted', refused.reason)
-        self.assertEqual([THREE, FOUR], result.others)
-        self.assertEqual([TWO, THREE, FOUR], result.withdrawn)
+        self.assertEqual('it is mounted', refused.device.refusal)
+        self.assertEqual([THREE, FOUR], sorted(result.others))
         self.assertFalse(result.use_unknown)
         self.assertEqual({}, devices[2].extra_info)
 
@@ -130,7 +130,7 @@ class ClassifyTestCase(testtools.TestCase):
 
     def test_no_entries(self) -> None:
         result = scan.classify([device(ONE)], {}, information())
-        self.assertEqual([ONE], result.withdrawn)
+        self.assertEqual({ONE: '8086:1592:::'}, result.others)
 
 
 #: Verdicts about one device: offered, refused, undecided, matched by no

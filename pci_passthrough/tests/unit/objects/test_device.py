@@ -31,18 +31,28 @@ TRANSITIONS = {
 
 class StateTest(testtools.TestCase):
     def test_state(self) -> None:
-        for status, presence, reason in itertools.product(
-            fields.DeviceStatus.ALL, fields.Presence.ALL, (None, 'hot')
+        for status, presence, reason, refusal in itertools.product(
+            fields.DeviceStatus.ALL,
+            fields.Presence.ALL,
+            (None, 'hot'),
+            (None, 'it is mounted'),
         ):
             device = samples.DEVICE.replace(
-                status=status, presence=presence, disabled_reason=reason
+                status=status,
+                presence=presence,
+                disabled_reason=reason,
+                refusal=refusal,
             )
             expected = status
             if presence == 'missing':
                 expected = 'missing'
             elif reason and status == 'available':
                 expected = 'disabled'
+            elif refusal and (status, presence) == ('available', 'withdrawn'):
+                expected = 'refused'
             self.assertEqual(expected, device.state)
+            conflict = device.replace(conflict='1b21:2142 is at its address')
+            self.assertEqual('conflict', conflict.state)
 
 
 class LifecycleTest(testtools.TestCase):

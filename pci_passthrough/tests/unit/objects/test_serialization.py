@@ -38,6 +38,9 @@ DEVICE = objects.PciDevice(
     host='h1',
     status='allocated',
     presence='missing',
+    serial_number='S1',
+    refusal='it is mounted',
+    conflict=None,
     disabled_reason=None,
     instance_uuid=UUID,
     request_id='r1',
@@ -47,7 +50,7 @@ DEVICE = objects.PciDevice(
 )
 #: As an agent sends it: nothing but what it knows.
 REPORTED = objects.PciDevice(
-    **{n: getattr(DEVICE, n) for n in objects.device.REPORTED_FIELDS}
+    **{n: DEVICE.get(n) for n in objects.device.REPORTED_FIELDS}
 )
 REASON = objects.RefusalReason(
     host='h1',
@@ -125,7 +128,9 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         sequence=1_700_000_000_000_000,
         digest='abc',
         offered=[REPORTED],
+        refused=[REPORTED.replace(refusal='it is mounted')],
         withdrawn=['0000:66:00.0'],
+        withdrawn_hardware={'0000:66:00.0': '8086:1889:::'},
         gone=['0000:67:00.0'],
     ),
     objects.ReportAck(generation=4, sequence=9, wanted='full-report'),
@@ -236,9 +241,26 @@ class OlderPeerTest(testtools.TestCase):
         report = objects.HostReport(offered=[REPORTED])
         received = objects.HostReport.obj_from_primitive(self.older(report))
         self.assertEqual(
-            {**REPORTED.reported(), 'offered_by': None},
+            REPORTED.reported() | dict.fromkeys(objects.device.LATER_FIELDS),
             received.offered[0].reported(),
         )
+
+    def test_refused_devices_are_withdrawn_to_an_older_conductor(self) -> None:
+        refused = REPORTED.replace(refusal='it is mounted')
+        report = objects.HostReport(
+            offered=[],
+            refused=[refused],
+            withdrawn=['0000:66:00.0'],
+            withdrawn_hardware={'0000:66:00.0': '8086:1889:::'},
+        )
+        data = self.older(report)['pci_passthrough_object.data']
+        self.assertEqual(
+            sorted(['0000:66:00.0', refused.address]), data['withdrawn']
+        )
+        self.assertNotIn('refused', data)
+        self.assertNotIn('withdrawn_hardware', data)
+        received = objects.HostReport.obj_from_primitive(self.older(report))
+        self.assertEqual([], received.get('refused', []))
 
     def test_what_must_be_there_still_must(self) -> None:
         self.assertRaises(

@@ -15,9 +15,7 @@ ADDRESSES = [f'0000:0{i}:00.0' for i in range(1, 6)]
 OWNERS = ('status', 'instance_uuid', 'request_id', 'pci_flavor_uuid')
 VOLATILE = (
     'driver',
-    'devname',
     'mac_address',
-    'link_speed',
     'iommu_group',
     'capabilities',
 )
@@ -72,7 +70,6 @@ class Conductor:
             elif change.before is None:
                 self.known[change.address] = objects.PciDevice(
                     status='available',
-                    presence='offered',
                     disabled_reason=None,
                     instance_uuid=None,
                     request_id=None,
@@ -270,7 +267,48 @@ class ActionTest(testtools.TestCase):
         self.assertEqual('appear', change.action)
         self.assertIsNone(change.before)
         self.assertEqual(
-            set(objects.device.REPORTED_FIELDS), set(change.values)
+            {*objects.device.REPORTED_FIELDS, 'presence'},
+            set(change.values),
+        )
+
+    def test_refused(self) -> None:
+        device = snapshots.device(ADDRESSES[0], refusal='it is mounted')
+        report = reporting.Snapshot.of([], [], [device]).full_report(
+            **snapshots.HEADER
+        )
+        (change,) = reporting.changes([], report)
+        self.assertEqual('refuse', change.action)
+        self.assertEqual('withdrawn', change.values['presence'])
+        self.assertEqual('it is mounted', change.values['refusal'])
+        for status in ('available', 'allocated'):
+            known = self.known(status=status)
+            (change,) = reporting.changes([known], report)
+            self.assertEqual('refuse', change.action)
+            refused = known.replace(**change.values)
+            self.assertEqual(
+                'refused' if status == 'available' else status, refused.state
+            )
+            self.assertEqual([], reporting.changes([refused], report))
+            offered = reporting.Snapshot.of(
+                [device.replace(refusal=None)], []
+            ).full_report(**snapshots.HEADER)
+            (change,) = reporting.changes([refused], offered)
+            self.assertEqual('return', change.action)
+            self.assertEqual(
+                {'presence': 'offered', 'refusal': None}, change.values
+            )
+
+    def test_refused_device_that_no_entry_matches_any_more(self) -> None:
+        refused = self.known(presence='withdrawn', refusal='it is mounted')
+        report = snapshot_of({ADDRESSES[0]: 'withdrawn'}).full_report(
+            **snapshots.HEADER
+        )
+        (change,) = reporting.changes([refused], report)
+        self.assertEqual('remove', change.action)
+        held = refused.replace(status='allocated')
+        (change,) = reporting.changes([held], report)
+        self.assertEqual(
+            ('withdraw', {'refusal': None}), (change.action, change.values)
         )
 
     def test_agent_of_an_earlier_release(self) -> None:

@@ -30,6 +30,8 @@ OTHER_FACTS: dict[str, Any] = {
     'capabilities': ['tso'],
     'extra_info': {'group': 'b'},
     'offered_by': '{"devname": "eth0"}',
+    'serial_number': 'S1',
+    'refusal': 'it is mounted',
 }
 
 
@@ -77,11 +79,29 @@ class DigestTest(testtools.TestCase):
 
     def test_every_fact_counts(self) -> None:
         self.assertEqual(set(objects.device.REPORTED_FIELDS), set(OTHER_FACTS))
-        digests = {reporting.Snapshot.of([device(ONE)], []).digest}
+        before = reporting.Snapshot.of([device(ONE)]).digest
         for name, value in OTHER_FACTS.items():
-            other = device(ONE).replace(**{name: value})
-            digests.add(reporting.Snapshot.of([other], []).digest)
-        self.assertEqual(len(OTHER_FACTS) + 1, len(digests))
+            with self.subTest(name=name):
+                other = device(ONE).replace(**{name: value})
+                digest = reporting.Snapshot.of([other]).digest
+                passing = name in objects.device.PASSING_FIELDS
+                self.assertEqual(passing, digest == before)
+
+    def test_mac_address_of_a_virtual_function_does_not_count(self) -> None:
+        digests = {
+            reporting.Snapshot.of(
+                [device(TWO, parent_addr=ONE, mac_address=mac_address)]
+            ).digest
+            for mac_address in ('52:54:00:00:00:01', '52:54:00:00:00:02')
+        }
+        self.assertEqual(1, len(digests))
+
+    def test_identity_of_withdrawn_devices_counts(self) -> None:
+        digests = {
+            reporting.Snapshot.of([], {ONE: what}).digest
+            for what in ('10de:20b5:::', '1b21:2142:::')
+        }
+        self.assertEqual(2, len(digests))
 
     def test_where_a_device_is_counts(self) -> None:
         digests = {
@@ -108,7 +128,7 @@ class DigestTest(testtools.TestCase):
 class ReportTest(testtools.TestCase):
     def test_offered_is_not_withdrawn(self) -> None:
         snapshot = reporting.Snapshot.of([device(ONE)], [ONE, TWO])
-        self.assertEqual({TWO}, snapshot.withdrawn)
+        self.assertEqual([TWO], list(snapshot.withdrawn))
 
     def test_full(self) -> None:
         snapshot = reporting.Snapshot.of([device(ONE)], [THREE, TWO])

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device is, whatever its address: its hardware. Pure."""
+
+import dataclasses
+from typing import Self
+
+from pci_passthrough.objects import device as device_obj
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """Vendor, product, subsystem and, where there is one, serial number.
+
+    :ivar subsystem_vendor_id: None if the host does not report it, as
+        ``subsystem_id`` and ``serial_number``.
+    """
+
+    vendor_id: str
+    product_id: str
+    subsystem_vendor_id: str | None = None
+    subsystem_id: str | None = None
+    serial_number: str | None = None
+
+    @classmethod
+    def of(cls, device: device_obj.PciDevice) -> Self:
+        """Return the identity of a device."""
+        return cls(*(device.get(name) for name in _FIELDS))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the identity that a text of ``__str__`` stands for.
+
+        :raises ValueError: the text has fewer than five parts.
+        """
+        ids = text.split(':', len(_FIELDS) - 1)
+        if len(ids) != len(_FIELDS) or not all(ids[:2]):
+            raise ValueError(
+                f'{text!r} is not vendor:product:subsystem vendor:subsystem:'
+                'serial number'
+            )
+        vendor_id, product_id, *others = ids
+        return cls(vendor_id, product_id, *(part or None for part in others))
+
+    def __str__(self) -> str:
+        """Return five parts with colons between them; unknown ones empty."""
+        return ':'.join(getattr(self, name) or '' for name in _FIELDS)
+
+    def contradicts(self, other: Self) -> bool:
+        """Whether two identities cannot be those of the same hardware.
+
+        What only one of them knows is no contradiction: a device in a guest
+        does not show its serial number.
+        """
+        return any(
+            None not in (mine, its) and mine != its
+            for mine, its in (
+                (getattr(self, name), getattr(other, name)) for name in _FIELDS
+            )
+        )
+
+    def proves(self, other: Self) -> bool:
+        """Whether two identities are those of the same hardware for sure."""
+        return self.serial_number is not None and self == other
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Identity))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be recorded of a device: the limits of each reported fact. Pure.
+
+The agent, its dry run and the conductor all use these limits, and so do the
+columns of the database. A fact that only describes a device is dropped if it
+does not fit; a device of which a fact does not fit that requests can match is
+left out.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+from typing import Final
+
+from pci_passthrough.objects import device as device_obj
+
+#: Characters of texts. Linux limits the name of an interface to 15.
+LONGEST: Final[Mapping[str, int]] = {
+    'driver': 64,
+    'devname': 64,
+    'mac_address': 32,
+    'serial_number': 128,
+    'refusal': 2000,
+    'offered_by': 4096,
+}
+
+#: Facts that pool keys have: a device cannot be recorded without them.
+_MATCHED = ('driver', 'numa_node')
+
+#: Texts that are cut instead of dropped.
+_CUT = ('refusal', 'offered_by')
+
+#: Numbers of more than 31 bits do not fit into an INTEGER column.
+_NUMBERS = ('numa_node', 'iommu_group', 'link_speed', 'total_vfs')
+_LARGEST_NUMBER = 2**31 - 1
+
+#: Offload features of a NIC: how many, and characters of each.
+_MOST_CAPABILITIES = 256
+_LONGEST_CAPABILITY = 64
+
+#: Characters of the key and of the value of a tag.
+_LONGEST_TAG = 255
+_MOST_TAGS = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fitting:
+    """A device as it can be recorded.
+
+    :ivar device: the device without the facts that do not fit.
+    :ivar dropped: why facts were dropped, in words, by the fact's name.
+    :ivar obstacle: why the device cannot be recorded; None if it can.
+    """
+
+    device: device_obj.PciDevice
+    dropped: Mapping[str, str]
+    obstacle: str | None
+
+
+def fit(device: device_obj.PciDevice) -> Fitting:
+    """Return a device without the facts that cannot be recorded.
+
+    :param device: ``REPORTED_FIELDS`` are set, as far as the agent knows
+        them.
+    """
+    dropped: dict[str, str] = {}
+    changes: dict[str, Any] = {}
+    obstacle = _tags_obstacle(device.extra_info)
+    for name in (*LONGEST, *_NUMBERS):
+        value = device.get(name)
+        if value is None:
+            continue
+        if name in _CUT:
+            changes[name] = _cut(value, LONGEST[name])
+            continue
+        reason = _misfit(name, value)
+        if reason is None:
+            continue
+        if name in _MATCHED:
+            obstacle = obstacle or f'its {name} {reason}'
+        else:
+            dropped[name] = reason
+            changes[name] = None
+    capabilities = [c for c in device.capabilities if _is_capability(c)]
+    if capabilities[_MOST_CAPABILITIES:] or len(capabilities) != len(
+        device.capabilities
+    ):
+        dropped['capabilities'] = (
+            f'some are not texts of up to {_LONGEST_CAPABILITY} printable '
+            f'characters, or they are more than {_MOST_CAPABILITIES}'
+        )
+        changes['capabilities'] = capabilities[:_MOST_CAPABILITIES]
+    return Fitting(device.replace(**changes), dropped, obstacle)
+
+
+def is_line(text: str, longest: int) -> bool:
+    """Whether a text is one line of printable characters, and not too long."""
+    return len(text) <= longest and text.isprintable()
+
+
+def _misfit(name: str, value: Any) -> str | None:
+    """Return why a fact does not fit, in words; None if it fits."""
+    if name in _NUMBERS:
+        if 0 <= value <= _LARGEST_NUMBER:
+            return None
+        return f'{value} is not between 0 and {_LARGEST_NUMBER}'
+    longest = LONGEST[name]
+    if is_line(value, longest):
+        return None
+    return (
+        f'{_cut(ascii(value), 80)} is not one line of up to {longest} '
+        'printable characters'
+    )
+
+
+def _is_capability(text: str) -> bool:
+    return is_line(text, _LONGEST_CAPABILITY)
+
+
+def _tags_obstacle(tags: Mapping[str, str]) -> str | None:
+    if len(tags) > _MOST_TAGS:
+        return f'it has {len(tags)} tags, more than {_MOST_TAGS}'
+    for text in (*tags.keys(), *tags.values()):
+        if not is_line(text, _LONGEST_TAG):
+            return (
+                f'{_cut(ascii(text), 80)} of its extra_info is not one line '
+                f'of up to {_LONGEST_TAG} printable characters'
+            )
+    return None
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return a text in one line, shortened to a number of characters."""
+    line = ''.join(
+        c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in text
+    )
+    return line if len(line) <= longest else f'{line[: longest - 3]}...'
