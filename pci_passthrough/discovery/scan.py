@@ -59,6 +59,16 @@ class Scan:
     #: True if the host's use of devices was not checked: nothing was refused
     use_unknown: bool
 
+    @property
+    def withdrawn(self) -> list[str]:
+        """The addresses of all devices that exist but are not offered."""
+        return sorted(
+            [
+                *self.others,
+                *(str(item.device.address) for item in self.refused),
+            ]
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Agreement:
@@ -274,7 +284,11 @@ def agreed(before: Scan | None, first: Scan, second: Scan) -> Agreement:
             for item in second.refused
             if str(item.device.address) not in kept
         ],
-        others=[address for address in second.others if address not in kept],
+        others={
+            address: text
+            for address, text in second.others.items()
+            if address not in kept
+        },
         use_unknown=second.use_unknown,
     )
     contradictory = first_offers.keys() & set(second.withdrawn) | (

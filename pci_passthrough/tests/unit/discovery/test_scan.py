@@ -140,7 +140,8 @@ _VERDICTS = 'ORUN-'
 
 def verdicts(devices: Mapping[str, str]) -> scan.Scan:
     """Return a scan with these verdicts by address."""
-    result = scan.Scan([], [], [], use_unknown=False)
+    others: dict[str, str] = {}
+    result = scan.Scan([], [], others, use_unknown=False)
     (entry,) = information('{"vendor_id": "8086"}').entries
     for address, verdict in sorted(devices.items()):
         item = device(address)
@@ -152,7 +153,7 @@ def verdicts(devices: Mapping[str, str]) -> scan.Scan:
             )
             result.refused.append(scan.Refused(item, entry, reason))
         elif verdict == 'N':
-            result.others.append(address)
+            others[address] = ''
     return result
 
 
