@@ -2,6 +2,7 @@
 """``pci-passthrough-agent``: the service on each compute host."""
 
 import collections
+from collections.abc import Collection
 from collections.abc import Iterator
 import logging as python_logging
 import sys
@@ -13,10 +14,12 @@ from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough import specs
 from pci_passthrough.cmd import errors
+from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.services import agent
 from pci_passthrough.services import reloading
+from pci_passthrough.specs import lint
 
 PROG = 'pci-passthrough-agent'
 
@@ -44,7 +47,8 @@ _CLI_OPTS = [
 def main(argv: list[str] | None = None) -> int:
     """Run the agent.
 
-    :returns: 0, or 1 after an error, which is on standard error.
+    :returns: 0, or 1 after an error, which is on standard error; 3 if a dry
+        run found something in pci_information that is probably a mistake.
     """
     args = sys.argv[1:] if argv is None else argv
     try:
@@ -77,10 +81,11 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     """Print the devices that the host would offer, and those it refuses."""
     _log_to_terminal(conf)
     information = specs.PciInformation.parse(conf.agent.pci_information)
+    findings = _findings(conf, information)
     uri = conf.agent.connection_uri
     if not information.entries:
         print('No [agent] pci_information: this host offers nothing.')
-        return 0
+        return _report(findings)
     host_root = agent.host_root_for(uri, conf.agent.host_root)
     host = libvirt_host.LibvirtHost(uri)
     host.connect()
@@ -95,7 +100,31 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
         host.close()
     for line in _lines(result, information, uri):
         print(line)
-    return 0
+    return _report(findings)
+
+
+def _findings(
+    conf: cfg.ConfigOpts, information: specs.PciInformation
+) -> list[lint.Finding]:
+    """Return what is probably not meant in the agent's configuration."""
+    files = conf_files.find(conf.config_file, conf.config_dirs)
+    return [
+        *lint.of_entries(
+            information.entries,
+            [f'entry {e.index} {e.text}' for e in information.entries],
+        ),
+        *conf_files.misplaced_of_agent(files),
+    ]
+
+
+def _report(findings: Collection[lint.Finding]) -> int:
+    """Print findings; return the exit status."""
+    if findings:
+        print('Probably not what is meant:')
+    for finding in findings:
+        print(f'  {finding}')
+    is_noticed = any(finding.is_mistake for finding in findings)
+    return errors.STATUS_OF_FINDINGS if is_noticed else 0
 
 
 def _log_to_terminal(conf: cfg.ConfigOpts) -> None:

@@ -3,12 +3,17 @@
 
 import http
 import sys
+from typing import Final
 
 from oslo_config import cfg
 
 from pci_passthrough import exception
 from pci_passthrough.osc import errors as client_errors
 from pci_passthrough.store import database
+
+#: The exit status of a program that did its work and found something that is
+#: probably a mistake of the operator. 1 is an error, 2 a wrong command line.
+STATUS_OF_FINDINGS: Final = 3
 
 #: Errors with a cause outside the program: wrong input, or a peer that does
 #: not answer.

@@ -12,7 +12,8 @@
 
 Only ``pci-passthrough-manage import-nova`` and ``export-nova`` use this
 package. A translation never offers more devices than the original; whatever
-has no equivalent is left out and reported as a ``Finding``.
+has no equivalent, or is surely a mistake, is left out and reported as a
+``specs.lint.Finding``.
 
 The rules are those of Nova 34: ``nova.conf.pci`` (options and their
 deprecated names), ``nova.pci.whitelist`` and ``nova.pci.devspec`` (which
@@ -26,24 +27,7 @@ from typing import Any
 from typing import Self
 
 from pci_passthrough import exception
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """A report to the operator about something without an equivalent."""
-
-    #: option and entry, or PCI flavor
-    where: str
-    #: the key without an equivalent; None means the whole entry
-    key: str | None
-    #: what has no equivalent, and what was done instead
-    problem: str
-    #: what the operator can do
-    advice: str
-
-    def __str__(self) -> str:
-        key = f'key {self.key!r}: ' if self.key is not None else ''
-        return f'{self.where}: {key}{self.problem}; {self.advice}'
+from pci_passthrough.specs import lint
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,7 +57,7 @@ class OptionValue:
             f'{self}: {where}{reason}; right would be, for example: {example}'
         )
 
-    def load(self, example: str, findings: list[Finding]) -> Any:
+    def load(self, example: str, findings: list[lint.Finding]) -> Any:
         """Return the parsed JSON document, like ``oslo_serialization``.
 
         :param findings: gets a finding for each key that an object has
@@ -86,11 +70,12 @@ class OptionValue:
             for key, value in pairs:
                 if key in document:
                     findings.append(
-                        Finding(
+                        lint.Finding(
                             str(self),
                             key,
                             'given twice: the last value was used, as in Nova',
                             'check that the last value is the intended one',
+                            is_mistake=True,
                         )
                     )
                 document[key] = value

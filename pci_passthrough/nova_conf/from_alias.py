@@ -18,6 +18,8 @@ from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import placement_names
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import lint
+from pci_passthrough.specs import match_key
 from pci_passthrough.specs import pci_flavor
 
 EXAMPLE = (
@@ -74,7 +76,7 @@ class PlacementUse:
 
 def translate(
     values: Sequence[nova_conf.OptionValue], placement: PlacementUse
-) -> tuple[list[PciFlavorDraft], list[nova_conf.Finding]]:
+) -> tuple[list[PciFlavorDraft], list[lint.Finding]]:
     """Return the equivalent PCI flavors, and findings about the rest.
 
     Values with the same name are alternatives.
@@ -82,7 +84,7 @@ def translate(
     :raises exception.InvalidConfiguration: for the first value that Nova
         refuses, too.
     """
-    findings: list[nova_conf.Finding] = []
+    findings: list[lint.Finding] = []
     by_name: dict[str, list[_AliasTranslator]] = {}
     for value in values:
         spec = _load(value, findings)
@@ -99,7 +101,7 @@ def translate(
 
 
 def _load(
-    value: nova_conf.OptionValue, findings: list[nova_conf.Finding]
+    value: nova_conf.OptionValue, findings: list[lint.Finding]
 ) -> dict[str, Any]:
     document = value.load(EXAMPLE, findings)
     if not isinstance(document, dict):
@@ -110,7 +112,7 @@ def _load(
 
 
 def _draft(
-    aliases: list['_AliasTranslator'], findings: list[nova_conf.Finding]
+    aliases: list['_AliasTranslator'], findings: list[lint.Finding]
 ) -> PciFlavorDraft | None:
     first = aliases[0]
     draft = PciFlavorDraft(
@@ -123,7 +125,7 @@ def _draft(
         pci_flavor.MatchExpression.parse(draft.match)
     except exception.InvalidPciFlavor as error:
         findings.append(
-            nova_conf.Finding(
+            lint.Finding(
                 str(first.value),
                 'name' if error.key == 'name' else None,
                 f'the alias was left out: {error.key!r}: {error.reason}',
@@ -142,7 +144,7 @@ class _AliasTranslator:
     value: nova_conf.OptionValue
     spec: dict[str, Any]
     placement: PlacementUse
-    findings: list[nova_conf.Finding]
+    findings: list[lint.Finding]
 
     @property
     def name(self) -> str:
@@ -157,8 +159,8 @@ class _AliasTranslator:
             raise self.value.malformed('name', 'missing', EXAMPLE)
         for key, value in self.spec.items():
             if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f', did you mean {near[0]!r}?' if near else ''
+                near = _nearest(key)
+                hint = f', did you mean {near!r}?' if near in _KEYS else ''
                 raise self.value.malformed(
                     key, f'an alias has no such key{hint}', EXAMPLE
                 )
@@ -264,8 +266,16 @@ class _AliasTranslator:
 
     def _report(self, key: str | None, problem: str, advice: str) -> None:
         self.findings.append(
-            nova_conf.Finding(str(self.value), key, problem, advice)
+            lint.Finding(str(self.value), key, problem, advice)
         )
+
+
+def _nearest(key: str) -> str | None:
+    """Return the key of an alias that another key probably means, or None."""
+    folded = key.lower().replace('-', '_')
+    near = difflib.get_close_matches(folded, _KEYS, n=1, cutoff=0.75)
+    meant = near[0] if near else match_key.nearest(key)
+    return 'device_type' if meant == 'dev_type' else meant
 
 
 def _reason_invalid(key: str, value: object) -> str | None:

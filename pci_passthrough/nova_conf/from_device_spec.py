@@ -4,11 +4,14 @@
 Source: ``nova.pci.whitelist`` and ``nova.pci.devspec``. Each object becomes
 one entry at the same position, because the first match decides in both
 options. An object whose entry would match more devices than in Nova is left
-out.
+out, and so is one that matches more devices in Nova than was surely meant.
 """
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import difflib
 import json
 import re
 from typing import Any
@@ -18,7 +21,9 @@ from oslo_utils import strutils
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import placement_names
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import extra_info
+from pci_passthrough.specs import lint
 from pci_passthrough.specs import match_key
 from pci_passthrough.specs import pci_information
 
@@ -53,7 +58,7 @@ _CASE = re.compile('[A-Z]|[0-9]-[a-z]')
 
 def translate(
     values: Sequence[nova_conf.OptionValue],
-) -> tuple[list[str], list[nova_conf.Finding]]:
+) -> tuple[list[str], list[lint.Finding]]:
     """Return the equivalent values of pci_information.
 
     :param values: the values of device_spec, in Nova's order.
@@ -61,18 +66,21 @@ def translate(
     :raises exception.InvalidConfiguration: for the first value that Nova
         refuses, too.
     """
-    entries = []
-    findings: list[nova_conf.Finding] = []
+    entries, places = [], []
+    findings: list[lint.Finding] = []
     for value in values:
         for element, spec in _specs(value, findings):
             entry = _SpecTranslator(element, spec, findings).entry()
             if entry is not None:
                 entries.append(entry)
+                places.append(str(element))
+    information = pci_information.PciInformation.parse(entries)
+    findings += lint.of_entries(information.entries, places)
     return entries, findings
 
 
 def _specs(
-    value: nova_conf.OptionValue, findings: list[nova_conf.Finding]
+    value: nova_conf.OptionValue, findings: list[lint.Finding]
 ) -> list[tuple[nova_conf.OptionValue, dict[str, Any]]]:
     document = value.load(EXAMPLE, findings)
     if isinstance(document, dict):
@@ -93,13 +101,21 @@ class _SpecTranslator:
 
     value: nova_conf.OptionValue
     spec: dict[str, Any]
-    findings: list[nova_conf.Finding]
+    findings: list[lint.Finding]
 
     def entry(self) -> str | None:
         """Return the equivalent entry as JSON, None if there is none."""
-        document: dict[str, Any] = {'match': self._match()}
-        # Also for an excluding entry, because Nova refuses some values.
-        tags = self._tags()
+        match = self._match()
+        misspelled = {
+            key: meant
+            for key, value in self.spec.items()
+            if (meant := _meant(key, value)) and meant not in match
+        }
+        # Also for an entry that is left out or that excludes, because Nova
+        # refuses some values.
+        tags = self._tags(misspelled)
+        is_too_wide = self._is_too_wide(match, misspelled)
+        document: dict[str, Any] = {'match': match or {'address': '*'}}
         unsupported = [
             key for key in _UNSUPPORTED if tags.pop(key, '') == 'true'
         ]
@@ -112,6 +128,8 @@ class _SpecTranslator:
             )
         if unsupported:
             document['exclude'] = True
+        elif is_too_wide:
+            return None
         elif tags:
             document['extra_info'] = tags
         text = json.dumps(document)
@@ -122,13 +140,62 @@ class _SpecTranslator:
                 error.key,
                 f'the object was left out: {error.reason}',
                 'write an entry by hand if devices are missing',
+                is_mistake=True,
             )
             return None
         return text
 
-    def _report(self, key: str | None, problem: str, advice: str) -> None:
+    def _is_too_wide(
+        self, match: Mapping[str, Any], misspelled: Mapping[str, str]
+    ) -> bool:
+        """Report and return whether more devices match than surely meant.
+
+        Nova takes a misspelled condition for a tag, which restricts nothing.
+        """
+        before = len(self.findings)
+        for key, meant in misspelled.items():
+            hint = '' if key == meant else f': did you mean {meant!r}?'
+            self._report(
+                key,
+                'its devices are not offered: for Nova this is a tag and no '
+                f'condition, so devices of every {meant} match{hint}',
+                'correct the object and import it again, or write an entry '
+                f'with {meant!r} in "match"',
+                is_mistake=True,
+            )
+        address = self.spec.get('address')
+        parts = address if isinstance(address, dict) else {}
+        for name in sorted(parts.keys() - _PARTS.keys()):
+            near = difflib.get_close_matches(name, _PARTS, n=1, cutoff=0.5)
+            hint = f'did you mean {near[0]!r}?' if near else 'remove it'
+            self._report(
+                'address',
+                'its devices are not offered: an address has no part '
+                f'{name!r}, so Nova ignores it',
+                f'the parts are {", ".join(_PARTS)}: {hint}',
+                is_mistake=True,
+            )
+        if not match and not self.spec.keys() & {'vendor_id', 'product_id'}:
+            self._report(
+                None,
+                'its devices are not offered: it has no condition, so for '
+                'Nova every device of the host matches',
+                'add vendor_id and product_id, address or devname; or write '
+                '{"match": {"address": "*"}} if every device is meant',
+                is_mistake=True,
+            )
+        return len(self.findings) > before
+
+    def _report(
+        self,
+        key: str | None,
+        problem: str,
+        advice: str,
+        *,
+        is_mistake: bool = False,
+    ) -> None:
         self.findings.append(
-            nova_conf.Finding(str(self.value), key, problem, advice)
+            lint.Finding(str(self.value), key, problem, advice, is_mistake)
         )
 
     def _refuse(
@@ -137,6 +204,7 @@ class _SpecTranslator:
         return self.value.malformed(key, reason, example)
 
     def _match(self) -> dict[str, Any]:
+        """Return the conditions; empty if every device matches."""
         match: dict[str, Any] = {}
         for key in ('vendor_id', 'product_id'):
             if (hex_id := self._id(key)) is not None:
@@ -161,7 +229,7 @@ class _SpecTranslator:
             )
         if match.get('address') == '*' and len(match) > 1:
             del match['address']
-        return match or {'address': '*'}
+        return match
 
     def _id(self, key: str) -> str | None:
         text = self.spec.get(key, '*')
@@ -213,12 +281,6 @@ class _SpecTranslator:
         return '*' if glob == '*:*:*.*' else glob
 
     def _expressions(self, parts: dict[str, object]) -> str | dict[str, str]:
-        for name in sorted(parts.keys() - _PARTS.keys()):
-            self._report(
-                'address',
-                f'an address has no part {name!r}: left out, as in Nova',
-                f'check whether one of {", ".join(_PARTS)} is intended',
-            )
         expressions = {}
         for name in _PARTS:
             text = parts.get(name, '.*')
@@ -241,10 +303,10 @@ class _SpecTranslator:
             for name, text in expressions.items()
         } or '*'
 
-    def _tags(self) -> dict[str, str]:
+    def _tags(self, misspelled: Collection[str]) -> dict[str, str]:
         tags = {}
         for key, value in self.spec.items():
-            if key in _CONDITIONS:
+            if key in _CONDITIONS or key in misspelled:
                 continue
             if value is None:
                 self._report(
@@ -288,14 +350,6 @@ class _SpecTranslator:
             ) from error
 
     def _checked_tag(self, key: str, text: str) -> str | None:
-        if key in match_key.KEYS:
-            self._report(
-                key,
-                'the tag was left out: in Nova it is not a condition, but '
-                'here it would be a condition',
-                f'if a condition is intended, add {key!r} to "match"',
-            )
-            return None
         try:
             if key in pci_information.RESERVED:
                 raise ValueError('the key is reserved and cannot name a tag')
@@ -304,12 +358,31 @@ class _SpecTranslator:
             extra_info.check_key(key)
             return extra_info.check_value(text)
         except ValueError as error:
+            near = extra_info.nearest(key)
             self._report(
                 key,
-                f'the tag was left out: {error}',
+                f'the tag was left out: {error}'
+                + (f'; did you mean {near!r}?' if near else ''),
                 'give the devices another tag, and match the other tag',
+                is_mistake=near is not None,
             )
             return None
+
+
+def _meant(key: str, value: object) -> str | None:
+    """Return the condition that a key surely means; None if it is a tag.
+
+    The conditions of pci_information that Nova does not have count only if
+    they are spelled out.
+    """
+    if key in _CONDITIONS:
+        return None
+    meant = match_key.nearest(key)
+    is_spelled_out = meant == key.lower().replace('-', '_')
+    is_dev_type = meant == 'dev_type' and value in fields.DevType.ALL
+    if meant in _CONDITIONS or is_spelled_out or is_dev_type:
+        return meant
+    return None
 
 
 def _is_single_address(parts: dict[str, str]) -> bool:

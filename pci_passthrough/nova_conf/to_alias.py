@@ -13,13 +13,13 @@ import itertools
 import json
 import math
 
-from pci_passthrough import nova_conf
 from pci_passthrough import objects
 from pci_passthrough.nova_conf import expansion
 from pci_passthrough.nova_conf import from_alias
 from pci_passthrough.nova_conf import placement_names
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import condition as condition_spec
+from pci_passthrough.specs import lint
 from pci_passthrough.specs import operators
 from pci_passthrough.specs import pci_flavor
 
@@ -51,9 +51,9 @@ class Alias:
 
 def translate(
     flavors: Iterable[objects.PciFlavor],
-) -> tuple[list[Alias], list[nova_conf.Finding]]:
+) -> tuple[list[Alias], list[lint.Finding]]:
     """Return the equivalent aliases, and findings about the rest."""
-    findings: list[nova_conf.Finding] = []
+    findings: list[lint.Finding] = []
     aliases = []
     for flavor in flavors:
         alias = _FlavorTranslator(flavor, findings).alias()
@@ -67,7 +67,7 @@ class _FlavorTranslator:
     """Translates one PCI flavor; reports what has no equivalent."""
 
     flavor: objects.PciFlavor
-    findings: list[nova_conf.Finding]
+    findings: list[lint.Finding]
 
     def alias(self) -> Alias | None:
         """Return the equivalent alias, None if there is none."""
@@ -123,7 +123,7 @@ class _FlavorTranslator:
 
     def _report(self, key: str, problem: str, advice: str) -> None:
         self.findings.append(
-            nova_conf.Finding(
+            lint.Finding(
                 f'PCI flavor {self.flavor.name!r}', key, problem, advice
             )
         )

@@ -20,6 +20,7 @@ from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import expansion
 from pci_passthrough.nova_conf import placement_names
 from pci_passthrough.specs import condition as condition_spec
+from pci_passthrough.specs import lint
 from pci_passthrough.specs import pci_information
 
 #: Match keys that Nova has, too.
@@ -55,7 +56,7 @@ class Line:
 
 def translate(
     values: Sequence[nova_conf.OptionValue],
-) -> tuple[list[Line], list[nova_conf.Finding]]:
+) -> tuple[list[Line], list[lint.Finding]]:
     """Return the equivalent values of device_spec.
 
     :param values: the values of pci_information, in order.
@@ -63,14 +64,14 @@ def translate(
     :raises exception.InvalidConfiguration: for the first invalid entry.
     """
     lines: list[Line] = []
-    findings: list[nova_conf.Finding] = []
+    findings: list[lint.Finding] = []
     excluded: list[pci_information.Entry] = []
     for value in values:
         entry = _parse(value)
         if entry.exclude:
             excluded.append(entry)
             findings.append(
-                nova_conf.Finding(
+                lint.Finding(
                     str(value),
                     'exclude',
                     'left out: Nova has no excluding entries',
@@ -122,7 +123,7 @@ class _EntryTranslator:
 
     value: nova_conf.OptionValue
     entry: pci_information.Entry
-    findings: list[nova_conf.Finding]
+    findings: list[lint.Finding]
 
     def lines(self, excluding: pci_information.Entry | None) -> list[Line]:
         """Return the equivalent values, an empty list if there are none.
@@ -144,7 +145,7 @@ class _EntryTranslator:
 
     def _report(self, key: str | None, problem: str, advice: str) -> None:
         self.findings.append(
-            nova_conf.Finding(str(self.value), key, problem, advice)
+            lint.Finding(str(self.value), key, problem, advice)
         )
 
     def _report_left_out(self, key: str | None, reason: str) -> None:

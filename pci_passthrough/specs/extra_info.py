@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The syntax of tags, which pci_information adds and PCI flavors match."""
 
+import difflib
 import re
 
 from pci_passthrough.specs import pattern
@@ -11,7 +12,35 @@ MAX_KEY_LENGTH = 64
 #: Prefix that distinguishes a tag from a match key in a PCI flavor's match.
 PREFIX = 'e.'
 
+#: Tags with a meaning of their own in Nova (``nova.pci.devspec``,
+#: ``nova.pci.request``, ``nova.compute.pci_placement_translator``).
+NOVA_TAGS = (
+    'physical_network',
+    'trusted',
+    'remote_managed',
+    'managed',
+    'live_migratable',
+    'one_time_use',
+    'resource_class',
+    'traits',
+)
+
+#: Common words for a tag of Nova that are not similar to the tag itself.
+_ALIASES = {'physnet': 'physical_network'}
+
 _KEY = re.compile(r'[a-z0-9][a-z0-9_.-]*', re.ASCII)
+
+
+def nearest(key: str) -> str | None:
+    """Return the tag of Nova that a misspelled key probably means.
+
+    :returns: None if the key is such a tag, or similar to none.
+    """
+    folded = key.lower().replace('-', '_')
+    if key in NOVA_TAGS:
+        return None
+    near = difflib.get_close_matches(folded, NOVA_TAGS, n=1, cutoff=0.8)
+    return near[0] if near else _ALIASES.get(folded)
 
 
 def check_key(key: str) -> None:

@@ -87,6 +87,8 @@ FIELDS = {'class': 'pci_class'}
 _ALIASES = {
     'device': 'product_id',
     'device_id': 'product_id',
+    'deviceid': 'product_id',
+    'dev_id': 'product_id',
     'subsystem_device_id': 'subsystem_id',
     'subsystem_product_id': 'subsystem_id',
     'bdf': 'address',
@@ -97,11 +99,16 @@ _ALIASES = {
     'type': 'dev_type',
 }
 
+#: Words that are similar to a match key by chance.
+_OTHER_WORDS = frozenset({'name'})
+
 
 def nearest(word: str) -> str | None:
     """Return the match key that a misspelled word probably means, or None."""
     folded = word.lower().replace('-', '_')
     if folded in KEYS:
         return folded
+    if folded in _OTHER_WORDS:
+        return None
     near = difflib.get_close_matches(folded, KEYS, n=1, cutoff=0.7)
     return near[0] if near else _ALIASES.get(folded)

@@ -186,7 +186,8 @@ class ManageApp(app.App):
 def main(argv: list[str] | None = None) -> int:
     """Run one command.
 
-    :returns: 0, or 1 after an error, which is on standard error.
+    :returns: 0, or 1 after an error, which is on standard error; 3 if the
+        command reports a probable mistake, see ``errors``.
     :raises SystemExit: 2 if the command line cannot be understood.
     """
     program = ManageApp()

@@ -6,7 +6,9 @@ It does not tell from which of several files a value came, so each file is
 parsed separately, in the order in which they count.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import glob
 import os
@@ -19,6 +21,7 @@ from oslo_config import cfg
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.conf import agent
+from pci_passthrough.specs import lint
 
 _PCI_INFORMATION = 'pci_information'
 
@@ -84,6 +87,39 @@ def read_pci_in_placement(files: Sequence[str]) -> bool:
         for file in files
     ]
     return next((v for v in reversed(values) if v is not None), False)
+
+
+def misplaced_of_nova(files: Iterable[str]) -> list[lint.Finding]:
+    """Return findings about options of Nova that Nova does not read.
+
+    :param files: files that oslo.config can parse.
+    """
+    places: dict[str, list[str]] = {'pci_in_placement': ['filter_scheduler']}
+    for option in _NOVA_OPTS:
+        places.setdefault(option.name, []).append('pci')
+        for old in option.deprecated_opts:
+            name, group = old.name or option.name, old.group or 'DEFAULT'
+            places.setdefault(name, []).append(group)
+    return _misplaced(files, places)
+
+
+def misplaced_of_agent(files: Iterable[str]) -> list[lint.Finding]:
+    """Return findings about pci_information that the agent does not read.
+
+    :param files: files that oslo.config can parse.
+    """
+    return _misplaced(files, {_PCI_INFORMATION: ['agent']})
+
+
+def _misplaced(
+    files: Iterable[str], places: Mapping[str, Collection[str]]
+) -> list[lint.Finding]:
+    findings = []
+    for file in files:
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(file, sections).parse()
+        findings += lint.of_sections(file, sections, places)
+    return findings
 
 
 def read_agent(files: Sequence[str]) -> list[nova_conf.OptionValue]:

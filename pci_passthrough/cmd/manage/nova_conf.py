@@ -3,6 +3,7 @@
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -13,9 +14,9 @@ from cliff import command
 from cliff import lister
 
 from pci_passthrough import exception
-from pci_passthrough import nova_conf
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.cmd import errors
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.nova_conf import from_alias
@@ -26,6 +27,7 @@ from pci_passthrough.objects import fields
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import options
+from pci_passthrough.specs import lint
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup
@@ -49,14 +51,18 @@ def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         '--strict',
         action='store_true',
-        help='exit with status 1 if something has no equivalent; the rest is '
-        'written in any case',
+        help='exit with status 3 if something has no equivalent, too, and not '
+        'only if something is probably a mistake; the rest is written in any '
+        'case',
     )
 
 
-def _report(findings: Iterable[nova_conf.Finding]) -> None:
+def _report(findings: Collection[lint.Finding], strict: bool) -> int:
+    """Print findings to standard error; return the exit status."""
     for finding in findings:
         _print_to_stderr(str(finding))
+    is_noticed = any(strict or finding.is_mistake for finding in findings)
+    return errors.STATUS_OF_FINDINGS if is_noticed else 0
 
 
 def _print_to_stderr(text: str) -> None:
@@ -68,8 +74,9 @@ class Import(lister.Lister):
 
     The output is the agent's pci_information and a table of PCI flavors. Other
     formats than the table only have the PCI flavors; use --output to get the
-    pci_information. Everything without an equivalent is reported on standard
-    error.
+    pci_information. Everything without an equivalent, and what is probably a
+    mistake, is reported on standard error. After a mistake the exit status is
+    3: the rest was translated.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -151,13 +158,13 @@ class Import(lister.Lister):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print the output, then report on standard error."""
         super().run(parsed_args)
-        _report(self.findings)
+        status = _report(self.findings, parsed_args.strict)
         if self.has_drafts:
             _print_to_stderr(
                 'in Nova flavors, pci_passthrough:alias=a1:2 becomes '
                 'pci_passthrough:pci_flavor=a1:2'
             )
-        return int(parsed_args.strict and bool(self.findings))
+        return status
 
     def _create(
         self, parsed_args: argparse.Namespace, draft: from_alias.PciFlavorDraft
@@ -184,7 +191,7 @@ class Import(lister.Lister):
         if not different:
             return 'kept'
         self.findings.append(
-            nova_conf.Finding(
+            lint.Finding(
                 f'PCI flavor {draft.name!r}',
                 None,
                 f'not created: {different}',
@@ -196,9 +203,7 @@ class Import(lister.Lister):
 
 def _translated(
     files: Sequence[str],
-) -> tuple[
-    list[str], list[from_alias.PciFlavorDraft], list[nova_conf.Finding]
-]:
+) -> tuple[list[str], list[from_alias.PciFlavorDraft], list[lint.Finding]]:
     entries, findings = from_device_spec.translate(
         conf_files.read_nova(files, 'device_spec')
     )
@@ -209,7 +214,8 @@ def _translated(
             classes=any('"resource_class"' in entry for entry in entries),
         ),
     )
-    return entries, drafts, findings + more
+    findings += [*more, *conf_files.misplaced_of_nova(files)]
+    return entries, drafts, findings
 
 
 def _differences(
@@ -309,13 +315,13 @@ class Export(command.Command):
             conf_files.write(parsed_args.output, section, parsed_args.force)
         else:
             self.app.stdout.writelines(f'{line}\n' for line in section)
-        _report([*findings, *more])
+        status = _report([*findings, *more], parsed_args.strict)
         if aliases:
             _print_to_stderr(
                 'in Nova flavors, pci_passthrough:pci_flavor=a1:2 becomes '
                 'pci_passthrough:alias=a1:2, without alternatives (|)'
             )
-        return int(parsed_args.strict and bool(findings or more))
+        return status
 
     def _flavors(
         self, parsed_args: argparse.Namespace

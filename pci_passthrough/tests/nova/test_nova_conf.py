@@ -56,7 +56,7 @@ _PFS = {address for address, _, kind, _, _ in _HOST if kind == 'type-PF'}
 
 #: Conditions of an entry, to be combined.
 _VENDORS: tuple[dict[str, Any], ...] = (
-    {},
+    {'vendor_id': '*'},
     {'vendor_id': '8086'},
     {'vendor_id': '0x15B3'},
 )
@@ -210,7 +210,12 @@ class NovaConfTest(test.NoDBTestCase):
             lines, findings = from_device_spec.translate(
                 _values([json.dumps(specs)])
             )
-            self.assertEqual([], findings)
+            marks = {tags['mark'] for tags in before.values()}
+            for finding in findings:
+                # Nova agrees that this object decides about no device.
+                self.assertIn('offers no device', finding.problem)
+                spec = json.loads(finding.where.partition(' = ')[2])
+                self.assertNotIn(spec['mark'], marks, specs)
             self.assertEqual(before, _offered(lines), specs)
             back, findings = to_device_spec.translate(_values(lines))
             self.assertEqual([], findings)
@@ -394,7 +399,8 @@ def _matched(
 ) -> set[str]:
     """Return the addresses of the devices that a PCI flavor matches."""
     expression = pci_flavor.MatchExpression.parse(draft.match)
-    lines, _ = from_device_spec.translate(_values([json.dumps(tags)]))
+    spec = json.dumps({'address': '*', **tags})
+    lines, _ = from_device_spec.translate(_values([spec]))
     matched = set()
     offered = _offered(lines)
     for device in _devices():

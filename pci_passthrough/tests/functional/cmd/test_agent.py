@@ -119,6 +119,21 @@ class DryRunTestCase(testtools.TestCase):
         self.assertIn(': 0 devices would be offered:', outcome.out)
         self.assertIn('  entry 0        0  ', outcome.out)
 
+    def test_probably_not_meant(self) -> None:
+        narrow = '{"match": {"class": "020000"}, "exclude": true}'
+        path = self.with_root('{"class": ["02*", "020000"]}', narrow, _DISKS)
+        outcome = self.run_agent(path)
+        self.assertEqual((3, ''), (outcome.status, outcome.err))
+        *_, title, finding = outcome.out.splitlines()
+        self.assertEqual('Probably not what is meant:', title)
+        self.assertIn(f'  entry 1 {narrow}: excludes no device: ', finding)
+        (self.folder / 'none.conf').write_text(
+            f'[agents]\npci_information = {_DISKS}\n'
+        )
+        outcome = self.run_agent(str(self.folder / 'none.conf'))
+        self.assertEqual(3, outcome.status)
+        self.assertIn('did you mean [agent] pci_information?', outcome.out)
+
     def test_no_pci_information(self) -> None:
         outcome = self.run_agent(self.configure())
         self.assertEqual((0, ''), (outcome.status, outcome.err))

@@ -30,6 +30,15 @@ device_spec = {"vendor_id": "15b3", "remote_managed": "yes"}
 alias = {"name": "a/b", "vendor_id": "8086", "product_id": "1889"}
 """
 
+_MISTAKES = """
+[default]
+pci_alias = {"name": "x", "vendor_id": "8086", "product_id": "1889"}
+[pci]
+device_spec = [{"physical_network": "default"}]
+device_spec = {"vendor_id": "10de", "device_id": "26b9"}
+device_spec = {"vendor_id": "8086"}
+"""
+
 _HINT = 'becomes pci_passthrough:pci_flavor=a1:2'
 
 
@@ -112,7 +121,7 @@ class ImportTestCase(NovaConfTestCase):
         )
         self.assertEqual(['gpu', 'nic'], self.flavors())
         self.manage.run('flavor', 'set', 'nic', '--match=e.a=b')
-        outcome = self.run_import('--create', '--strict', status=1)
+        outcome = self.run_import('--create', '--strict', status=3)
         self.assertIn('kept', outcome.out)
         self.assertIn('different', outcome.out)
         self.assertIn("PCI flavor 'nic': not created", outcome.err)
@@ -180,7 +189,21 @@ class ImportTestCase(NovaConfTestCase):
             outcome.err,
         )
         self.assertIn("key 'name': the alias was left out", outcome.err)
-        self.run_import('--strict', conf=odd, status=1)
+        self.run_import('--strict', conf=odd, status=3)
+
+    def test_mistakes(self) -> None:
+        """A script notices, although the rest is translated."""
+        path = self.write('mistakes.conf', _MISTAKES)
+        outcome = self.run_import(conf=path, status=3)
+        self.assertEqual(1, outcome.out.count('pci_information = '))
+        first, second, third = outcome.err.splitlines()
+        self.assertIn('every device of the host', first)
+        self.assertIn("did you mean 'product_id'?", second)
+        self.assertIn(
+            f'{path}: [default] pci_alias: has no effect: it is not read '
+            'from there; did you mean [DEFAULT] pci_alias?',
+            third,
+        )
 
     def test_malformed(self) -> None:
         """No file is written if one of the values is wrong."""
@@ -266,7 +289,7 @@ class ExportTestCase(NovaConfTestCase):
         self.assertIn('# Held back: it would offer excluded devices', held)
         self.assertEqual('# device_spec = {"vendor_id": "8086"}', other)
         self.assertIn("key 'class': the entry was left out", outcome.err)
-        self.run_export(*words, '--strict', status=1)
+        self.run_export(*words, '--strict', status=3)
 
     def test_malformed(self) -> None:
         path = self.write('mine.conf', '[agent]\npci_information = {}\n')

@@ -9,6 +9,7 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import from_alias
+from pci_passthrough.specs import lint
 
 _ALIAS = {'name': 'a1', 'vendor_id': '8086', 'product_id': '0443'}
 
@@ -32,6 +33,10 @@ WRONG_ALIASES: list[tuple[list[dict[str, Any]], tuple[str, ...]]] = [
     ([{**_ALIAS, 'name': ''}], ('name', '1 to 256')),
     ([{**_ALIAS, 'name': 5}], ('name', 'quote it')),
     ([{**_ALIAS, 'devicetype': 'type-PF'}], ("mean 'device_type'",)),
+    ([{**_ALIAS, 'Name': 'a'}], ("mean 'name'",)),
+    ([{**_ALIAS, 'device_id': '0443'}], ("mean 'product_id'",)),
+    ([{**_ALIAS, 'dev_type': 'type-PF'}], ("mean 'device_type'",)),
+    ([{'name': 'a1'}], ('vendor_id', 'missing')),
     ([{**_ALIAS, 'device_type': 'vdpa'}], ('device_type', 'type-VF')),
     ([{**_ALIAS, 'numa_policy': 'near'}], ('numa_policy', 'socket')),
     ([{**_ALIAS, 'vendor_id': '0x8086'}], ('vendor_id', 'four')),
@@ -55,7 +60,7 @@ WRONG_ALIASES: list[tuple[list[dict[str, Any]], tuple[str, ...]]] = [
 
 def _translate(
     *documents: Any, placement: from_alias.PlacementUse | None = None
-) -> tuple[list[from_alias.PciFlavorDraft], list[nova_conf.Finding]]:
+) -> tuple[list[from_alias.PciFlavorDraft], list[lint.Finding]]:
     return from_alias.translate(
         [
             nova_conf.OptionValue(

@@ -11,13 +11,13 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import from_device_spec
+from pci_passthrough.specs import lint
 from pci_passthrough.specs import pci_information
 
 _VENDOR = {'vendor_id': '8086'}
 
 #: an object of device_spec, the match that it becomes
 MATCHES: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({}, {'address': '*'}),
     ({'vendor_id': ' * ', 'product_id': '*'}, {'address': '*'}),
     ({'vendor_id': ' 0x15B3 '}, {'vendor_id': '15b3'}),
     (
@@ -81,15 +81,51 @@ NO_EQUIVALENT: list[tuple[dict[str, Any], str | None, str, bool]] = [
     ({'remote_managed': 'yes'}, 'remote_managed', 'excluding', True),
     ({'one_time_use': 'yes'}, 'one_time_use', 'excluding', True),
     ({'physical_network': None}, 'physical_network', 'null', True),
-    ({'dev_type': 'type-VF'}, 'dev_type', 'condition', True),
     ({'match': 'x'}, 'match', 'is reserved', True),
     ({'e.group': 'x'}, 'e.group', 'left out', True),
     ({'Group': 'x'}, 'Group', 'lower case', True),
     ({'group': ''}, 'group', 'empty', True),
     ({'group': ['a']}, 'group', 'no string', True),
-    ({'address': {'func': '1'}}, 'address', "no part 'func'", True),
+    ({'Trusted': 'x'}, 'Trusted', "did you mean 'trusted'", True),
+    ({'physnet': 'x'}, 'physnet', "mean 'physical_network'", True),
     ({'address': {'bus': '1ff'}}, 'address', 'greater', False),
     ({'vendor_id': '-1'}, 'vendor_id', 'not hexadecimal', False),
+]
+
+#: an object of device_spec, the key and a part of the finding: more devices
+#: match in Nova than is surely meant
+TOO_WIDE: list[tuple[dict[str, Any], str | None, str]] = [
+    ({}, None, 'every device of the host'),
+    ({'physical_network': 'default'}, None, 'every device of the host'),
+    ({'address': {}, 'devname': ''}, None, 'every device of the host'),
+    ({**_VENDOR, 'device_id': '26b9'}, 'device_id', "mean 'product_id'"),
+    ({**_VENDOR, 'dev_id': '26b9'}, 'dev_id', "mean 'product_id'"),
+    ({**_VENDOR, 'product': '26b9'}, 'product', "mean 'product_id'"),
+    ({**_VENDOR, 'Product_ID': '26b9'}, 'Product_ID', "mean 'product_id'"),
+    (
+        {**_VENDOR, 'product_id': '*', 'productid': '26b9'},
+        'productid',
+        "mean 'product_id'",
+    ),
+    ({'product_id': '1889', 'vendorid': '8086'}, 'vendorid', "'vendor_id'"),
+    ({**_VENDOR, 'pci_address': '1:2.3'}, 'pci_address', "mean 'address'"),
+    ({**_VENDOR, 'dev_name': 'eth0'}, 'dev_name', "mean 'devname'"),
+    ({**_VENDOR, 'dev_type': 'type-VF'}, 'dev_type', 'every dev_type match'),
+    ({**_VENDOR, 'device_type': 'type-VF'}, 'device_type', "mean 'dev_type'"),
+    ({**_VENDOR, 'class': '02'}, 'class', 'every class match'),
+    (
+        {'address': {'bus': '02', 'func': '1'}},
+        'address',
+        "no part 'func', so Nova ignores it",
+    ),
+]
+
+#: keys that are tags, although they resemble a condition
+TAGS_ALL_THE_SAME: list[dict[str, Any]] = [
+    {**_VENDOR, 'vendor': 'Intel'},
+    {**_VENDOR, 'type': 'fast'},
+    {**_VENDOR, 'rate_class': 'gold'},
+    {**_VENDOR, 'name': 'a'},
 ]
 
 #: device_spec as it is written, parts of the error
@@ -116,7 +152,7 @@ def _value(text: str) -> nova_conf.OptionValue:
     return nova_conf.OptionValue('/nova.conf', '[pci] device_spec', text)
 
 
-def _translate(*documents: Any) -> tuple[list[Any], list[nova_conf.Finding]]:
+def _translate(*documents: Any) -> tuple[list[Any], list[lint.Finding]]:
     lines, findings = from_device_spec.translate(
         [_value(json.dumps(document)) for document in documents]
     )
@@ -151,6 +187,31 @@ class FromDeviceSpecTestCase(testtools.TestCase):
             self.assertIn(problem, finding.problem)
             self.assertIn(json.dumps({**_VENDOR, **spec}), str(finding))
             self.assertEqual((is_left, spec), (bool(entries), spec))
+
+    def test_too_wide(self) -> None:
+        for spec, key, problem in TOO_WIDE:
+            entries, (finding,) = _translate(spec)
+            self.assertEqual(([], key), (entries, finding.key))
+            self.assertIn(problem, finding.problem + finding.advice)
+            self.assertTrue(finding.is_mistake)
+            # The devices must not be offered by a later object either.
+            ((entry,), _) = _translate({**spec, 'remote_managed': 'yes'})
+            self.assertTrue(entry['exclude'])
+
+    def test_tags_that_resemble_a_condition(self) -> None:
+        for spec in TAGS_ALL_THE_SAME:
+            (entry,), findings = _translate(spec)
+            self.assertEqual([], findings)
+            self.assertEqual(_VENDOR | entry['extra_info'], spec)
+
+    def test_covered_by_an_earlier_object(self) -> None:
+        narrow = {**_VENDOR, 'product_id': '1889', 'trusted': 'true'}
+        entries, (finding,) = _translate([_VENDOR, narrow])
+        self.assertEqual(2, len(entries))
+        self.assertTrue(finding.is_mistake)
+        self.assertIn(json.dumps(narrow), finding.where)
+        self.assertIn(json.dumps(_VENDOR), finding.problem)
+        self.assertEqual([], _translate([narrow, _VENDOR])[1])
 
     def test_unsupported_devices_are_excluded(self) -> None:
         """A later entry must not offer the devices."""

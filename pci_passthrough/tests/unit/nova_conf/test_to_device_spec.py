@@ -9,6 +9,7 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough.nova_conf import to_device_spec
+from pci_passthrough.specs import lint
 
 _VENDOR = {'vendor_id': '8086'}
 
@@ -110,7 +111,7 @@ NOT_EXPORTED: list[tuple[dict[str, Any], str | None, str, bool]] = [
 
 def _translate(
     *documents: Any,
-) -> tuple[list[to_device_spec.Line], list[nova_conf.Finding]]:
+) -> tuple[list[to_device_spec.Line], list[lint.Finding]]:
     return to_device_spec.translate(
         [
             nova_conf.OptionValue(
