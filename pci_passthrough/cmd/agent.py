@@ -152,6 +152,7 @@ def _lines(
         yield ' '.join(
             [_describe(offered), *(f'{key}={value}' for key, value in tags)]
         )
+    yield from _shared_groups(result.offered)
     if result.refused:
         yield f'{_devices(len(result.refused))} match, but are refused:'
         for refused in result.refused:
@@ -170,10 +171,32 @@ def _lines(
         yield f'  entry {entry.index} {number}  {entry.text}'
     if result.use_unknown:
         yield (
-            'Not checked: whether the host itself uses these devices. Set '
+            'Not checked: whether the host itself uses these devices, and '
+            'which drivers it binds to others of their IOMMU groups. Set '
             "[agent] host_root to the directory of the host's sys, proc and "
             'run. The agent starts without it only for libvirt test drivers.'
         )
+
+
+def _shared_groups(offers: list[scan.Offered]) -> Iterator[str]:
+    groups: dict[int, list[str]] = {}
+    for offered in offers:
+        device = offered.device
+        if device.iommu_group is not None:
+            groups.setdefault(device.iommu_group, []).append(device.address)
+    shared = {
+        number: addresses
+        for number, addresses in sorted(groups.items())
+        if len(addresses) > 1
+    }
+    if shared:
+        yield (
+            'Devices of one IOMMU group can be in one instance only. Those '
+            'that the instance does not get must not be bound to a driver of '
+            'the host, but to vfio-pci or none:'
+        )
+    for number, addresses in shared.items():
+        yield f'  IOMMU group {number}: {", ".join(addresses)}'
 
 
 def _devices(number: int) -> str:

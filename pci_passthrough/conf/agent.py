@@ -40,7 +40,9 @@ A device that the host itself uses (a mounted file system or swap, a RAID or
 LVM member, an interface with an address or the default route) is refused even
 if an entry matches it, because a guest with the host's root disk or only
 network card breaks the host. ``"allow_in_use": true`` in an entry skips this
-check.
+check. A device that no guest can have is always refused: without IOMMU group,
+in a group with a function that the host uses, in a PCI domain above ffff, with
+mediated devices.
 
 With a malformed entry the agent does not start. The conductors keep the last
 report, and Nova uses no devices of the host after ``[conductor]
@@ -65,12 +67,12 @@ use libvirt's test driver: ``test:///etc/pci-passthrough/node.xml``.
         help="""
 The directory with this host's ``sys``, ``proc`` and ``run``.
 
-The agent reads there what libvirt does not report: subsystem ids, and whether
-the host itself uses a device. The default is ``/`` for a local ``qemu:///``,
-``ch:///``, ``xen:///`` or ``lxc:///`` URI and unset for other URIs. In a
-container, set the directory where the host's root directory is mounted, for
-example ``/host``: the container's ``/proc`` does not show that a disk is
-mounted on the host.
+The agent reads there what libvirt does not report: subsystem ids, whether the
+host itself uses a device, and whether a guest can have it. The default is
+``/`` for a local ``qemu:///``, ``ch:///``, ``xen:///`` or ``lxc:///`` URI and
+unset for other URIs. In a container, set the directory where the host's root
+directory is mounted, for example ``/host``: the container's ``/proc`` does not
+show that a disk is mounted on the host.
 
 Without this directory the agent cannot check whether the host uses a device,
 and does not start, except with libvirt's test driver.

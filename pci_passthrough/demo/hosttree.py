@@ -130,8 +130,14 @@ def sysfs_tree(host: inventory.Host) -> Tree:
     for address, device in host.devices.items():
         path = host.path(address)
         model = device.model
+        tree.file(f'{path}/class', f'{model.class_code:#08x}')
         tree.file(f'{path}/subsystem_vendor', f'{model.vendor_id:#06x}')
         tree.file(f'{path}/subsystem_device', f'{model.subsystem_id:#06x}')
+        group = f'kernel/iommu_groups/{device.iommu_group}'
+        tree.link(f'{path}/iommu_group', group)
+        tree.link(f'{group}/devices/{address}', path)
+        if device.boot_vga:
+            tree.file(f'{path}/boot_vga', 1)
         if device.total_vfs:
             tree.file(f'{path}/sriov_totalvfs', device.total_vfs)
             tree.file(f'{path}/sriov_numvfs', len(device.vfs))

@@ -13,6 +13,7 @@ module               kind   does
 ``sysfs_reader``     acts   reads functions, and all of the above
 ``host_facts``       pure   the data that ``sysfs_reader`` returns
 ``in_use``           pure   decides which functions the host itself uses
+``deliverable``      pure   decides which functions no guest can have
 ``scan``             both   ``classify`` decides, ``scan`` reads
 ==================== ====== ================================================
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data that ``sysfs_reader`` reads and ``in_use`` evaluates. Pure."""
+"""Data that ``sysfs_reader`` reads; two stages evaluate it. Pure.
+
+``in_use`` decides whether the host uses a function, ``deliverable`` whether a
+guest can have it.
+"""
 
 from collections.abc import Mapping
 import dataclasses
@@ -57,6 +61,17 @@ class Function:
     #: the address of a virtual function's physical function
     physical_function: str | None = None
     boot_vga: bool = False
+    #: number of the IOMMU group, None if the function is in no group
+    iommu_group: int | None = None
+    #: whether sysfs shows a bus behind it: a bridge for PCI or CardBus
+    has_secondary_bus: bool = False
+    #: whether mediated devices (mdev) of the function exist
+    has_mediated_devices: bool = False
+    #: whether mediated devices can be created on the function
+    supports_mediated_devices: bool = False
+    #: NVIDIA's ``current_vgpu_type``, ``0`` for none; None if there is no
+    #: such file
+    vgpu_type: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

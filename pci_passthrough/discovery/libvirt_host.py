@@ -37,6 +37,7 @@ _LISTED = (
     libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV
     | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
     | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_VDPA
+    | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_MDEV
 )
 
 _EVENTS = (
@@ -104,8 +105,8 @@ class LibvirtHost:
     def list_node_devices(self) -> list[str]:
         """Return the XML of all node devices that describe PCI functions.
 
-        Node devices with a ``pci``, ``net`` or ``vdpa`` capability are
-        listed, except those that disappear during the call.
+        Node devices with a ``pci``, ``net``, ``vdpa`` or ``mdev`` capability
+        are listed, except those that disappear during the call.
 
         :raises LibvirtUnavailable: not connected, or the connection broke.
             An empty list always means that there are no such devices.

@@ -48,7 +48,17 @@ class _NetInterface:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Listing:
+class Listing:
+    """The PCI functions of one listing of a host's node devices."""
+
+    #: sorted by address; no bridges
+    devices: list[device_obj.PciDevice]
+    #: addresses of the devices that are the parent of a mediated device
+    mediated: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Documents:
     """One listing of node devices, sorted by capability."""
 
     #: (node device name, device element, pci capability element)
@@ -57,37 +67,43 @@ class _Listing:
     interfaces: dict[str, list[_NetInterface]]
     #: node device names of functions with a vdpa child
     vdpa_parents: set[str]
+    #: node device names of functions with an active mediated device
+    mdev_parents: set[str]
 
 
-def parse_listing(documents: Iterable[str]) -> list[device_obj.PciDevice]:
+def parse_listing(documents: Iterable[str]) -> Listing:
     """Return the PCI functions of one listing of a host's node devices.
 
-    :param documents: the XML of every node device with a ``pci``, ``net`` or
-        ``vdpa`` capability, in any order, all of one listing: children refer
-        to their PCI function by its node device name.
-    :returns: devices sorted by address, with ``REPORTED_FIELDS`` set.
-        Subsystem ids, ``serial_number``, ``offered_by`` and ``refusal`` are
-        None and ``extra_info`` is empty, because libvirt does not have them.
-        Bridges are skipped: the kernel's vfio-pci refuses PCI bridges, and
-        the host cannot run without its host bridge or ISA bridge.
+    :param documents: the XML of every node device with a ``pci``, ``net``,
+        ``vdpa`` or ``mdev`` capability, in any order, all of one listing:
+        children refer to their PCI function by its node device name.
+    :returns: the devices have ``REPORTED_FIELDS`` set. Subsystem ids,
+        ``serial_number``, ``offered_by`` and ``refusal`` are None and
+        ``extra_info`` is empty, because libvirt does not have them. Bridges
+        are skipped: the kernel's vfio-pci refuses PCI bridges, and the host
+        cannot run without its host bridge or ISA bridge.
     """
     listing = _sort_by_capability(documents)
     devices = []
+    mediated = set()
     for name, element, capability in listing.pci:
         try:
             device = _device(name, element, capability, listing)
         except (_UnusableDevice, ValueError) as reason:
             LOG.warning('Ignoring node device %s: %s', name, reason)
             continue
-        if device is not None:
-            devices.append(device)
+        if device is None:
+            continue
+        devices.append(device)
+        if name in listing.mdev_parents:
+            mediated.add(str(device.address))
     devices.sort(key=lambda device: str(device.address))
-    return devices
+    return Listing(devices, frozenset(mediated))
 
 
-def _sort_by_capability(documents: Iterable[str]) -> _Listing:
+def _sort_by_capability(documents: Iterable[str]) -> _Documents:
     """Sort the documents by capability; warn about malformed XML."""
-    listing = _Listing([], {}, set())
+    listing = _Documents([], {}, set(), set())
     for document in documents:
         try:
             # Trusted: the local libvirtd, which runs as root, wrote it.
@@ -107,6 +123,10 @@ def _sort_by_capability(documents: Iterable[str]) -> _Listing:
                 listing.pci.append((name, element, capability))
             elif kind == 'vdpa':
                 listing.vdpa_parents.add(parent)
+            elif kind == 'mdev' and element.find('path') is not None:
+                # libvirt also lists mediated devices that are only defined.
+                # They are not in sysfs, and have no path.
+                listing.mdev_parents.add(parent)
             elif kind == 'net':
                 interface = _net_interface(capability)
                 if interface is not None:
@@ -118,7 +138,7 @@ def _device(
     name: str,
     element: ElementTree.Element,
     capability: ElementTree.Element,
-    listing: _Listing,
+    listing: _Documents,
 ) -> device_obj.PciDevice | None:
     """Return one function, or None for a bridge.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
+from pci_passthrough.discovery import deliverable
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
@@ -34,11 +35,14 @@ class Offered:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """A device that an entry matches, but that the host itself uses."""
+    """A device that an entry matches, but that no guest may or can have.
+
+    The host itself uses it, or no guest can have it, or both.
+    """
 
     device: device_obj.PciDevice
     entry: pci_information_module.Entry
-    #: the use, as a text for people
+    #: text for people
     reason: str
 
     @property
@@ -56,7 +60,7 @@ class Scan:
     #: what the devices are that no entry matches or that an entry excludes:
     #: address to ``objects.Identity`` as text
     others: Mapping[str, str]
-    #: True if the host's use of devices was not checked: nothing was refused
+    #: True if the host's use of devices was not checked
     use_unknown: bool
 
     @property
@@ -144,20 +148,64 @@ def _same_hardware(
 def classify(
     devices: Iterable[device_obj.PciDevice],
     uses: Mapping[str, str] | None,
+    functions: Mapping[str, host_facts.Function],
     pci_information: pci_information_module.PciInformation,
 ) -> Scan:
     """Sort devices into offered, refused and others. Pure.
 
     :param devices: all devices of a host.
     :param uses: the reason why the host itself uses a device, by address.
-        The host does not use a device without a reason. None means that the
-        use is unknown; then nothing is refused.
+        The host does not use a device without a reason. None means that
+        sysfs was not read; then nothing is refused for its use.
+    :param functions: the result of ``deliverable.functions_of``.
     :param pci_information: the host's entries.
     """
-    devices = sorted(devices, key=lambda device: str(device.address))
-    devnames = {device.address: device.devname for device in devices}
+    matches, others = _match(devices, pci_information)
+    fittings = {
+        address: recordable.fit(
+            device.replace(
+                extra_info=dict(entry.extra_info), offered_by=entry.canonical
+            )
+        )
+        for address, (device, entry) in matches.items()
+    }
+    reasons = {
+        address: _reasons_to_keep(
+            entry, (uses or {}).get(address), fittings[address].obstacle
+        )
+        for address, (_, entry) in matches.items()
+    }
+    for address, reason in deliverable.reasons_undeliverable(
+        matches,
+        {address for address in matches if reasons[address]},
+        functions,
+        sysfs_is_read=uses is not None,
+    ).items():
+        if matches[address][1].allow_in_use:
+            reason = f'{reason}; "allow_in_use" does not change this'
+        reasons[address].append(reason)
     offered: list[Offered] = []
     refused: list[Refused] = []
+    for address, (_, entry) in matches.items():
+        device = fittings[address].device
+        reason = '; '.join(reasons[address])
+        if not reason:
+            offered.append(Offered(device, entry, fittings[address].dropped))
+        else:
+            refused.append(
+                Refused(device.replace(refusal=reason), entry, reason)
+            )
+    return Scan(offered, refused, others, use_unknown=uses is None)
+
+
+def _match(
+    devices: Iterable[device_obj.PciDevice],
+    pci_information: pci_information_module.PciInformation,
+) -> tuple[dict[str, deliverable.Match], dict[str, str]]:
+    """Return (devices that entries match, ``Scan.others``)."""
+    devices = sorted(devices, key=lambda device: str(device.address))
+    devnames = {device.address: device.devname for device in devices}
+    matches: dict[str, deliverable.Match] = {}
     others = {}
     for device in devices:
         parent = device.parent_addr
@@ -165,25 +213,18 @@ def classify(
         entry = pci_information.find(device, parent_devname)
         if entry is None or entry.exclude:
             others[device.address] = str(identity.Identity.of(device))
-            continue
-        fitting = recordable.fit(
-            device.replace(
-                extra_info=dict(entry.extra_info), offered_by=entry.canonical
-            )
-        )
-        device = fitting.device
-        reason = None if uses is None else uses.get(device.address)
-        if entry.allow_in_use:
-            reason = None
-        if fitting.obstacle is not None:
-            reason = f'it cannot be recorded: {fitting.obstacle}'
-        if reason is None:
-            offered.append(Offered(device, entry, fitting.dropped))
         else:
-            refused.append(
-                Refused(device.replace(refusal=reason), entry, reason)
-            )
-    return Scan(offered, refused, others, use_unknown=uses is None)
+            matches[device.address] = device, entry
+    return matches, others
+
+
+def _reasons_to_keep(
+    entry: pci_information_module.Entry, use: str | None, obstacle: str | None
+) -> list[str]:
+    """Return why a device stays on the host that a guest could have."""
+    if obstacle is not None:
+        return [f'it cannot be recorded: {obstacle}']
+    return [] if use is None or entry.allow_in_use else [use]
 
 
 def add_sysfs_properties(
@@ -192,7 +233,8 @@ def add_sysfs_properties(
 ) -> None:
     """Set the properties that sysfs has and libvirt has not, in place.
 
-    These are the subsystem ids and, with libvirt's test driver, the driver.
+    These are the subsystem ids and, with libvirt's test driver, the driver
+    and the IOMMU group.
     """
     for device in devices:
         function = functions.get(device.address)
@@ -204,38 +246,45 @@ def add_sysfs_properties(
             device.driver = function.driver
         if device.total_vfs is None:
             device.total_vfs = function.total_vfs
+        if device.iommu_group is None:
+            device.iommu_group = function.iommu_group
 
 
 def scan(
-    listing: Iterable[str],
+    documents: Iterable[str],
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
     hidden_properties: HiddenProperties | None = None,
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
-    :param listing: the XML of the host's node devices, just returned by
+    :param documents: the XML of the host's node devices, just returned by
         ``LibvirtHost.list_node_devices``.
     :param sysfs_reader: None for a remote libvirt or the test driver alone;
-        then the host's use of its devices is unknown.
+        then the host's use of its devices is unknown, and only some of those
+        that no guest can have are refused.
     :param hidden_properties: the same object for each scan of a host.
     """
-    devices = node_device.parse_listing(listing)
+    listing = node_device.parse_listing(documents)
+    devices = listing.devices
+    in_sysfs: Mapping[str, host_facts.Function] = {}
     uses: dict[str, str] | None = None
     if sysfs_reader is not None:
         # After the listing: a device that appears in between is ignored
         # until the next scan; one that disappears is refused, not offered.
         facts = sysfs_reader.facts()
         uses = in_use.reasons_in_use(facts)
+        in_sysfs = facts.functions
         for device in devices:
-            if device.address not in facts.functions:
+            if device.address not in in_sysfs:
                 uses.setdefault(
                     device.address, sysfs_reader.reason_not_in_sysfs()
                 )
-        add_sysfs_properties(devices, facts.functions)
+        add_sysfs_properties(devices, in_sysfs)
+    functions = deliverable.functions_of(listing, in_sysfs)
     if hidden_properties is not None:
         devices = hidden_properties.restore(devices)
-    return classify(devices, uses, pci_information)
+    return classify(devices, uses, functions, pci_information)
 
 
 def scan_twice_in_doubt(

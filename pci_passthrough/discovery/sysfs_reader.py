@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a host's sysfs, procfs and udev database, for data not in libvirt.
 
-Decides nothing: ``in_use`` evaluates the facts. The files are described in
-the kernel's Documentation/ABI/testing/sysfs-bus-pci and in proc(5).
+Decides nothing: ``in_use`` and ``deliverable`` evaluate the facts. The files
+are described in the kernel's Documentation/ABI/testing/sysfs-bus-pci and in
+proc(5).
 """
 
 import functools
@@ -21,6 +22,14 @@ _FRAMEBUFFERS = 'sys/class/graphics'
 
 _STORAGE = host_facts.Subject.STORAGE
 _NETWORK = host_facts.Subject.NETWORK
+#: Directory of a mediated device, a child of its parent's directory
+#: (Documentation/driver-api/vfio-mediated-device.rst).
+_MEDIATED_DEVICE = re.compile(
+    r'[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}', re.ASCII | re.IGNORECASE
+)
+#: Of a virtual function of a vGPU card, while NVIDIA's driver is bound; see
+#: "Virtual GPU Software User Guide", vendor-specific VFIO framework.
+_VGPU_TYPE = 'nvidia/current_vgpu_type'
 
 
 class SysfsReader:
@@ -131,6 +140,10 @@ class SysfsReader:
             return os.path.basename(files.link(f'{folder}/{name}'))
 
         total_vfs = int(text('sriov_totalvfs') or 0)
+        group = target('iommu_group')
+        vgpu_type = None
+        if 'nvidia' in names:
+            vgpu_type = files.read_if_exists(f'{folder}/{_VGPU_TYPE}')
         return host_facts.Function(
             address=address,
             pci_class=_hex(text('class'), 6),
@@ -140,6 +153,11 @@ class SysfsReader:
             total_vfs=total_vfs or None,
             physical_function=target('physfn'),
             boot_vga=text('boot_vga') == '1',
+            iommu_group=None if group is None else int(group),
+            has_secondary_bus='secondary_bus_number' in names,
+            has_mediated_devices=any(map(_MEDIATED_DEVICE.fullmatch, names)),
+            supports_mediated_devices='mdev_supported_types' in names,
+            vgpu_type=None if vgpu_type is None else vgpu_type.strip(),
         )
 
     def _framebuffers(self) -> tuple[tuple[str, ...], ...]:

@@ -63,6 +63,16 @@ _PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')
 _VARIANT_DRIVER = '_vfio_pci'
 
 
+def is_host_driver(driver: str | None) -> bool:
+    """Return whether a driver uses a device on the host.
+
+    :param driver: None means that no driver is bound.
+    """
+    return driver is not None and not (
+        driver in _PASSTHROUGH_DRIVERS or driver.endswith(_VARIANT_DRIVER)
+    )
+
+
 @ovo_base.VersionedObjectRegistry.register
 class PciDevice(base.PciPassthroughObject):
     """One PCI function.
@@ -169,10 +179,7 @@ class PciDevice(base.PciPassthroughObject):
 
         Only then the host has its network interface.
         """
-        driver = self.driver
-        return driver is not None and not (
-            driver in _PASSTHROUGH_DRIVERS or driver.endswith(_VARIANT_DRIVER)
-        )
+        return is_host_driver(self.driver)
 
     @property
     def state(self) -> str:

@@ -35,6 +35,12 @@ EXAMPLE = (
 #: Keys of the first form. A tag cannot have one of these names.
 RESERVED = ('match', 'extra_info', 'exclude', 'allow_in_use')
 
+#: Match keys that devices of any make can have in common.
+_COMMON_KEYS = ('class', 'dev_type', 'numa_node')
+
+#: Separators of an address without its digits: only a wildcard accepts it.
+_NO_VALUE = '::.'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
@@ -60,6 +66,19 @@ class Entry:
     def canonical(self) -> str:
         """The JSON document with normalized blanks and sorted keys."""
         return json.dumps(json.loads(self.text), sort_keys=True)
+
+    @property
+    def names_hardware(self) -> bool:
+        """Whether a condition tells one make or device from others.
+
+        Conditions on class, type or NUMA node do not, and a condition that
+        accepts each value (``*``) does not.
+        """
+        return any(
+            condition.key not in _COMMON_KEYS
+            and not condition.accepts(_NO_VALUE)
+            for condition in self.match
+        )
 
     def matches(
         self, device: objects.PciDevice, parent_devname: str | None = None

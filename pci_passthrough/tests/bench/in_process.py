@@ -22,7 +22,7 @@ def parse_listing() -> timing.Rows:
     documents = _listing()
 
     def parse() -> None:
-        if len(node_device.parse_listing(documents)) < 2000:
+        if len(node_device.parse_listing(documents).devices) < 2000:
             raise SystemExit('the listing is wrong')
 
     def read() -> None:

@@ -112,8 +112,14 @@ class TestDriverTestCase(DiscoveryTestCase):
         )
         self.check_all(self.model, result)
         refused = {item.reason for item in result.refused}
-        self.assertEqual(3, len(refused))
-        for part in ('eno1 carries the default', 'mounted at', 'held by dm-0'):
+        self.assertEqual(5, len(refused))
+        for part in (
+            'eno1 carries the default',
+            'mounted at',
+            'held by dm-0',
+            'boot VGA',
+            'its IOMMU group',
+        ):
             self.assertIn(part, ' '.join(refused))
         self.assertFalse(result.use_unknown)
 
@@ -171,7 +177,7 @@ class TestDriverTestCase(DiscoveryTestCase):
         )
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         host = self.connect(testdriver.write_host(model, folder).uri)
-        devices = node_device.parse_listing(host.list_node_devices())
+        devices = node_device.parse_listing(host.list_node_devices()).devices
         self.assertEqual(
             sorted(
                 address

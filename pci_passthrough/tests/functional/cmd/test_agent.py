@@ -99,15 +99,16 @@ class DryRunTestCase(testtools.TestCase):
             self.assertIn(f' type-{kind} ', line)
         self.assertIn(' entry=1 group=100g', outcome.out)
         self.assertIn(' entry=3 group=gpu', outcome.out)
-        # All devices but those that the host itself uses.
-        refused = lines.index('3 devices match, but are refused:')
+        refused = lines.index('4 devices match, but are refused:')
         self.assertEqual(
             [
                 'its network interface eno1 carries the default route',
+                'it is the boot VGA device, which an entry must name, for '
+                'example by vendor_id and product_id',
                 'its disk nvme0n1p1 is mounted at /boot/efi',
                 'its disk nvme2n1 is held by dm-0',
             ],
-            [line.split(': ')[1] for line in lines[refused + 1 : refused + 4]],
+            [line.split(': ')[1] for line in lines[refused + 1 : refused + 5]],
         )
         self.assertIn(f'  entry 0 excludes  {_NO_AUDIO}', lines)
         self.assertIn(f'  entry 1        4  {_NICS}', lines)

@@ -46,7 +46,7 @@ class ParseListingTestCase(testtools.TestCase):
         self.log = self.useFixture(fixtures.FakeLogger())
 
     def _one(self, *documents: str) -> device_obj.PciDevice:
-        devices = node_device.parse_listing(documents)
+        devices = node_device.parse_listing(documents).devices
         self.assertEqual(1, len(devices))
         return devices[0]
 
@@ -125,7 +125,8 @@ class ParseListingTestCase(testtools.TestCase):
 
     def test_bridges_are_ignored(self) -> None:
         self.assertEqual(
-            [], node_device.parse_listing([_sample('pci_0000_20_00_0')])
+            [],
+            node_device.parse_listing([_sample('pci_0000_20_00_0')]).devices,
         )
 
     def test_nvswitch_is_no_bridge(self) -> None:
@@ -137,7 +138,7 @@ class ParseListingTestCase(testtools.TestCase):
         bridge = switch.replace(
             '<iommuGroup', "<capability type='pci-bridge'/><iommuGroup", 1
         )
-        self.assertEqual([], node_device.parse_listing([bridge]))
+        self.assertEqual([], node_device.parse_listing([bridge]).devices)
 
     def test_numa_node_unknown(self) -> None:
         sample = _sample('pci_0000_62_00_0')
@@ -183,7 +184,9 @@ class ParseListingTestCase(testtools.TestCase):
             ['0000:21:00.0', '0000:61:10.0', '0000:62:00.0'],
             [
                 device.address
-                for device in node_device.parse_listing(map(_sample, names))
+                for device in node_device.parse_listing(
+                    map(_sample, names)
+                ).devices
             ],
         )
 
@@ -216,7 +219,10 @@ class ParseListingTestCase(testtools.TestCase):
             ("node='1'", "node='one'"),
         ):
             self.assertEqual(
-                [], node_device.parse_listing([whole.replace(right, wrong)])
+                [],
+                node_device.parse_listing(
+                    [whole.replace(right, wrong)]
+                ).devices,
             )
             ignored += 1
             self.assertEqual(

@@ -43,6 +43,16 @@ def information(*values: str) -> pci_information.PciInformation:
     return pci_information.PciInformation.parse(values)
 
 
+def _functions(
+    *devices: device_obj.PciDevice,
+) -> dict[str, host_facts.Function]:
+    """Return facts of devices with an IOMMU group each."""
+    return {
+        device.address: host_facts.Function(device.address, iommu_group=number)
+        for number, device in enumerate(devices)
+    }
+
+
 _MANY_TAGS = {f'tag_{number}': 'x' * 200 for number in range(30)}
 
 ONE, TWO, THREE, FOUR = (f'0000:0{number}:00.0' for number in range(1, 5))
@@ -52,9 +62,11 @@ class ClassifyTestCase(testtools.TestCase):
     """Sorts devices into offered, refused and others."""
 
     def test_offered_by(self) -> None:
+        devices = [device(ONE), device(TWO), device(THREE, vendor_id='10de')]
         result = scan.classify(
-            [device(ONE), device(TWO), device(THREE, vendor_id='10de')],
+            devices,
             {},
+            _functions(*devices),
             information(
                 f'{{ "vendor_id":"8086", "address": "{ONE}"}}',
                 '[{"vendor_id": "8086"}, {"e.group": "\u00e4"}]',
@@ -79,6 +91,7 @@ class ClassifyTestCase(testtools.TestCase):
         result = scan.classify(
             devices,
             {TWO: 'it is mounted', THREE: 'not asked for'},
+            _functions(*devices),
             information(
                 f'{{"match": {{"address": "{FOUR}"}}, "exclude": true}}',
                 '{"match": {"vendor_id": "8086"},'
@@ -101,6 +114,7 @@ class ClassifyTestCase(testtools.TestCase):
         result = scan.classify(
             [device(ONE)],
             {ONE: 'it is mounted'},
+            _functions(device(ONE)),
             information(
                 '{"match": {"vendor_id": "8086"}, "allow_in_use": true}'
             ),
@@ -112,7 +126,7 @@ class ClassifyTestCase(testtools.TestCase):
 
     def test_use_unknown(self) -> None:
         result = scan.classify(
-            [device(ONE)], None, information('{"vendor_id": "8086"}')
+            [device(ONE)], None, {}, information('{"vendor_id": "8086"}')
         )
         self.assertTrue(result.use_unknown)
         self.assertEqual(1, len(result.offered))
@@ -123,13 +137,18 @@ class ClassifyTestCase(testtools.TestCase):
             device(TWO, devname='ens1v0', dev_type='type-VF', parent_addr=ONE),
             device(THREE, devname='ens3'),
         ]
-        result = scan.classify(devices, {}, information('{"devname": "ens1"}'))
+        result = scan.classify(
+            devices,
+            {},
+            _functions(*devices),
+            information('{"devname": "ens1"}'),
+        )
         self.assertEqual(
             [ONE, TWO], [item.device.address for item in result.offered]
         )
 
     def test_no_entries(self) -> None:
-        result = scan.classify([device(ONE)], {}, information())
+        result = scan.classify([device(ONE)], {}, {}, information())
         self.assertEqual({ONE: '8086:1592:::'}, result.others)
 
 
@@ -349,5 +368,5 @@ class HiddenPropertiesTestCase(testtools.TestCase):
         entries = information('{"driver": "ice", "devname": "ens1"}')
         self._restore(self.free)
         attached = self._restore(self._in_guest('vfio-pci'))
-        result = scan.classify([attached], {}, entries)
+        result = scan.classify([attached], {}, _functions(attached), entries)
         self.assertEqual(1, len(result.offered))

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of scans of the hosts in ``tests/cases``, through libvirt."""
+
+from collections.abc import Mapping
+import pathlib
+
+import fixtures
+import testtools
+
+from pci_passthrough.discovery import libvirt_host
+from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
+from pci_passthrough.specs import pci_information
+from pci_passthrough.tests.cases import files
+
+
+class CaseTestCase(testtools.TestCase):
+    """Base class: scans a case with its ``/sys``, and without."""
+
+    #: file name of the case, without ``.xml``
+    CASE: str
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+
+    def scan_case(
+        self,
+        *entries: str,
+        files_in_sysfs: Mapping[str, str] | None = None,
+        with_sysfs: bool = True,
+    ) -> scan.Scan:
+        host = libvirt_host.LibvirtHost(files.uri(self.CASE))
+        self.addCleanup(host.close)
+        host.connect()
+        reader = None
+        if with_sysfs:
+            root = self.useFixture(fixtures.TempDir()).path
+            files.write_root(self.CASE, pathlib.Path(root), files_in_sysfs)
+            reader = sysfs_reader.SysfsReader(root)
+        return scan.scan(
+            host.list_node_devices(),
+            reader,
+            pci_information.PciInformation.parse(entries),
+        )
+
+    def check(
+        self, offered: list[str], refused: dict[str, str], result: scan.Scan
+    ) -> None:
+        """Check which devices are offered, and the refusals' exact texts."""
+        self.assertEqual(
+            (offered, refused),
+            (
+                [item.device.address for item in result.offered],
+                {item.device.address: item.reason for item in result.refused},
+            ),
+        )
+
+
+class VmdTestCase(CaseTestCase):
+    """Nova cannot address a device behind Intel VMD."""
+
+    CASE = 'c02_vmd'
+
+    def test_domain_above_ffff(self) -> None:
+        for with_sysfs in (True, False):
+            self.check(
+                ['0000:d8:00.0'],
+                {
+                    '10000:01:00.0': 'Nova cannot address its PCI domain '
+                    '10000, which is greater than ffff (a device behind '
+                    'Intel VMD)'
+                },
+                self.scan_case(
+                    '{"product_id": "0a54"}', with_sysfs=with_sysfs
+                ),
+            )
+
+
+class IommuGroupsTestCase(CaseTestCase):
+    """A guest gets all functions of an IOMMU group, or none."""
+
+    CASE = 'c04_iommu_groups'
+    SHARED_WITH_NIC = (
+        'other functions of its IOMMU group are bound to drivers of the '
+        'host and not offered: 0000:08:00.0 (igb)'
+    )
+
+    def test_members_that_are_not_offered(self) -> None:
+        self.check(
+            ['0000:c6:00.0', '0000:c6:00.1'],
+            {
+                '0000:07:00.0': self.SHARED_WITH_NIC,
+                '0000:86:00.0': 'other functions of its IOMMU group are '
+                'bound to drivers of the host and not offered: 0000:86:00.1 '
+                '(snd_hda_intel)',
+            },
+            self.scan_case('{"product_id": "2230"}', '{"vendor_id": "14e4"}'),
+        )
+
+    def test_sound_function_is_offered_too(self) -> None:
+        self.check(
+            ['0000:86:00.0', '0000:86:00.1'],
+            {
+                '0000:07:00.0': self.SHARED_WITH_NIC,
+                '0000:07:00.1': self.SHARED_WITH_NIC,
+            },
+            self.scan_case('{"vendor_id": "10de"}'),
+        )
+
+    def test_one_port_of_two(self) -> None:
+        self.check(
+            [],
+            {
+                '0000:c6:00.0': 'other functions of its IOMMU group are '
+                'bound to drivers of the host and not offered: 0000:c6:00.1 '
+                '(bnxt_en)'
+            },
+            self.scan_case('{"address": "0000:c6:00.0"}'),
+        )
+
+    def test_without_sysfs(self) -> None:
+        # libvirt's test driver returns no drivers, but network interfaces.
+        self.check(
+            ['0000:86:00.0'],
+            {
+                '0000:07:00.0': 'other functions of its IOMMU group are '
+                'bound to drivers of the host and not offered: 0000:08:00.0 '
+                '(the driver of eno1)'
+            },
+            self.scan_case('{"product_id": "2230"}', with_sysfs=False),
+        )
+
+
+class VirtualGpuTestCase(CaseTestCase):
+    """Virtual functions of a vGPU card work if they have a vGPU type."""
+
+    CASE = 'c11_vfs8'
+    CARDS = ['0000:41:00.0', '0000:81:00.0']
+    VFS = [f'0000:41:00.{n}' for n in (4, 5, 6, 7)] + [
+        f'0000:41:01.{n}' for n in (0, 1, 2, 3)
+    ]
+
+    def test_vgpu_types(self) -> None:
+        types = dict.fromkeys(self.VFS, '0')
+        types['0000:41:01.2'] = '558'
+        self.check(
+            [self.CARDS[0], '0000:41:01.2', self.CARDS[1]],
+            {
+                address: 'it is a virtual function without a vGPU type'
+                for address, number in types.items()
+                if number == '0'
+            },
+            self.scan_case(
+                '{"product_id": "20b5"}',
+                files_in_sysfs={
+                    f'bus/pci/devices/{vf}/nvidia/current_vgpu_type': number
+                    for vf, number in types.items()
+                },
+            ),
+        )
+
+    def test_types_are_unknown(self) -> None:
+        self.check(
+            sorted(self.CARDS + self.VFS),
+            {},
+            self.scan_case('{"product_id": "20b5"}'),
+        )
+
+
+class MediatedDeviceTestCase(CaseTestCase):
+    """A GPU with a mediated device, and the VGA device of a BMC."""
+
+    CASE = 'c13_mdev_in_use'
+    REASON = 'it has live mediated devices (mdev)'
+
+    def test_by_class(self) -> None:
+        for with_sysfs in (True, False):
+            self.check(
+                [],
+                {
+                    '0000:03:00.0': 'it is the VGA device of a BMC, which an '
+                    'entry must name, for example by vendor_id and '
+                    'product_id',
+                    '0000:06:00.0': self.REASON,
+                },
+                self.scan_case('{"class": "display"}', with_sysfs=with_sysfs),
+            )
+
+    def test_by_name(self) -> None:
+        self.check(
+            ['0000:03:00.0'],
+            {
+                '0000:06:00.0': f'{self.REASON}; "allow_in_use" does not '
+                'change this'
+            },
+            self.scan_case(
+                '{"match": {"vendor_id": "1a03"}}',
+                '{"match": {"vendor_id": "10de"}, "allow_in_use": true}',
+            ),
+        )
