@@ -169,6 +169,8 @@ def _lines(
     for entry in information.entries:
         number = 'excludes' if entry.exclude else f'{decided[entry.index]:8}'
         yield f'  entry {entry.index} {number}  {entry.text}'
+    for idle in result.idle:
+        yield str(idle)
     if result.use_unknown:
         yield (
             'Not checked: whether the host itself uses these devices, and '

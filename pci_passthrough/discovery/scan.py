@@ -12,6 +12,7 @@ import dataclasses
 
 from pci_passthrough.discovery import deliverable
 from pci_passthrough.discovery import host_facts
+from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
 from pci_passthrough.discovery import sysfs_reader as sysfs_reader_module
@@ -62,6 +63,8 @@ class Scan:
     others: Mapping[str, str]
     #: True if the host's use of devices was not checked
     use_unknown: bool
+    #: the entries that decide about no device
+    idle: tuple[idle_entries.IdleEntry, ...] = ()
 
     @property
     def withdrawn(self) -> list[str]:
@@ -160,6 +163,7 @@ def classify(
     :param functions: the result of ``deliverable.functions_of``.
     :param pci_information: the host's entries.
     """
+    devices = list(devices)
     matches, others = _match(devices, pci_information)
     fittings = {
         address: recordable.fit(
@@ -195,7 +199,13 @@ def classify(
             refused.append(
                 Refused(device.replace(refusal=reason), entry, reason)
             )
-    return Scan(offered, refused, others, use_unknown=uses is None)
+    return Scan(
+        offered,
+        refused,
+        others,
+        use_unknown=uses is None,
+        idle=idle_entries.find(devices, pci_information),
+    )
 
 
 def _match(
@@ -339,6 +349,7 @@ def agreed(before: Scan | None, first: Scan, second: Scan) -> Agreement:
             if address not in kept
         },
         use_unknown=second.use_unknown,
+        idle=second.idle,
     )
     contradictory = first_offers.keys() & set(second.withdrawn) | (
         _offers(second).keys() & set(first.withdrawn)

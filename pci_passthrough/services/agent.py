@@ -13,6 +13,7 @@ from pci_passthrough import exception
 from pci_passthrough import reporting
 from pci_passthrough import rpc
 from pci_passthrough import specs
+from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
@@ -296,7 +297,11 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         agreement = scan.scan_twice_in_doubt(self._verdicts, self._scan_once)
         if not agreement.is_settled:
             self._changed.set()
-        result = self._verdicts = agreement.scan
+        result = agreement.scan
+        known = () if self._verdicts is None else self._verdicts.idle
+        for idle in idle_entries.news(known, result.idle):
+            LOG.warning('In pci_information, %s', idle)
+        self._verdicts = result
         before = self._snapshot
         snapshot = reporting.Snapshot.of(
             [offered.device for offered in result.offered],

@@ -34,6 +34,9 @@ BASE_CLASSES = {
     'coprocessor': '40',
 }
 
+#: Name of a base class to what lspci and pci.ids call by the same word.
+_OTHER_MEANINGS = {'coprocessor': '0b40, which lspci calls Co-processor'}
+
 #: Base class, subclass and programming interface, two digits each.
 _DIGITS = 6
 
@@ -64,3 +67,14 @@ def parse(text: str) -> pattern.Pattern:
     ):
         raise ValueError(f'a class code has 2, 4 or 6 digits, not {text!r}')
     return pattern.compile_glob(code)
+
+
+def explain(text: str) -> str | None:
+    """Return the meaning of a class's name, for people; None for a code."""
+    name = text.strip().lower()
+    if name not in BASE_CLASSES:
+        return None
+    meaning = f'base class {BASE_CLASSES[name]}'
+    if name in _OTHER_MEANINGS:
+        meaning += f', not {_OTHER_MEANINGS[name]}'
+    return meaning

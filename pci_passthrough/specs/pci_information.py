@@ -13,6 +13,7 @@ The third is the form of the original blueprint, the fourth is the form of
 Nova's ``[pci] device_spec``.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -84,11 +85,18 @@ class Entry:
         self, device: objects.PciDevice, parent_devname: str | None = None
     ) -> bool:
         """Return whether a device fulfils all conditions."""
-        return all(
-            condition.accepts(condition.value_of(device))
-            or _names_parent(condition, device, parent_devname)
-            for condition in self.match
-        )
+        return next(self.unmet(device, parent_devname), None) is None
+
+    def unmet(
+        self, device: objects.PciDevice, parent_devname: str | None = None
+    ) -> Iterator[condition_spec.Condition]:
+        """Yield the conditions that a device does not fulfil."""
+        for condition in self.match:
+            if not (
+                condition.accepts(condition.value_of(device))
+                or _names_parent(condition, device, parent_devname)
+            ):
+                yield condition
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -119,6 +119,21 @@ class DryRunTestCase(testtools.TestCase):
         self.assertEqual((0, ''), (outcome.status, outcome.err))
         self.assertIn(': 0 devices would be offered:', outcome.out)
         self.assertIn('  entry 0        0  ', outcome.out)
+        self.assertRegex(
+            outcome.out,
+            'entry 0 applies to no device: nearest is [0-9a-f:.]+, with '
+            'vendor_id [0-9a-f]{4} instead of "ffff": {"vendor_id": "ffff"}',
+        )
+
+    def test_name_that_lspci_has_for_another_class(self) -> None:
+        """The crypto card is a co-processor for lspci, of class 0b40."""
+        outcome = self.run_agent(self.with_root('{"class": "coprocessor"}'))
+        self.assertEqual((0, ''), (outcome.status, outcome.err))
+        self.assertIn(
+            'with class 0b4000 instead of "coprocessor" (base class 40, not '
+            '0b40, which lspci calls Co-processor)',
+            outcome.out,
+        )
 
     def test_probably_not_meant(self) -> None:
         narrow = '{"match": {"class": "020000"}, "exclude": true}'

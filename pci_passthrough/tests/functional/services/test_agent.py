@@ -169,6 +169,16 @@ class AgentServiceTest(testtools.TestCase):
         [host] = hosts.get_all(self.db, store.Limits(60, 180))
         self.assertEqual(1, host.generation)
 
+    def test_idle_entry_is_logged(self) -> None:
+        self.start_conductor()
+        entry = '{"class": "coprocessor"}'
+        agent.AgentService(self.conf(pci_information=entry)).report_once()
+        self.assertIn(
+            'In pci_information, entry 0 applies to no device: nearest is ',
+            self.logger.output,
+        )
+        self.assertIn(entry, self.logger.output)
+
     def test_report_once(self) -> None:
         self.start_conductor()
         agent.AgentService(self.conf()).report_once()
