@@ -260,6 +260,22 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.fixture.bind(address, 'vfio-pci')
         self.assertEqual(before, offered())
 
+    def test_group_with_a_function_of_the_host(self) -> None:
+        entries = pci_information.PciInformation.parse(
+            ['{"product_id": "2684"}']
+        )
+        gpu, sound = (
+            self.address_of(driver) for driver in ('nouveau', 'snd_hda_intel')
+        )
+        (refused,) = self.scan(entries).refused
+        self.assertEqual(gpu, refused.device.address)
+        self.assertIn(f'{sound} (snd_hda_intel)', refused.reason)
+        self.fixture.unbind(sound)
+        self.assertEqual([], self.scan(entries).refused)
+        self.fixture.bind(sound, 'vfio-pci')
+        (offered,) = self.scan(entries).offered
+        self.assertEqual(gpu, offered.device.address)
+
     def test_two_watchers(self) -> None:
         changed = [threading.Event(), threading.Event()]
         for event in changed:

@@ -114,6 +114,29 @@ class DryRunTestCase(testtools.TestCase):
         self.assertIn(f'  entry 1        4  {_NICS}', lines)
         self.assertIn(f'  entry 3        3  {_GPUS}', lines)
 
+    def test_shared_iommu_group(self) -> None:
+        entry = '{"product_id": ["2684", "22ba"]}'
+        outcome = self.run_agent(self.with_root(entry))
+        self.assertIn(': 2 devices would be offered:', outcome.out)
+        (group,) = (
+            addresses
+            for addresses in self.model.groups().values()
+            if len(addresses) > 1
+        )
+        self.assertRegex(
+            outcome.out,
+            f'of one IOMMU group .*:\n  IOMMU group \\d+: {group[0]}, '
+            f'{group[1]}\n',
+        )
+        outcome = self.run_agent(self.with_root('{"product_id": "2684"}'))
+        self.assertNotIn('of one IOMMU group', outcome.out)
+        self.assertIn(
+            f'entry=0: other functions of its IOMMU group are bound to '
+            f'drivers of the host and not offered: {group[1]} '
+            '(snd_hda_intel)\n',
+            outcome.out,
+        )
+
     def test_nothing_matches(self) -> None:
         outcome = self.run_agent(self.with_root('{"vendor_id": "ffff"}'))
         self.assertEqual((0, ''), (outcome.status, outcome.err))

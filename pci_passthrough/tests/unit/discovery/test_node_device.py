@@ -25,6 +25,16 @@ _VDPA = """
 """
 
 
+_MDEV = """
+<device>
+  <name>mdev_4b20d080_1b54_4048_85b3_a6a62d165c01_0000_61_00_0</name>
+  <path>/sys/devices/pci0000:60/4b20d080-1b54-4048-85b3-a6a62d165c01</path>
+  <parent>pci_0000_61_00_0</parent>
+  <capability type='mdev'><type id='nvidia-222'/></capability>
+</device>
+"""
+
+
 def _sample(name: str) -> str:
     return (_SAMPLES / f'{name}.xml').read_text()
 
@@ -122,6 +132,22 @@ class ParseListingTestCase(testtools.TestCase):
             f"{head}<capability type='virt_functions' maxCount='0'/>{rest}"
         )
         self.assertEqual('type-PCI', device.dev_type)
+
+    def test_mediated_devices(self) -> None:
+        functions = [_sample('pci_0000_61_00_0'), _sample('pci_0000_62_00_0')]
+        # libvirt lists a device that is only defined without a path.
+        defined = '\n'.join(
+            line for line in _MDEV.splitlines() if '<path>' not in line
+        )
+        for documents, expected in (
+            (functions, set()),
+            ([_MDEV, *functions], {'0000:61:00.0'}),
+            ([defined, *functions], set()),
+            ([_MDEV.replace('pci_0000_61', 'css_0_0'), *functions], set()),
+        ):
+            listing = node_device.parse_listing(documents)
+            self.assertEqual(expected, listing.mediated)
+            self.assertEqual(2, len(listing.devices))
 
     def test_bridges_are_ignored(self) -> None:
         self.assertEqual(

@@ -124,6 +124,31 @@ class ClassifyTestCase(testtools.TestCase):
             [ONE], [item.device.address for item in result.offered]
         )
 
+    def test_allow_in_use_does_not_make_it_deliverable(self) -> None:
+        undeliverable = (
+            'it is in no IOMMU group: the IOMMU is off, or this device has '
+            'none'
+        )
+        for allow, reason in (
+            ('false', f'it is mounted; {undeliverable}'),
+            (
+                'true',
+                f'{undeliverable}; "allow_in_use" does not change this',
+            ),
+        ):
+            result = scan.classify(
+                [device(ONE)],
+                {ONE: 'it is mounted'},
+                {ONE: host_facts.Function(ONE)},
+                information(
+                    '{"match": {"vendor_id": "8086"}, '
+                    f'"allow_in_use": {allow}}}'
+                ),
+            )
+            self.assertEqual([], result.offered)
+            self.assertEqual(reason, result.refused[0].reason)
+            self.assertEqual(reason, result.refused[0].device.refusal)
+
     def test_use_unknown(self) -> None:
         result = scan.classify(
             [device(ONE)], None, {}, information('{"vendor_id": "8086"}')

@@ -42,6 +42,35 @@ class SysfsReaderTestCase(testtools.TestCase):
             function.total_vfs,
         )
 
+    def test_facts_for_guests(self) -> None:
+        folder = self.tree.device(host_tree.GPU)
+        self.tree.link(f'{folder}/iommu_group', 'sys/kernel/iommu_groups/17')
+        self.tree.write(f'{folder}/nvidia/current_vgpu_type', '558')
+        for name in (
+            '4b20d080-1b54-4048-85b3-a6a62d165c01',
+            'mdev_supported_types',
+        ):
+            (self.tree.root / folder / name).mkdir()
+        folder = self.tree.device(host_tree.DISK)
+        self.tree.write(f'{folder}/secondary_bus_number', '3')
+        (self.tree.root / folder / 'nvidia').mkdir()
+        for address, expected in (
+            (host_tree.GPU, (17, False, True, True, '558')),
+            (host_tree.DISK, (None, True, False, False, None)),
+            (host_tree.NIC, (None, False, False, False, None)),
+        ):
+            function = self.reader.facts().functions[address]
+            self.assertEqual(
+                expected,
+                (
+                    function.iommu_group,
+                    function.has_secondary_bus,
+                    function.has_mediated_devices,
+                    function.supports_mediated_devices,
+                    function.vgpu_type,
+                ),
+            )
+
     def test_missing_function(self) -> None:
         self.assertNotIn('0000:99:00.0', self.reader.facts().functions)
         reason = self.reader.reason_not_in_sysfs()
