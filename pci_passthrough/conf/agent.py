@@ -36,12 +36,12 @@ hexadecimal digits), ``address``, ``dev_type``, ``driver``, ``numa_node``,
 ``[0-9]`` work as in a shell, a list of such strings (alternatives), or
 ``{"regex": "…"}``.
 
-A device that the host itself uses (a mounted file system or swap, a RAID or
-LVM member, an interface with an address or the default route) is refused even
-if an entry matches it, because a guest with the host's root disk or only
-network card breaks the host. ``"allow_in_use": true`` in an entry skips this
-check. A device that no guest can have is always refused: without IOMMU group,
-in a group with a function that the host uses, in a PCI domain above ffff, with
+A device that the host itself uses (a disk with a file system, swap, RAID or
+LVM, an interface with an address or a route) is refused even if an entry
+matches it, because a guest with the host's root disk or only network card
+breaks the host. ``"allow_in_use": true`` in an entry skips this check. A
+device that no guest can have is always refused: without IOMMU group, in a
+group with a function that the host uses, in a PCI domain above ffff, with
 mediated devices.
 
 With a malformed entry the agent does not start. The conductors keep the last
@@ -72,7 +72,10 @@ host itself uses a device, and whether a guest can have it. The default is
 ``/`` for a local ``qemu:///``, ``ch:///``, ``xen:///`` or ``lxc:///`` URI and
 unset for other URIs. In a container, set the directory where the host's root
 directory is mounted, for example ``/host``: the container's ``/proc`` does not
-show that a disk is mounted on the host.
+show that a disk is mounted on the host. The agent then reads the host's
+addresses and routes in the network namespace of its process 1. Give the
+container the host's network and CAP_SYS_PTRACE, or CAP_SYS_ADMIN and
+CAP_SYS_PTRACE; otherwise the agent refuses all network cards.
 
 Without this directory the agent cannot check whether the host uses a device,
 and does not start, except with libvirt's test driver.

@@ -12,10 +12,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import ipaddress
+import json
 import os
 import pathlib
 
 from pci_passthrough.demo import inventory
+from pci_passthrough.discovery import host_facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,57 +186,28 @@ def _storage_facts(tree: Tree, host: inventory.Host) -> None:
     tree.file('proc/swaps', '\n'.join(swaps))
 
 
-def _kernel_hex(address: ipaddress.IPv4Address) -> str:
-    # /proc/net/route has words in network order as little-endian numbers.
-    return address.packed[::-1].hex().upper()
-
-
 def _network_facts(tree: Tree, host: inventory.Host) -> None:
-    any_address = ipaddress.IPv4Address(0)
-    routes = [
-        'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask'
-        '\t\tMTU\tWindow\tIRTT'
-    ]
-    addresses6 = [f'{1:032x} 01 80 10 80       lo']
-    routes6 = [f'{1:032x} 80 {0:032x} 00 {0:032x} 00000000 00000002 '
-               '00000000 80200001       lo']  # fmt: skip
+    addresses: list[dict[str, str]] = []
+    routes: list[dict[str, object]] = []
     for device in host.devices.values():
         interface = device.interface
         if interface is None or interface.cidr is None:
             continue
-        address = ipaddress.IPv4Interface(interface.cidr)
-        gateway = ipaddress.IPv4Address(interface.gateway or 0)
-        for target, via, mask, flags in (
-            (any_address, gateway, any_address, '0003'),
-            (
-                address.network.network_address,
-                any_address,
-                address.netmask,
-                '0001',
-            ),
-        ):
-            words = '\t'.join(map(_kernel_hex, (target, via)))
-            routes.append(
-                f'{interface.name}\t{words}\t{flags}\t0\t0\t100\t'
-                f'{_kernel_hex(mask)}\t0\t0\t0'
-            )
-        local = _link_local(interface.mac)
-        addresses6.append(
-            f'{local} {interface.index:02x} 40 20 80 {interface.name:>8}'
+        addresses.append(
+            {'interface': interface.name, 'address': interface.cidr}
         )
-        routes6.append(
-            f'{0xFE80 << 112:032x} 40 {0:032x} 00 {0:032x} 00000100 '
-            f'00000001 00000000 00000001 {interface.name:>8}'
+        network = ipaddress.ip_interface(interface.cidr).network
+        destinations = [str(network)]
+        if interface.gateway is not None:
+            destinations.append('default')
+        routes.extend(
+            {'destination': destination, 'interfaces': [interface.name]}
+            for destination in destinations
         )
-    tree.file('proc/1/net/route', '\n'.join(routes))
-    tree.file('proc/1/net/if_inet6', '\n'.join(addresses6))
-    tree.file('proc/1/net/ipv6_route', '\n'.join(routes6))
-
-
-def _link_local(mac: str) -> str:
-    octets = bytes.fromhex(mac.replace(':', ''))
-    eui64 = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
-    return (b'\xfe\x80' + bytes(6) + eui64).hex()
+    tree.file(
+        host_facts.RECORDED_NETWORK,
+        json.dumps({'addresses': addresses, 'routes': routes}),
+    )
 
 
 def facts_tree(host: inventory.Host) -> Tree:

@@ -10,9 +10,13 @@ module               kind   does
 ``read_errors``      acts   collects errors, and which devices each affects
 ``block_reader``     acts   reads disks
 ``interface_reader`` acts   reads network interfaces
+``netlink``          acts   reads addresses and routes
 ``sysfs_reader``     acts   reads functions, and all of the above
 ``host_facts``       pure   the data that ``sysfs_reader`` returns
 ``in_use``           pure   decides which functions the host itself uses
+``storage_use``      pure   the part of ``in_use`` about disks
+``network_use``      pure   the part of ``in_use`` about the network
+``use``              pure   one use of functions
 ``deliverable``      pure   decides which functions no guest can have
 ``scan``             both   ``classify`` decides, ``scan`` reads
 ==================== ====== ================================================

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a host's disks from sysfs and udev's database."""
+"""Reads a host's disks and its storage over the network.
+
+They are in sysfs and in udev's database.
+"""
 
 import functools
 import os
@@ -10,6 +13,8 @@ from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import read_errors
 
 _BLOCK_DEVICES = 'sys/class/block'
+_ISCSI_CONNECTIONS = 'sys/class/iscsi_connection'
+_NVME_CONTROLLERS = 'sys/class/nvme'
 _BTRFS = 'sys/fs/btrfs'
 
 #: Block device of an NVMe namespace, ``nvme<subsystem>n<namespace>``.
@@ -49,6 +54,61 @@ def btrfs_members(files: chroot_files.ChrootFiles) -> tuple[str, ...]:
     )
 
 
+def remote_storage(
+    files: chroot_files.ChrootFiles,
+) -> tuple[host_facts.RemoteStorage, ...]:
+    """Return the kernel's iSCSI connections and its NVMe controllers over IP.
+
+    :raises OSError: sysfs is unreadable.
+    """
+    result = []
+    for name in files.names(_ISCSI_CONNECTIONS):
+        folder = f'{_ISCSI_CONNECTIONS}/{name}'
+        address = files.read_if_exists(f'{folder}/address')
+        if address is not None:
+            server = address.strip().strip('[]')
+            result.append(host_facts.RemoteStorage(f'iSCSI {name}', server))
+    for name in _nvme_controllers(files, ('tcp', 'rdma')):
+        address = files.read_if_exists(f'{_NVME_CONTROLLERS}/{name}/address')
+        if address is not None:
+            server = _nvme_server(address.strip())
+            result.append(host_facts.RemoteStorage(f'NVMe {name}', server))
+    return tuple(result)
+
+
+def fibre_channel_nvme(files: chroot_files.ChrootFiles) -> tuple[str, ...]:
+    """Return the NVMe controllers over Fibre Channel.
+
+    :raises OSError: sysfs is unreadable.
+    """
+    return _nvme_controllers(files, ('fc',))
+
+
+def _nvme_controllers(
+    files: chroot_files.ChrootFiles, transports: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in files.names(_NVME_CONTROLLERS)
+        if (
+            files.read_if_exists(f'{_NVME_CONTROLLERS}/{name}/transport') or ''
+        ).strip()
+        in transports
+    )
+
+
+def _nvme_server(address: str) -> str:
+    """Return the server of a controller's attribute ``address``.
+
+    It is for example ``traddr=192.0.2.1,trsvcid=4420,host_iface=eth0``
+    (drivers/nvme/host/fabrics.c).
+    """
+    options = dict(option.partition('=')[::2] for option in address.split(','))
+    server = options.get('traddr', '')
+    interface = options.get('host_iface')
+    return f'{server}%{interface}' if interface else server
+
+
 def _block_device(
     files: chroot_files.ChrootFiles, name: str, folder: str
 ) -> host_facts.BlockDevice | None:
@@ -74,7 +134,8 @@ def _block_device(
         mapper_name=mapper_name.strip() if mapper_name else None,
         is_empty=size is not None and size.strip() == '0',
         is_probed=record is not None,
-        signature=_udev_property(record or '', 'ID_FS_TYPE'),
+        signature=_udev_property(record or '', 'ID_FS_TYPE')
+        or _udev_property(record or '', 'ID_FS_USAGE'),
     )
 
 

@@ -10,6 +10,12 @@ import dataclasses
 import enum
 import re
 
+#: The addresses and routes of a host that consists of files only, a simulated
+#: one, as JSON: ``{"addresses": [{"interface": "eno1", "address":
+#: "192.0.2.1/24"}], "routes": [{"destination": "default", "interfaces":
+#: ["eno1"]}]}``.
+RECORDED_NETWORK = 'run/pci-passthrough/network.json'
+
 _ADDRESS = re.compile(
     r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
 )
@@ -30,8 +36,20 @@ class Subject(enum.Enum):
     STORAGE = 'storage'
     NETWORK = 'network'
     DISPLAY = 'display'
+    FIBRE_CHANNEL = 'Fibre Channel'
     #: one PCI function of any kind
     FUNCTION = 'PCI'
+
+
+#: Classes and subclasses of the functions that a fact can be about. Disks are
+#: behind mass storage, SD host, FireWire, USB or Fibre Channel controllers.
+_CLASSES = {
+    Subject.STORAGE: ('01', '0805', '0c00', '0c03', '0c04'),
+    Subject.NETWORK: ('02',),
+    Subject.DISPLAY: ('03',),
+    Subject.FIBRE_CHANNEL: ('0c04',),
+    Subject.FUNCTION: ('',),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,7 +112,7 @@ class BlockDevice:
     is_empty: bool = False
     #: whether udev has probed the content
     is_probed: bool = False
-    #: ``ID_FS_TYPE`` in udev's database
+    #: ``ID_FS_TYPE``, or else ``ID_FS_USAGE``, in udev's database
     signature: str | None = None
 
 
@@ -114,6 +132,47 @@ class Interface:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """An address of a network interface."""
+
+    interface: str
+    #: with the prefix length, ``192.0.2.1/24`` or ``2001:db8::1/64``
+    address: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """A route of any table, IPv4 or IPv6."""
+
+    #: a network, or ``default``
+    destination: str
+    #: the interface of each next hop
+    interfaces: tuple[str, ...]
+    #: as in ip-route(8): ``unicast``, ``local``, ``blackhole`` …
+    kind: str = 'unicast'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Network:
+    """What a host's network interfaces carry."""
+
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    #: the interfaces of next-hop objects, which routes refer to
+    next_hops: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RemoteStorage:
+    """Storage that is reached over an IP network."""
+
+    #: a text for people, ``iSCSI connection1:0``
+    name: str
+    #: IP address, with a zone (``fe80::1%eth0``) if it has one
+    server: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class HostFacts:
     """The contents of sysfs, procfs and udev's database at one moment."""
 
@@ -126,11 +185,20 @@ class HostFacts:
     swaps: str = ''
     #: block devices of mounted Btrfs file systems
     btrfs_members: tuple[str, ...] = ()
-    #: content of ``/proc/1/net/route``, ``if_inet6`` and ``ipv6_route``
-    ipv4_routes: str = ''
-    ipv6_addresses: str = ''
-    ipv6_routes: str = ''
+    network: Network = Network()
+    remote_storage: tuple[RemoteStorage, ...] = ()
+    #: NVMe controllers that are reached over Fibre Channel
+    fibre_channel_nvme: tuple[str, ...] = ()
     #: addresses of the PCI functions in each framebuffer's sysfs path; an
     #: empty tuple is a framebuffer of the firmware
     framebuffers: tuple[tuple[str, ...], ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+
+    def of_subject(self, subject: Subject) -> tuple[str, ...]:
+        """Return the functions of a kind, and those of unknown class."""
+        return tuple(
+            function.address
+            for function in self.functions.values()
+            if function.pci_class is None
+            or function.pci_class.startswith(_CLASSES[subject])
+        )

@@ -1,20 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a host's network interfaces from sysfs.
+"""Reads a host's network interfaces and what they carry.
 
-The files are described in the kernel's
+The files of sysfs are described in the kernel's
 Documentation/ABI/testing/sysfs-class-net.
 """
 
 import functools
+import json
 import os
 
 from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import host_facts
+from pci_passthrough.discovery import netlink
 from pci_passthrough.discovery import read_errors
 
 _INTERFACES = 'sys/class/net'
 _UPPER = 'upper_'
 _DEVICE_TYPE = 'DEVTYPE='
+
+
+def interfaces_and_network(
+    files: chroot_files.ChrootFiles, errors: read_errors.ReadErrors
+) -> tuple[dict[str, host_facts.Interface], host_facts.Network]:
+    """Return the interfaces by name, and what they carry.
+
+    The addresses are read before the interfaces, and the names of their
+    interfaces after. So an interface that disappears meanwhile has no name,
+    and one that appears meanwhile has no address: neither is a contradiction
+    between rtnetlink and sysfs.
+    """
+    network = host_facts.Subject.NETWORK
+    namespace = netlink.namespace_of(files.root)
+    if namespace is None:
+        return interfaces(files, errors), errors.read(
+            network,
+            functools.partial(_recorded_network, files),
+            host_facts.Network(),
+        )
+    indexed = errors.read(
+        network,
+        functools.partial(netlink.read_indexed, namespace),
+        netlink.Indexed(),
+    )
+    result = interfaces(files, errors)
+    if indexed == netlink.Indexed():
+        return result, host_facts.Network()
+    names = errors.read(
+        network,
+        functools.partial(netlink.interface_names, namespace),
+        dict[int, str](),
+    )
+    return result, indexed.named(names)
+
+
+def _recorded_network(files: chroot_files.ChrootFiles) -> host_facts.Network:
+    text = files.read_if_exists(host_facts.RECORDED_NETWORK)
+    if text is None:
+        raise FileNotFoundError(
+            f'below {files.root} there is neither proc/1/ns/net nor '
+            f'{host_facts.RECORDED_NETWORK}'
+        )
+    content = json.loads(text)
+    try:
+        return host_facts.Network(
+            addresses=tuple(
+                host_facts.Address(**item) for item in content['addresses']
+            ),
+            routes=tuple(
+                host_facts.Route(
+                    **{**item, 'interfaces': tuple(item['interfaces'])}
+                )
+                for item in content['routes']
+            ),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'{host_facts.RECORDED_NETWORK}: {error!r}'
+        ) from error
 
 
 def interfaces(

@@ -6,6 +6,7 @@ reads, ``scan_twice_in_doubt`` calls it.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -103,6 +104,12 @@ class HiddenProperties:
 
     def __init__(self) -> None:
         self._devices: dict[str, device_obj.PciDevice] = {}
+        self._given_out: dict[str, device_obj.PciDevice] = {}
+
+    @property
+    def given_out(self) -> Collection[str]:
+        """The addresses of the devices that were seen in a guest."""
+        return self._given_out.keys()
 
     def restore(
         self, devices: Iterable[device_obj.PciDevice]
@@ -119,7 +126,13 @@ class HiddenProperties:
         """
         restored = []
         known = {}
+        given_out = {}
         for device in devices:
+            guests = self._given_out.get(device.address)
+            if device.driver is not None and not device.is_bound_to_host:
+                guests = device
+            if guests is not None and _same_hardware(guests, device):
+                given_out[device.address] = guests
             before = self._devices.get(device.address)
             if before is not None and not _same_hardware(before, device):
                 before = None
@@ -136,6 +149,7 @@ class HiddenProperties:
                 known[device.address] = before
             restored.append(device)
         self._devices = known
+        self._given_out = given_out
         return restored
 
 
@@ -265,6 +279,7 @@ def scan(
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
     hidden_properties: HiddenProperties | None = None,
+    given_out: Collection[str] = (),
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
@@ -274,26 +289,31 @@ def scan(
         then the host's use of its devices is unknown, and only some of those
         that no guest can have are refused.
     :param hidden_properties: the same object for each scan of a host.
+    :param given_out: addresses of devices that guests are known to have had,
+        besides those that ``hidden_properties`` has seen: a file system on
+        such a disk can be a guest's.
     """
+    # After the listing: a device that appears in between is ignored until the
+    # next scan; one that disappears is refused, not offered.
+    facts = None if sysfs_reader is None else sysfs_reader.facts()
     listing = node_device.parse_listing(documents)
     devices = listing.devices
     in_sysfs: Mapping[str, host_facts.Function] = {}
-    uses: dict[str, str] | None = None
-    if sysfs_reader is not None:
-        # After the listing: a device that appears in between is ignored
-        # until the next scan; one that disappears is refused, not offered.
-        facts = sysfs_reader.facts()
-        uses = in_use.reasons_in_use(facts)
+    if facts is not None:
         in_sysfs = facts.functions
+        add_sysfs_properties(devices, in_sysfs)
+    functions = deliverable.functions_of(listing, in_sysfs)
+    if hidden_properties is not None:
+        devices = hidden_properties.restore(devices)
+        given_out = {*given_out, *hidden_properties.given_out}
+    uses: dict[str, str] | None = None
+    if sysfs_reader is not None and facts is not None:
+        uses = in_use.reasons_in_use(facts, given_out)
         for device in devices:
             if device.address not in in_sysfs:
                 uses.setdefault(
                     device.address, sysfs_reader.reason_not_in_sysfs()
                 )
-        add_sysfs_properties(devices, in_sysfs)
-    functions = deliverable.functions_of(listing, in_sysfs)
-    if hidden_properties is not None:
-        devices = hidden_properties.restore(devices)
     return classify(devices, uses, functions, pci_information)
 
 

@@ -58,25 +58,35 @@ class SysfsReader:
         self._files = files = chroot_files.ChrootFiles(self.path)
         errors = read_errors.ReadErrors(files)
         functions = self._functions(errors)
-        # A kernel without swap or IPv6 lacks some files. The mount table and
-        # the IPv4 routes exist on every compute host.
+        interfaces, network = interface_reader.interfaces_and_network(
+            files, errors
+        )
+        # A kernel without swap lacks the file.
         return host_facts.HostFacts(
             functions=functions,
             block_devices=block_reader.block_devices(files, errors),
-            interfaces=interface_reader.interfaces(files, errors),
-            mountinfo=self._read(errors, _STORAGE, 'proc/1/mountinfo'),
-            swaps=self._read_if_exists(errors, _STORAGE, 'proc/swaps'),
+            interfaces=interfaces,
+            mountinfo=errors.read(
+                _STORAGE, lambda: files.read('proc/1/mountinfo'), ''
+            ),
+            swaps=errors.read(
+                _STORAGE, lambda: files.read_if_exists('proc/swaps') or '', ''
+            ),
             btrfs_members=errors.read(
                 _STORAGE,
                 lambda: block_reader.btrfs_members(files),
                 tuple[str, ...](),
             ),
-            ipv4_routes=self._read(errors, _NETWORK, 'proc/1/net/route'),
-            ipv6_addresses=self._read_if_exists(
-                errors, _NETWORK, 'proc/1/net/if_inet6'
+            network=network,
+            remote_storage=errors.read(
+                _NETWORK,
+                lambda: block_reader.remote_storage(files),
+                tuple[host_facts.RemoteStorage, ...](),
             ),
-            ipv6_routes=self._read_if_exists(
-                errors, _NETWORK, 'proc/1/net/ipv6_route'
+            fibre_channel_nvme=errors.read(
+                _STORAGE,
+                lambda: block_reader.fibre_channel_nvme(files),
+                tuple[str, ...](),
             ),
             framebuffers=errors.read(
                 host_facts.Subject.DISPLAY,
@@ -84,24 +94,6 @@ class SysfsReader:
                 tuple[tuple[str, ...], ...](),
             ),
             unreadable=tuple(errors.unreadable),
-        )
-
-    def _read(
-        self,
-        errors: read_errors.ReadErrors,
-        subject: host_facts.Subject,
-        path: str,
-    ) -> str:
-        return errors.read(subject, lambda: self._files.read(path), '')
-
-    def _read_if_exists(
-        self,
-        errors: read_errors.ReadErrors,
-        subject: host_facts.Subject,
-        path: str,
-    ) -> str:
-        return errors.read(
-            subject, lambda: self._files.read_if_exists(path) or '', ''
         )
 
     def _functions(

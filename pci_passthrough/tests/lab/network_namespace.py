@@ -72,6 +72,13 @@ class NetworkNamespace(fixtures.Fixture):
 
         :raises AssertionError: it failed; with its standard error.
         """
+        self.output(*command)
+
+    def output(self, *command: str) -> str:
+        """Return the standard output of a program in the namespaces.
+
+        :raises AssertionError: it failed; with its standard error.
+        """
         done = subprocess.run(
             self.command(*command),
             capture_output=True,
@@ -80,6 +87,7 @@ class NetworkNamespace(fixtures.Fixture):
         )
         if done.returncode:
             raise AssertionError(f'{command}: {done.stderr.strip()}')
+        return done.stdout
 
     def start(self, script: str) -> None:
         """Run a shell script in the namespaces until the test ends."""

@@ -121,7 +121,10 @@ class TreeTestCase(testtools.TestCase):
         for path, text in (
             ('proc/1/mountinfo', b' / / '),
             ('proc/swaps', b'/dev/nvme0n1p2'),
-            ('proc/1/net/route', b'eno1\t00000000\t'),
+            (
+                'run/pci-passthrough/network.json',
+                b'{"destination": "default", "interfaces": ["eno1"]}',
+            ),
             ('run/udev/data/b259:16', b'E:ID_FS_TYPE=LVM2_member'),
         ):
             content = facts[path]

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host's sysfs, procfs and udev files in a temporary directory."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
+import json
 import os
 import pathlib
 
 import fixtures
+
+from pci_passthrough.discovery import host_facts
 
 NIC, VF, DISK, OTHER_DISK, GPU = (
     '0000:01:00.0',
@@ -14,7 +19,6 @@ NIC, VF, DISK, OTHER_DISK, GPU = (
     '0000:04:00.0',
 )
 
-_ROUTE_HEAD = 'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n'
 SWAPS_HEAD = 'Filename\tType\tSize\tUsed\tPriority\n'
 
 
@@ -26,7 +30,7 @@ class HostTree(fixtures.Fixture):
         self.mounts: list[str] = []
         self.write('proc/1/mountinfo', '22 1 0:21 / /proc rw - proc proc rw')
         self.write('proc/swaps', SWAPS_HEAD)
-        self.write('proc/1/net/route', _ROUTE_HEAD)
+        self.network()
         for address, code in (
             (NIC, '0x020000'),
             (VF, '0x020000'),
@@ -102,8 +106,20 @@ class HostTree(fixtures.Fixture):
         self.link(f'sys/class/net/{name}', path)
         return path
 
-    def route(self, name: str, target: str, mask: str) -> None:
-        self.write(
-            'proc/1/net/route',
-            f'{_ROUTE_HEAD}{name}\t{target}\t00000000\t0001\t0\t0\t0\t{mask}',
-        )
+    def network(
+        self,
+        addresses: Mapping[str, str] | None = None,
+        routes: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Set the addresses by interface, and the routes' interfaces."""
+        content = {
+            'addresses': [
+                {'interface': name, 'address': address}
+                for name, address in (addresses or {}).items()
+            ],
+            'routes': [
+                {'destination': destination, 'interfaces': list(names)}
+                for destination, names in (routes or {}).items()
+            ],
+        }
+        self.write(host_facts.RECORDED_NETWORK, json.dumps(content))

@@ -6,6 +6,7 @@ import testtools
 from testtools import matchers
 
 from pci_passthrough.discovery import chroot_files
+from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.tests.unit.discovery import host_tree
@@ -95,20 +96,66 @@ class StorageUseTestCase(InUseTestCase):
         )
         self.assert_uses(disk='its disk dm-3 is swap space')
 
-    def test_members_without_holder(self) -> None:
+    def test_labels_without_mount(self) -> None:
         for signature in (
             'LVM2_member', 'linux_raid_member', 'zfs_member', 'bcache',
-            'ceph_bluestore',
+            'ceph_bluestore', 'ext4', 'crypto_LUKS', 'swap', 'vfat',
         ):  # fmt: skip
-            self.tree = self.useFixture(host_tree.HostTree())
-            self.reader = sysfs_reader.SysfsReader(str(self.tree.root))
-            self.tree.disk('nvme0n1', host_tree.DISK, signature)
-            self.assert_uses(disk=f'its disk nvme0n1 is a {signature}')
+            with self.subTest(signature):
+                tree = self.useFixture(host_tree.HostTree())
+                tree.partition(tree.disk('nvme0n1', host_tree.DISK), signature)
+                self.reader = sysfs_reader.SysfsReader(str(tree.root))
+                self.assert_uses(
+                    disk=f'its disk nvme0n1p1 has the label {signature}'
+                )
 
-    def test_closed_encryption_and_old_file_systems_are_free(self) -> None:
-        self.tree.disk('nvme0n1', host_tree.DISK, 'crypto_LUKS')
-        self.tree.disk('nvme1n1', host_tree.OTHER_DISK, 'ext4')
+    def test_label_of_unknown_type(self) -> None:
+        self.tree.disk('nvme0n1', host_tree.DISK)
+        self.tree.write('run/udev/data/b259:20', 'E:ID_FS_USAGE=crypto')
+        self.assert_uses(disk='its disk nvme0n1 has the label crypto')
+
+    def test_partition_table_is_no_label(self) -> None:
+        self.tree.disk('nvme0n1', host_tree.DISK)
+        self.tree.write('run/udev/data/b259:20', 'E:ID_PART_TABLE_TYPE=gpt')
         self.assert_uses()
+
+    def test_labels_of_disks_that_guests_have_had(self) -> None:
+        for signature, is_used in (
+            ('ext4', False), ('LVM2_member', False), ('crypto_LUKS', False),
+            # Used without holder or mount.
+            ('zfs_member', True), ('ceph_bluestore', True), ('bcache', True),
+        ):  # fmt: skip
+            with self.subTest(signature):
+                tree = self.useFixture(host_tree.HostTree())
+                tree.disk('nvme0n1', host_tree.DISK, signature)
+                tree.disk('nvme1n1', host_tree.OTHER_DISK, signature)
+                reasons = in_use.reasons_in_use(
+                    sysfs_reader.SysfsReader(str(tree.root)).facts(),
+                    given_out={host_tree.DISK},
+                )
+                self.assertEqual(is_used, host_tree.DISK in reasons)
+                self.assertIn(host_tree.OTHER_DISK, reasons)
+
+    def test_mounted_disk_that_a_guest_has_had(self) -> None:
+        self.tree.disk('nvme0n1', host_tree.DISK, 'ext4')
+        self.tree.mount('259:20', 'ext4', '/dev/nvme0n1', '/srv')
+        reasons = in_use.reasons_in_use(
+            self.reader.facts(), given_out={host_tree.DISK}
+        )
+        self.assertEqual(
+            'its disk nvme0n1 is mounted at /srv', reasons[host_tree.DISK]
+        )
+
+    def test_fibre_channel_nvme(self) -> None:
+        self.tree.write(
+            f'{self.tree.device(host_tree.OTHER_DISK)}/class', '0x0c0400'
+        )
+        controller = 'sys/devices/virtual/nvme-fabrics/ctl/nvme3'
+        self.tree.write(f'{controller}/transport', 'fc')
+        self.tree.link('sys/class/nvme/nvme3', controller)
+        self.assert_uses(
+            other_disk='nvme3 is an NVMe controller over Fibre Channel'
+        )
 
     def test_unprobed_content(self) -> None:
         self.tree.disk('nvme0n1', host_tree.DISK, None)
@@ -186,44 +233,19 @@ class NetworkUseTestCase(InUseTestCase):
         self.nic = self.tree.interface('ens1', self.tree.device(host_tree.NIC))
         self.vf = self.tree.interface('ens1v0', self.tree.device(host_tree.VF))
 
-    def test_route(self) -> None:
+    def test_address(self) -> None:
         """The VFs of a PF with an address are not used."""
-        self.tree.route('ens1', '000200C0', '00FFFFFF')
+        self.tree.network({'ens1': '192.0.2.1/24'})
         self.assert_uses(
-            nic='its network interface ens1 carries an IPv4 address or route'
+            nic='its network interface ens1 carries the address 192.0.2.1'
         )
 
-    def test_default_route(self) -> None:
-        self.tree.route('ens1', '00000000', '00000000')
-        self.assert_uses(
-            nic='its network interface ens1 carries the default route'
-        )
-
-    def test_ipv6_address(self) -> None:
-        self.tree.write(
-            'proc/1/net/if_inet6',
-            'fe800000000000000000000000000001 02 40 20 80 ens1\n'
-            '20010db8000000000000000000000001 03 40 00 80 ens1v0\n'
-            '00000000000000000000000000000001 01 80 10 80 lo',
-        )
+    def test_address_of_a_virtual_function(self) -> None:
+        self.tree.network({'ens1v0': '2001:db8::1/64'})
         reason = 'its network interface ens1v0 carries the address 2001:db8::1'
         self.assert_uses(
             vf=reason,
             nic=f'its virtual function {host_tree.VF} is in use: {reason}',
-        )
-
-    def test_ipv6_default_route(self) -> None:
-        nowhere = '0' * 32
-        line = (
-            f'{nowhere} 00 {nowhere} 00 {nowhere} 00000400 00000001 00000000'
-        )
-        self.tree.write(
-            'proc/1/net/ipv6_route',
-            f'{line} 00200200 lo\n{line} 00000003 ens1\n'
-            f'{line} 00200200 ens1v0',
-        )
-        self.assert_uses(
-            nic='its network interface ens1 carries the default route'
         )
 
     def test_member_of_a_bond(self) -> None:
@@ -237,10 +259,10 @@ class NetworkUseTestCase(InUseTestCase):
         vlan = self.tree.interface('ens1.7', 'sys/devices/virtual', 'vlan')
         self.tree.link(f'{self.nic}/upper_ens1.7', vlan)
         self.assert_uses()
-        self.tree.route('ens1.7', '000200C0', '00FFFFFF')
+        self.tree.network({'ens1.7': '192.0.2.1/24'})
         self.assert_uses(
             nic='its network interface ens1 carries ens1.7, which carries '
-            'an IPv4 address or route'
+            'the address 192.0.2.1'
         )
 
     def test_vlan_in_a_bridge(self) -> None:
@@ -258,21 +280,68 @@ class NetworkUseTestCase(InUseTestCase):
         self.tree.link(f'{self.nic}/upper_macvtap0', tap)
         self.assert_uses(nic='its network interface ens1 carries macvtap0')
 
-    def test_route_of_an_unknown_interface(self) -> None:
-        self.tree.route('enp9', '000200C0', '00FFFFFF')
+    def test_address_of_an_unknown_interface(self) -> None:
+        self.tree.network({'enp9': '192.0.2.1/24'})
         reason = (
             'unknown whether the host uses it: network interface enp9 '
-            'carries an IPv4 address or route, but sysfs does not show it'
+            'carries the address 192.0.2.1, but sysfs does not show it'
         )
         self.assert_uses(nic=reason, vf=reason)
 
-    def test_no_routing_table(self) -> None:
-        (self.tree.root / 'proc/1/net/route').unlink()
+    def test_nothing_tells_addresses(self) -> None:
+        (self.tree.root / host_facts.RECORDED_NETWORK).unlink()
         reason = (
-            'unknown whether the host uses it: [Errno 2] No such file or '
-            "directory: 'proc/1/net/route'"
+            'unknown whether the host uses it: below '
+            f'{self.tree.root} there is neither proc/1/ns/net nor '
+            'run/pci-passthrough/network.json'
         )
         self.assert_uses(nic=reason, vf=reason)
+
+    def test_malformed_record(self) -> None:
+        for text in ('', '{', '{}', '[]', '{"addresses": [1], "routes": []}'):
+            with self.subTest(text):
+                self.tree.write(host_facts.RECORDED_NETWORK, text)
+                self.assertEqual(
+                    {host_tree.NIC, host_tree.VF}, set(self.uses())
+                )
+
+    def test_unreadable_and_used(self) -> None:
+        """A known use is a better reason than a missing fact."""
+        self.tree.network({'ens1': '192.0.2.1/24'})
+        (self.tree.root / 'sys/class/net/ens9').symlink_to('ens9')
+        reasons = self.uses()
+        self.assertIn('carries the address', reasons[host_tree.NIC])
+        self.assertIn('ens9', reasons[host_tree.VF])
+
+    def test_unknown_virtual_function(self) -> None:
+        """Its PF is as unknown, not used."""
+        path = self.tree.root / self.vf / 'uevent'
+        path.unlink()
+        path.mkdir()
+        for address in (host_tree.VF, host_tree.NIC):
+            self.assertThat(
+                self.uses()[address], matchers.StartsWith(in_use.USE_UNKNOWN)
+            )
+
+    def test_servers_of_iscsi_and_nvme(self) -> None:
+        self.tree.network({}, {'169.254.0.0/16': ['ens1']})
+        self.tree.write(
+            'sys/class/iscsi_connection/connection1:0/address', '169.254.0.9'
+        )
+        self.assert_uses(
+            nic='its network interface ens1 carries the route to the server '
+            'of iSCSI connection1:0'
+        )
+        nvme = 'sys/class/nvme/nvme0'
+        self.tree.write(f'{nvme}/transport', 'tcp')
+        self.tree.write(
+            f'{nvme}/address', 'traddr=fe80::9,trsvcid=4420,host_iface=ens1v0'
+        )
+        self.assertEqual(
+            'its network interface ens1v0 carries the route to the server of '
+            'NVMe nvme0',
+            self.uses()[host_tree.VF],
+        )
 
 
 class ConsoleUseTestCase(InUseTestCase):

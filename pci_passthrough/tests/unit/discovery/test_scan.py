@@ -389,6 +389,17 @@ class HiddenPropertiesTestCase(testtools.TestCase):
             'vfio-pci', self._restore(self._in_guest('vfio-pci')).driver
         )
 
+    def test_given_out(self) -> None:
+        self._restore(self.free)
+        self.assertEqual([], list(self.hidden_properties.given_out))
+        self._restore(self._in_guest('vfio-pci'))
+        # Also after it came back.
+        for driver in (None, 'ice'):
+            self._restore(device(ONE, driver=driver))
+            self.assertEqual([ONE], list(self.hidden_properties.given_out))
+        self._restore(device(ONE, product_id='159b'))
+        self.assertEqual([], list(self.hidden_properties.given_out))
+
     def test_entry_still_matches(self) -> None:
         entries = information('{"driver": "ice", "devname": "ens1"}')
         self._restore(self.free)
