@@ -20,7 +20,9 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #: All microversions, oldest first:
 #:
 #: * 1.0 - the first one
-VERSIONS: Final = ('1.0',)
+#: * 1.1 - serial_number, refusal and conflict of PCI devices, their states
+#:   refused and conflict, and the condition refused of explanations
+VERSIONS: Final = ('1.0', '1.1')
 
 MIN: Final = VERSIONS[0]
 MAX: Final = VERSIONS[-1]

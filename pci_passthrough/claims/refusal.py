@@ -16,6 +16,9 @@ from pci_passthrough.objects import fields
 
 _C = fields.RefusalCondition
 
+#: The state of a device that its host refuses.
+_REFUSED = 'refused'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PoolTotal:
@@ -132,6 +135,7 @@ def in_words(reason: objects.RefusalReason) -> str:
         _C.NO_MATCH: f'no device matches {name}',
         _C.ALL_HELD: f'no free {name}',
         _C.NONE_FREE: f'no free {name}',
+        _C.REFUSED: f'the host refuses every {name}',
         _C.TOO_FEW: f'{reason.left} free {name}, {reason.needed} needed',
         _C.NUMA: f'{reason.left} {name} near the instance (NUMA), '
         f'{reason.needed} needed',
@@ -165,6 +169,8 @@ def _first_failure(
     )
     if not matched:
         condition, left = _C.NO_MATCH, 0
+    elif all(total.states.keys() == {_REFUSED} for total in matched):
+        condition, left = _C.REFUSED, 0
     elif free < demand.count:
         condition, left = (_C.TOO_FEW if free else _C.ALL_HELD), free
     elif near < demand.count:

@@ -213,7 +213,10 @@ class LibvirtHost:
 def _describe(
     connection: libvirt.virConnect, device: libvirt.virNodeDevice
 ) -> str | None:
-    """Return a device's XML, None if the device has disappeared.
+    """Return a device's XML, None if the device cannot be described.
+
+    It has disappeared, or its description is not UTF-8: the vital product
+    data of a card, for example, may have any bytes.
 
     libvirt reads links and attributes for each description. If the device
     disappears at this moment, any kind of error is possible. Therefore the
@@ -223,6 +226,14 @@ def _describe(
     """
     try:
         return str(device.XMLDesc(0))
+    except UnicodeDecodeError as error:
+        LOG.warning(
+            'Ignoring node device %s: its description by libvirt is not '
+            'UTF-8: %s',
+            device.name(),
+            error,
+        )
+        return None
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
             return None

@@ -176,7 +176,7 @@ def _device(
         pci_class=pci_class,
         driver=element.findtext('driver/name') or None,
         numa_node=_number(capability.find('numa'), 'node'),
-        iommu_group=_number(capability.find('iommuGroup'), 'number'),
+        iommu_group=_optional_number(capability.find('iommuGroup'), 'number'),
         devname=net.devname if net else None,
         mac_address=net.mac_address if net else None,
         link_speed=net.link_speed if net else None,
@@ -253,7 +253,7 @@ def _virtual_functions(
     """
     if capability is None:
         return None, False
-    total = _number(capability, 'maxCount')
+    total = _optional_number(capability, 'maxCount')
     return total, bool(total) or capability.find('address') is not None
 
 
@@ -294,6 +294,17 @@ def _text(element: ElementTree.Element, name: str) -> str:
     if not text:
         raise _UnusableDevice(f'it has no {name}')
     return text
+
+
+def _optional_number(
+    element: ElementTree.Element | None, name: str
+) -> int | None:
+    """Return an attribute that only describes a device, None if malformed."""
+    try:
+        return _number(element, name)
+    except ValueError as error:
+        LOG.warning('Ignoring the malformed attribute %s: %s', name, error)
+        return None
 
 
 def _number(element: ElementTree.Element | None, name: str) -> int | None:

@@ -92,6 +92,8 @@ class RefusalCondition:
     HOST_UNKNOWN = 'host_unknown'
     #: the host's resource tracker has not registered for too long
     TRACKER_DOWN = 'tracker_down'
+    #: devices match, but the host refuses all of them
+    REFUSED = 'refused'
     ALL: ClassVar[tuple[str, ...]] = (
         NO_MATCH,
         ALL_HELD,
@@ -102,11 +104,14 @@ class RefusalCondition:
         NONE_FREE,
         HOST_UNKNOWN,
         TRACKER_DOWN,
+        REFUSED,
     )
     #: why a host was refused otherwise; never in a RefusalReason
     OTHER = 'other'
     #: those of RefusalReason 1.0
     OF_1_0: ClassVar[tuple[str, ...]] = ALL[:6]
+    #: those of RefusalReason 1.1
+    OF_1_1: ClassVar[tuple[str, ...]] = ALL[:9]
 
 
 class VnicType:

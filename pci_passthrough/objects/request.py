@@ -97,7 +97,8 @@ class RefusalReason(base.PciPassthroughObject):
 
     # Version 1.0: Initial version
     # Version 1.1: conditions none_free, host_unknown, tracker_down
-    VERSION = '1.1'
+    # Version 1.2: condition refused
+    VERSION = '1.2'
 
     fields = {
         'host': ovo_fields.StringField(),
@@ -117,10 +118,16 @@ class RefusalReason(base.PciPassthroughObject):
         """Replace a condition that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
-        known = fields.RefusalCondition.OF_1_0
-        if version < (1, 1) and primitive.get('condition') not in known:
+        conditions = fields.RefusalCondition
+        known = conditions.ALL
+        if version < (1, 2):
+            known = conditions.OF_1_1
+        if version < (1, 1):
+            known = conditions.OF_1_0
+        if primitive.get('condition') not in known:
             primitive['condition'] = (
-                fields.RefusalCondition.ALL_HELD
-                if primitive['condition'] == fields.RefusalCondition.NONE_FREE
-                else fields.RefusalCondition.HOST_DOWN
+                conditions.ALL_HELD
+                if primitive['condition']
+                in (conditions.NONE_FREE, conditions.REFUSED)
+                else conditions.HOST_DOWN
             )

@@ -25,7 +25,7 @@ class Range:
 
 
 #: The microversions that this client knows.
-KNOWN = Range(0, 0)
+KNOWN = Range(0, 1)
 
 
 def parse(text: str) -> str:

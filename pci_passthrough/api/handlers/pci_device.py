@@ -9,6 +9,7 @@ from werkzeug import wrappers
 
 from pci_passthrough import objects
 from pci_passthrough.api import errors
+from pci_passthrough.api import microversion
 from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
@@ -54,7 +55,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         query['limit'] + 1,
     )
     shown, last = responses.cut(page, lambda device: device.uuid, request)
-    views = [_view(device) for device in shown]
+    views = [_view(device, request.api_version) for device in shown]
     return responses.page(request, 'pci_devices', views, last)
 
 
@@ -63,7 +64,8 @@ def show(
 ) -> wrappers.Response:
     """Show a device."""
     device = lookup.get(request.backends.database, pci_device)
-    return responses.unless_known(request, _view(device), _tag(device))
+    view = _view(device, request.api_version)
+    return responses.unless_known(request, view, _tag(device))
 
 
 def update(
@@ -81,7 +83,7 @@ def update(
         request.body.get('reason', ''),
         request.viewer.actor,
     )
-    return responses.of(_view(after), _tag(after))
+    return responses.of(_view(after, request.api_version), _tag(after))
 
 
 def history(
@@ -101,12 +103,18 @@ def history(
 
 def _tag(device: objects.PciDevice) -> str:
     """Return the ETag of a device, a hash of its whole view."""
-    return http.generate_etag(json.dumps(_view(device)).encode())
+    view = _view(device, microversion.MAX)
+    return http.generate_etag(json.dumps(view).encode())
 
 
-def _view(device: objects.PciDevice) -> dict[str, Any]:
+def _view(device: objects.PciDevice, api_version: str) -> dict[str, Any]:
+    names = _SHOWN
+    if api_version == '1.0':
+        # Without them, the device has a state that 1.0 knows.
+        device = device.replace(conflict=None, refusal=None)
+        names = tuple(n for n in _SHOWN if n not in schema.SINCE_1_1)
     return {
-        **{name: getattr(device, name) for name in _SHOWN},
+        **{name: getattr(device, name) for name in names},
         **{name: responses.time(getattr(device, name)) for name in _TIMES},
     }
 

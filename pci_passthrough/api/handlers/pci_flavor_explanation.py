@@ -34,6 +34,7 @@ _PROJECT_TEXTS = {
 #: tell these apart.
 _PROJECT_CONDITIONS = {
     _C.NONE_FREE: _C.ALL_HELD,
+    _C.REFUSED: _C.ALL_HELD,
     _C.SHARED: _C.TOO_FEW,
     _C.HOST_UNKNOWN: _C.HOST_DOWN,
     _C.TRACKER_DOWN: _C.HOST_DOWN,
@@ -100,13 +101,13 @@ def _for_operators(
         ).strip(),
         'reasons': [
             {
-                'condition': reason.condition,
+                'condition': _condition(request, reason.condition),
                 'text': reason.text,
                 'hosts': reason.hosts,
             }
             for reason in (*disabled, *explanation.reasons)
         ],
-        'hosts': [_host(answer) for answer in hosts],
+        'hosts': [_host(request, answer) for answer in hosts],
         **responses.links(request, last),
     }
 
@@ -122,11 +123,22 @@ def _disabled(explanation: claims.Explanation) -> list[claims.Reason]:
     ]
 
 
-def _host(answer: claims.HostAnswer) -> dict[str, Any]:
+def _condition(
+    request: request_mod.ApiRequest, condition: str | None
+) -> str | None:
+    """Return a condition that the request's microversion knows."""
+    if condition == _C.REFUSED and request.api_version == '1.0':
+        return _C.ALL_HELD
+    return condition
+
+
+def _host(
+    request: request_mod.ApiRequest, answer: claims.HostAnswer
+) -> dict[str, Any]:
     return {
         'host': answer.host,
         'serves': answer.serves,
-        'condition': answer.condition,
+        'condition': _condition(request, answer.condition),
         'needed': answer.needed,
         'left': answer.left,
         'detail': answer.detail,

@@ -9,6 +9,9 @@ from pci_passthrough.objects import lifecycle
 _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
 
+#: Properties that microversion 1.1 has added.
+SINCE_1_1 = ('serial_number', 'refusal', 'conflict')
+
 SHOWN = base.closed(
     {
         'uuid': base.UUID,
@@ -22,17 +25,21 @@ SHOWN = base.closed(
         'link_speed': _OPTIONAL_NUMBER,
         'total_vfs': _OPTIONAL_NUMBER,
         'capabilities': {'type': 'array', 'items': base.STRING},
+        'serial_number': _OPTIONAL_STRING,
         'offered_by': _OPTIONAL_STRING,
+        'refusal': _OPTIONAL_STRING,
         'state': base.choice(lifecycle.STATES),
         'status': base.choice(fields.DeviceStatus.ALL),
         'presence': base.choice(fields.Presence.ALL),
         'disabled_reason': _OPTIONAL_STRING,
+        'conflict': _OPTIONAL_STRING,
         'instance_uuid': base.nullable(base.UUID),
         'request_id': _OPTIONAL_STRING,
         'pci_flavor_uuid': base.nullable(base.UUID),
         'created_at': base.nullable(base.TIME),
         'updated_at': base.nullable(base.TIME),
-    }
+    },
+    optional=SINCE_1_1,
 )
 
 LISTED = base.page('pci_devices', SHOWN)

@@ -23,12 +23,12 @@ _QUERY_OPTIONS: options.QueryOptions = {
         'action': 'append',
         'choices': (
             'available', 'claimed', 'allocated', 'cleaning', 'quarantined',
-            'disabled', 'missing',
+            'disabled', 'missing', 'refused', 'conflict',
         ),
         'metavar': '<state>',
         'help': 'only those in this state: available, claimed, allocated, '
-        'cleaning, quarantined, disabled or missing (repeat for '
-        'more than one)',
+        'cleaning, quarantined, disabled, missing, refused or conflict '
+        '(repeat for more than one)',
     },
     'instance': {
         'dest': 'instance_uuid',
@@ -62,6 +62,9 @@ _LONG: columns.Columns = {
     'Interface': columns.field('devname', columns.OrDash),
     'Presence': columns.field('presence', columns.OrDash),
     'Disabled Reason': columns.field('disabled_reason', columns.OrDash),
+    'Serial Number': columns.field('serial_number', columns.OrDash),
+    'Refusal': columns.field('refusal', columns.OrDash),
+    'Conflict': columns.field('conflict', columns.OrDash),
 }
 
 _SHOW_COLUMNS: columns.Formatters = {

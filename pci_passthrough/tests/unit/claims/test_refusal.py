@@ -178,6 +178,7 @@ class SummarizeTest(testtools.TestCase):
             'none_free': 'no free bigGPU',
             'host_unknown': 'has never reported: no pci-passthrough-agent',
             'tracker_down': 'its nova-compute has not registered for too long',
+            'refused': 'the host refuses every bigGPU',
         }
         self.assertEqual(set(fields.RefusalCondition.ALL), set(phrases))
         for condition, phrase in phrases.items():

@@ -22,7 +22,7 @@ FINGERPRINTS = {
     'PciDevicePool': '1.0-84f03b44f40bff6af09d1396badf400d',
     'PciFlavor': '1.0-439d00fb3b0d26cd3cfc90cda5f3da23',
     'PciRequest': '1.1-015b0b235bc857b36ef6c3940af1da85',
-    'RefusalReason': '1.1-9eaec0f49176b825dcaab886524ce1fc',
+    'RefusalReason': '1.2-e351e381d9226629d39cd2361dac7661',
     'ReportAck': '1.0-11f5150593619fca82b88a021082b303',
     'RequestedNic': '1.0-f389292b485eb67b1cb8ba180366fd2f',
     'ResolvedRequest': '1.0-6795df30ebc29e0171fc9bd32d6150f0',

@@ -274,6 +274,7 @@ class OlderPeerTest(testtools.TestCase):
             self.assertEqual(
                 {
                     'none_free': 'all_held',
+                    'refused': 'all_held',
                     'host_unknown': 'host_down',
                     'tracker_down': 'host_down',
                 }.get(condition, condition),

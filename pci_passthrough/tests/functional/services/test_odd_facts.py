@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Odd facts of one device, through agent and conductor together."""
+
+import pathlib
+import tempfile
+from typing import Any
+from xml.etree import ElementTree
+
+import fixtures
+import hypothesis
+from hypothesis import strategies
+import testtools
+
+from pci_passthrough import objects
+from pci_passthrough import reporting
+from pci_passthrough.discovery import scan
+from pci_passthrough.specs import pci_information
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.tests.functional.services import wire
+from pci_passthrough.tests.unit.rpc import driver
+
+_SAMPLES = pathlib.Path(__file__).parents[2] / 'unit' / 'discovery' / 'samples'
+
+#: A physical function with its interface, a virtual function with its own,
+#: and a plain function.
+_DOCUMENTS = {
+    path.stem: path.read_text()
+    for path in sorted(_SAMPLES.glob('*.xml'))
+    if path.stem
+    in (
+        'net_ens2',
+        'net_ens2v0',
+        'pci_0000_61_00_0',
+        'pci_0000_61_10_0',
+        'pci_0000_62_00_0',
+    )
+}
+
+_ENTRIES = pci_information.PciInformation.parse(
+    ['{"match": {"vendor_id": "*"}, "extra_info": {"group": "a"}}']
+)
+
+
+def _elements(document: str) -> list[ElementTree.Element]:
+    """Return the elements of a document, the root first."""
+    return list(ElementTree.fromstring(document).iter())  # noqa: S314
+
+
+#: A place in a document: its name, the number of an element in it, and the
+#: attribute, or None for the text.
+_PLACES = [
+    (name, number, attribute)
+    for name, document in _DOCUMENTS.items()
+    for number, element in enumerate(_elements(document))
+    for attribute in (None, *element.attrib)
+]
+
+_ODD_TEXTS = strategies.sampled_from(
+    [
+        '', '-1', '0', '0x1ffff', '4294967295', '9' * 30, 'x' * 70,
+        'x' * 70_000, ':'.join(['80'] * 20), 'a\x00b', 'a\nb', '\x1b[31m',
+        '\ufffe', '\u202e', '٣', '½', 'NaN', '<!--', "'; DROP TABLE x; --",
+    ]
+) | strategies.text(max_size=40)  # fmt: skip
+
+
+def _replace(document: str, number: int, attribute: Any, text: str) -> str:
+    """Return a document with another text at a place, well-formed or not."""
+    elements = _elements(document)
+    element = elements[number]
+    if attribute is None:
+        element.text = text
+    else:
+        element.set(attribute, text)
+    return ElementTree.tostring(elements[0], encoding='unicode')
+
+
+class OddFactsTest(testtools.TestCase):
+    """One bad fact costs one fact, one bad device costs one device."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = self.useFixture(fixtures.TempDir()).path
+
+    @hypothesis.settings(
+        suppress_health_check=[hypothesis.HealthCheck.differing_executors]
+    )
+    @hypothesis.given(
+        strategies.lists(
+            strategies.tuples(strategies.sampled_from(_PLACES), _ODD_TEXTS),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    def test_the_others_are_recorded(self, changes: list[Any]) -> None:
+        documents = dict(_DOCUMENTS)
+        for (name, number, attribute), text in changes:
+            documents[name] = _replace(
+                _DOCUMENTS[name], number, attribute, text
+            )
+        result = scan.scan(documents.values(), None, _ENTRIES)
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            self.check(result, folder, {name for (name, *_), _ in changes})
+
+    def check(self, result: scan.Scan, folder: str, changed: set[str]) -> None:
+        conductor = wire.Endpoint(pathlib.Path(folder))
+        self.addCleanup(conductor.db.close)
+        client, _ = driver.client(conductor.answer)
+        snapshot = reporting.Snapshot.of(
+            [offered.device for offered in result.offered],
+            result.others,
+            [refused.device for refused in result.refused],
+        )
+        header = {'host': wire.HOST, 'agent_version': '1', 'sequence': 1}
+        nothing = objects.report.Wanted.NOTHING
+        ack = client.report(snapshot.full_report(**header))
+        self.assertEqual(nothing, ack.wanted)
+        ack = client.heartbeat(wire.HOST, ack.generation, snapshot.digest)
+        self.assertEqual(nothing, ack.wanted)
+        recorded = {
+            device.address: device
+            for device in lookup.get_all(conductor.db)
+            if device.presence == 'offered'
+        }
+        # What a dry run shows is what the conductor takes.
+        shown = {item.device.address: item.device for item in result.offered}
+        self.assertEqual(shown.keys(), recorded.keys())
+        for address, device in shown.items():
+            self.assertEqual(
+                device.reported(), recorded[address].reported(), address
+            )
+        for name in _DOCUMENTS.keys() - changed:
+            if name.startswith('pci_'):
+                _, domain, bus, slot, function = name.split('_')
+                self.assertIn(f'{domain}:{bus}:{slot}.{function}', recorded)
