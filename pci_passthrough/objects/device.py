@@ -82,7 +82,7 @@ class PciDevice(base.PciPassthroughObject):
 
     # Version 1.0: Initial version
     # Version 1.1: Added offered_by
-    # Version 1.2: Added serial_number, refusal and conflict
+    # Version 1.2: Added serial_number, refusal, confirm_new and conflict
     VERSION = '1.2'
 
     fields = {
@@ -121,6 +121,9 @@ class PciDevice(base.PciPassthroughObject):
         #: why the host refuses it although that entry matches it; None if
         #: the host does not refuse it
         'refusal': ovo_fields.StringField(nullable=True),
+        #: whether that entry wants new hardware to be confirmed; only in
+        #: reports, and only if it is True
+        'confirm_new': ovo_fields.BooleanField(),
         'uuid': ovo_fields.UUIDField(),
         'host': ovo_fields.StringField(),
         'status': ovo_fields.EnumField(fields.DeviceStatus.ALL),
@@ -146,7 +149,12 @@ class PciDevice(base.PciPassthroughObject):
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         if version < (1, 2):
-            for name in ('serial_number', 'refusal', 'conflict'):
+            for name in (
+                'serial_number',
+                'refusal',
+                'confirm_new',
+                'conflict',
+            ):
                 primitive.pop(name, None)
         if version < (1, 1):
             primitive.pop('offered_by', None)

@@ -24,7 +24,7 @@ class Identity:
     @classmethod
     def of(cls, device: device_obj.PciDevice) -> Self:
         """Return the identity of a device."""
-        return cls(*(device.get(name) for name in _FIELDS))
+        return cls(*(device.get(name) for name in FIELDS))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -32,8 +32,8 @@ class Identity:
 
         :raises ValueError: the text has fewer than five parts.
         """
-        ids = text.split(':', len(_FIELDS) - 1)
-        if len(ids) != len(_FIELDS) or not all(ids[:2]):
+        ids = text.split(':', len(FIELDS) - 1)
+        if len(ids) != len(FIELDS) or not all(ids[:2]):
             raise ValueError(
                 f'{text!r} is not vendor:product:subsystem vendor:subsystem:'
                 'serial number'
@@ -43,7 +43,24 @@ class Identity:
 
     def __str__(self) -> str:
         """Return five parts with colons between them; unknown ones empty."""
-        return ':'.join(getattr(self, name) or '' for name in _FIELDS)
+        return ':'.join(getattr(self, name) or '' for name in FIELDS)
+
+    @property
+    def in_words(self) -> str:
+        """The identity for people, without what is not known."""
+        parts = [f'{self.vendor_id}:{self.product_id}']
+        if self.subsystem_vendor_id and self.subsystem_id:
+            parts.append(
+                f'subsystem {self.subsystem_vendor_id}:{self.subsystem_id}'
+            )
+        if self.serial_number:
+            parts.append(f'serial number {self.serial_number}')
+        return ' '.join(parts)
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Vendor and product: what several devices of a host may share."""
+        return self.vendor_id, self.product_id
 
     def contradicts(self, other: Self) -> bool:
         """Whether two identities cannot be those of the same hardware.
@@ -54,7 +71,7 @@ class Identity:
         return any(
             None not in (mine, its) and mine != its
             for mine, its in (
-                (getattr(self, name), getattr(other, name)) for name in _FIELDS
+                (getattr(self, name), getattr(other, name)) for name in FIELDS
             )
         )
 
@@ -63,4 +80,4 @@ class Identity:
         return self.serial_number is not None and self == other
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Identity))
+FIELDS = tuple(field.name for field in dataclasses.fields(Identity))

@@ -21,6 +21,7 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import removal
+from pci_passthrough.store.devices import withheld
 
 _devices = models.pci_devices
 
@@ -138,6 +139,7 @@ def _move(
                 connection, [after[d.uuid] for d in changing], actor
             )
             if transition.target not in lifecycle.OWNED:
+                withheld.renew(connection, node_id, actor)
                 hosts.ask_for_report(connection, node_id)
         return [after[d.uuid] for d in held]
 

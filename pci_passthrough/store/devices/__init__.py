@@ -4,7 +4,9 @@
 =============  ============================================================
 ``lookup``     reading devices; their UUIDs
 ``reports``    applying the reports of agents
-``operators``  disable, enable, quarantine, release
+``moving``     moving records to other addresses
+``withheld``   devices that nobody gets while another one is in conflict
+``operators``  disable, enable, quarantine, release, resolve
 ``removal``    deleting devices that are not offered and not needed
 ``trackers``   registration of the resource trackers in nova-compute
 =============  ============================================================

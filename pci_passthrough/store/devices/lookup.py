@@ -20,7 +20,7 @@ _devices = models.pci_devices
 _UUID_NAMESPACE = uuid.UUID('5d3cf01c-6a3b-4f0e-9c5d-0d9f0a4b7d11')
 
 #: Fields of the object that are columns of ``pci_devices`` by the same name.
-_COLUMNS = tuple(
+COLUMNS = tuple(
     name
     for name in objects.PciDevice.fields
     if name in _devices.c and name != 'dev_type'
@@ -103,7 +103,7 @@ def _device(row: Any) -> objects.PciDevice:
         host=row['host'],
         extra_info=dict(key.extra_info),
         **{name: getattr(key, name) for name in objects.POOL_FIELDS},
-        **{name: row[name] for name in _COLUMNS},
+        **{name: row[name] for name in COLUMNS},
     )
     return device
 

@@ -6,12 +6,14 @@ import sqlalchemy as sa
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import lifecycle
+from pci_passthrough.reporting import withholding
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import removal
+from pci_passthrough.store.devices import withheld
 
 _devices = models.pci_devices
 
@@ -80,10 +82,25 @@ def _set_disabled(
     actor: str,
 ) -> objects.PciDevice:
     _check_reason(reason)
+    if withholding.is_withheld(disabled_reason):
+        raise exception.Invalid(
+            f'{disabled_reason!r} is how this service names the conflict of '
+            'another device; word the reason differently'
+        )
     with db.write() as connection:
-        before = _lock(connection, device)
+        node_id, before = _lock(connection, device)
         if disabled_reason == before.disabled_reason:
             return before
+        if disabled_reason is None and withholding.is_withheld(
+            before.disabled_reason
+        ):
+            raise exception.DeviceStateConflict(
+                f'{before.uuid} ({before.address} on {before.host})',
+                action,
+                'disabled',
+                ('available',),
+                before.disabled_reason,
+            )
         if None not in (disabled_reason, before.disabled_reason):
             # An operator must not overwrite another's reason.
             raise exception.DeviceStateConflict(
@@ -94,7 +111,9 @@ def _set_disabled(
                 before.disabled_reason,
             )
         after = before.replace(disabled_reason=disabled_reason)
-        return _write(connection, before, after, action, actor, reason or None)
+        return _write(
+            connection, node_id, before, after, action, actor, reason or None
+        )
 
 
 @database.retried
@@ -110,11 +129,13 @@ def move(
     """
     _check_reason(reason)
     with db.write() as connection:
-        before = _lock(connection, device)
+        node_id, before = _lock(connection, device)
         if before.status == lifecycle.TRANSITIONS[action].target:
             return before
         after = before.replace(status=lifecycle.target_of(before, action))
-        return _write(connection, before, after, action, actor, reason or None)
+        return _write(
+            connection, node_id, before, after, action, actor, reason or None
+        )
 
 
 #: Characters of a reason: the length of the column ``disabled_reason``.
@@ -131,14 +152,20 @@ def _check_reason(reason: str | None) -> None:
         )
 
 
-def _lock(connection: sa.Connection, device: str) -> objects.PciDevice:
-    """Lock a device's host; return the device as it is under the lock."""
-    hosts.lock(connection, lookup.find(connection, device).host)
-    return lookup.find(connection, device)
+def _lock(
+    connection: sa.Connection, device: str
+) -> tuple[int, objects.PciDevice]:
+    """Lock a device's host.
+
+    :returns: the host's id, and the device as it is under the lock.
+    """
+    node_id = hosts.lock(connection, lookup.find(connection, device).host)
+    return node_id, lookup.find(connection, device)
 
 
 def _write(
     connection: sa.Connection,
+    node_id: int,
     before: objects.PciDevice,
     after: objects.PciDevice,
     action: str,
@@ -159,4 +186,8 @@ def _write(
         connection, [ledger.entry(before, action, actor, after.state, reason)]
     )
     removal.remove_unoffered(connection, [after], actor)
-    return after.replace(updated_at=at)
+    reasons = withheld.renew(connection, node_id, actor)
+    return after.replace(
+        updated_at=at,
+        disabled_reason=reasons.get(after.address, after.disabled_reason),
+    )

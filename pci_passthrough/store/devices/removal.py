@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from pci_passthrough import objects
+from pci_passthrough import reporting
 from pci_passthrough.objects import fields
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
@@ -18,7 +19,7 @@ def remove_unoffered(
     devices: Iterable[objects.PciDevice],
     actor: str,
 ) -> None:
-    """Delete devices that are free, not disabled, and not offered any more.
+    """Delete devices that are not offered any more and need not be kept.
 
     To be called for devices that have just been freed, in the transaction
     that freed them.
@@ -29,8 +30,7 @@ def remove_unoffered(
         device
         for device in devices
         if device.presence != fields.Presence.OFFERED
-        and device.status == fields.DeviceStatus.AVAILABLE
-        and device.disabled_reason is None
+        and not reporting.must_be_kept(device)
     ]
     if not gone:
         return

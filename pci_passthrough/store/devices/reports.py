@@ -18,6 +18,8 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import moving
+from pci_passthrough.store.devices import withheld
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ _nodes = models.compute_nodes
 _FACT_COLUMNS = (
     'uuid',
     'presence',
+    'conflict',
+    'disabled_reason',
     *(name for name in objects.device.REPORTED_FIELDS if name in _devices.c),
 )
 
@@ -56,19 +60,72 @@ def apply(
         known = lookup.select(
             connection, _devices.c.compute_node_id == node.id
         )
-        _carry_out(connection, node, reporting.changes(known, report))
+        changes = reporting.changes(known, report)
+        _carry_out(connection, node, changes)
+        withheld.renew(
+            connection,
+            node.id,
+            _actor(report.host),
+            {c.address for c in changes if c.action in _NEW_HARDWARE},
+        )
+        # After a move, only a full report tells what is at the old address.
+        has_moved = any(c.action == reporting.Action.MOVE for c in changes)
         connection.execute(
             _nodes.update()
             .where(_nodes.c.id == node.id)
             .values(
                 generation=node.generation + 1,
                 sequence=report.sequence,
-                digest=report.digest,
+                digest=''
+                if has_moved and not report.is_full
+                else report.digest,
                 agent_version=report.agent_version,
                 last_report_at=database.now(),
             )
         )
-        return _ack(node.generation + 1, report.sequence, wanted_full=False)
+    for change in changes:
+        _log(report.host, change)
+    return _ack(node.generation + 1, report.sequence, wanted_full=False)
+
+
+#: Actions after which hardware is at an address that was not there before.
+_NEW_HARDWARE = (reporting.Action.APPEAR, reporting.Action.REPLACED)
+
+
+def _actor(host: str) -> str:
+    return f'agent@{host}'
+
+
+def _log(host: str, change: reporting.Change) -> None:
+    """Log a change of the hardware of a held device."""
+    before = change.before
+    if before is None:
+        return
+    holder = (
+        f'instance {before.instance_uuid} holds it'
+        if before.instance_uuid
+        else f'it is {before.state}'
+    )
+    if change.action == reporting.Action.CONFLICT:
+        LOG.error(
+            'Host %s, device %s is in conflict (%s): %s. No free device of '
+            'this vendor and product is given to anybody on this host until '
+            'an operator resolves the conflict, see "openstack pci device '
+            'resolve"',
+            host,
+            before.address,
+            holder,
+            change.values.get('conflict', before.conflict),
+        )
+    elif change.action == reporting.Action.MOVE:
+        LOG.warning(
+            'Host %s, device %s (%s): the serial number proves that the '
+            'hardware is at %s now; the record has moved there',
+            host,
+            before.address,
+            holder,
+            change.address,
+        )
 
 
 def _fitting(report: objects.HostReport) -> objects.HostReport:
@@ -202,42 +259,67 @@ def _carry_out(
     node: sa.Row[Any],
     changes: Sequence[reporting.Change],
 ) -> None:
-    """Write changes, and the ledger's events about them."""
-    after = {change.address: _after(node.host, change) for change in changes}
-    keys = {a: objects.PoolKey.of(device) for a, device in after.items()}
+    """Write changes, and the ledger's events about them.
+
+    Records that move, and those that disappear, leave their addresses before
+    others take them: address and UUID are unique.
+    """
+    after = {id(change): _after(node.host, change) for change in changes}
+    keys = {i: objects.PoolKey.of(device) for i, device in after.items()}
     ids = pool_keys.ensure(connection, set(keys.values()))
-    actor = f'agent@{node.host}'
-    new_rows, events = [], []
+    actor = _actor(node.host)
+    leaving = [
+        change.before.uuid
+        for change in changes
+        if change.before is not None
+        and change.action in (reporting.Action.MOVE, reporting.Action.REMOVE)
+    ]
+    if leaving:
+        connection.execute(
+            _devices.delete().where(_devices.c.uuid.in_(leaving))
+        )
+    new_rows, moves, events = [], [], []
     for change in changes:
-        device = after[change.address]
-        removed = change.action == reporting.Action.REMOVE
-        row = _columns(device, ids[keys[change.address]])
+        device = after[id(change)]
+        row = _columns(device, ids[keys[id(change)]])
         if change.before is None:
             new_rows.append({'compute_node_id': node.id, **row})
-        else:
-            is_device = _devices.c.uuid == device.uuid
+        elif change.before.uuid not in leaving:
             connection.execute(
-                _devices.delete().where(is_device)
-                if removed
-                else _devices.update().where(is_device).values(row)
+                _devices.update()
+                .where(_devices.c.uuid == device.uuid)
+                .values(row)
             )
-        if not _is_news(change):
-            continue
-        events.append(
-            ledger.entry(
-                change.before
-                or objects.PciDevice(
-                    uuid=device.uuid, host=node.host, address=change.address
-                ),
-                change.action,
-                actor,
-                None if removed else device.state,
-                _reason(change),
-            )
-        )
+        if change.before and change.action == reporting.Action.MOVE:
+            moves.append(moving.Move(change.before, device))
+            events += moving.events(moves[-1], change.action, actor, _PROOF)
+        elif _is_news(change):
+            events.append(_event(node.host, change, device))
     if new_rows:
         connection.execute(_devices.insert(), new_rows)
+    moving.insert(connection, node.id, [move.after for move in moves])
     ledger.append(connection, events)
+
+
+#: Why a record moves, for the ledger.
+_PROOF = 'the serial number proves it'
+
+
+def _event(
+    host: str, change: reporting.Change, after: objects.PciDevice
+) -> dict[str, Any]:
+    """Return the ledger's row about a change that is no move."""
+    before = change.before or objects.PciDevice(
+        uuid=after.uuid, host=host, address=change.address
+    )
+    removed = change.action == reporting.Action.REMOVE
+    return ledger.entry(
+        before,
+        change.action,
+        _actor(host),
+        None if removed else after.state,
+        _reason(change),
+    )
 
 
 def _is_news(change: reporting.Change) -> bool:
@@ -261,13 +343,14 @@ def _is_news(change: reporting.Change) -> bool:
 def _after(host: str, change: reporting.Change) -> objects.PciDevice:
     """Return a device as it is after a change."""
     if change.before is not None:
+        if change.action == reporting.Action.MOVE:
+            return moving.moved(change.before, **change.values)
         return change.before.replace(**change.values)
     return objects.PciDevice(
         uuid=lookup.uuid_of(host, change.address),
         host=host,
         status=objects.fields.DeviceStatus.AVAILABLE,
-        disabled_reason=None,
-        **change.values,
+        **{'disabled_reason': None, **change.values},
     )
 
 
@@ -276,7 +359,7 @@ def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
     times = (
         {'updated_at': at} if device.get('created_at') else {'created_at': at}
     )
-    facts = {name: getattr(device, name) for name in _FACT_COLUMNS}
+    facts = {name: device.get(name) for name in _FACT_COLUMNS}
     return {'pool_key_id': key_id, **facts, **times}
 
 
@@ -286,6 +369,14 @@ def _reason(change: reporting.Change) -> str | None:
         return _after('', change).refusal
     if change.before is None:
         return None
+    if change.action == reporting.Action.CONFLICT:
+        return _after('', change).conflict
+    if change.action == reporting.Action.REPLACED:
+        old, new = (
+            objects.Identity.of(device).in_words
+            for device in (change.before, _after('', change))
+        )
+        return f'{old} -> {new}'
     return (
         '; '.join(
             f'{name}: {change.before.get(name)} -> {value}'

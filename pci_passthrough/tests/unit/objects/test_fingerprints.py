@@ -17,7 +17,7 @@ FINGERPRINTS = {
     'HostReport': '1.1-10e6974bea57983909ecf553592ee08b',
     'NumaAffinity': '1.0-533a206c275e6078b860a10e13cf680a',
     'PciAlternative': '1.0-c1c81bb3ba843c672095003c6b5d6712',
-    'PciDevice': '1.2-ee621e86c0c8be4a8852cfb138599ca3',
+    'PciDevice': '1.2-6dbcb5fa0abcb5cb169d8e15d09600b4',
     'PciDeviceEvent': '1.0-b7d53f75ffd761969fa80c0b230e6843',
     'PciDevicePool': '1.0-84f03b44f40bff6af09d1396badf400d',
     'PciFlavor': '1.0-439d00fb3b0d26cd3cfc90cda5f3da23',

@@ -65,18 +65,22 @@ class Conductor:
     def apply(self, report: objects.HostReport) -> list[reporting.Change]:
         changes = reporting.changes(self.known.values(), report)
         for change in changes:
-            if change.action == reporting.Action.REMOVE:
-                del self.known[change.address]
-            elif change.before is None:
+            if change.before and change.action in ('move', 'remove'):
+                del self.known[change.before.address]
+        for change in changes:
+            if change.before is None:
                 self.known[change.address] = objects.PciDevice(
-                    status='available',
-                    disabled_reason=None,
-                    instance_uuid=None,
-                    request_id=None,
-                    pci_flavor_uuid=None,
-                    **change.values,
+                    **{
+                        'status': 'available',
+                        'disabled_reason': None,
+                        'instance_uuid': None,
+                        'request_id': None,
+                        'pci_flavor_uuid': None,
+                        'conflict': None,
+                        **change.values,
+                    }
                 )
-            else:
+            elif change.action != 'remove':
                 self.known[change.address] = change.before.replace(
                     **change.values
                 )

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds held devices whose hardware is at another address now. Pure.
+
+Adding a card shifts the bus numbers of others at the next boot. A device that
+has a serial number is recognized at its new address.
+"""
+
+import collections
+from collections.abc import Mapping
+
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+from pci_passthrough.objects import identity
+from pci_passthrough.reporting import sightings
+
+#: An identity and the number of the function. The functions of a card may
+#: have the serial number of the card; no slot changes their numbers.
+_Function = tuple[identity.Identity, str]
+
+
+def proven(
+    known: Mapping[str, objects.PciDevice], seen: sightings.Sightings
+) -> dict[str, str]:
+    """Return the old and the new addresses of devices that have moved.
+
+    A device has moved if its hardware is not at its address, and if it has a
+    serial number that the host reports at exactly one other address. The
+    record of another device that stays at that address prevents the move: it
+    is held, or in conflict.
+
+    :param known: all devices of the host, by address.
+    :param seen: what the report says.
+    """
+    addresses = _addresses(known, seen)
+    displaced = [
+        device
+        for device in known.values()
+        if sightings.keeps_hardware(device) and seen.displaces(device)
+    ]
+    claimants = collections.Counter(map(_function, displaced))
+    moves = {}
+    for device in displaced:
+        function = _function(device)
+        found = addresses.get(function, ())
+        if (
+            function[0].proves(function[0])
+            and len(found) == 1
+            and claimants[function] == 1
+            and found[0] != device.address
+        ):
+            moves[str(device.address)] = found[0]
+    while blocked := [
+        old
+        for old, new in moves.items()
+        if new not in moves
+        and new in known
+        and sightings.keeps_hardware(known[new])
+    ]:
+        # A device that does not move may block another one.
+        for old in blocked:
+            del moves[old]
+    return moves
+
+
+def _addresses(
+    known: Mapping[str, objects.PciDevice], seen: sightings.Sightings
+) -> dict[_Function, list[str]]:
+    """Return the addresses of all hardware that is known to be there."""
+    hardware = {
+        address: identity.Identity.of(device)
+        for address, device in known.items()
+        if not seen.mentions(address)
+        and device.presence != fields.Presence.MISSING
+        and device.get('conflict') is None
+    } | seen.identities()
+    addresses: dict[_Function, list[str]] = collections.defaultdict(list)
+    for address, found in hardware.items():
+        addresses[found, _number(address)].append(address)
+    return addresses
+
+
+def _function(device: objects.PciDevice) -> _Function:
+    return identity.Identity.of(device), _number(device.address)
+
+
+def _number(address: str) -> str:
+    return address.rpartition('.')[2]
