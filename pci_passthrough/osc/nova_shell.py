@@ -45,6 +45,8 @@ def _service(cs: Any) -> client.Client:
 
 
 def _print(flavor: dict[str, Any]) -> None:
+    for warning in flavor.pop('warnings', []):
+        print(f'warning: {warning["text"]}', file=sys.stderr)
     utils.print_dict(
         {
             **flavor,

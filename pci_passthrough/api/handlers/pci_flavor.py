@@ -13,6 +13,7 @@ from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_availability
 from pci_passthrough.api.handlers import pci_flavor_change
 from pci_passthrough.api.handlers import pci_flavor_view
+from pci_passthrough.api.handlers import pci_flavor_warnings
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.api.schemas import pci_flavor as schema
 from pci_passthrough.store.pci_flavors import lookup
@@ -50,7 +51,7 @@ def create(request: request_mod.ApiRequest) -> wrappers.Response:
         *new, request.viewer.actor
     )
     return responses.created(
-        pci_flavor_view.view(flavor, request.viewer),
+        _with_warnings(request, flavor),
         pci_flavor_view.tag(flavor),
         f'{request.root_url}v1/pci-flavors/{flavor.uuid}',
     )
@@ -91,8 +92,7 @@ def update(
         request.viewer.actor,
     )
     return responses.of(
-        pci_flavor_view.view(after, request.viewer),
-        pci_flavor_view.tag(after),
+        _with_warnings(request, after), pci_flavor_view.tag(after)
     )
 
 
@@ -108,6 +108,16 @@ def delete(
         request.viewer.actor,
     )
     return responses.empty()
+
+
+def _with_warnings(
+    request: request_mod.ApiRequest, flavor: objects.PciFlavor
+) -> dict[str, Any]:
+    """Return the view of a PCI flavor that was just created or changed."""
+    return {
+        **pci_flavor_view.view(flavor, request.viewer),
+        **pci_flavor_warnings.of_flavor(request, flavor),
+    }
 
 
 def _is_wanted(flavor: objects.PciFlavor, query: Mapping[str, Any]) -> bool:

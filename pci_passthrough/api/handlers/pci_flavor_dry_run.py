@@ -13,6 +13,7 @@ from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_change
 from pci_passthrough.api.handlers import pci_flavor_view
+from pci_passthrough.api.handlers import pci_flavor_warnings
 from pci_passthrough.api.handlers import pci_pool
 from pci_passthrough.store.pci_flavors import validation
 from pci_passthrough.store.views import effects
@@ -86,4 +87,6 @@ def _effect(
             'instances': list(effect.stranded.instances),
             'instance_count': effect.stranded.instance_count,
         }
-    return responses.of(body)
+    return responses.of(
+        body | pci_flavor_warnings.of_cards(request, effect.whole_and_slices)
+    )

@@ -10,6 +10,7 @@ from pci_passthrough import objects
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_view
+from pci_passthrough.api.handlers import pci_flavor_warnings
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.objects import fields
 from pci_passthrough.store.views import explanations
@@ -68,6 +69,7 @@ def show(
         'count': explanation.count,
     }
     if sees_hosts:
+        body |= pci_flavor_warnings.of_flavor(request, flavor)
         return responses.of(body | _for_operators(request, explanation))
     return responses.of(body | _for_projects(explanation))
 

@@ -93,6 +93,14 @@ UPDATE: base.Schema = {
     'required': [],
 }
 
+#: Since microversion 1.1, and only for viewers who may see pools.
+_WARNINGS: base.Schema = {
+    'description': 'What is valid, but probably not meant. The code is '
+    'stable; the text is for people.',
+    'type': 'array',
+    'items': base.closed({'code': base.STRING, 'text': base.STRING}),
+}
+
 #: ``availability`` is only in lists, if the query asks for it; ``project_id``
 #: and ``access`` are only for viewers whom the policies show them.
 SHOWN = base.closed(
@@ -113,6 +121,12 @@ SHOWN = base.closed(
         'availability': _AVAILABILITY,
     },
     optional=['project_id', 'access', 'availability'],
+)
+
+#: A PCI flavor that was created or changed.
+CHANGED = base.closed(
+    {**SHOWN['properties'], 'warnings': _WARNINGS},
+    optional=['project_id', 'access', 'availability', 'warnings'],
 )
 
 LISTED = base.page('pci_flavors', SHOWN)
@@ -173,8 +187,9 @@ EFFECT = base.closed(
             }
         ),
         'refusal': base.nullable(base.STRING),
+        'warnings': _WARNINGS,
     },
-    optional=['devices', 'pools', 'requests'],
+    optional=['devices', 'pools', 'requests', 'warnings'],
 )
 
 ACCESS = base.closed({'access': {'type': 'array', 'items': base.STRING}})
@@ -276,6 +291,7 @@ EXPLAIN = base.closed(
             ),
         },
         'links': base.page('hosts', {})['properties']['links'],
+        'warnings': _WARNINGS,
     },
-    optional=['summary', 'hosts', 'links'],
+    optional=['summary', 'hosts', 'links', 'warnings'],
 )

@@ -2,6 +2,7 @@
 """Base classes of the commands."""
 
 import argparse
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import cast
@@ -25,6 +26,11 @@ class Command(command.Command):
         """The client; the plugin makes it when a command first needs it."""
         manager: Any = self.app.client_manager
         return cast(client.Client, manager.pci_passthrough)
+
+    def warn(self, answer: Mapping[str, Any]) -> None:
+        """Print the warnings of an answer, if any, to standard error."""
+        for warning in answer.get('warnings', []):
+            print(f'warning: {warning["text"]}', file=self.app.stderr)
 
     def project_id(self, name: str, domain: str | None) -> str:
         """Return the UUID of a project.

@@ -51,6 +51,8 @@ def _flattened(effect: Mapping[str, Any]) -> dict[str, Any]:
         if key in requests:
             flat[name] = requests[key]
     flat['refusal'] = effect.get('refusal')
+    if 'warnings' in effect:
+        flat['warnings'] = [item['text'] for item in effect['warnings']]
     return flat
 
 
@@ -75,4 +77,5 @@ _SHOW_COLUMNS: columns.Formatters = {
     'pools_gained': functools.partial(columns.Lines, line=_pool_line),
     'pools_lost': functools.partial(columns.Lines, line=_pool_line),
     'instances': columns.Lines,
+    'warnings': columns.Lines,
 }

@@ -131,6 +131,7 @@ class Create(base.ShowOne):
         )
         if parsed_args.dry_run:
             return effect.show(answer)
+        self.warn(answer)
         return columns.show(self.show_columns, answer)
 
     def values(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -244,6 +245,7 @@ class _Change(base.Quiet, base.ShowOne):
         )
         if parsed_args.dry_run:
             return effect.show(answer)
+        self.warn(answer)
         return self.changed(answer)
 
     def changed(self, flavor: Mapping[str, Any]) -> base.Output:

@@ -128,6 +128,7 @@ class Explain(base.Lister):
             parsed_args.host,
             parsed_args.physical_networks,
         )
+        self.warn(explanation)
         if 'hosts' in explanation:
             if explanation['summary']:
                 print(explanation['summary'], file=self.app.stderr)

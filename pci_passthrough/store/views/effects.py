@@ -16,6 +16,7 @@ from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import holders
 from pci_passthrough.store.views import pool_pages
+from pci_passthrough.store.views import whole_cards
 
 _devices = models.pci_devices
 
@@ -40,6 +41,8 @@ class Effect:
         deletion, all devices that are held by the PCI flavor.
     :ivar refusal: the reason why the change is refused, or needs force; None
         if it is accepted.
+    :ivar whole_and_slices: the cards that it would match as a whole and in
+        slices; None if there are none.
     """
 
     devices_before: int
@@ -50,6 +53,7 @@ class Effect:
     pools_lost: tuple[objects.PciDevicePool, ...]
     stranded: holders.Holders
     refusal: str | None
+    whole_and_slices: whole_cards.WholeAndSlices | None
 
 
 @database.retried
@@ -81,6 +85,7 @@ def of_change(
             _pools(connection, catalog, live, old - new),
             _stranded(connection, before, after),
             _refusal(connection, before, after),
+            whole_cards.of_keys(connection, catalog, new),
         )
 
 

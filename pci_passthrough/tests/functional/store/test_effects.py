@@ -13,6 +13,7 @@ from pci_passthrough.store.pci_flavors import holders
 from pci_passthrough.store.pci_flavors import lookup
 from pci_passthrough.store.pci_flavors import validation
 from pci_passthrough.store.views import effects
+from pci_passthrough.store.views import whole_cards
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -63,6 +64,33 @@ class EffectTest(base.ClaimTest):
         self.assertRaises(
             exception.PciFlavorNotFound, lookup.get, self.db, 'new'
         )
+
+    def test_whole_cards_and_slices(self) -> None:
+        """Physical functions count only with virtual functions of theirs."""
+        self.report('i', [*base.family(5, 2)])
+        # Of this card the virtual functions are not offered.
+        self.report('k', [base.pf(6, product_id='1593')])
+        nic = lookup.get(self.db, 'nic')
+        cards = self.effect(None, nic).whole_and_slices
+        assert cards is not None
+        self.assertEqual(
+            (('8086:1592',), 2, 'h'), (cards.cards, cards.hosts, cards.example)
+        )
+        self.assertEqual(cards, whole_cards.of_flavor(self.db, nic))
+        self.assertIn('(8086:1592, on 2 hosts, for example h)', str(cards))
+        for name in ('pf', 'vf', 'gpu'):
+            flavor = lookup.get(self.db, name)
+            self.assertIsNone(whole_cards.of_flavor(self.db, flavor))
+        self.assertIsNone(self.effect(nic, None).whole_and_slices)
+
+    def test_whole_cards_and_vdpa_devices(self) -> None:
+        vdpa = [base.vf(3, number, dev_type='vdpa') for number in (0, 1)]
+        self.report('h', [base.pf(3), *vdpa])
+        nic = lookup.get(self.db, 'nic')
+        self.assertIsNotNone(whole_cards.of_flavor(self.db, nic))
+        # The host refuses them.
+        self.report('h', [base.pf(3)])
+        self.assertIsNone(whole_cards.of_flavor(self.db, nic))
 
     def test_name_is_taken(self) -> None:
         flavor = validation.new('gpu', None, {'match': [{'e.a': 'b'}]})
