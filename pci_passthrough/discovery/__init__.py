@@ -18,6 +18,7 @@ module               kind   does
 ``network_use``      pure   the part of ``in_use`` about the network
 ``use``              pure   one use of functions
 ``deliverable``      pure   decides which functions no guest can have
+``uplink``           pure   decides which interface is the function's own
 ``scan``             both   ``classify`` decides, ``scan`` reads
 ==================== ====== ================================================
 

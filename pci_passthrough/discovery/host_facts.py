@@ -129,6 +129,15 @@ class Interface:
     upper: tuple[str, ...] = ()
     #: ``vlan``, ``macvlan``, ``bridge`` …, empty for hardware
     kind: str = ''
+    #: number that the kernel counts up
+    index: int = 0
+    #: whether it is a child of the last of ``functions`` itself, and not of a
+    #: device below, such as a subfunction
+    is_direct: bool = True
+    #: ``phys_port_name``, None if it is no port of a switch
+    port_name: str | None = None
+    #: ``phys_switch_id``
+    switch_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

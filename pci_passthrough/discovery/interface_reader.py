@@ -5,6 +5,7 @@ The files of sysfs are described in the kernel's
 Documentation/ABI/testing/sysfs-class-net.
 """
 
+import errno
 import functools
 import json
 import os
@@ -107,9 +108,10 @@ def _interface(
     if 'master' in entries:
         master = os.path.basename(files.link(f'{folder}/master'))
     uevent = files.read_if_exists(f'{folder}/uevent') or ''
+    functions = host_facts.functions_in(folder)
     return host_facts.Interface(
         name=name,
-        functions=host_facts.functions_in(folder),
+        functions=functions,
         master=master,
         upper=tuple(
             entry.removeprefix(_UPPER)
@@ -117,7 +119,24 @@ def _interface(
             if entry.startswith(_UPPER)
         ),
         kind=_device_type(uevent),
+        index=int(files.read_if_exists(f'{folder}/ifindex') or 0),
+        is_direct=bool(functions)
+        and folder.endswith(f'/{functions[-1]}/net/{name}'),
+        port_name=_port_property(files, f'{folder}/phys_port_name'),
+        switch_id=_port_property(files, f'{folder}/phys_switch_id'),
     )
+
+
+def _port_property(files: chroot_files.ChrootFiles, path: str) -> str | None:
+    """Return a property of a port of a switch, None for another interface."""
+    try:
+        text = files.read_if_exists(path)
+    except OSError as error:
+        # The driver does not support it (Documentation/networking/switchdev).
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return None
+    return text.strip() or None if text else None
 
 
 def _device_type(uevent: str) -> str:

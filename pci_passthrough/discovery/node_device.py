@@ -10,6 +10,7 @@ would save a tenth of a second on the largest hosts.
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 import dataclasses
 from xml.etree import ElementTree
 
@@ -71,12 +72,17 @@ class _Documents:
     mdev_parents: set[str]
 
 
-def parse_listing(documents: Iterable[str]) -> Listing:
+def parse_listing(
+    documents: Iterable[str],
+    main_interfaces: Mapping[str, str | None] | None = None,
+) -> Listing:
     """Return the PCI functions of one listing of a host's node devices.
 
     :param documents: the XML of every node device with a ``pci``, ``net``,
         ``vdpa`` or ``mdev`` capability, in any order, all of one listing:
         children refer to their PCI function by its node device name.
+    :param main_interfaces: the result of ``uplink.main_interfaces``; None if
+        sysfs is not known.
     :returns: the devices have ``REPORTED_FIELDS`` set. Subsystem ids,
         ``serial_number``, ``offered_by`` and ``refusal`` are None and
         ``extra_info`` is empty, because libvirt does not have them. Bridges
@@ -88,7 +94,9 @@ def parse_listing(documents: Iterable[str]) -> Listing:
     mediated = set()
     for name, element, capability in listing.pci:
         try:
-            device = _device(name, element, capability, listing)
+            device = _device(
+                name, element, capability, listing, main_interfaces or {}
+            )
         except (_UnusableDevice, ValueError) as reason:
             LOG.warning('Ignoring node device %s: %s', name, reason)
             continue
@@ -139,6 +147,7 @@ def _device(
     element: ElementTree.Element,
     capability: ElementTree.Element,
     listing: _Documents,
+    main_interfaces: Mapping[str, str | None],
 ) -> device_obj.PciDevice | None:
     """Return one function, or None for a bridge.
 
@@ -164,9 +173,14 @@ def _device(
         dev_type = fields.DevType.SRIOV_PF
     else:
         dev_type = fields.DevType.STANDARD
-    net = _main_interface(listing.interfaces.get(name, ()))
+    address = _device_address(capability)
+    interfaces = listing.interfaces.get(name, [])
+    if address in main_interfaces:
+        net = _interface_named(interfaces, main_interfaces[address])
+    else:
+        net = _main_interface(interfaces)
     return device_obj.PciDevice(
-        address=_device_address(capability),
+        address=address,
         parent_addr=parent_addr,
         dev_type=dev_type,
         vendor_id=_id(capability, 'vendor'),
@@ -209,20 +223,45 @@ def _net_interface(capability: ElementTree.Element) -> _NetInterface | None:
     )
 
 
+def _interface_named(
+    interfaces: Iterable[_NetInterface], devname: str | None
+) -> _NetInterface | None:
+    for interface in interfaces:
+        if interface.devname == devname:
+            return interface
+    return None
+
+
 def _main_interface(
     interfaces: Iterable[_NetInterface],
 ) -> _NetInterface | None:
-    """Return the interface of the function itself, None without interfaces.
+    """Return the interface of the function itself, if libvirt shows which.
 
     In switchdev mode a PF is also the parent of its representors and
-    subfunctions. They are created later and have longer names
-    (``ens1f0np0`` before ``ens1f0npf0vf3``, ``eth2`` before ``eth10``).
+    subfunctions, see ``uplink``. libvirt does not show ``phys_port_name``. But
+    drivers give representors random addresses (``eth_hw_addr_random``), which
+    are locally administered (IEEE 802-2014, 8.4), and libvirt shows no
+    offloads of representors. Among several interfaces the only one with a
+    universally administered address counts, otherwise the only one with
+    features.
+
+    :returns: None without interfaces, and if libvirt does not show it.
     """
-    return min(
-        interfaces,
-        key=lambda interface: (len(interface.devname), interface.devname),
-        default=None,
-    )
+    candidates = list(interfaces)
+    for is_likely in (_has_universal_address, _has_features):
+        if len(candidates) > 1:
+            candidates = list(filter(is_likely, candidates)) or candidates
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _has_universal_address(interface: _NetInterface) -> bool:
+    """Return whether a manufacturer has assigned the MAC address."""
+    first = (interface.mac_address or 'ff').partition(':')[0]
+    return not int(first, 16) & 2
+
+
+def _has_features(interface: _NetInterface) -> bool:
+    return bool(interface.features)
 
 
 def _link_speed(link: ElementTree.Element | None) -> int | None:

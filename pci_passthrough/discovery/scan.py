@@ -17,6 +17,7 @@ from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
 from pci_passthrough.discovery import sysfs_reader as sysfs_reader_module
+from pci_passthrough.discovery import uplink
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import identity
 from pci_passthrough.objects import recordable
@@ -296,7 +297,10 @@ def scan(
     # After the listing: a device that appears in between is ignored until the
     # next scan; one that disappears is refused, not offered.
     facts = None if sysfs_reader is None else sysfs_reader.facts()
-    listing = node_device.parse_listing(documents)
+    listing = node_device.parse_listing(
+        documents,
+        None if facts is None else uplink.main_interfaces(facts.interfaces),
+    )
     devices = listing.devices
     in_sysfs: Mapping[str, host_facts.Function] = {}
     if facts is not None:

@@ -6,10 +6,12 @@ same file has the drivers.
 """
 
 from collections.abc import Mapping
+import json
 import pathlib
 from xml.etree import ElementTree
 
 from pci_passthrough.demo import hosttree
+from pci_passthrough.discovery import host_facts
 
 _FOLDER = pathlib.Path(__file__).parent
 
@@ -56,8 +58,8 @@ def write_root(
         'proc/1/mountinfo', '22 1 0:21 / /proc rw shared:1 - proc proc rw'
     )
     facts.file(
-        'proc/1/net/route',
-        'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask',
+        host_facts.RECORDED_NETWORK,
+        json.dumps({'addresses': [], 'routes': []}),
     )
     facts.write(root)
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 import pathlib
+import typing
 
 import fixtures
 import testtools
@@ -199,3 +200,47 @@ class MediatedDeviceTestCase(CaseTestCase):
                 '{"match": {"vendor_id": "10de"}, "allow_in_use": true}',
             ),
         )
+
+
+class RepresentorsTestCase(CaseTestCase):
+    """Representors with names of the kernel are not the uplink."""
+
+    CASE = 'c05b_representors_kernel_names'
+
+    PORTS: typing.ClassVar = {
+        'class/net/ens8f1np1/phys_port_name': 'p1',
+        'class/net/eth0/phys_port_name': 'pf1vf0',
+        'class/net/eth1/phys_port_name': 'pf1vf1',
+    }
+    ALL: typing.ClassVar = ['0000:d8:00.1', '0000:d8:01.2', '0000:d8:01.3']
+
+    def test_devname_of_the_uplink(self) -> None:
+        """It matches the physical function and its virtual functions."""
+        entry = '{"devname": "ens8f1np1"}'
+        for with_sysfs in (True, False):
+            result = self.scan_case(
+                entry, files_in_sysfs=self.PORTS, with_sysfs=with_sysfs
+            )
+            self.check(self.ALL, {}, result)
+            device = result.offered[0].device
+            self.assertEqual('ens8f1np1', device.devname)
+            self.assertEqual('0c:42:a1:00:00:01', device.mac_address)
+
+    def test_devname_of_a_representor(self) -> None:
+        for with_sysfs in (True, False):
+            result = self.scan_case(
+                '{"devname": "eth0"}',
+                files_in_sysfs=self.PORTS,
+                with_sysfs=with_sysfs,
+            )
+            self.check([], {}, result)
+
+    def test_port_names_decide(self) -> None:
+        """Not the names of interfaces, and not the addresses."""
+        ports = {
+            'class/net/ens8f1np1/phys_port_name': 'pf1sf88',
+            'class/net/eth0/phys_port_name': 'pf1vf0',
+            'class/net/eth1/phys_port_name': 'p1',
+        }
+        result = self.scan_case('{"devname": "eth1"}', files_in_sysfs=ports)
+        self.check(self.ALL, {}, result)

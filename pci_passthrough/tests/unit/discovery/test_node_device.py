@@ -194,14 +194,46 @@ class ParseListingTestCase(testtools.TestCase):
             device = self._one(function, net)
             self.assertEqual(speed, device.link_speed, link)
 
-    def test_representors_are_not_the_function(self) -> None:
+    def test_main_interface_without_sysfs(self) -> None:
+        """Each row: interfaces (name, MAC, feature), and the main one."""
         parent = 'pci_0000_61_00_0'
-        for names, main in (
-            (('ens2npf0vf0', 'ens2np0', 'ens2npf0vf1'), 'ens2np0'),
-            (('eth10', 'eth2', 'eth11'), 'eth2'),
+        universal, local, other = '0c:42:a1', 'ce:00:00', '0e:00:00'
+        for interfaces, main in (
+            ((), None),
+            ((('eth0', local, False),), 'eth0'),
+            # The length of the name says nothing.
+            (
+                (
+                    ('eth0', local, False),
+                    ('ens2np0', universal, True),
+                    ('eth1', other, False),
+                ),
+                'ens2np0',
+            ),
+            (
+                (('eth0', local, True), ('ens2np0', universal, False)),
+                'ens2np0',
+            ),
+            ((('eth0', local, False), ('ens2np0', other, True)), 'ens2np0'),
+            ((('eth0', local, False), ('eth1', other, False)), None),
+            ((('eth0', universal, True), ('eth1', universal, True)), None),
         ):
-            nets = [_net(parent, name, '') for name in names]
+            nets = [
+                _net(parent, name, '')
+                .replace('52:54:00', prefix)
+                .replace('<feature', '<feature' if has_feature else '<other')
+                for name, prefix, has_feature in interfaces
+            ]
             device = self._one(_sample(parent), *nets)
+            self.assertEqual(main, device.devname, str(interfaces))
+
+    def test_main_interface_by_sysfs(self) -> None:
+        parent = 'pci_0000_61_00_0'
+        nets = [_net(parent, name, '') for name in ('eth0', 'ens2np0')]
+        for main in ('eth0', 'ens2np0', None):
+            [device] = node_device.parse_listing(
+                [_sample(parent), *nets], {'0000:61:00.0': main}
+            ).devices
             self.assertEqual(main, device.devname)
 
     def test_sorted_by_address(self) -> None:
