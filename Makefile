@@ -41,11 +41,17 @@ export PBR_VERSION := 0.1.0.dev0
 endif
 endif
 
+# Tests start hundreds of programs, and each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# A package index that resets connections is tried again for a while.
+export PIP_RETRIES ?= 10
+
 REQUIREMENTS := requirements.txt setup.cfg setup.py pyproject.toml bindep.txt
 TEST_REQUIREMENTS := test-requirements.txt doc/requirements.txt
 
 .PHONY: demo tour unit functional nova-functional test test-servers test-nova \
-    test-e2e lint docs bench genconfig clean
+    test-e2e environments lint docs bench genconfig clean
 
 # The end of each layer's recipe: its line and its status. $(1) are commands
 # that print the runs' subunit streams.
@@ -136,6 +142,10 @@ test-e2e: $(E2E_VENV)/.installed
 	    --propagation private bash -c '"$$@"; exit $$?' reaper \
 	    $(E2E_STESTR) run --serial '$(E2E_TESTS)' || rc=1; \
 	$(call closing_line,$(E2E_STESTR) last --subunit || true,$(E2E_VENV)/bin)
+
+# What the layers after `make test` need beside its environments.
+environments: $(E2E_VENV)/.installed $(foreach release,$(NOVA_RELEASES), \
+    .venv-nova-$(basename $(basename $(release)))/.installed)
 
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python -m pci_passthrough.tests.bench

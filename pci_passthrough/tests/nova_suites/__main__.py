@@ -72,13 +72,24 @@ _FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_pci_sriov_servers',
     'nova.tests.functional.libvirt.test_pci_in_placement',
 )
-_PORTS, _PLACEMENT = _FUNCTIONAL[:1], _FUNCTIONAL[1:]
+#: Functional tests of what releases of Nova do differently: attaching, NUMA
+#: affinity, and plain moves.
+_DIFFERENT = tuple(
+    f'nova.tests.functional.libvirt.test_pci_sriov_servers.{name}'
+    for name in (
+        'PCIServersTest',
+        'PCIServersWithPreferredNUMATest',
+        'PCIServersWithSRIOVAffinityPoliciesTest',
+        'SRIOVAttachDetachTest',
+    )
+)
+_PLACEMENT = _FUNCTIONAL[1:]
 
 #: Major version of Nova to tests. All of them run only on the newest release:
 #: on each release they would take more than a quarter of an hour.
 _SUITES = {
     '34': _PROJECT + _UNIT + _NETWORK + _FUNCTIONAL,
-    '33': _PROJECT + _UNIT + _PORTS,
+    '33': _PROJECT + _UNIT + _DIFFERENT,
     '32': _PROJECT + _UNIT + _PLACEMENT,
 }
 
