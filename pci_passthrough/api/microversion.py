@@ -22,7 +22,8 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #: * 1.0 - the first one
 #: * 1.1 - serial_number, refusal and conflict of PCI devices, their states
 #:   refused and conflict, and the condition refused of explanations;
-#:   warnings about PCI flavors that are created, changed or explained
+#:   warnings about PCI flavors that are created, changed or explained;
+#:   the action resolve
 VERSIONS: Final = ('1.0', '1.1')
 
 MIN: Final = VERSIONS[0]

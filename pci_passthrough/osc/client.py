@@ -200,6 +200,21 @@ class Client:
             self._request('PATCH', _device(self._uuid(which)), body)
         )
 
+    def resolve_pci_device(
+        self, which: str, moved_to: str | None, reason: str
+    ) -> dict[str, Any]:
+        """Say where the hardware of a device in conflict is; return it.
+
+        :param which: UUID, or ``HOST/ADDRESS``.
+        :param moved_to: the address at which it is now; None means that it is
+            gone.
+        """
+        body: dict[str, Any] = {'action': 'resolve', 'reason': reason}
+        body |= {'gone': True} if moved_to is None else {'moved_to': moved_to}
+        return _json_of(
+            self._request('PATCH', _device(self._uuid(which)), body)
+        )
+
     def _uuid(self, which: str) -> str:
         if '/' in which:
             return str(self.pci_device(which)['uuid'])

@@ -371,6 +371,17 @@ class ConductorClient(caller.Caller):
             methods.Conductor.set_device, device, action, reason, actor
         )
 
+    def resolve_device(
+        self, device: str, moved_to: str | None, reason: str, actor: str
+    ) -> objects.PciDevice:
+        """Resolve a conflict; see ``store.devices.resolving.resolve``.
+
+        :raises: PciDeviceNotFound, DeviceStateConflict, Invalid
+        """
+        return self._call(
+            methods.Conductor.resolve_device, device, moved_to, reason, actor
+        )
+
 
 def _sorted(names: Collection[str] | None) -> list[str] | None:
     return None if names is None else sorted(names)

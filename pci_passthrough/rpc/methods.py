@@ -37,7 +37,8 @@ _R = TypeVar('_R')
 #: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
 #:   share_pci_flavor, set_device
 #: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
-VERSION: Final = '1.3'
+#: * 1.4 - resolve_device
+VERSION: Final = '1.4'
 
 #: The version that resolve, offer and claim need for requests for NICs.
 NICS: Final = '1.3'
@@ -225,6 +226,11 @@ class Conductor(Protocol):
     @_since('1.2')
     def set_device(
         self, device: str, action: str, reason: str, actor: str
+    ) -> objects.PciDevice: ...
+
+    @_since('1.4')
+    def resolve_device(
+        self, device: str, moved_to: str | None, reason: str, actor: str
     ) -> objects.PciDevice: ...
 
 

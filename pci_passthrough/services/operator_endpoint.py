@@ -11,6 +11,7 @@ from pci_passthrough import store
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import resolving
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import validation
 
@@ -119,6 +120,27 @@ class OperatorEndpoint:
             after.host,
             after.address,
             reason or 'no reason given',
+        )
+        return after
+
+    @answering.answers(methods.Conductor.resolve_device)
+    def resolve_device(
+        self,
+        device: str,
+        moved_to: str | None,
+        reason: str,
+        actor: str,
+    ) -> objects.PciDevice:
+        """See ``store.devices.resolving.resolve``."""
+        after = resolving.resolve(self._db, device, moved_to, reason, actor)
+        LOG.info(
+            '%s resolved the conflict of a PCI device of host %s: %s: %s',
+            actor,
+            after.host,
+            f'it moved to {after.address}'
+            if moved_to
+            else f'{after.address} is gone',
+            reason,
         )
         return after
 

@@ -71,18 +71,23 @@ def show(
 def update(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
-    """Take a device out of service, or put it back."""
+    """Take a device out of service, put it back, or resolve its conflict."""
     if preconditions.names_state(request):
         before = lookup.get(request.backends.database, pci_device)
         preconditions.check_if_match(
             request, _tag(before), errors.DeviceChanged(before.uuid)
         )
-    after = request.backends.conductor.set_device(
-        pci_device,
-        request.body['action'],
-        request.body.get('reason', ''),
-        request.viewer.actor,
-    )
+    conductor, body = request.backends.conductor, request.body
+    reason, actor = body.get('reason', ''), request.viewer.actor
+    if body['action'] == schema.RESOLVE:
+        if request.api_version == '1.0':
+            raise errors.MalformedRequest(
+                'The action resolve came with microversion 1.1.'
+            )
+        moved_to = body.get('moved_to')
+        after = conductor.resolve_device(pci_device, moved_to, reason, actor)
+    else:
+        after = conductor.set_device(pci_device, body['action'], reason, actor)
     return responses.of(_view(after, request.api_version), _tag(after))
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests and answers about devices."""
 
+from typing import Final
+
 from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
@@ -78,21 +80,50 @@ HISTORY = base.closed({'events': {'type': 'array', 'items': _EVENT}})
 
 HISTORY_QUERY = {'limit': base.LIMIT}
 
+#: The action on a device whose hardware is elsewhere.
+RESOLVE: Final = 'resolve'
+
 UPDATE: base.Schema = {
     **base.closed(
         {
-            'action': base.choice(lifecycle.OPERATOR_ACTIONS),
+            'action': base.choice((*lifecycle.OPERATOR_ACTIONS, RESOLVE)),
             'reason': {
                 'description': 'The reason in one line, for other operators.',
                 'type': 'string',
                 'minLength': 1,
                 'maxLength': 255,
             },
+            'moved_to': {
+                'description': 'With the action resolve: the address at which '
+                'the hardware of the device is now.',
+                **base.WORD,
+            },
+            'gone': {
+                'description': 'With the action resolve: the hardware of the '
+                'device is not on the host any more.',
+                'type': 'boolean',
+                'const': True,
+            },
         }
     ),
     'required': ['action'],
-    'if': {
-        'properties': {'action': {'enum': list(lifecycle.ACTIONS_WITH_REASON)}}
-    },
-    'then': {'required': ['reason']},
+    'allOf': [
+        {
+            'if': {
+                'properties': {
+                    'action': {
+                        'enum': [*lifecycle.ACTIONS_WITH_REASON, RESOLVE]
+                    }
+                }
+            },
+            'then': {'required': ['reason']},
+        },
+        {
+            'if': {'properties': {'action': {'const': RESOLVE}}},
+            'then': {
+                'oneOf': [{'required': ['moved_to']}, {'required': ['gone']}]
+            },
+            'else': {'properties': {'moved_to': False, 'gone': False}},
+        },
+    ],
 }

@@ -42,6 +42,7 @@ _COMMANDS = {
     'device list': 'cmd.manage.device:List',
     'device show': 'cmd.manage.device:Show',
     'device set': 'cmd.manage.device:Set',
+    'device resolve': 'cmd.manage.device:Resolve',
     'device history': 'cmd.manage.device:History',
     'host list': 'cmd.manage.host:List',
     'refusal list': 'cmd.manage.refusal:List',

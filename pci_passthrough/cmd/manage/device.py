@@ -71,6 +71,14 @@ class Set(show_one.ShowOne, pci_device.DeviceAction):
         return pci_device.show(self.change(parsed_args))
 
 
+class Resolve(show_one.ShowOne, pci_device.ResolveAction):
+    """Say where the hardware of a device in conflict, or missing, is now."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
+        """Resolve the conflict; return names and values of its fields."""
+        return pci_device.show(self.change(parsed_args))
+
+
 class History(pci_device.History):
     """Show the history of a device: each event with time, actor and reason.
 

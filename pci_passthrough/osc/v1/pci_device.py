@@ -184,6 +184,49 @@ def lacks_reason(parsed_args: argparse.Namespace) -> bool:
     return needs_reason and not parsed_args.reason
 
 
+class ResolveAction(base.Command):
+    """Base of the commands that resolve the conflict of a device."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the device, where its hardware is, and the reason."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('device', metavar='<device>', help=_DEVICE_HELP)
+        where = parser.add_mutually_exclusive_group(required=True)
+        where.add_argument(
+            '--moved-to',
+            metavar='<address>',
+            help='the hardware is at this address of the same host now: the '
+            'instance keeps it',
+        )
+        where.add_argument(
+            '--gone',
+            action='store_true',
+            help='the hardware is not on the host any more: the instance '
+            'loses it, and the device that is at the address now is free',
+        )
+        parser.add_argument(
+            '--reason',
+            metavar='<reason>',
+            required=True,
+            help='why, for the next operator',
+        )
+        return parser
+
+    def change(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Resolve the conflict, and return the device."""
+        return self.service.resolve_pci_device(
+            parsed_args.device, parsed_args.moved_to, parsed_args.reason
+        )
+
+
+class Resolve(ResolveAction):
+    """Say where the hardware of a device in conflict, or missing, is now."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Resolve the conflict."""
+        self.change(parsed_args)
+
+
 class History(base.Lister):
     """Show the history of a device: each event with time, actor and reason.
 

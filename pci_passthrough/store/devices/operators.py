@@ -63,8 +63,7 @@ def act(
             f'to {action} a PCI device takes a reason, for the next operator; '
             'for example: ECC errors, replacement is ordered'
         )
-    if not database.is_storable(actor):
-        raise exception.Invalid(f'{actor!r} is not a valid name of an actor')
+    check_actor(actor)
     if action == 'disable':
         return disable(db, device, reason, actor)
     if action == 'enable':
@@ -81,14 +80,14 @@ def _set_disabled(
     reason: str,
     actor: str,
 ) -> objects.PciDevice:
-    _check_reason(reason)
+    check_reason(reason)
     if withholding.is_withheld(disabled_reason):
         raise exception.Invalid(
             f'{disabled_reason!r} is how this service names the conflict of '
             'another device; word the reason differently'
         )
     with db.write() as connection:
-        node_id, before = _lock(connection, device)
+        node_id, before = lock(connection, device)
         if disabled_reason == before.disabled_reason:
             return before
         if disabled_reason is None and withholding.is_withheld(
@@ -127,9 +126,9 @@ def move(
     :raises: DeviceStateConflict; PciDeviceNotFound; Invalid if the reason
         cannot be stored.
     """
-    _check_reason(reason)
+    check_reason(reason)
     with db.write() as connection:
-        node_id, before = _lock(connection, device)
+        node_id, before = lock(connection, device)
         if before.status == lifecycle.TRANSITIONS[action].target:
             return before
         after = before.replace(status=lifecycle.target_of(before, action))
@@ -142,7 +141,11 @@ def move(
 _MAX_REASON = 255
 
 
-def _check_reason(reason: str | None) -> None:
+def check_reason(reason: str | None) -> None:
+    """Check that a reason can be stored.
+
+    :raises: Invalid
+    """
     if reason is not None and (
         len(reason) > _MAX_REASON or not reason.isprintable()
     ):
@@ -152,7 +155,16 @@ def _check_reason(reason: str | None) -> None:
         )
 
 
-def _lock(
+def check_actor(actor: str) -> None:
+    """Check that an actor's name can be stored.
+
+    :raises: Invalid
+    """
+    if not database.is_storable(actor):
+        raise exception.Invalid(f'{actor!r} is not a valid name of an actor')
+
+
+def lock(
     connection: sa.Connection, device: str
 ) -> tuple[int, objects.PciDevice]:
     """Lock a device's host.

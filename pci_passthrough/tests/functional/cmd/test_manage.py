@@ -406,6 +406,19 @@ class StoryTestCase(ManageTestCase):
         for line in lines:
             self.assertRegex(line['At'], _WHEN)
 
+    def test_device_whose_hardware_is_gone(self) -> None:
+        self.ok('claim', _ONE, 'gpu')
+        self.report('one', [], 2)
+        words = ('--gone', '--reason', 'it died')
+        self.ok('device', 'resolve', f'one/{_GPU}', *words)
+        rows = self.ok('device', 'list', '--instance', _ONE, '-f', 'json').data
+        self.assertEqual([], rows)
+        lines = self.ok('device', 'history', f'one/{_GPU}', '-f', 'json').data
+        self.assertEqual(
+            ('resolve', 'the device is gone; it died'),
+            (lines[-1]['Action'], lines[-1]['Reason']),
+        )
+
     def test_history_outlives_its_device(self) -> None:
         self.ok('db', 'purge', '--days', '0')
         device = f'two/{_NIC}0'

@@ -4,12 +4,15 @@
 from typing import Any
 
 from pci_passthrough.tests.functional.osc import base
+from pci_passthrough.tests.functional.store import base as store_base
 
 _FIRST = 'cmp1/0000:65:00.0'
 _SECOND = 'cmp1/0000:66:00.0'
 
 
-class DeviceTestCase(base.OscTestCase):
+class GpuTestCase(base.OscTestCase):
+    """An instance holds one of the GPUs of a host."""
+
     def setUp(self) -> None:
         super().setUp()
         [self.held] = self.add_held_gpus()
@@ -28,6 +31,8 @@ class DeviceTestCase(base.OscTestCase):
         )
         return shown
 
+
+class DeviceTestCase(GpuTestCase):
     def test_list(self) -> None:
         table = self.succeed(self.admin('pci device list', '--long')).stdout
         self.assertIn('| available | -', table)
@@ -101,6 +106,54 @@ class DeviceTestCase(base.OscTestCase):
         for words in ((), ('--enable', '--disable')):
             outcome = self.admin('pci device set', _FIRST, *words)
             self.assertEqual(2, outcome.status)
+
+
+class ResolveTestCase(GpuTestCase):
+    """The USB controller of a card that was added is at the GPU's address."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        usb = store_base.device(
+            '0000:65:00.0', vendor_id='1b21', pci_class='0c0330'
+        )
+        self.gpus = [store_base.device(f'0000:{bus}:00.0') for bus in (66, 67)]
+        self.api.add_host('cmp1', [usb, *self.gpus])
+
+    def test_conflict_is_shown(self) -> None:
+        device = self.show(_FIRST)
+        self.assertEqual('conflict', device['state'])
+        self.assertIn('1b21:2330', device['conflict'])
+        self.assertEqual([_FIRST], self.listed('--state', 'conflict'))
+
+    def test_moved(self) -> None:
+        words = ('--moved-to', '0000:67:00.0', '--reason', 'buses shifted')
+        quiet = self.admin('pci device resolve', _FIRST, *words)
+        self.assertEqual('', self.succeed(quiet).stdout)
+        device = self.show('cmp1/0000:67:00.0')
+        self.assertEqual(self.held.instance_uuid, device['instance_uuid'])
+        self.assertEqual('available', self.show(_SECOND)['state'])
+
+    def test_gone(self) -> None:
+        words = ('--gone', '--reason', 'it died')
+        self.succeed(self.admin('pci device resolve', _FIRST, *words))
+        self.assertEqual([], self.listed('--state', 'claimed'))
+        self.assert_error(
+            self.admin('pci device resolve', _SECOND, *words), 'HTTP 409'
+        )
+
+    def test_what_is_wrong(self) -> None:
+        for words in (
+            ('--gone',),
+            ('--reason', 'x'),
+            ('--gone', '--moved-to', '0000:67:00.0', '--reason', 'x'),
+        ):
+            outcome = self.admin('pci device resolve', _FIRST, *words)
+            self.assertEqual(2, outcome.status)
+        gone = ('--gone', '--reason', 'x')
+        self.assert_error(
+            self.member('pci device resolve', self.held.uuid, *gone),
+            'HTTP 403',
+        )
 
 
 class PoolTestCase(base.OscTestCase):

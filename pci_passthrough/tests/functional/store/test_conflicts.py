@@ -12,7 +12,9 @@ from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import reports
+from pci_passthrough.store.devices import resolving
 from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.store.views import census
 from pci_passthrough.store.views import explanations
@@ -295,3 +297,138 @@ class ReplacedTest(HeldGpuTest):
         operators.enable(self.db, self.device(2).uuid, 'it is ours', 'op')
         self.report('h', [self.gpus[0], new])
         self.claim('h', base.request('gpu'))
+
+
+class ResolveTest(HeldGpuTest):
+    """An operator says where the hardware is."""
+
+    def resolve(
+        self, bus: int, moved_to: int | str | None, reason: str = 'a card'
+    ) -> objects.PciDevice:
+        if isinstance(moved_to, int):
+            moved_to = f'0000:{moved_to:02x}:00.0'
+        return resolving.resolve(
+            self.db, f'h/0000:{bus:02x}:00.0', moved_to, reason, 'op'
+        )
+
+    def in_conflict(self, *others: objects.PciDevice) -> None:
+        """Have the host forget serial numbers: nothing proves a move."""
+        self.gpus[1].serial_number = None
+        self.put_usb_in_its_place(*others)
+
+    def test_moved_to_the_address_of_a_free_device(self) -> None:
+        self.in_conflict(base.gpu(3, numa_node=1))
+        generation = hosts.get_all(self.db, base.TRACKED)[0].generation
+        after = self.resolve(1, 3)
+        self.assertEqual(after, self.device(3))
+        self.assertEqual(
+            ('allocated', self.owner, 1, 'S1'),
+            (
+                after.state,
+                after.instance_uuid,
+                after.numa_node,
+                after.serial_number,
+            ),
+        )
+        # The free device was the held one; others are back in service.
+        self.assertEqual('available', self.device(2).state)
+        self.assertRaises(exception.PciDeviceNotFound, self.device, 1)
+        self.assertEqual(
+            ('resolve', None, 'the device moved to 0000:03:00.0; a card'),
+            self.events(1)[-1],
+        )
+        self.assertEqual(
+            (
+                'resolve',
+                'allocated',
+                'the device moved here from 0000:01:00.0; a card',
+            ),
+            self.events(3)[-1],
+        )
+        # The agent is asked to tell what is at the old address.
+        self.assertFalse(hosts.touch(self.db, 'h', generation, 'd'))
+        self.in_conflict(base.gpu(3, numa_node=1))
+        self.assertEqual('1b21', self.device(1).vendor_id)
+        self.assertEqual('allocated', self.device(3).state)
+        self.assertEqual(['0000:03:00.0'], base.addresses(self.free()))
+
+    def test_moved_to_an_address_that_is_not_offered(self) -> None:
+        self.in_conflict()
+        self.assertEqual('missing', self.resolve(1, 9).state)
+        self.report('h', [usb(1), self.gpus[1]], withdrawn=['0000:09:00.0'])
+        self.assertEqual('allocated', self.device(9).state)
+
+    def test_an_operator_who_is_wrong(self) -> None:
+        self.in_conflict(usb(4))
+        error = self.assertRaises(exception.Invalid, self.resolve, 1, 4)
+        self.assertIn('but 1b21:2142 is at 0000:04:00.0', error.text)
+        self.resolve(1, 9)
+        self.in_conflict(usb(4), usb(9))
+        self.assertEqual('conflict', self.device(9).state)
+
+    def test_gone(self) -> None:
+        self.in_conflict()
+        after = self.resolve(1, None)
+        self.assertIsNone(after.instance_uuid)
+        self.assertRaises(exception.PciDeviceNotFound, self.device, 1)
+        self.assertEqual([], lookup.get_all(self.db, None, self.owner))
+        self.assertEqual('available', self.device(2).state)
+        self.assertEqual(
+            ('resolve', None, 'the device is gone; a card'),
+            self.events(1)[-1],
+        )
+        self.in_conflict()
+        self.assertEqual('available', self.device(1).state)
+        self.assertEqual('1b21', self.device(1).vendor_id)
+
+    def test_gone_without_holder(self) -> None:
+        self.in_conflict()
+        self.free()
+        self.resolve(1, None)
+        self.claim('h', base.request('gpu'))
+
+    def test_missing(self) -> None:
+        self.report('h', [self.gpus[1]])
+        self.resolve(1, None, 'the card died')
+        self.assertEqual([], lookup.get_all(self.db, None, self.owner))
+
+    def test_order_in_a_row_of_shifts(self) -> None:
+        other = base.new_id()
+        self.report('h', [self.gpus[0], usb(2)])
+        usbs = base.request('usb')
+        editing.create(self.db, 'usb', None, match=[{'vendor_id': '1b21'}])
+        self.claim('h', usbs, instance_uuid=other)
+        nic = base.pf(1)
+        shifted = [base.gpu(2), usb(3), nic]
+        self.report('h', shifted)
+        error = self.assertRaises(
+            exception.DeviceStateConflict, self.resolve, 1, 2
+        )
+        self.assertIn('resolve that conflict first', error.text)
+        self.assertEqual(other, self.resolve(2, 3).instance_uuid)
+        self.assertEqual('missing', self.resolve(1, 2).state)
+        self.report('h', shifted)
+        self.assertEqual(
+            [(self.owner, 'allocated'), (other, 'claimed')],
+            [
+                (d.instance_uuid, d.state)
+                for d in (self.device(2), self.device(3))
+            ],
+        )
+
+    def test_what_is_wrong(self) -> None:
+        state = exception.DeviceStateConflict
+        self.assertRaises(state, self.resolve, 1, None)
+        self.assertRaises(state, self.resolve, 2, 5)
+        self.assertRaises(exception.PciDeviceNotFound, self.resolve, 7, 8)
+        self.in_conflict()
+        for moved_to, reason in (
+            (1, 'a card'),
+            ('here', 'a card'),
+            (None, ' '),
+            (None, 'two\nlines'),
+        ):
+            self.assertRaises(
+                exception.Invalid, self.resolve, 1, moved_to, reason
+            )
+        self.assertEqual('conflict', self.device(1).state)
