@@ -54,6 +54,7 @@ def show(
     if request.given('host', 'physical_network'):
         request.viewer.check(policy.EXPLAIN_HOSTS, owner)
     sees_hosts = request.viewer.sees_hosts(owner)
+    nic = _nic(request, flavor)
     explanation = explanations.explain(
         request.backends.database,
         request.backends.limits,
@@ -61,7 +62,7 @@ def show(
         request.query['count'],
         request.query.get('host'),
         with_near_misses=sees_hosts,
-        nic=_nic(request, flavor),
+        nic=nic,
     )
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
@@ -69,7 +70,12 @@ def show(
         'count': explanation.count,
     }
     if sees_hosts:
-        body |= pci_flavor_warnings.of_flavor(request, flavor)
+        # The vnic_type of a NIC decides between a card and a slice of it.
+        body |= (
+            pci_flavor_warnings.of_flavor(request, flavor)
+            if nic is None
+            else pci_flavor_warnings.of_cards(request, None)
+        )
         return responses.of(body | _for_operators(request, explanation))
     return responses.of(body | _for_projects(explanation))
 
