@@ -35,7 +35,7 @@ def table(effects: Mapping[str, Mapping[str, Any]]) -> base.Output:
 def _flattened(effect: Mapping[str, Any]) -> dict[str, Any]:
     """Return an effect without nesting.
 
-    Fields that the user may not see are absent.
+    Fields that the user may not see are absent, and so are no warnings.
     """
     flavor = effect.get('pci_flavor') or {}
     flat = {name: flavor[name] for name in ('name', 'match') if flavor}
@@ -51,7 +51,7 @@ def _flattened(effect: Mapping[str, Any]) -> dict[str, Any]:
         if key in requests:
             flat[name] = requests[key]
     flat['refusal'] = effect.get('refusal')
-    if 'warnings' in effect:
+    if effect.get('warnings'):
         flat['warnings'] = [item['text'] for item in effect['warnings']]
     return flat
 

@@ -71,7 +71,7 @@ class WholeCardsTestCase(testtools.TestCase):
         words = ('create', 'gpu', '--dry-run', '--format=json', '--match')
         (text,) = self.flavor(*words, _BOTH).data['warnings']
         self.assertEqual(_WARNING.removeprefix('warning: '), text[:120])
-        self.assertEqual([], self.flavor(*words, _WHOLE).data['warnings'])
+        self.assertNotIn('warnings', self.flavor(*words, _WHOLE).data)
         self.flavor('create', 'gpu', '--match', _BOTH)
         effect = self.flavor('delete', 'gpu', '--dry-run', '--format=json')
         self.assertNotIn('warnings', effect.data[0])
