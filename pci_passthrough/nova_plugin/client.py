@@ -40,13 +40,15 @@ def conductor(conf: cfg.ConfigOpts | None = None) -> rpc.ConductorClient:
     return client
 
 
-def replace(client: rpc.ConductorClient | None) -> None:
+def replace(client: rpc.ConductorClient | None) -> rpc.ConductorClient | None:
     """Set another client; for tests.
 
     :param client: None means the process's own client again.
+    :returns: the client that was set before.
     """
     global _replacement
-    _replacement = client
+    before, _replacement = _replacement, client
+    return before
 
 
 def _make(conf: cfg.ConfigOpts) -> rpc.ConductorClient:

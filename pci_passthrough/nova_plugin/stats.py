@@ -24,6 +24,9 @@ from pci_passthrough.nova_plugin.compat import pools
 #: Takes requests for PCI flavors, returns the supply of a host for them.
 Load = Callable[[Sequence[Any]], 'HostSupply']
 
+#: Returns all free devices of a host as pools in Nova's form.
+FreePools = Callable[[], list[dict[str, Any]]]
+
 
 class HostSupply:
     """The free devices of one host, for the requests of an instance.
@@ -89,15 +92,22 @@ class PciFlavorStats(pools.PciDeviceStats):
     :param load: called for the supply whenever Nova asks.
     :param supply: the supply, if it is known and does not change by itself;
         it is counted among the pools, and consumed.
+    :param free_pools: called when Nova fits an instance to the host's NUMA
+        nodes that requests no PCI devices; see ``for_fitting``.
     """
 
     def __init__(
-        self, native: Any, load: Load, supply: HostSupply | None = None
+        self,
+        native: Any,
+        load: Load,
+        supply: HostSupply | None = None,
+        free_pools: FreePools = list,
     ) -> None:
         # Without Nova's __init__, which would read [pci] device_spec again.
         self.native = native
         self.load = load
         self.supply = supply
+        self.free_pools = free_pools
 
     @classmethod
     def with_supply(cls, native: Any, supply: HostSupply) -> Self:
@@ -194,11 +204,48 @@ class PciFlavorStats(pools.PciDeviceStats):
             self.native.apply_requests(native, provider_mapping, numa_cells)
         supply.consume(decision)
 
+    def for_fitting(self, wanted: Sequence[Any] | None) -> Any:
+        """Return the pools for fitting an instance to the host's NUMA nodes.
+
+        Nova tries the nodes with the most free devices first for an instance
+        that requests PCI devices, and last for any other instance.
+
+        :param wanted: Nova's ``InstancePCIRequest`` objects.
+        """
+        if not wanted:
+            return FittingPools(self, self.free_pools)
+        for_pci_flavors = requests.for_pci_flavors(wanted)
+        if self.supply is not None or not for_pci_flavors:
+            return self
+        return FittingPools(self, lambda: self.load(for_pci_flavors).pools())
+
     def affinity(
         self, numa_cells: Sequence[Any] | None
     ) -> objects.NumaAffinity | None:
         """Return where on this host an instance is; see ``affinity``."""
         return affinity(numa_cells, self.numa_topology)
+
+
+class FittingPools:
+    """A host's pools, for one call of ``numa_fit_instance_to_host``.
+
+    :param both: the pools of the host, without free devices.
+    :param free_pools: called for the free devices when Nova reads the pools:
+        it does not if the instance has no NUMA topology, or needs all nodes.
+    """
+
+    def __init__(self, both: PciFlavorStats, free_pools: FreePools) -> None:
+        self._both = both
+        self._free_pools = free_pools
+
+    @property
+    def pools(self) -> list[dict[str, Any]]:
+        """Nova's own pools, and those of the free devices."""
+        return [*self._both.native.pools, *self._free_pools()]
+
+    def support_requests(self, *args: Any, **kwargs: Any) -> bool:
+        """See ``PciFlavorStats.support_requests``."""
+        return self._both.support_requests(*args, **kwargs)
 
 
 def affinity(

@@ -78,6 +78,18 @@ class HostConductor:
             )
         )
 
+    def free_devices(self) -> claims.SupplySnapshot | None:
+        """Return everything on the host that is free.
+
+        :returns: None if nobody answers.
+        """
+        return self._call_or_log(
+            'get the free devices of this host',
+            lambda conductor: conductor.offer(
+                [], [self.host], tracked_only=False
+            ),
+        )
+
     def abort(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
         """Abort claims of an instance: their devices were not used."""
         self._call_or_log(

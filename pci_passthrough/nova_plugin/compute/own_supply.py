@@ -35,6 +35,15 @@ class OwnSupply:
         self._failure: str | None = None
         self._cached_until = 0.0
 
+    def beside(self, native: Any) -> stats.PciFlavorStats:
+        """Return the pools of this host: Nova's own and the free devices.
+
+        :param native: Nova's ``PciDeviceStats``.
+        """
+        return stats.PciFlavorStats(
+            native, self.load, free_pools=self.free_pools
+        )
+
     def load(self, wanted: Sequence[Any]) -> stats.HostSupply:
         """Return the supply of this host for requests for PCI flavors.
 
@@ -68,6 +77,16 @@ class OwnSupply:
             self._cached_for = primitives
             self._cached_until = time.monotonic() + _KEPT
         return self._cached
+
+    def free_pools(self) -> list[dict[str, Any]]:
+        """Return all free devices of this host as pools in Nova's form.
+
+        :returns: no pools if no conductor answers.
+        """
+        snapshot = self._conductor.free_devices()
+        if snapshot is None:
+            return []
+        return stats.HostSupply(self._conductor.host, snapshot).pools()
 
     def forget(self) -> None:
         """Drop the cached answer: devices of this host change."""

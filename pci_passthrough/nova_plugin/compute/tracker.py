@@ -26,7 +26,6 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin import requests
-from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compat import tracker as nova_tracker
 from pci_passthrough.nova_plugin.compute import attachment
@@ -59,7 +58,7 @@ class MatchedTwice(SystemExit):
 class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     """Nova's PCI device tracker, extended by devices for PCI flavors.
 
-    :ivar own_supply: free devices of this host, for ``Claim._test_pci``.
+    :ivar own_supply: free devices of this host, for the test of a claim.
     """
 
     #: Nova's pools, and the conductor's supply of this host
@@ -77,7 +76,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
 
     def _initial_instance_usage(self) -> None:
         """Sort the rows of this host; called by Nova's ``__init__``."""
-        self.stats = stats.PciFlavorStats(self.stats, self.own_supply.load)
+        self.stats = self.own_supply.beside(self.stats)
         self._device_spec = device_spec.DeviceSpec(
             self.dev_filter, self._conductor
         )

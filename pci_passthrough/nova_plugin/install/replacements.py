@@ -76,6 +76,12 @@ REPLACEMENTS = (
         'compute.claim_test.wrap_test_pci',
     ),
     Replacement(
+        'nova.virt.hardware',
+        'numa_fit_instance_to_host',
+        "chooses the host's NUMA nodes for an instance",
+        'numa_fitting.wrap_numa_fit_instance_to_host',
+    ),
+    Replacement(
         'nova.network.neutron',
         'API.create_resource_requests',
         'makes the requests of NICs',

@@ -123,9 +123,9 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         self.addCleanup(self.assertEqual, [], self.wire.failures)
         self.pci_conductor = self.wire.client()
         of_nova = self.wire.client()
-        client.replace(of_nova)
+        before = client.replace(of_nova)
         self.addCleanup(of_nova.close)
-        self.addCleanup(client.replace, None)
+        self.addCleanup(client.replace, before)
         self.install_plugin()
         self.flags(api_paste_config=self._paste_file(), group='wsgi')
         self.flags(
@@ -147,8 +147,10 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
 
     def install_plugin(self) -> None:
         """Install the Nova plugin; all Nova services run in this process."""
+        # Beside Nova's own tests the plugin is installed for all of them.
+        if not bootstrap.replaced():
+            self.addCleanup(bootstrap.uninstall)
         bootstrap.install()
-        self.addCleanup(bootstrap.uninstall)
 
     def _open_database(self) -> store.Writer:
         path = self.folder / 'pci.sqlite'

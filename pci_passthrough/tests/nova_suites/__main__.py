@@ -35,8 +35,12 @@ from pci_passthrough.nova_plugin.install import replacements
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _HERE = pathlib.Path(__file__).resolve().parent
 
-#: Short tests of this project that run with each release.
-_PROJECT = ('pci_passthrough.tests.nova.test_installed',)
+#: Tests of this project that run with each release: short ones, and those
+#: that compare with what the release does with native devices.
+_PROJECT = (
+    'pci_passthrough.tests.nova.test_installed',
+    'pci_passthrough.tests.nova.test_numa_nodes',
+)
 
 #: Unit tests, without a host, a cloud, or a database of Nova.
 _UNIT = (

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 
 
 class NoHosts:
@@ -42,6 +44,19 @@ class NoHosts:
         """Return that nothing was held."""
         self.calls['free'] += 1
         return []
+
+    def offer(
+        self,
+        requests: Sequence[objects.PciRequest],
+        hosts: Sequence[str],
+        **_options: Any,
+    ) -> claims.SupplySnapshot:
+        """Return that nothing is free; no PCI flavor was requested."""
+        self.calls['offer'] += 1
+        if requests:
+            raise AssertionError('devices were requested')
+        absent = dict.fromkeys(hosts, fields.RefusalCondition.HOST_UNKNOWN)
+        return claims.SupplySnapshot((), {}, {}, absent)
 
     def note_refusals(
         self, instance_uuid: str, summary: str,

@@ -42,11 +42,6 @@ SYMBOLS = (
         {'NUMATopologyFilter.host_passes': 'asks the pools of a host'},
     ),
     *symbol.listed(
-        'nova.virt.hardware',
-        symbol.Use.RELIED_ON,
-        {'numa_fit_instance_to_host': 'asks the pools for each node'},
-    ),
-    *symbol.listed(
         'nova.objects.numa',
         symbol.Use.CALLED,
         {'NUMACell.fields': 'has the socket of a NUMA node'},
