@@ -76,7 +76,9 @@ Seconds for which nova-scheduler caches the list of hosts with devices.
 
 The list is used only to avoid these hosts for instances without PCI flavors.
 nova-scheduler updates it in the background and never waits for it. Until the
-first answer, and while no conductor answers, no host is avoided. A low value,
+first answer, and while no conductor answers, no host is avoided. The same
+applies to the numbers of free devices by NUMA node, which nova-scheduler
+needs to create several instances with a NUMA topology at once. A low value,
 for example 1, costs an RPC call for almost each instance. With a high value,
 for example 3600, a new host with devices is avoided only after an hour.
 """,

@@ -13,6 +13,7 @@ hosts' ``pci_stats`` after this filter has replaced them.
 """  # noqa: E501
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import itertools
@@ -24,6 +25,7 @@ from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import cloud_facts
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import scheduler
@@ -77,6 +79,7 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
 
     def __init__(self) -> None:
         bootstrap.install()
+        self._free = cloud_facts.free_by_numa_node()
 
     def filter_all(
         self, filter_obj_list: Iterable[Any], spec_obj: Any
@@ -103,6 +106,10 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
                 'a nova-api without pci_passthrough has made it',
             )
             return []
+        if _leaves_devices_to_others(spec_obj):
+            options = bootstrap.nova_conf().pci_passthrough
+            free = self._free.get(options.hosts_with_devices_interval)
+            _count_by_numa_node(hosts, free)
         return hosts
 
     def _serving(self, hosts: list[Any], scheduling: _Scheduling) -> list[Any]:
@@ -125,6 +132,46 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
                 refused.setdefault(failed, []).append(host.host)
         _record_refusals(scheduling, refused)
         return passed
+
+
+def _leaves_devices_to_others(spec: Any) -> bool:
+    """Whether it matters for a call that NUMA nodes with devices are avoided.
+
+    For one instance it does not: it fits on a host or not, and nova-compute
+    chooses the nodes. But what the first instance of a multi-create leaves
+    for the next ones depends on its nodes.
+
+    :param spec: Nova's ``RequestSpec``, without requests for PCI flavors.
+    """
+    return bool(
+        spec.numa_topology
+        and spec.num_instances > 1
+        and not (spec.pci_requests and spec.pci_requests.requests)
+    )
+
+
+def _count_by_numa_node(
+    hosts: Sequence[Any], free: Mapping[str, Mapping[int, int]]
+) -> None:
+    """Count the free devices among the pools of hosts, for NUMA fitting.
+
+    :param free: host to NUMA node to number of free devices.
+    """
+    for host in hosts:
+        native = host.pci_stats
+        if (
+            host.host not in free
+            or native is None
+            or isinstance(native, stats.PciFlavorStats)
+        ):
+            continue
+        pools = [
+            {'numa_node': node, 'count': count}
+            for node, count in free[host.host].items()
+        ]
+        host.pci_stats = stats.PciFlavorStats(
+            native, stats.nothing, free_pools=pools.copy
+        )
 
 
 def _split(hosts: list[Any], spec: Any) -> tuple[list[Any], list[Any]]:

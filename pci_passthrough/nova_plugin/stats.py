@@ -20,6 +20,7 @@ from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import pools
+from pci_passthrough.objects import fields
 
 #: Takes requests for PCI flavors, returns the supply of a host for them.
 Load = Callable[[Sequence[Any]], 'HostSupply']
@@ -81,6 +82,12 @@ def _pool(key: objects.PoolKey, count: int) -> dict[str, Any]:
         'numa_node': key.numa_node,
         'count': count,
     }
+
+
+def nothing(wanted: Sequence[Any]) -> HostSupply:
+    """A ``Load``: return a supply that serves no request."""
+    absent = {'': fields.RefusalCondition.OTHER}
+    return HostSupply('', claims.SupplySnapshot((), {}, {}, absent))
 
 
 class PciFlavorStats(pools.PciDeviceStats):

@@ -8,21 +8,14 @@
 """  # noqa: E501
 
 from collections.abc import Sequence
-import threading
-import time
 from typing import Any
 
-from oslo_log import log as logging
-
 from pci_passthrough import claims
-from pci_passthrough import exception
-from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import cloud_facts
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import scheduler_filter
 from pci_passthrough.nova_plugin.compat import scheduler
 from pci_passthrough.nova_plugin.install import bootstrap
-
-LOG = logging.getLogger(__name__)
 
 _MULTIPLIER = 'pci_flavor_weight_multiplier'
 
@@ -36,7 +29,7 @@ class PciFlavorWeigher(scheduler.BaseHostWeigher):
 
     def __init__(self) -> None:
         bootstrap.install()
-        self._hosts = HostsWithDevices()
+        self._hosts = cloud_facts.hosts_with_devices()
 
     def weight_multiplier(self, host_state: Any) -> float:
         """Return the multiplier of this weigher's weights."""
@@ -65,42 +58,6 @@ class PciFlavorWeigher(scheduler.BaseHostWeigher):
     def _weigh_object(self, host_state: Any, weight_properties: Any) -> float:
         """Refuse: a loss can only be compared with those of other hosts."""
         raise NotImplementedError
-
-
-class HostsWithDevices:
-    """The hosts that offer devices, updated by a thread from time to time."""
-
-    def __init__(self) -> None:
-        self._hosts: frozenset[str] = frozenset()
-        self._lock = threading.Lock()
-        self._asked_at: float | None = None
-
-    def get(self, interval: float) -> frozenset[str]:
-        """Return the hosts of the last answer, without waiting.
-
-        :param interval: seconds after which the conductor is asked again.
-        """
-        now = time.monotonic()
-        with self._lock:
-            asked = self._asked_at
-            if asked is None or now - asked >= interval:
-                self._asked_at = now
-                threading.Thread(
-                    target=self._ask, name='pci-hosts', daemon=True
-                ).start()
-            return self._hosts
-
-    def _ask(self) -> None:
-        try:
-            hosts = frozenset(client.conductor().hosts_with_devices())
-        except exception.PciPassthroughError as error:
-            LOG.warning(
-                'Cannot list hosts with PCI devices; not avoiding them: %s',
-                error.text,
-            )
-            hosts = frozenset()
-        with self._lock:
-            self._hosts = hosts
 
 
 def _options() -> Any:

@@ -206,6 +206,17 @@ class ConductorClient(caller.Caller):
         """
         return self._call(methods.Conductor.hosts_with_devices)
 
+    def free_by_numa_node(self) -> dict[str, dict[int, int]]:
+        """Return the numbers of free devices by host and NUMA node.
+
+        Instances that need no devices avoid these nodes. Hosts without free
+        devices on any node are left out.
+
+        :raises: ConductorUnavailable, also for a conductor of before 1.4.
+        """
+        hosts = self._call(methods.Conductor.free_by_numa_node)
+        return {h: {n: count for n, count in hosts[h]} for h in hosts}
+
     def register_tracker(self, host: str, version: str) -> objects.TrackerAck:
         """Register a host's resource tracker, which accepts our requests.
 

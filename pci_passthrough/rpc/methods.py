@@ -37,7 +37,7 @@ _R = TypeVar('_R')
 #: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
 #:   share_pci_flavor, set_device
 #: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
-#: * 1.4 - resolve_device
+#: * 1.4 - free_by_numa_node, resolve_device
 VERSION: Final = '1.4'
 
 #: The version that resolve, offer and claim need for requests for NICs.
@@ -166,6 +166,9 @@ class Conductor(Protocol):
 
     @_since('1.1')
     def hosts_with_devices(self) -> list[str]: ...
+
+    @_since('1.4')
+    def free_by_numa_node(self) -> dict[str, list[list[int]]]: ...
 
     @_since('1.1')
     def register_tracker(

@@ -24,6 +24,7 @@ from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import resolving
+from pci_passthrough.store.pools import counting
 from pci_passthrough.store.views import supply_snapshots
 
 LOG = logging.getLogger(__name__)
@@ -207,6 +208,16 @@ class ConductorEndpoint:
     def hosts_with_devices(self) -> list[str]:
         """See ``store.hosts.with_devices``."""
         return hosts.with_devices(self._db)
+
+    @answering.answers(methods.Conductor.free_by_numa_node)
+    def free_by_numa_node(self) -> dict[str, list[list[int]]]:
+        """See ``store.pools.counting.free_by_numa_node``."""
+        hosts = counting.free_by_numa_node(self._db)
+        # JSON has no numbers as keys.
+        return {
+            host: [list(node) for node in nodes.items()]
+            for host, nodes in hosts.items()
+        }
 
     @answering.answers(methods.Conductor.register_tracker)
     def register_tracker(self, host: str, version: str) -> objects.TrackerAck:

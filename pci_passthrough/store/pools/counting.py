@@ -117,6 +117,31 @@ def serving_hosts(
     )
 
 
+@database.retried
+def free_by_numa_node(db: database.Reader) -> dict[str, dict[int, int]]:
+    """Count the free devices of all hosts by NUMA node.
+
+    A physical function and its virtual functions are all counted, as in
+    Nova's pools. Devices without a NUMA node are left out.
+    """
+    with db.read() as connection:
+        db.catalog.refresh(connection)
+        statement = _free_pools(_by_kind(db.catalog, None), exactly=False)
+        rows = [] if statement is None else connection.execute(statement).all()
+        names = live_hosts.known(connection).names
+    hosts: dict[str, dict[int, int]] = collections.defaultdict(dict)
+    for node_id, key_id, count in rows:
+        numa_node = db.catalog[key_id].numa_node
+        if numa_node is not None and node_id in names:
+            nodes = hosts[names[node_id]]
+            nodes[numa_node] = nodes.get(numa_node, 0) + count
+    return {
+        host: {node: count for node, count in nodes.items() if count}
+        for host, nodes in hosts.items()
+        if any(nodes.values())
+    }
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kinds:
     """Ids of pool keys by the devices' part in the exclusion of PF and VFs."""

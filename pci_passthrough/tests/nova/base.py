@@ -302,10 +302,16 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         return self.boot(requests, expected_state='ERROR', **arguments)
 
     def boot_many(
-        self, count: int, flavor_id: str, state: str = 'ACTIVE'
+        self,
+        count: int,
+        flavor_id: str,
+        state: str = 'ACTIVE',
+        host: str | None = None,
     ) -> list[dict[str, Any]]:
         """Create servers by one request; wait for all of them."""
-        body = self._build_server(flavor_id=flavor_id, networks='none')
+        body = self._build_server(
+            flavor_id=flavor_id, networks='none', host=host
+        )
         body |= {'min_count': count, 'max_count': count}
         body['return_reservation_id'] = True
         answer = self.api.api_post('/servers', {'server': body}).body

@@ -8,6 +8,9 @@ PciFlavorFilter, and PciPassthroughFilter after it. Both match the same
 devices, and must pass the same hosts. Both ways need a host state for each
 host, with empty pools of Nova; the second ratio leaves that out.
 
+For several pinned instances without PCI devices, it compares the filters with
+and without PciFlavorFilter, which adds the numbers of free devices.
+
 Run it with ``tools/with-nova .venv-nova-34 python -m
 pci_passthrough.tests.nova.bench_scheduling``.
 """
@@ -16,6 +19,7 @@ import argparse
 import collections
 from collections.abc import Mapping
 import random
+import time
 from typing import Any
 
 from nova import config
@@ -23,7 +27,9 @@ from nova import objects as nova_objects
 from nova.objects import pci_device_pool
 from nova.pci import stats as nova_stats
 from nova.scheduler import host_manager
+from nova.scheduler.filters import numa_topology_filter
 from nova.scheduler.filters import pci_passthrough_filter
+from nova.virt import hardware
 from oslo_serialization import jsonutils
 from oslo_utils import uuidutils
 import sqlalchemy as sa
@@ -219,6 +225,58 @@ class Clouds:
              ours_ms, novas_ms / ours_ms),
         ]  # fmt: skip
 
+    def compare_pinned(self) -> timing.Rows:
+        """Measure what instances without PCI devices cost.
+
+        The ratio is below 1: it is the share of the time that Nova needs
+        without PciFlavorFilter.
+        """
+        topology = _topology()
+        none = dict.fromkeys(self.names, _text([]))
+        spec = _pinned_spec()
+        ours_first = scheduler_filter.PciFlavorFilter()
+        novas = numa_topology_filter.NUMATopologyFilter()
+        fit = hardware.numa_fit_instance_to_host
+
+        def alone() -> int:
+            hardware.numa_fit_instance_to_host = fit.__wrapped__
+            hosts = _host_states(none, topology)
+            passed = list(novas.filter_all(hosts, spec))
+            hardware.numa_fit_instance_to_host = fit
+            return len(passed)
+
+        def both() -> int:
+            hosts = ours_first.filter_all(_host_states(none, topology), spec)
+            return len(list(novas.filter_all(hosts, spec)))
+
+        both()
+        while not ours_first._free.get(3600):
+            time.sleep(0.1)
+        if not alone() == both() == len(self.names):
+            raise SystemExit('pinned instances: the answers differ')
+        ms = timing.medians({'alone': alone, 'both': both}, rounds=5)
+        asked = client.conductor()
+        once = timing.medians(
+            {
+                'nodes': asked.free_by_numa_node,
+                'hosts': asked.hosts_with_devices,
+                'one': lambda: asked.offer([], self.names[:1]),
+                'small': lambda: asked.host_devices('nowhere'),
+            },
+            rounds=5,
+        )
+        return [
+            (f'pinned without devices, {len(self.names)} hosts',
+             f'NUMATopologyFilter alone, {ms["alone"]:.0f} ms',
+             ms['both'], ms['alone'] / ms['both']),
+            ('... its background call, all hosts',
+             f'hosts_with_devices, {once["hosts"]:.0f} ms',
+             once['nodes'], once['hosts'] / once['nodes']),
+            ('... its call in nova-compute',
+             f'a small call, {once["small"]:.1f} ms',
+             once['one'], once['small'] / once['one']),
+        ]  # fmt: skip
+
     def _our_request(self, name: str, count: int) -> Any:
         flavor = lookup.get(self.db, name)
         return nova_objects.InstancePCIRequest(
@@ -250,6 +308,25 @@ def _spec(requests: Any) -> Any:
     )
 
 
+def _pinned_spec() -> Any:
+    """Return a request for two instances with a NUMA topology."""
+    spec = _spec([])
+    spec.num_instances = 2
+    spec.numa_topology = nova_objects.InstanceNUMATopology(
+        cells=[
+            nova_objects.InstanceNUMACell(
+                id=0,
+                cpuset=set(),
+                pcpuset={0, 1},
+                memory=1,
+                pagesize=None,
+                cpu_policy='dedicated',
+            )
+        ]
+    )
+    return spec
+
+
 def _text(pools: list[Any]) -> str:
     pool_list = nova_objects.PciDevicePoolList(objects=pools)
     return str(jsonutils.dumps(pool_list.obj_to_primitive()))
@@ -260,6 +337,7 @@ def _host_states(texts: Mapping[str, str], topology: Any) -> list[Any]:
     for name, text in texts.items():
         host = host_manager.HostState(name, name, None)
         host.numa_topology = topology
+        host.ram_allocation_ratio = host.cpu_allocation_ratio = 1.0
         host.pci_stats = nova_stats.PciDeviceStats(
             topology, stats=pci_device_pool.from_pci_stats(text)
         )
@@ -318,6 +396,7 @@ def main() -> None:
                 )
                 for row in clouds.compare(wanted, pools, numa=numa)
             ]
+            rows += clouds.compare_pinned()
             clouds.db.close()
         devices = args.hosts * cloud.DEVICES_PER_HOST
         bench._print(f'{name}: {devices} devices, {args.hosts} hosts', rows)

@@ -5,11 +5,16 @@ Each test has two equal hosts: the devices of one are native, those of the
 other are for PCI flavors. Nova must choose the same nodes on both.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import fixtures
+from nova.scheduler import host_manager
 from nova.tests.fixtures import libvirt as fakelibvirt
+import oslo_messaging
 from oslo_serialization import jsonutils
 
+from pci_passthrough.nova_plugin import scheduler_filter
 from pci_passthrough.nova_plugin.install import verify
 from pci_passthrough.tests.nova import base
 
@@ -136,3 +141,72 @@ class ClaimTest(TwinTest):
         self.forget_calls()
         self.boot_twin(host, **arguments)
         return self.wire.calls.count('offer')
+
+
+class MultiCreateTest(TwinTest):
+    """nova-scheduler expects instances on the nodes that nova-compute takes.
+
+    Otherwise it would promise what one instance of a multi-create leaves, and
+    nova-compute would not have it.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        consume = host_manager.HostState.consume_from_request
+        self.expected: dict[str, list[list[int]]] = {}
+
+        def record(host: Any, spec: Any) -> None:
+            consume(host, spec)
+            nodes = sorted(cell.id for cell in spec.numa_topology.cells)
+            self.expected.setdefault(host.host, []).append(nodes)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.scheduler.host_manager.HostState.consume_from_request',
+                record,
+            )
+        )
+
+    def boot_two(self, **extra_specs: Any) -> None:
+        """Create two servers by one request on each host."""
+        flavor = self.create_flavor(None, **extra_specs)
+        for host in _BUSES:
+            self.boot_many(2, flavor, host=host)
+
+    def fact(self) -> Mapping[str, Any]:
+        """Return the scheduler's numbers of free devices."""
+        (pci_filter,) = (
+            enabled
+            for enabled in self.scheduler.manager.host_manager.enabled_filters
+            if isinstance(enabled, scheduler_filter.PciFlavorFilter)
+        )
+        return pci_filter._free.get(3600)
+
+    def test_node_with_devices_is_avoided(self) -> None:
+        self.start_twins(numa_node=0)
+        base.wait_for(lambda: bool(self.fact()), 'an answer')
+        self.boot_two(**PINNED)
+        both = [[1], [1]]
+        self.assertEqual({NATIVE: both, OURS: both}, self.expected)
+        self.assertEqual(1, self.wire.calls.count('free_by_numa_node'))
+
+    def test_no_answer(self) -> None:
+        """An earlier conductor: Nova chooses as if there were no devices."""
+
+        def unknown(method: str, arguments: Mapping[str, Any]) -> None:
+            if method == 'free_by_numa_node':
+                raise oslo_messaging.UnsupportedVersion('1.4', method)
+
+        self.start_twins(numa_node=0)
+        self.wire.before = unknown
+        self.boot_two(**PINNED)
+        self.assertEqual({NATIVE: [[1], [1]], OURS: [[0], [1]]}, self.expected)
+        base.wait_for(
+            lambda: 'not avoiding the nodes' in self.stdlog.logger.output,
+            'a warning',
+        )
+
+    def test_one_instance_costs_no_call(self) -> None:
+        self.start_twins(numa_node=0)
+        self.boot_twin(OURS, **PINNED)
+        self.assertNotIn('free_by_numa_node', self.wire.calls)

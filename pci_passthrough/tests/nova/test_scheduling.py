@@ -14,6 +14,7 @@ import testtools
 from pci_passthrough import objects
 from pci_passthrough.conf.nova import GROUP
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import cloud_facts
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin import weigher
 from pci_passthrough.store.pci_flavors import editing
@@ -512,11 +513,11 @@ class AvoidedHostsTest(SchedulingTest):
 
 
 class HostsWithDevicesTest(SchedulingTest):
-    """The scheduler's list of hosts with devices."""
+    """The scheduler's list of hosts with devices, a ``CloudFact``."""
 
     def test_asked_again_after_a_while(self) -> None:
         self.start_host('c0')
-        hosts = weigher.HostsWithDevices()
+        hosts = cloud_facts.hosts_with_devices()
         self.assertEqual(frozenset(), hosts.get(1000))
         base.wait_for(lambda: hosts.get(1000) == {'c0'}, 'host c0')
         self.report('c0', [])
@@ -525,7 +526,7 @@ class HostsWithDevicesTest(SchedulingTest):
 
     def test_conductor_away(self) -> None:
         self.start_host('c0')
-        hosts = weigher.HostsWithDevices()
+        hosts = cloud_facts.hosts_with_devices()
         base.wait_for(lambda: hosts.get(1000) == {'c0'}, 'host c0')
         self.wire.is_down = True
         base.wait_for(lambda: not hosts.get(0), 'no host')
@@ -534,7 +535,7 @@ class HostsWithDevicesTest(SchedulingTest):
     def test_does_not_wait_for_an_answer(self) -> None:
         crash = base.Crash()
         self.wire.before = crash
-        hosts = weigher.HostsWithDevices()
+        hosts = cloud_facts.hosts_with_devices()
         self.assertEqual(frozenset(), hosts.get(0))
         crash.wait()
         self.assertEqual(frozenset(), hosts.get(1000))

@@ -81,6 +81,7 @@ class CountTest(base.StoreTest):
             self._compare(devices, [*names, *map(str, range(600))])
             self._compare(devices, [])
             self._compare_supplies(devices)
+            self._compare_numa_nodes(devices)
             self._compare_answers(names)
 
     def test_hosts_that_are_down(self) -> None:
@@ -167,6 +168,16 @@ class CountTest(base.StoreTest):
                 },
                 name,
             )
+
+    def _compare_numa_nodes(
+        self, devices: Collection[objects.PciDevice]
+    ) -> None:
+        expected: dict[str, dict[int, int]] = {}
+        for device in free_devices(devices):
+            if device.numa_node is not None:
+                nodes = expected.setdefault(device.host, {})
+                nodes[device.numa_node] = nodes.get(device.numa_node, 0) + 1
+        self.assertEqual(expected, counting.free_by_numa_node(self.db))
 
     def _compare_answers(self, names: Collection[str]) -> None:
         """Exactly the hosts that can serve a request are returned."""

@@ -128,6 +128,7 @@ class VersionTest(testtools.TestCase):
 
         asked: dict[str, str] = {}
         answers: dict[str, Any] = {
+            'free_by_numa_node': {'h': [[1, 2]]},
             'heartbeat': ack('1.0'),
             'free': objects.ClaimResult(
                 devices=[], refusal=None, reasons=[]
@@ -147,6 +148,7 @@ class VersionTest(testtools.TestCase):
         client.register_tracker('h', '1')
         client.host_devices('h')
         client.hosts_with_devices()
+        self.assertEqual({'h': {1: 2}}, client.free_by_numa_node())
         client.adopt('h', 'i', 'r', ['0000:01:00.0'], 'me')
         client.note_refusals(_INSTANCE, 's', {}, '10g')
         client.close()
@@ -159,6 +161,7 @@ class VersionTest(testtools.TestCase):
                 'register_tracker': '1.1',
                 'host_devices': '1.1',
                 'hosts_with_devices': '1.1',
+                'free_by_numa_node': '1.4',
                 'adopt': '1.1',
                 'note_refusals': '1.1',
             },
