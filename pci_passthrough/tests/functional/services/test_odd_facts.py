@@ -13,9 +13,11 @@ import testtools
 
 from pci_passthrough import objects
 from pci_passthrough import reporting
+from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.tests.cases import files
 from pci_passthrough.tests.functional.services import wire
 from pci_passthrough.tests.unit.rpc import driver
 
@@ -99,12 +101,51 @@ class OddFactsTest(testtools.TestCase):
                 _DOCUMENTS[name], number, attribute, text
             )
         result = scan.scan(documents.values(), None, _ENTRIES)
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            self.check(result, folder, {name for (name, *_), _ in changes})
+        recorded = self.report(result)
+        changed = {name for (name, *_), _ in changes}
+        for name in _DOCUMENTS.keys() - changed:
+            if name.startswith('pci_'):
+                _, domain, bus, slot, function = name.split('_')
+                self.assertIn(f'{domain}:{bus}:{slot}.{function}', recorded)
 
-    def check(self, result: scan.Scan, folder: str, changed: set[str]) -> None:
-        conductor = wire.Endpoint(pathlib.Path(folder))
-        self.addCleanup(conductor.db.close)
+    def test_infiniband(self) -> None:
+        """IPoIB has hardware addresses of 20 bytes."""
+        self.useFixture(fixtures.FakeLogger())
+        host = libvirt_host.LibvirtHost(files.uri('c01_infiniband'))
+        self.addCleanup(host.close)
+        host.connect()
+        result = scan.scan(host.list_node_devices(), None, _ENTRIES)
+        dropped = {
+            item.device.address: list(item.dropped) for item in result.offered
+        }
+        self.assertEqual(
+            {
+                '0000:01:00.0': ['mac_address'],
+                '0000:01:00.1': ['mac_address'],
+                '0000:01:00.2': ['mac_address'],
+                '0000:02:00.0': [],
+            },
+            dropped,
+        )
+        recorded = self.report(result)
+        self.assertEqual(dropped.keys(), recorded.keys())
+        self.assertEqual('ibp1s0', recorded['0000:01:00.0'].devname)
+
+    def report(self, result: scan.Scan) -> dict[str, objects.PciDevice]:
+        """Report a scan to a new conductor, and give a sign of life.
+
+        :returns: the offered devices that the conductor recorded.
+        """
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            conductor = wire.Endpoint(pathlib.Path(folder))
+            try:
+                return self.report_to(conductor, result)
+            finally:
+                conductor.db.close()
+
+    def report_to(
+        self, conductor: wire.Endpoint, result: scan.Scan
+    ) -> dict[str, objects.PciDevice]:
         client, _ = driver.client(conductor.answer)
         snapshot = reporting.Snapshot.of(
             [offered.device for offered in result.offered],
@@ -129,7 +170,4 @@ class OddFactsTest(testtools.TestCase):
             self.assertEqual(
                 device.reported(), recorded[address].reported(), address
             )
-        for name in _DOCUMENTS.keys() - changed:
-            if name.startswith('pci_'):
-                _, domain, bus, slot, function = name.split('_')
-                self.assertIn(f'{domain}:{bus}:{slot}.{function}', recorded)
+        return recorded
