@@ -18,6 +18,7 @@ from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.store import database
+from pci_passthrough.store import device_states
 from pci_passthrough.store import exclusion
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
@@ -253,13 +254,21 @@ def _families(
 def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:
     """Count devices by host and pool key, whatever their state.
 
+    Devices that their host refuses are in no pool, unless an instance holds
+    them.
+
     :param key_ids: only devices of these pool keys; None means of all.
     """
-    statement = sa.select(
-        _devices.c.compute_node_id,
-        _devices.c.pool_key_id,
-        sa.func.count(),
-    ).group_by(_devices.c.compute_node_id, _devices.c.pool_key_id)
+    is_free = _devices.c.status == fields.DeviceStatus.AVAILABLE
+    statement = (
+        sa.select(
+            _devices.c.compute_node_id,
+            _devices.c.pool_key_id,
+            sa.func.count(),
+        )
+        .where(~(is_free & device_states.is_refused()))
+        .group_by(_devices.c.compute_node_id, _devices.c.pool_key_id)
+    )
     if key_ids is None:
         return statement
     return statement.where(_devices.c.pool_key_id.in_(sorted(key_ids)))

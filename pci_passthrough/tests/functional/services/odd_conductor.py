@@ -28,8 +28,8 @@ def _register_newer() -> type[objects.ReportAck]:
 
     @ovo_base.VersionedObjectRegistry.register
     class HostReport(objects.HostReport):
-        # Version 1.1: Added mood
-        VERSION = '1.1'
+        # Version 1.2: Added mood
+        VERSION = '1.2'
         fields = {'mood': ovo_fields.StringField(nullable=True)}
 
     @ovo_base.VersionedObjectRegistry.register

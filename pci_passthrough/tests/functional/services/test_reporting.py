@@ -123,7 +123,7 @@ class ReportingTest(base.ServicesTestCase):
         agent = self.start_agent(host)
         self.wait_for_report(host.name)
         self.wait_for_sign_of_life(host.name)
-        self.assertIn('Refused a device of version 1.1', conductor.log)
+        self.assertIn('Refused a device of version 1.2', conductor.log)
         self.assertNotIn('not delivered', agent.log)
         self.assertEqual(
             {None}, {d.offered_by for d in self.devices(host.name).values()}
