@@ -163,7 +163,7 @@ class Route:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Network:
-    """What a host's network interfaces carry."""
+    """The addresses and routes of a host's network interfaces."""
 
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()

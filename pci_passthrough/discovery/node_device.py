@@ -164,15 +164,6 @@ def _device(
         return None
     parent_addr = _physical_function(functions.get('phys_function'))
     total_vfs, is_pf = _virtual_functions(functions.get('virt_functions'))
-    if parent_addr is not None:
-        # As in Nova, only a VF can be vdpa; a vdpa child of another function
-        # is ignored.
-        is_vdpa = name in listing.vdpa_parents
-        dev_type = fields.DevType.VDPA if is_vdpa else fields.DevType.SRIOV_VF
-    elif is_pf:
-        dev_type = fields.DevType.SRIOV_PF
-    else:
-        dev_type = fields.DevType.STANDARD
     address = _device_address(capability)
     interfaces = listing.interfaces.get(name, [])
     if address in main_interfaces:
@@ -182,7 +173,11 @@ def _device(
     return device_obj.PciDevice(
         address=address,
         parent_addr=parent_addr,
-        dev_type=dev_type,
+        dev_type=_dev_type(
+            is_vf=parent_addr is not None,
+            is_pf=is_pf,
+            has_vdpa=name in listing.vdpa_parents,
+        ),
         vendor_id=_id(capability, 'vendor'),
         product_id=_id(capability, 'product'),
         subsystem_vendor_id=None,
@@ -201,6 +196,17 @@ def _device(
         offered_by=None,
         refusal=None,
     )
+
+
+def _dev_type(*, is_vf: bool, is_pf: bool, has_vdpa: bool) -> str:
+    """Return a function's type, one of ``fields.DevType``.
+
+    As in Nova, only a virtual function can be vdpa; a vdpa child of another
+    function is ignored.
+    """
+    if is_vf:
+        return fields.DevType.VDPA if has_vdpa else fields.DevType.SRIOV_VF
+    return fields.DevType.SRIOV_PF if is_pf else fields.DevType.STANDARD
 
 
 def _net_interface(capability: ElementTree.Element) -> _NetInterface | None:

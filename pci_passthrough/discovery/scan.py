@@ -188,21 +188,7 @@ def classify(
         )
         for address, (device, entry) in matches.items()
     }
-    reasons = {
-        address: _reasons_to_keep(
-            entry, (uses or {}).get(address), fittings[address].obstacle
-        )
-        for address, (_, entry) in matches.items()
-    }
-    for address, reason in deliverable.reasons_undeliverable(
-        matches,
-        {address for address in matches if reasons[address]},
-        functions,
-        sysfs_is_read=uses is not None,
-    ).items():
-        if matches[address][1].allow_in_use:
-            reason = f'{reason}; "allow_in_use" does not change this'
-        reasons[address].append(reason)
+    reasons = _reasons(matches, fittings, uses, functions)
     offered: list[Offered] = []
     refused: list[Refused] = []
     for address, (_, entry) in matches.items():
@@ -221,6 +207,31 @@ def classify(
         use_unknown=uses is None,
         idle=idle_entries.find(devices, pci_information),
     )
+
+
+def _reasons(
+    matches: Mapping[str, deliverable.Match],
+    fittings: Mapping[str, recordable.Fitting],
+    uses: Mapping[str, str] | None,
+    functions: Mapping[str, host_facts.Function],
+) -> dict[str, list[str]]:
+    """Return all reasons to refuse each matched device, by address."""
+    reasons = {
+        address: _reasons_to_keep(
+            entry, (uses or {}).get(address), fittings[address].obstacle
+        )
+        for address, (_, entry) in matches.items()
+    }
+    for address, reason in deliverable.reasons_undeliverable(
+        matches,
+        {address for address in matches if reasons[address]},
+        functions,
+        sysfs_is_read=uses is not None,
+    ).items():
+        if matches[address][1].allow_in_use:
+            reason = f'{reason}; "allow_in_use" does not change this'
+        reasons[address].append(reason)
+    return reasons
 
 
 def _match(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device is, whatever its address: its hardware. Pure."""
+"""The identity of a device: its hardware, whatever its address. Pure."""
 
 import dataclasses
 from typing import Self

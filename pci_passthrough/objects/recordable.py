@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be recorded of a device: the limits of each reported fact. Pure.
+"""The limits of what can be recorded of a device. Pure.
 
 The agent, its dry run and the conductor all use these limits, and so do the
 columns of the database. A fact that only describes a device is dropped if it

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report says about the hardware at each address of a host. Pure."""
+"""The hardware that a report places at each address of a host. Pure."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping

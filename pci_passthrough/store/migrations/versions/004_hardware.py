@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device is, why a host refuses it, and which devices belong together.
+"""Identity of devices, refusals of hosts, and devices that belong together.
 
 Only additions, and all new columns may be NULL, so conductors of the release
 before go on working. To them, a refused device is a withdrawn one.
