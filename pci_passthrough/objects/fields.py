@@ -19,6 +19,10 @@ _ADDRESS = re.compile(
 )
 
 
+#: The state in the error about a holding that an operator has ended.
+HOLDING_ENDED = 'ended by an operator'
+
+
 class DevType:
     """Types of PCI functions, named as in ``nova.objects.fields``."""
 

@@ -4,6 +4,9 @@
 # On a host: Nova tries another host, or the instance stays on its host.
 from nova.exception import ComputeResourcesUnavailable
 
+# The base of errors of the Nova plugin.
+from nova.exception import NovaException
+
 # Nova's API answers 400, in every method that reads PCI requests.
 from nova.exception import PciRequestAliasNotDefined
 
@@ -13,6 +16,7 @@ from nova.exception import Unauthorized
 
 __all__ = [
     'ComputeResourcesUnavailable',
+    'NovaException',
     'PciRequestAliasNotDefined',
     'Unauthorized',
 ]

@@ -123,11 +123,12 @@ class HostConductor:
         claim_id: str,
         address: str,
         pci_flavor_uuid: str | None = None,
-    ) -> objects.PciDevice | None:
+    ) -> list[objects.PciDevice] | None:
         """Record that an instance already has a device.
 
         :param pci_flavor_uuid: the PCI flavor that was requested, if known.
-        :returns: the device; None if the conductor did not record it.
+        :returns: the device; nothing if an operator has ended the holding;
+            None if the conductor did not record it.
         """
 
         def call(
@@ -148,11 +149,14 @@ class HostConductor:
             except exception.PciFlavorNotFound:
                 # The holder matters more than the PCI flavor's name.
                 return call(conductor, None)
+            except exception.DeviceStateConflict as error:
+                if error.state == fields.HOLDING_ENDED:
+                    return []
+                raise
 
-        adopted = self._call_or_log(
+        return self._call_or_log(
             f'record {address} as held by instance {instance_uuid}', either
         )
-        return adopted[0] if adopted else None
 
     def register(self) -> objects.TrackerAck | None:
         """Register the tracker of this host; None if nobody answers."""

@@ -41,6 +41,8 @@ class Row:
     is_allocated: bool
     is_attachment: bool
     in_device_spec: bool = False
+    #: vendor and product id
+    kind: tuple[str | None, str | None] = (None, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +121,39 @@ def decide(
         hand_back=hand_back,
         restore=restore,
     )
+
+
+def moved(
+    held: Sequence[objects.PciDevice], rows: Sequence[Row]
+) -> list[tuple[Row, objects.PciDevice]]:
+    """Return the attachments whose device is at another address now.
+
+    The conductor has moved its record there. Which of several alike devices
+    of one claim is where makes no difference to the instance.
+
+    :param held: the held devices of the host, as the conductor knows them.
+    :param rows: Nova's rows of held devices, native ones and attachments.
+    :returns: each with the device at its new address.
+    """
+    claims = {row.address: (row.instance_uuid, row.claim_id) for row in rows}
+    holders = {
+        device.address: (device.instance_uuid, device.request_id)
+        for device in held
+    }
+    unrecorded = collections.defaultdict(list)
+    for device in sorted(held, key=lambda device: str(device.address)):
+        claim = holders[device.address]
+        if claims.get(device.address) != claim:
+            kind = device.get('vendor_id'), device.get('product_id')
+            unrecorded[claim, kind].append(device)
+    moves = []
+    for row in sorted(rows, key=lambda row: row.address):
+        claim = row.instance_uuid, row.claim_id
+        if row.is_attachment and holders.get(row.address) != claim:
+            devices = unrecorded[claim, row.kind]
+            if devices:
+                moves.append((row, devices.pop(0)))
+    return moves
 
 
 def ended(

@@ -8,6 +8,7 @@ makes them agree again.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -20,6 +21,7 @@ from pci_passthrough.nova_plugin.compute import device_spec
 from pci_passthrough.nova_plugin.compute import host_conductor
 from pci_passthrough.nova_plugin.compute import nova_rows
 from pci_passthrough.nova_plugin.compute import reconcile
+from pci_passthrough.objects import fields
 
 LOG = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Repairer:
 
         :param ack: the conductor's answer to the tracker's registration.
         """
+        self._follow(reconcile.moved(ack.held, self._rows()))
         plan = self._plan(ack)
         self._free(plan.free)
         for instance_uuid, claims in plan.allocate.items():
@@ -140,6 +143,32 @@ class Repairer:
             ack.held, self._rows(), self._device_spec.offered
         )
 
+    def _follow(
+        self, moves: Sequence[tuple[reconcile.Row, objects.PciDevice]]
+    ) -> None:
+        """Give devices that have moved rows at their new addresses."""
+        for row, device in moves:
+            LOG.warning(
+                'Device %(old)s of instance %(uuid)s has moved to %(new)s: '
+                "following it with Nova's PCI device record",
+                {
+                    'uuid': row.instance_uuid,
+                    'old': row.address,
+                    'new': device.address,
+                },
+            )
+        former = [self._attachment_of(row) for row, _ in moves]
+        for attached, (row, device) in zip(former, moves, strict=True):
+            if row.is_allocated:
+                device = device.replace(status=fields.DeviceStatus.ALLOCATED)
+            restored = attachment.Attachment.restored(
+                self._tracker._context, self._tracker.node_id, device
+            )
+            self._attachments.add(restored)
+            attached.release()
+            # The conductor still holds the device, at its new address.
+            attached.instance_uuid = None
+
     def _free(self, claims_by_instance: reconcile.Claims) -> None:
         for instance_uuid, claims in claims_by_instance.items():
             LOG.warning(
@@ -156,12 +185,20 @@ class Repairer:
                 'Nova has a PCI device record, and the conductor has no claim',
                 {'uuid': row.instance_uuid, 'address': row.address},
             )
-            self._conductor.adopt(
+            attached = self._attachment_of(row)
+            adopted = self._conductor.adopt(
                 row.instance_uuid,
                 row.claim_id,
                 row.address,
-                self._attachment_of(row).pci_flavor_uuid,
+                attached.pci_flavor_uuid,
             )
+            if adopted is not None and not adopted:
+                LOG.warning(
+                    'Taking device %(address)s from instance %(uuid)s: an '
+                    'operator has resolved that it is gone',
+                    {'uuid': row.instance_uuid, 'address': row.address},
+                )
+                attached.release()
 
     def _restore(self, devices: Iterable[objects.PciDevice]) -> None:
         for device in devices:
@@ -179,10 +216,10 @@ class Repairer:
     def _take_over(self, rows: Iterable[reconcile.Row]) -> None:
         """Turn native rows into attachments: the devices are offered now."""
         for row in rows:
-            device = self._conductor.adopt(
+            adopted = self._conductor.adopt(
                 row.instance_uuid, row.claim_id, row.address
             )
-            if device is None:
+            if not adopted:
                 continue
             LOG.info(
                 'Took device %(address)s of instance %(uuid)s over from '
@@ -191,7 +228,7 @@ class Repairer:
             )
             self._attachments.add(
                 attachment.Attachment.taken_over(
-                    nova_rows.take(self._tracker, row.address), device
+                    nova_rows.take(self._tracker, row.address), adopted[0]
                 )
             )
 
@@ -225,6 +262,7 @@ class Repairer:
                 is_allocated=row.status == pci.PciDeviceStatus.ALLOCATED,
                 is_attachment=attachment.is_attachment(row),
                 in_device_spec=self._device_spec.entry_for(row) is not None,
+                kind=(row.vendor_id, row.product_id),
             )
             for row in [*attached, *native]
         ]

@@ -159,4 +159,28 @@ REPLACEMENTS = (
         'deserializes a request context',
         'network.asked_nics.wrap_from_dict',
     ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver.spawn',
+        'starts the guest of a new or rebuilt instance',
+        'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver._hard_reboot',
+        'starts a guest again',
+        'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver.resume',
+        'resumes a guest',
+        'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver.finish_revert_migration',
+        'starts a guest on its former host',
+        'compute.guest_start.wrap_start',
+    ),
 )

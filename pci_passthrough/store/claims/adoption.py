@@ -23,6 +23,7 @@ from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import resolving
 from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 
 _devices = models.pci_devices
@@ -63,6 +64,8 @@ def adopt(
         devices = lookup.select(
             connection, on_host, _devices.c.address.in_(wanted)
         )
+        for address in wanted:
+            _check_not_ended(connection, host, address, instance_uuid)
         _check_complete(host, wanted, devices)
         if pci_flavor_uuid is not None:
             flavor_lookup.check_known(connection, pci_flavor_uuid)
@@ -102,6 +105,35 @@ def _normalized(
     if not wanted:
         raise exception.InvalidRequest('', 'it names no device')
     return sorted(wanted)
+
+
+def _check_not_ended(
+    connection: sa.Connection, host: str, address: str, instance_uuid: str
+) -> None:
+    """Check that no operator has ended this holding: the hardware is gone.
+
+    Otherwise the instance would get what is at the address now.
+
+    :raises: DeviceStateConflict
+    """
+    events = models.pci_device_events
+    last = connection.execute(
+        sa.select(events.c.action)
+        .where(
+            events.c.device_uuid == lookup.uuid_of(host, address),
+            events.c.instance_uuid == instance_uuid,
+        )
+        .order_by(events.c.id.desc())
+        .limit(1)
+    ).scalar()
+    if last == resolving.GONE:
+        raise exception.DeviceStateConflict(
+            f'{host}/{address}',
+            _ACTION,
+            fields.HOLDING_ENDED,
+            (fields.DeviceStatus.AVAILABLE,),
+            f'instance {instance_uuid} had other hardware, which is gone',
+        )
 
 
 def _check_complete(

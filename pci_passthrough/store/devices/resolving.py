@@ -24,6 +24,9 @@ from pci_passthrough.store.devices import withheld
 #: The name of the action, for operators and in the ledger.
 ACTION = 'resolve'
 
+#: The ledger's name of the end of a device whose hardware is gone.
+GONE = 'gone'
+
 _devices = models.pci_devices
 
 
@@ -90,9 +93,8 @@ def _end(
 ) -> objects.PciDevice:
     """Delete the record of hardware that is gone."""
     connection.execute(_devices.delete().where(_devices.c.uuid == before.uuid))
-    text = f'the device is gone; {reason}'
     ledger.append(
-        connection, [ledger.entry(before, ACTION, actor, None, text)]
+        connection, [ledger.entry(before, GONE, actor, None, reason)]
     )
     return before.replace(
         status=fields.DeviceStatus.AVAILABLE,

@@ -415,7 +415,7 @@ class StoryTestCase(ManageTestCase):
         self.assertEqual([], rows)
         lines = self.ok('device', 'history', f'one/{_GPU}', '-f', 'json').data
         self.assertEqual(
-            ('resolve', 'the device is gone; it died'),
+            ('gone', 'it died'),
             (lines[-1]['Action'], lines[-1]['Reason']),
         )
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hardware that moves or is exchanged under its holder."""
 
+import functools
+
 import fixtures
 import testscenarios
 
@@ -8,6 +10,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
+from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
@@ -374,12 +377,25 @@ class ResolveTest(HeldGpuTest):
         self.assertEqual([], lookup.get_all(self.db, None, self.owner))
         self.assertEqual('available', self.device(2).state)
         self.assertEqual(
-            ('resolve', None, 'the device is gone; a card'),
+            ('gone', None, 'a card'),
             self.events(1)[-1],
         )
         self.in_conflict()
         self.assertEqual('available', self.device(1).state)
         self.assertEqual('1b21', self.device(1).vendor_id)
+
+    def test_gone_device_is_not_adopted_again(self) -> None:
+        self.in_conflict()
+        self.resolve(1, None)
+        self.in_conflict()
+        adopt = functools.partial(
+            adoption.adopt, self.db, 'h', self.owner, 'r', ['0000:01:00.0']
+        )
+        error = self.assertRaises(
+            exception.DeviceStateConflict, adopt, 'nova-compute'
+        )
+        self.assertEqual('ended by an operator', error.state)
+        self.assertEqual('available', self.device(1).state)
 
     def test_gone_without_holder(self) -> None:
         self.in_conflict()

@@ -305,3 +305,42 @@ class RepairTest(testtools.TestCase):
             and row.in_device_spec
             and address in host.offered
         )
+
+
+class MovedTest(testtools.TestCase):
+    """The conductor has the devices of a claim at other addresses."""
+
+    def moved(
+        self,
+        devices: Sequence[objects.PciDevice],
+        rows: Sequence[reconcile.Row],
+    ) -> list[tuple[str, str]]:
+        return [
+            (row.address, device.address)
+            for row, device in reconcile.moved(devices, rows)
+        ]
+
+    def test_moved(self) -> None:
+        third = '0000:81:03.0'
+        for devices, rows, moves in (
+            ([held(FIRST)], [row(FIRST)], []),
+            ([held(SECOND)], [row(FIRST)], [(FIRST, SECOND)]),
+            ([held(SECOND)], [row(FIRST, attached=False)], []),
+            ([held(SECOND, B)], [row(FIRST)], []),
+            ([held(SECOND, claim='r2')], [row(FIRST)], []),
+            ([], [row(FIRST)], []),
+            # One of two devices has moved.
+            (
+                [held(FIRST), held(third)],
+                [row(FIRST), row(SECOND)],
+                [(SECOND, third)],
+            ),
+            # Two instances' devices have changed places.
+            (
+                [held(FIRST, B), held(SECOND, A)],
+                [row(FIRST, A), row(SECOND, B)],
+                [(FIRST, SECOND), (SECOND, FIRST)],
+            ),
+        ):
+            with self.subTest(devices=devices, rows=rows):
+                self.assertEqual(moves, self.moved(devices, rows))

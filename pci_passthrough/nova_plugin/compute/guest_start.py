@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refuses to start a guest with a device that is not the instance's any more.
+
+Nova gives a guest the devices at the addresses of its rows. After a card was
+added, other hardware may be at these addresses: that of another tenant, for
+example. So nova-compute asks the conductor before libvirt gets the addresses.
+If no conductor answers, its last answer decides.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import functools
+import time
+from typing import Any
+
+from oslo_log import log as logging
+
+from pci_passthrough import exception
+from pci_passthrough import objects
+from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin.compat import errors
+from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.nova_plugin.install import bootstrap
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after a call without answer in which no other call is made: when a
+#: host boots, Nova starts all of its guests, and each would wait.
+_PAUSE = 30.0
+
+#: Projects see this text in the fault of an instance. The log has addresses.
+_REFUSED = (
+    'a PCI device of the instance is not at its place in the host any more; '
+    'an operator has to resolve that'
+)
+
+
+class DeviceNotInPlace(errors.NovaException):
+    """A device of an instance is in conflict, or has moved."""
+
+    msg_fmt = _REFUSED
+
+
+class _KnownDevices:
+    """The last answers of the conductor about hosts of this process."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Sequence[objects.PciDevice]] = {}
+        self._silent_until = 0.0
+
+    def of(self, host: str) -> Sequence[objects.PciDevice]:
+        """Return a host's offered or held devices; empty if not known."""
+        if time.monotonic() >= self._silent_until:
+            try:
+                self._answers[host] = client.conductor().host_devices(host)
+            except exception.PciPassthroughError as error:
+                self._silent_until = time.monotonic() + _PAUSE
+                LOG.warning(
+                    'Could not ask the conductor whether the devices of a '
+                    'guest are in their places: %s. Its last answer decides',
+                    error,
+                )
+            else:
+                self._silent_until = 0.0
+        return self._answers.get(host, ())
+
+
+_known = _KnownDevices()
+
+
+def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace a method of LibvirtDriver that starts a guest.
+
+    Nova calls it for a new instance, a rebuild, a start, a hard reboot, a
+    resume, a reverted migration, and when the host has booted.
+    """
+
+    @functools.wraps(original)
+    def start(
+        driver: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        check(instance)
+        return original(driver, context, instance, *args, **kwargs)
+
+    return start
+
+
+def check(instance: Any) -> None:
+    """Check that the devices of an instance are in their places.
+
+    :param instance: Nova's instance.
+    :raises DeviceNotInPlace: one is not.
+    """
+    rows = [
+        row
+        for row in instance.get_pci_devices()
+        if attachment.is_attachment(row)
+    ]
+    if not rows:
+        return
+    host = str(instance.host or bootstrap.nova_conf().host)
+    reasons = list(reasons_not_in_place(instance.uuid, rows, _known.of(host)))
+    if not reasons:
+        return
+    LOG.error(
+        'Not starting the guest of instance %s: %s',
+        instance.uuid,
+        '; '.join(reasons),
+    )
+    raise DeviceNotInPlace
+
+
+def reasons_not_in_place(
+    instance_uuid: str,
+    rows: Iterable[Any],
+    devices: Iterable[objects.PciDevice],
+) -> Iterator[str]:
+    """Yield why devices of an instance cannot be given to its guest. Pure.
+
+    What the conductor does not know is no reason: a repair is to come.
+
+    :param rows: Nova's rows of the instance's devices of PCI flavors.
+    :param devices: the devices of the host, as the conductor knows them.
+    """
+    by_address = {device.address: device for device in devices}
+    rows = list(rows)
+    addresses = {row.address for row in rows}
+    moved = {
+        (device.vendor_id, device.product_id): device
+        for device in by_address.values()
+        if device.instance_uuid == instance_uuid
+        and device.address not in addresses
+    }
+    for row in rows:
+        device = by_address.get(row.address)
+        kind = (row.vendor_id, row.product_id)
+        if device is not None and device.instance_uuid == instance_uuid:
+            if device.get('conflict') is not None:
+                yield f'{row.address} is in conflict: {device.conflict}'
+        elif kind in moved:
+            yield (
+                f'{row.address} has moved to {moved[kind].address}; the next '
+                'periodic task of nova-compute follows it'
+            )
+        elif device is not None and device.instance_uuid is not None:
+            yield f'instance {device.instance_uuid} holds {row.address}'
+        elif device is not None and kind != (
+            device.vendor_id,
+            device.product_id,
+        ):
+            yield (
+                f'{device.vendor_id}:{device.product_id} is at {row.address}, '
+                f'instead of {row.vendor_id}:{row.product_id}'
+            )

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hardware that moves or is exchanged under an instance."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nova.tests.fixtures import libvirt as fakelibvirt
+
+from pci_passthrough import objects
+from pci_passthrough.nova_plugin.compute import guest_start
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import resolving
+from pci_passthrough.tests.nova import base
+
+
+class IdentityTest(base.NovaTest):
+    """An instance holds the first of three GPUs with serial numbers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create_pci_flavor('gpu')
+        # Another test may have left a pause after a call without answer.
+        self.patch(guest_start, '_known', guest_start._KnownDevices())
+        info = fakelibvirt.HostPCIDevicesInfo(
+            num_pci=4, num_pfs=0, num_vfs=0, bus=base.BUS, numa_node=0
+        )
+        self.start_host('c0', info=info)
+        self.gpus = [
+            device.replace(serial_number=f'S{number}')
+            for number, device in enumerate(base.offered(info, 1))
+        ]
+        self.report('c0', self.gpus)
+        self.server = self.boot('gpu:1')
+        [self.address] = self.assert_guest_has('c0', self.server, 1)
+
+    def mine(self) -> objects.PciDevice:
+        [device] = [d for d in self.gpus if d.address == self.address]
+        return device
+
+    def others(self) -> list[objects.PciDevice]:
+        return [d for d in self.gpus if d.address != self.address]
+
+    def usb(self) -> objects.PciDevice:
+        """Return the controller of a new card, at the GPU's address."""
+        return self.mine().replace(
+            vendor_id='1b21', product_id='2142', serial_number=None
+        )
+
+    def hard_reboot(self) -> None:
+        """Reboot the server hard, and wait until Nova has finished.
+
+        For Nova, a reboot that fails while the guest runs on has succeeded.
+        """
+        server = self.server['id']
+        self.api.post_server_action(server, {'reboot': {'type': 'HARD'}})
+        base.wait_for(
+            lambda: (
+                self.admin_api.get_server(server)['OS-EXT-STS:task_state']
+                is None
+            ),
+            'the end of the reboot',
+        )
+
+    def outcome(self) -> str:
+        """Return the outcome of the server's last action."""
+        action, *_ = self.api.get_instance_actions(self.server['id'])
+        details = self.api.api_get(
+            f'/servers/{self.server["id"]}/os-instance-actions/'
+            f'{action["request_id"]}'
+        ).body['instanceAction']
+        return str(details['events'][0]['result'])
+
+    def log(self) -> str:
+        text: str = self.stdlog.logger.output
+        return text
+
+    def assert_refused(self, text: str) -> None:
+        refusal = f'Not starting the guest of instance {self.server["id"]}: '
+        before = self.log().count(refusal + text)
+        self.hard_reboot()
+        self.assertEqual(before + 1, self.log().count(refusal + text))
+        # The guest that runs is left alone.
+        self.assertEqual([self.address], self.hostdevs('c0', self.server))
+
+    def test_conflict(self) -> None:
+        self.hard_reboot()
+        self.assertNotIn('Not starting', self.log())
+        self.report('c0', [self.usb(), *self.others()])
+        self.assert_refused(
+            f'{self.address} is in conflict: 1b21:2142 of class'
+        )
+        self.api.post_server_action(self.server['id'], {'os-stop': None})
+        self._wait_for_state_change(self.server, 'SHUTOFF')
+        # Nova's API casts; in these tests the error comes back.
+        status, _ = self.refused(
+            self.api.post_server_action, self.server['id'], {'os-start': None}
+        )
+        self.assertEqual(500, status)
+        self.assertEqual('Error', self.outcome())
+
+    def test_last_answer_decides(self) -> None:
+        self.report('c0', [self.usb(), *self.others()])
+        self.assert_refused(f'{self.address} is in conflict')
+        self.wire.is_down = True
+        self.assert_refused(f'{self.address} is in conflict')
+
+    def test_conductor_never_answered(self) -> None:
+        self.patch(guest_start, '_known', guest_start._KnownDevices())
+        self.wire.is_down = True
+        self.hard_reboot()
+        self.assertNotIn('Not starting', self.log())
+        self.wire.is_down = False
+
+    def shift(self) -> str:
+        """Report the GPU at a new address; return that address."""
+        address = self.address[:-4] + '09.0'
+        moved = self.mine().replace(address=address)
+        self.report('c0', [self.usb(), moved, *self.others()])
+        return address
+
+    def test_proven_move(self) -> None:
+        address = self.shift()
+        self.assert_refused(f'{self.address} has moved to {address}')
+        self.run_periodic_tasks()
+        self.assertEqual(
+            [address], self.assert_consistent('c0', self.server, 1)
+        )
+        device = lookup.get(self.db, f'c0/{self.address}')
+        self.assertEqual(
+            ('available', '1b21'), (device.state, device.vendor_id)
+        )
+        self.hard_reboot()
+        self.assertEqual([address], self.hostdevs('c0', self.server))
+        self._delete_server(self.server)
+        self.assert_clean('c0')
+
+    def test_change_of_places(self) -> None:
+        other: Mapping[str, Any] = self.boot('gpu:1')
+        [its_address] = self.assert_guest_has('c0', other, 1)
+        [its] = [d for d in self.gpus if d.address == its_address]
+        rest = [d for d in self.others() if d is not its]
+        self.report(
+            'c0',
+            [
+                self.mine().replace(address=its_address),
+                its.replace(address=self.address),
+                *rest,
+            ],
+        )
+        self.run_periodic_tasks()
+        for server, address in (
+            (self.server, its_address),
+            (other, self.address),
+        ):
+            self.assertEqual(
+                [address], self.assert_consistent('c0', server, 1)
+            )
+
+    def test_gone(self) -> None:
+        reported = [self.usb(), *self.others()]
+        self.report('c0', reported)
+        resolving.resolve(self.db, f'c0/{self.address}', None, 'it died', 'op')
+        self.report('c0', reported)
+        self.assert_refused(f'1b21:2142 is at {self.address}')
+        self.run_periodic_tasks()
+        self.assertEqual({}, self.held('c0'))
+        self.assertEqual({}, self.attachment_rows('c0'))
+        self.hard_reboot()
+        self.assertEqual([], self.hostdevs('c0', self.server))
