@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans a host: which of its devices are offered, which are refused and why.
 
-``classify``, ``agreed`` and ``HiddenProperties`` decide and are pure; ``scan``
-reads, ``scan_twice_in_doubt`` calls it.
+``classify`` and ``agreed`` decide and are pure; ``scan`` reads,
+``scan_twice_in_doubt`` calls it.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,9 @@ from collections.abc import Mapping
 import dataclasses
 
 from pci_passthrough.discovery import deliverable
+from pci_passthrough.discovery import (
+    hidden_properties as hidden_properties_module,
+)
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import in_use
@@ -86,81 +89,6 @@ class Agreement:
     scan: Scan
     #: False if the two scans contradict each other: scan again at once
     is_settled: bool = True
-
-
-class HiddenProperties:
-    """Remembers the properties that devices lose while guests have them.
-
-    A device in a guest is bound to vfio-pci and has no network interface on
-    the host. Without this memory, entries with ``driver`` or ``devname``
-    would not match the device, and the device would leave its pool, while a
-    guest has it. Not thread-safe.
-
-    The properties of a device are forgotten when the device disappears or
-    different hardware is at its address. An agent that starts while guests
-    have devices does not know the properties of these devices: devices that
-    an entry offers by ``driver`` or ``devname`` are withdrawn until the
-    guests release them. The guests keep them.
-    """
-
-    def __init__(self) -> None:
-        self._devices: dict[str, device_obj.PciDevice] = {}
-        self._given_out: dict[str, device_obj.PciDevice] = {}
-
-    @property
-    def given_out(self) -> Collection[str]:
-        """The addresses of the devices that were seen in a guest."""
-        return self._given_out.keys()
-
-    def restore(
-        self, devices: Iterable[device_obj.PciDevice]
-    ) -> list[device_obj.PciDevice]:
-        """Restore the hidden properties of the devices in one listing.
-
-        The properties of devices that are bound to a host driver are
-        remembered. A device without a driver is neither remembered nor
-        changed: on its way to a guest and back it has none for a moment.
-
-        :param devices: all devices of the host.
-        :returns: the same devices; devices in guests have the properties
-            from before.
-        """
-        restored = []
-        known = {}
-        given_out = {}
-        for device in devices:
-            guests = self._given_out.get(device.address)
-            if device.driver is not None and not device.is_bound_to_host:
-                guests = device
-            if guests is not None and _same_hardware(guests, device):
-                given_out[device.address] = guests
-            before = self._devices.get(device.address)
-            if before is not None and not _same_hardware(before, device):
-                before = None
-            if device.is_bound_to_host:
-                before = device
-            elif before is not None and device.driver is not None:
-                device = device.replace(
-                    **{
-                        name: before.get(name)
-                        for name in device_obj.HIDDEN_IN_GUESTS
-                    }
-                )
-            if before is not None:
-                known[device.address] = before
-            restored.append(device)
-        self._devices = known
-        self._given_out = given_out
-        return restored
-
-
-def _same_hardware(
-    device: device_obj.PciDevice, other: device_obj.PciDevice
-) -> bool:
-    return all(
-        getattr(device, name) == getattr(other, name)
-        for name in ('vendor_id', 'product_id', 'parent_addr')
-    )
 
 
 def classify(
@@ -290,8 +218,7 @@ def scan(
     documents: Iterable[str],
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
-    hidden_properties: HiddenProperties | None = None,
-    given_out: Collection[str] = (),
+    hidden_properties: hidden_properties_module.HiddenProperties | None = None,
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
@@ -301,9 +228,6 @@ def scan(
         then the host's use of its devices is unknown, and only some of those
         that no guest can have are refused.
     :param hidden_properties: the same object for each scan of a host.
-    :param given_out: addresses of devices that guests are known to have had,
-        besides those that ``hidden_properties`` has seen: a file system on
-        such a disk can be a guest's.
     """
     # After the listing: a device that appears in between is ignored until the
     # next scan; one that disappears is refused, not offered.
@@ -318,9 +242,10 @@ def scan(
         in_sysfs = facts.functions
         add_sysfs_properties(devices, in_sysfs)
     functions = deliverable.functions_of(listing, in_sysfs)
+    given_out: Collection[str] = ()
     if hidden_properties is not None:
         devices = hidden_properties.restore(devices)
-        given_out = {*given_out, *hidden_properties.given_out}
+        given_out = hidden_properties.given_out
     uses: dict[str, str] | None = None
     if sysfs_reader is not None and facts is not None:
         uses = in_use.reasons_in_use(facts, given_out)

@@ -230,6 +230,10 @@ class ConductorClient(caller.Caller):
         """Return a host's devices that are offered or held, by address."""
         return self._call(methods.Conductor.host_devices, host)
 
+    def given_out(self, host: str) -> list[str]:
+        """Return the addresses of a host's devices that instances have had."""
+        return self._call(methods.Conductor.given_out, host)
+
     def adopt(
         self,
         host: str,

@@ -37,7 +37,7 @@ _R = TypeVar('_R')
 #: * 1.2 - create_pci_flavor, update_pci_flavor, delete_pci_flavor,
 #:   share_pci_flavor, set_device
 #: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
-#: * 1.4 - free_by_numa_node, resolve_device
+#: * 1.4 - free_by_numa_node, resolve_device, given_out
 VERSION: Final = '1.4'
 
 #: The version that resolve, offer and claim need for requests for NICs.
@@ -177,6 +177,9 @@ class Conductor(Protocol):
 
     @_since('1.1')
     def host_devices(self, host: str) -> list[objects.PciDevice]: ...
+
+    @_since('1.4')
+    def given_out(self, host: str) -> list[str]: ...
 
     @_since('1.1')
     def adopt(

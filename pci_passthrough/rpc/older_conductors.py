@@ -69,6 +69,23 @@ def send(
         return call(_in_version_1_0(newest, parts))
 
 
+def answer_or(default: _R, call: Callable[[], _R]) -> _R:
+    """Return the answer to a call, or a default if the conductor is older.
+
+    :raises: ConductorUnavailable and the errors of the method.
+    """
+    try:
+        return call()
+    except exception.ConductorUnavailable as error:
+        cause = error.__cause__
+        if (
+            not isinstance(cause, oslo_messaging.RemoteError)
+            or cause.exc_type != 'UnsupportedVersion'
+        ):
+            raise
+        return default
+
+
 def _in_version_1_0(newest: _O, parts: dict[str, str] | None = None) -> _O:
     """Return the form in which an object is sent in version 1.0."""
     primitive: Any = newest.obj_to_primitive('1.0', parts)

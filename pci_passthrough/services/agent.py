@@ -10,13 +10,16 @@ from oslo_log import log as logging
 from oslo_service import service
 
 from pci_passthrough import exception
+from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import rpc
 from pci_passthrough import specs
+from pci_passthrough.discovery import hidden_properties
 from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
+from pci_passthrough.rpc import older_conductors
 from pci_passthrough.services import backoff
 from pci_passthrough.services import reporter
 
@@ -29,6 +32,10 @@ _LOCAL_DRIVERS = ('qemu:///', 'ch:///', 'xen:///', 'lxc:///')
 #: or the broker may take far longer. It need not finish: the next agent sends
 #: a full report.
 _STOP_SECONDS = 5.0
+
+#: Seconds that the first scan waits for the answer of a conductor. A scan
+#: without it is not reported.
+_RECALL_SECONDS = 5.0
 
 
 def host_root_for(
@@ -114,6 +121,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         """
         self._prepare()
         try:
+            self._recall()
             self._reporter.report(self._scan(), time.monotonic())
         finally:
             self._libvirt.close()
@@ -128,7 +136,13 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._scanned = threading.Event()
         self._libvirt = libvirt_host.LibvirtHost(self._uri)
         self._libvirt.watch(self._changed.set)
-        self._remembered = scan.HiddenProperties()
+        self._remembered = hidden_properties.HiddenProperties()
+        #: set when the first attempt to ask a conductor has ended
+        self._asked = threading.Event()
+        #: a conductor's answer that the next scan uses, then None again
+        self._answer: tuple[list[objects.PciDevice], list[str]] | None = None
+        #: whether a conductor has answered, and whether a scan has used that
+        self._is_answered = self._has_recalled = False
         self._verdicts: scan.Scan | None = None
         self._snapshot: reporting.Snapshot | None = None
         self._scanning_since: float | None = None
@@ -158,6 +172,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         """
         self._stopping.set()
         while self._threads:
+            self._asked.set()
             self._changed.set()
             self._scanned.set()
             thread = self._threads.pop()
@@ -202,6 +217,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
 
     def _keep_scanning(self) -> None:
         options = self._conf.agent
+        self._asked.wait(_RECALL_SECONDS)
         try:
             while not self._stopping.is_set():
                 # Before the scan: a change during the scan causes another.
@@ -221,7 +237,9 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         """Scan the host; return how long to wait if the scan failed."""
         self._scanning_since = time.monotonic()
         try:
-            self._snapshot = self._scan()
+            snapshot = self._scan()
+            if self._has_recalled:
+                self._snapshot = snapshot
         except exception.PciPassthroughError as error:
             pause = self._scan_backoff.failed()
             LOG.warning(
@@ -263,9 +281,11 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._warn_of_a_long_scan(now)
         # Read once: the other thread may replace it at any time.
         snapshot = self._snapshot
-        if snapshot is None:
-            return None
         try:
+            if not self._is_answered:
+                self._recall()
+            if snapshot is None:
+                return None
             self._reporter.report(snapshot, now)
         except exception.PciPassthroughError as error:
             pause = self._report_backoff.failed()
@@ -292,7 +312,32 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
                     seconds,
                 )
 
+    def _recall(self) -> None:
+        """Ask a conductor what it knows of the host's devices from before.
+
+        Without that, the first report would withdraw devices that guests
+        have, and disks that come back from guests.
+
+        :raises: ConductorUnavailable
+        """
+        client, host = self._client, self._conf.host
+        try:
+            self._answer = (
+                older_conductors.answer_or(
+                    [], lambda: client.host_devices(host)
+                ),
+                older_conductors.answer_or([], lambda: client.given_out(host)),
+            )
+            self._is_answered = True
+            self._changed.set()
+        finally:
+            self._asked.set()
+
     def _scan(self) -> reporting.Snapshot:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self._remembered.recall(*answer)
+            self._has_recalled = True
         self._libvirt.connect()
         agreement = scan.scan_twice_in_doubt(self._verdicts, self._scan_once)
         if not agreement.is_settled:

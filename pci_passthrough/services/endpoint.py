@@ -21,6 +21,7 @@ from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import resolving
@@ -228,6 +229,11 @@ class ConductorEndpoint:
     def host_devices(self, host: str) -> list[objects.PciDevice]:
         """See ``store.devices.trackers.devices_of``."""
         return trackers.devices_of(self._db, host)
+
+    @answering.answers(methods.Conductor.given_out)
+    def given_out(self, host: str) -> list[str]:
+        """See ``store.devices.lookup.given_out``."""
+        return lookup.given_out(self._db, host)
 
     @answering.answers(methods.Conductor.adopt)
     def adopt(

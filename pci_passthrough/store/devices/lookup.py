@@ -60,6 +60,41 @@ def get(db: database.Reader, device: str) -> objects.PciDevice:
         return find(connection, device)
 
 
+@database.retried
+def given_out(db: database.Reader, host: str) -> list[str]:
+    """Return the addresses of a host's devices that instances have had.
+
+    The ledger tells. A device that appeared or was replaced after it was
+    given out is other hardware, or may be.
+    """
+    if not database.is_storable(host):
+        return []
+    events = models.pci_device_events
+    given, new = (
+        sa.func.max(sa.case((events.c.action.in_(actions), events.c.id)))
+        for actions in (_GIVEN_OUT, _NEW)
+    )
+    statement = (
+        sa.select(_devices.c.address)
+        .join(
+            models.compute_nodes,
+            models.compute_nodes.c.id == _devices.c.compute_node_id,
+        )
+        .join(events, events.c.device_uuid == _devices.c.uuid)
+        .where(models.compute_nodes.c.host == host)
+        .group_by(_devices.c.address)
+        .having(given.is_not(None), sa.or_(new.is_(None), given > new))
+        .order_by(_devices.c.address)
+    )
+    with db.read() as connection:
+        return list(connection.scalars(statement))
+
+
+#: Actions of the ledger: an instance gets the device; there is a new one.
+_GIVEN_OUT = ('claim', 'adopt', 'move')
+_NEW = ('appear', 'refuse', 'replaced')
+
+
 def select(
     connection: sa.Connection, *conditions: sa.ColumnElement[bool]
 ) -> list[objects.PciDevice]:

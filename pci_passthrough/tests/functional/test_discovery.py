@@ -11,6 +11,7 @@ import testtools
 from pci_passthrough import exception
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
+from pci_passthrough.discovery import hidden_properties
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import node_device
@@ -108,7 +109,10 @@ class TestDriverTestCase(DiscoveryTestCase):
         host = self.connect(self.demo.uri)
         root = sysfs_reader.SysfsReader(str(self.demo.host_root))
         result = scan.scan(
-            host.list_node_devices(), root, _ALL, scan.HiddenProperties()
+            host.list_node_devices(),
+            root,
+            _ALL,
+            hidden_properties.HiddenProperties(),
         )
         self.check_all(self.model, result)
         refused = {item.reason for item in result.refused}
@@ -200,7 +204,7 @@ class SimulatedHostTestCase(DiscoveryTestCase):
         self.useFixture(self.fixture)
         self.host = self.connect(self.fixture.uri)
         self.root = sysfs_reader.SysfsReader(str(self.fixture.host_root))
-        self.hidden_properties = scan.HiddenProperties()
+        self.hidden_properties = hidden_properties.HiddenProperties()
 
     def scan(
         self, information: pci_information.PciInformation = _ALL

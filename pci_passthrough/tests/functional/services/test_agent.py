@@ -9,6 +9,7 @@ from typing import Any
 import fixtures
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough import reporting
@@ -21,8 +22,12 @@ from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.store import hosts
 from pci_passthrough.store import schema
+from pci_passthrough.store.claims import claiming
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.functional.services import programs
+from pci_passthrough.tests.functional.store import base as store_base
 
 
 class _Hanging(agent.AgentService):
@@ -183,6 +188,39 @@ class AgentServiceTest(testtools.TestCase):
         self.start_conductor()
         agent.AgentService(self.conf()).report_once()
         self.assertIsNotNone(self.last_report())
+
+    def test_restart_while_a_guest_has_a_device(self) -> None:
+        """The host does not show the driver by which an entry matches."""
+        self.start_conductor()
+        conf = self.conf(pci_information='{"driver": "nvme"}')
+        agent.AgentService(conf).report_once()
+        first, *others = lookup.get_all(self.db)
+        self.assertNotEqual([], others)
+        editing.create(self.db, 'nvme', None, match=[{'driver': 'nvme'}])
+        [held] = claiming.claim(
+            self.db,
+            store_base.POLICY,
+            claims.ClaimRequest(
+                'compute-1',
+                store_base.new_id(),
+                [store_base.request('nvme')],
+                'test',
+            ),
+        )
+        driver = next(
+            pathlib.Path(self.host.host_root).glob(
+                f'sys/devices/**/{held.address}/driver'
+            )
+        )
+        driver.unlink()
+        driver.symlink_to('/sys/bus/pci/drivers/vfio-pci')
+        agent.AgentService(conf).report_once()
+        device = lookup.get(self.db, str(held.uuid))
+        self.assertEqual(
+            ('claimed', 'offered', 'nvme'),
+            (device.status, device.presence, device.driver),
+        )
+        self.assertEqual(first.driver, device.driver)
 
     def test_report_once_without_a_broker(self) -> None:
         self.conf(rpc_timeout=3)

@@ -94,6 +94,20 @@ class ApplyTest(ReportTest):
         )
         self.assertEqual('its disk is mounted', last.reason)
 
+    def test_given_out(self) -> None:
+        self.flavors()
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.assertEqual([], lookup.given_out(self.db, 'h'))
+        [held] = self.claim('h', base.request('gpu'))
+        transitions.free(self.db, str(held.instance_uuid), 'test')
+        self.assertEqual([held.address], lookup.given_out(self.db, 'h'))
+        self.assertEqual([], lookup.given_out(self.db, 'other'))
+        self.assertEqual([], lookup.given_out(self.db, 'h\0'))
+        # Whatever appears after it was removed may be another device.
+        self.report('h', [])
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.assertEqual([], lookup.given_out(self.db, 'h'))
+
     def test_what_changes_by_itself_is_not_in_the_ledger(self) -> None:
         device = base.vf(3, 1, mac_address='52:54:00:00:00:01')
         self.report('h', [device])
