@@ -12,9 +12,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from pci_passthrough.discovery import deliverable
-from pci_passthrough.discovery import (
-    hidden_properties as hidden_properties_module,
-)
+from pci_passthrough.discovery import hidden_properties
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import in_use
@@ -218,7 +216,7 @@ def scan(
     documents: Iterable[str],
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
-    hidden_properties: hidden_properties_module.HiddenProperties | None = None,
+    remembered: hidden_properties.HiddenProperties | None = None,
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
@@ -227,7 +225,7 @@ def scan(
     :param sysfs_reader: None for a remote libvirt or the test driver alone;
         then the host's use of its devices is unknown, and only some of those
         that no guest can have are refused.
-    :param hidden_properties: the same object for each scan of a host.
+    :param remembered: the same object for each scan of a host.
     """
     # After the listing: a device that appears in between is ignored until the
     # next scan; one that disappears is refused, not offered.
@@ -243,9 +241,9 @@ def scan(
         add_sysfs_properties(devices, in_sysfs)
     functions = deliverable.functions_of(listing, in_sysfs)
     given_out: Collection[str] = ()
-    if hidden_properties is not None:
-        devices = hidden_properties.restore(devices)
-        given_out = hidden_properties.given_out
+    if remembered is not None:
+        devices = remembered.restore(devices)
+        given_out = remembered.given_out
     uses: dict[str, str] | None = None
     if sysfs_reader is not None and facts is not None:
         uses = in_use.reasons_in_use(facts, given_out)
