@@ -42,6 +42,9 @@ class HiddenProperties:
         :param given_out: addresses of those that instances have had.
         """
         for device in known:
+            if device.get('conflict') is not None:
+                # Its hardware is not at its address.
+                continue
             if device.status in lifecycle.OWNED:
                 self._devices.setdefault(device.address, device)
             if device.address in given_out:
@@ -89,6 +92,8 @@ class HiddenProperties:
                     **{
                         name: before.get(name)
                         for name in device_obj.HIDDEN_IN_GUESTS
+                        # Vital product data can be read all the time.
+                        if name != 'serial_number' or device.get(name) is None
                     }
                 )
             if before is not None:
@@ -102,7 +107,7 @@ class HiddenProperties:
 def _same_hardware(
     device: device_obj.PciDevice, other: device_obj.PciDevice
 ) -> bool:
-    return all(
-        getattr(device, name) == getattr(other, name)
-        for name in ('vendor_id', 'product_id', 'parent_addr')
+    mine, its = map(identity.Identity.of, (device, other))
+    return device.parent_addr == other.parent_addr and not (
+        mine.contradicts(its)
     )

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from oslo_log import log
 
+from pci_passthrough.discovery import vital_product_data
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import fields
 
@@ -191,7 +192,7 @@ def _device(
         link_speed=net.link_speed if net else None,
         total_vfs=total_vfs,
         capabilities=list(net.features) if net else [],
-        serial_number=None,
+        serial_number=_serial_number(functions.get('vpd')),
         extra_info={},
         offered_by=None,
         refusal=None,
@@ -207,6 +208,14 @@ def _dev_type(*, is_vf: bool, is_pf: bool, has_vdpa: bool) -> str:
     if is_vf:
         return fields.DevType.VDPA if has_vdpa else fields.DevType.SRIOV_VF
     return fields.DevType.SRIOV_PF if is_pf else fields.DevType.STANDARD
+
+
+def _serial_number(capability: ElementTree.Element | None) -> str | None:
+    """Return the serial number of vital product data, None if unknown."""
+    if capability is None:
+        return None
+    text = capability.findtext('fields/serial_number')
+    return vital_product_data.usable(text or '')
 
 
 def _net_interface(capability: ElementTree.Element) -> _NetInterface | None:

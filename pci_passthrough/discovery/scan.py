@@ -109,7 +109,9 @@ def classify(
     fittings = {
         address: recordable.fit(
             device.replace(
-                extra_info=dict(entry.extra_info), offered_by=entry.canonical
+                extra_info=dict(entry.extra_info),
+                offered_by=entry.canonical,
+                **({'confirm_new': True} if entry.confirm_new else {}),
             )
         )
         for address, (device, entry) in matches.items()
@@ -239,6 +241,8 @@ def scan(
     if facts is not None:
         in_sysfs = facts.functions
         add_sysfs_properties(devices, in_sysfs)
+    if sysfs_reader is not None:
+        sysfs_reader.serial_numbers.add(devices)
     functions = deliverable.functions_of(listing, in_sysfs)
     given_out: Collection[str] = ()
     if remembered is not None:

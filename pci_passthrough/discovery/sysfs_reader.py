@@ -16,6 +16,7 @@ from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import interface_reader
 from pci_passthrough.discovery import read_errors
+from pci_passthrough.discovery import serial_numbers
 
 _FUNCTIONS = 'sys/bus/pci/devices'
 _FRAMEBUFFERS = 'sys/class/graphics'
@@ -42,6 +43,7 @@ class SysfsReader:
     def __init__(self, path: str = '/') -> None:
         self.path = path
         self._files = chroot_files.ChrootFiles(path)
+        self.serial_numbers = serial_numbers.SerialNumbers(path)
 
     def reason_not_in_sysfs(self) -> str:
         """Return the reason to refuse a function that sysfs does not show."""

@@ -34,7 +34,7 @@ EXAMPLE = (
 )
 
 #: Keys of the first form. A tag cannot have one of these names.
-RESERVED = ('match', 'extra_info', 'exclude', 'allow_in_use')
+RESERVED = ('match', 'extra_info', 'exclude', 'allow_in_use', 'confirm_new')
 
 #: Match keys that devices of any make can have in common.
 _COMMON_KEYS = ('class', 'dev_type', 'numa_node')
@@ -58,6 +58,8 @@ class Entry:
     exclude: bool
     #: whether the devices are offered even if the host uses them
     allow_in_use: bool
+    #: whether new hardware is disabled until an operator has looked at it
+    confirm_new: bool
     #: the JSON document as the operator wrote it
     text: str = dataclasses.field(compare=False)
     #: position among the option's values, from 0
@@ -265,15 +267,19 @@ class _EntryParser:
     ) -> Entry:
         exclude = self._flag(flags, 'exclude')
         allow_in_use = self._flag(flags, 'allow_in_use')
+        confirm_new = self._flag(flags, 'confirm_new')
         if exclude and tags:
             self._refuse('exclude', 'an excluding entry has no extra info')
         if exclude and allow_in_use:
             self._refuse('exclude', 'contradicts "allow_in_use"')
+        if exclude and confirm_new:
+            self._refuse('exclude', 'contradicts "confirm_new"')
         return Entry(
             match=self._match(match),
             extra_info=self._tags(tags),
             exclude=exclude,
             allow_in_use=allow_in_use,
+            confirm_new=confirm_new,
             text=self.text,
             index=self.index,
         )

@@ -62,6 +62,16 @@ class HiddenPropertiesTestCase(testtools.TestCase):
         restored = self._restore(self._in_guest('vfio-pci'))
         self.assertEqual(mac_address, restored.mac_address)
 
+    def test_serial_number_that_can_be_read(self) -> None:
+        self._restore(scans.device(ONE, serial_number='S1'))
+        hidden = self._in_guest('vfio-pci', serial_number=None)
+        self.assertEqual('S1', self._restore(hidden).serial_number)
+        other = self._in_guest('vfio-pci', serial_number='S2')
+        restored = self._restore(other)
+        self.assertEqual(
+            ('S2', 'vfio-pci'), (restored.serial_number, restored.driver)
+        )
+
     def test_first_scan_while_in_guest(self) -> None:
         self.assertEqual(
             'vfio-pci', self._restore(self._in_guest('vfio-pci')).driver

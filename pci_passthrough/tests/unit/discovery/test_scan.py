@@ -124,6 +124,18 @@ class ClassifyTestCase(testtools.TestCase):
             [ONE], [item.device.address for item in result.offered]
         )
 
+    def test_confirm_new(self) -> None:
+        for value in (True, False):
+            entry = {'vendor_id': '8086', 'confirm_new': value}
+            result = scan.classify(
+                [device(ONE)],
+                {},
+                _functions(device(ONE)),
+                information(json.dumps(entry)),
+            )
+            [offered] = result.offered
+            self.assertEqual(value, offered.device.get('confirm_new', False))
+
     def test_allow_in_use_does_not_make_it_deliverable(self) -> None:
         undeliverable = (
             'it is in no IOMMU group: the IOMMU is off, or this device has '

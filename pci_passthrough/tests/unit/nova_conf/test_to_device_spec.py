@@ -60,6 +60,7 @@ EXPORTED: list[tuple[Any, list[Any]]] = [
         [{'devname': 'eth0'}, {'devname': 'eth1'}],
     ),
     ({'match': _VENDOR, 'allow_in_use': True}, [_VENDOR]),
+    ({'match': _VENDOR, 'confirm_new': True}, [_VENDOR]),
     (
         {'match': _VENDOR, 'extra_info': {'traits': "['A', 'B']"}},
         [{**_VENDOR, 'traits': 'A,B'}],

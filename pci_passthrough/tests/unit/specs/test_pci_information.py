@@ -72,6 +72,11 @@ REFUSED: list[tuple[str, str | None, str]] = [
         'contradicts',
     ),
     (
+        '{"match": {"vendor_id": "1"}, "exclude": true, "confirm_new": true}',
+        'exclude',
+        'contradicts "confirm_new"',
+    ),
+    (
         '{"match": {"address": "*", "devname": "eth0"}}',
         'devname',
         'exclude each other',
@@ -183,7 +188,7 @@ class FormsTest(testtools.TestCase):
         self.assertFalse(entries[0].allow_in_use)
 
     def test_flags(self) -> None:
-        for flag in ('exclude', 'allow_in_use'):
+        for flag in ('exclude', 'allow_in_use', 'confirm_new'):
             explicit, flat = parse(
                 f'{{"match": {{"address": "*"}}, "{flag}": true}}',
                 f'{{"address": "*", "{flag}": true}}',
