@@ -176,7 +176,8 @@ def _match(
         parent_devname = None if parent is None else devnames.get(parent)
         entry = pci_information.find(device, parent_devname)
         if entry is None or entry.exclude:
-            others[device.address] = str(identity.Identity.of(device))
+            recorded = recordable.fit(device).device
+            others[device.address] = str(identity.Identity.of(recorded))
         else:
             matches[device.address] = device, entry
     return matches, others

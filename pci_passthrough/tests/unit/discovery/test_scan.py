@@ -301,6 +301,21 @@ class AgreedTestCase(testtools.TestCase):
                 )
                 self.assertEqual(len(looks) - made, len(list(scans)))
 
+    def test_others_without_facts_that_cannot_be_recorded(self) -> None:
+        devices = [
+            device(ONE, serial_number='A'),
+            device(TWO, serial_number='\x1b[31m'),
+        ]
+        result = scan.classify(
+            devices,
+            {},
+            _functions(*devices),
+            information('{"vendor_id": "10de"}'),
+        )
+        self.assertEqual(
+            {ONE: '8086:1592:::A', TWO: '8086:1592:::'}, result.others
+        )
+
 
 class AddSysfsPropertiesTestCase(testtools.TestCase):
     """Sysfs adds properties and does not replace those of libvirt."""
