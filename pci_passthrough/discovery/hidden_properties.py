@@ -73,6 +73,9 @@ class HiddenProperties:
         given_out = {}
         for device in devices:
             guests = self._given_out.get(device.address)
+            before = self._devices.get(device.address)
+            if before is not None and not _same_hardware(before, device):
+                before = guests = None
             recalled = self._recalled.get(device.address)
             if recalled is not None and recalled.proves(
                 identity.Identity.of(device)
@@ -82,9 +85,6 @@ class HiddenProperties:
                 guests = device
             if guests is not None and _same_hardware(guests, device):
                 given_out[device.address] = guests
-            before = self._devices.get(device.address)
-            if before is not None and not _same_hardware(before, device):
-                before = None
             if device.is_bound_to_host:
                 before = device
             elif before is not None and device.driver is not None:

@@ -7,7 +7,8 @@ number, a NIC its permanent MAC address, any other device the serial number of
 its vital product data. A virtual function has none.
 """
 
-from collections.abc import Iterable
+import collections
+from collections.abc import Collection
 import os
 
 from oslo_log import log as logging
@@ -25,6 +26,10 @@ _FUNCTIONS = 'sys/bus/pci/devices'
 #: ``addr_assign_type``: the address is that of the hardware. A bond gives all
 #: its ports one address.
 _PERMANENT = '0'
+
+#: Bits of the first octet of a MAC address: group address, and locally
+#: administered address.
+_NOT_UNIVERSAL = 0x03
 
 #: A function in sysfs: its address, and the inode of its directory, which is
 #: another one after the function was removed and appeared again.
@@ -44,7 +49,7 @@ class SerialNumbers:
         self._path = path
         self._read: dict[_Key, str | None] = {}
 
-    def add(self, devices: Iterable[device_obj.PciDevice]) -> None:
+    def add(self, devices: Collection[device_obj.PciDevice]) -> None:
         """Set the serial numbers of all devices of a host, in place.
 
         libvirt may have set that of vital product data already.
@@ -68,6 +73,31 @@ class SerialNumbers:
                     )
                 known[key] = device.serial_number = self._read[key]
         self._read = known
+        _remove_ambiguous(devices)
+
+
+def _remove_ambiguous(devices: Collection[device_obj.PciDevice]) -> None:
+    """Remove the numbers that several devices have, in place.
+
+    A card with a PCIe switch can have several functions of one kind and one
+    function number, all with the card's number, and disks with equal numbers
+    exist. If one of them failed, the number of another one would prove that
+    the first one is there now.
+    """
+    counts = collections.Counter(map(_identifying, devices))
+    for device in devices:
+        if counts[_identifying(device)] > 1:
+            device.serial_number = None
+
+
+def _identifying(device: device_obj.PciDevice) -> tuple[str | None, ...]:
+    """Return the facts by which a moved device is recognized."""
+    return (
+        device.vendor_id,
+        device.product_id,
+        device.address.rpartition('.')[2],
+        device.serial_number,
+    )
 
 
 def _key(files: chroot_files.ChrootFiles, address: str) -> _Key | None:
@@ -98,7 +128,11 @@ def _permanent_address(
         if files.read(f'{folder}/addr_assign_type').strip() != _PERMANENT:
             return None
         text = files.read(f'{folder}/address')
-    except OSError:
+        first = int(text[:2], 16)
+    except (OSError, ValueError):
+        return None
+    # Only the address of a manufacturer is unique (IEEE 802-2014, 8.4).
+    if first & _NOT_UNIVERSAL:
         return None
     return vital_product_data.usable(text)
 

@@ -12,6 +12,24 @@ from collections.abc import Iterator
 #: serial number is in comes first, and each byte takes long.
 MOST_BYTES = 4096
 
+#: Texts that manufacturers write if there is no number, in lower case.
+PLACEHOLDERS = frozenset(
+    {
+        'default string',
+        'n/a',
+        'none',
+        'not applicable',
+        'not available',
+        'not specified',
+        'null',
+        'serial number',
+        'system serial number',
+        'to be filled by o.e.m.',
+        'to be filled by oem',
+        'unknown',
+    }
+)
+
 _END = 0x78
 _LARGE = 0x80
 _READ_ONLY = 0x90
@@ -41,10 +59,11 @@ def serial_number(data: bytes) -> str | None:
 def usable(text: str) -> str | None:
     """Return a serial number without blanks; None if it says nothing.
 
-    Boards whose number was never written have one character all over.
+    Boards whose number was never written have one character all over, or
+    one of ``PLACEHOLDERS``.
     """
     text = text.strip(' \0\t\n')
-    if len(set(text.replace(' ', ''))) < 2:
+    if len({*text} - {*' :.-'}) < 2 or text.lower() in PLACEHOLDERS:
         return None
     return text if text.isascii() and text.isprintable() else None
 

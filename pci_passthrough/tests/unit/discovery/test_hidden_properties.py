@@ -82,6 +82,17 @@ class HiddenPropertiesTestCase(testtools.TestCase):
         other = self._in_guest('vfio-pci', product_id='159b')
         self.assertEqual('vfio-pci', self._restore(other).driver)
 
+    def test_label_of_an_exchanged_disk_is_no_guests(self) -> None:
+        for serial_number, is_same in (('A1', True), ('B1', False)):
+            with self.subTest(serial_number):
+                memory = hidden_properties.HiddenProperties()
+                memory.restore([scans.device(ONE, serial_number='A1')])
+                memory.restore([self._in_guest('vfio-pci')])
+                memory.restore(
+                    [scans.device(ONE, serial_number=serial_number)]
+                )
+                self.assertEqual(is_same, ONE in memory.given_out)
+
     def test_device_disappears(self) -> None:
         self._restore(self.free)
         self._restore(scans.device(TWO))

@@ -40,6 +40,9 @@ class VitalProductDataTest(testtools.TestCase):
             (vpd(b' S 1 \0\0'), 'S 1'),
             (vpd(b'MT2116X09281', is_intact=False), None),
             (vpd(b'00000000'), None),
+            (vpd(b'00-00:00'), None),
+            (vpd(b'N/A'), None),
+            (vpd(b'To Be Filled By O.E.M.'), None),
             (vpd(b''), None),
             (vpd(b'\xff\xfe\x01'), None),
             (resource(0x90, field(b'SN', b'S1')), 'S1'),
@@ -106,6 +109,40 @@ class SerialNumbersTest(testtools.TestCase):
         self.assertIsNone(
             self.read('020000', devname='eth0', parent_addr='0000:41:00.1')
         )
+
+    def test_addresses_that_are_not_the_manufacturers(self) -> None:
+        interface = self.root / 'sys/class/net/eth0'
+        interface.mkdir(parents=True)
+        (interface / 'addr_assign_type').write_text('0\n')
+        for address in (
+            'b6:96:91:00:00:03',
+            '01:00:5e:00:00:01',
+            '00:00:00:00:00:00',
+            'ff:ff:ff:ff:ff:ff',
+            '',
+            'x',
+        ):
+            with self.subTest(address):
+                (interface / 'address').write_text(f'{address}\n')
+                self.assertIsNone(self.read('020000', devname='eth0'))
+
+    def test_equal_numbers_prove_nothing(self) -> None:
+        for other, facts, is_unique in (
+            ('0000:42:00.0', {}, False),
+            ('0000:41:00.1', {}, True),
+            ('0000:42:00.0', {'product_id': '1593'}, True),
+            ('0000:42:00.0', {'serial_number': 'B1'}, True),
+        ):
+            with self.subTest(other=other, facts=facts):
+                card = {'pci_class': '030200', 'serial_number': 'A1'}
+                devices = [
+                    test_scan.device('0000:41:00.0', **card),
+                    test_scan.device(other, **{**card, **facts}),
+                ]
+                self.numbers.add(devices)
+                self.assertEqual(
+                    'A1' if is_unique else None, devices[0].serial_number
+                )
 
     def test_vital_product_data_are_read_once(self) -> None:
         self.assertIsNone(self.read('030200'))
