@@ -74,6 +74,9 @@ from nova.conductor import api
 
 def show(*args, **kwargs):
     from pci_passthrough.nova_plugin.install import bootstrap
+    if sys.argv[0] == 'nova-compute':
+        # As its manager does after this.
+        importlib.import_module('nova.virt.libvirt.driver')
     print('\\nSEEN ' + json.dumps(bootstrap.replaced()))
     sys.exit(0)
 
