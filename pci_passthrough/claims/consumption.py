@@ -22,6 +22,11 @@ def consume(
     the next is broken up. Which of several families is broken up first
     depends on addresses, which a supply does not have; here it is the first.
 
+    A supply does not have IOMMU groups either. If the devices that a decision
+    takes share their groups with others of the supply, these remain here,
+    although no other instance can have them. Another instance that is placed
+    by them has its claim refused, and Nova tries the next host.
+
     :param supply: the supply that the decision was made on.
     :param decision: an answer of ``decide``.
     """

@@ -83,7 +83,9 @@ class Supply:
 
         No request wastes devices: the devices of a PCI flavor serve a request
         in any mixture, and ``decide`` gives a physical function as a whole
-        only if the PCI flavor matches none of its virtual functions.
+        only if the PCI flavor matches none of its virtual functions. But if
+        devices of the PCI flavor share an IOMMU group, requests of different
+        instances cannot have one each; this is the number for one instance.
 
         :param key_ids: pool keys that the requests' PCI flavor matches.
         :param count: number of devices of each request.

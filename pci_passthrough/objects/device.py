@@ -52,7 +52,6 @@ HIDDEN_IN_GUESTS = (
     'devname',
     'mac_address',
     'link_speed',
-    'iommu_group',
     'capabilities',
     'serial_number',
 )

@@ -216,7 +216,7 @@ def _differences(
         else ()
     )
     # An agent that cannot read them any more says nothing about the hardware.
-    unknown = identity.FIELDS if held else ()
+    unknown = (*identity.FIELDS, 'iommu_group') if held else ()
     return {
         name: value
         for name, value in after.reported().items()

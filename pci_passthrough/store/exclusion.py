@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A physical function and its virtual functions exclude each other.
+"""Devices that exclude each other: a PF and its VFs, and an IOMMU group.
 
-While a virtual function is held, its physical function cannot be claimed, and
-the other way round. The condition is part of each query that counts, selects
-or claims devices; nothing about it is stored. (The conditions are cached:
-SQLAlchemy takes longer to build one than a database to check it.)
+The conditions are part of each query that counts, selects or claims devices;
+that a device is excluded is not stored. (The conditions are cached: SQLAlchemy
+takes longer to build one than a database to check it.)
+
+* While a virtual function is held, its physical function cannot be claimed,
+  and the other way round.
+* The devices of one IOMMU group cannot be isolated from each other, so they
+  go to one instance only. While an instance holds one of them, the others can
+  be claimed by the same instance, and by no other.
 
 A physical function and its virtual functions are related by ``parent_addr``
 alone, not by ``dev_type``. A physical function without virtual functions may
 be reported as an ordinary device; as long as one of its former virtual
 functions is held, it must not be claimed, because that one may come back.
+
+The devices of an IOMMU group have the same ``shared_group``. Few devices have
+one, so most are not compared with any other.
 """
 
 import functools
 from typing import Any
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -21,26 +30,56 @@ from pci_passthrough.objects import fields
 from pci_passthrough.store import models
 
 _relative = models.pci_devices.alias('relative')
+_member = models.pci_devices.alias('member')
 
-#: Statuses in which a device excludes its physical or virtual functions.
+#: Statuses in which a device excludes others.
 HELD = tuple(
     status
     for status in fields.DeviceStatus.ALL
     if status != fields.DeviceStatus.AVAILABLE
 )
 
+#: The parameter of ``not_excluded_for_claim``: an instance's UUID.
+CLAIMANT: Final = 'claimant'
+
 
 @functools.cache
 def not_excluded(device: Any) -> sa.ColumnElement[bool]:
-    """Return the condition that no related function of a device is held.
+    """Return the condition that nothing excludes a device.
 
     Each device that is not available counts as held: a virtual function that
     is being cleaned or is quarantined excludes its physical function, too.
 
     :param device: ``pci_devices`` or an alias of it.
     """
+    return sa.and_(
+        no_relative_held(device),
+        device.c.shared_group.is_(None) | ~is_member_held(device),
+    )
+
+
+@functools.cache
+def not_excluded_for_claim(device: Any) -> sa.ColumnElement[bool]:
+    """Return ``not_excluded`` for a claim of the instance ``CLAIMANT``.
+
+    Other devices of the IOMMU group do not exclude a device if that instance
+    holds them.
+    """
+    is_own = _member.c.instance_uuid == sa.bindparam(CLAIMANT)
+    by_others = _held_member(device).where(
+        _member.c.instance_uuid.is_(None) | ~is_own
+    )
+    return sa.and_(
+        no_relative_held(device),
+        device.c.shared_group.is_(None) | ~by_others.exists(),
+    )
+
+
+@functools.cache
+def no_relative_held(device: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that a device's PF or VFs are not held."""
     held_pf = (
-        _held(device)
+        _held_relative(device)
         .where(_relative.c.address == device.c.parent_addr)
         .exists()
     )
@@ -54,11 +93,12 @@ def not_excluded(device: Any) -> sa.ColumnElement[bool]:
 def no_child_held(device: Any) -> sa.ColumnElement[bool]:
     """Return the condition that no virtual function of a device is held.
 
-    For a device that is not a virtual function, this is ``not_excluded``.
+    For a device that is not a virtual function, this is
+    ``no_relative_held``.
     """
     hint = 'FORCE INDEX (ix_pci_devices_family)'
     return ~(
-        _held(device)
+        _held_relative(device)
         .where(_relative.c.parent_addr == device.c.address)
         # MariaDB would read all devices of the host instead.
         .with_hint(_relative, hint, 'mysql')
@@ -67,8 +107,29 @@ def no_child_held(device: Any) -> sa.ColumnElement[bool]:
     )
 
 
-def _held(device: Any) -> sa.Select[Any]:
+@functools.cache
+def is_member_held(device: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that a device of an IOMMU group is held."""
+    return _held_member(device).exists()
+
+
+def _held_relative(device: Any) -> sa.Select[Any]:
     return sa.select(_relative.c.id).where(
         _relative.c.compute_node_id == device.c.compute_node_id,
         _relative.c.status.in_(HELD),
+    )
+
+
+def _held_member(device: Any) -> sa.Select[Any]:
+    """Select held devices of a device's IOMMU group."""
+    hint = 'FORCE INDEX (ix_pci_devices_group)'
+    return (
+        sa.select(_member.c.id)
+        .where(
+            _member.c.shared_group == device.c.shared_group,
+            _member.c.compute_node_id == device.c.compute_node_id,
+            _member.c.status.in_(HELD),
+        )
+        .with_hint(_member, hint, 'mysql')
+        .with_hint(_member, hint, 'mariadb')
     )

@@ -17,7 +17,6 @@ from pci_passthrough.store import models
 from pci_passthrough.store import policy
 
 _nodes = models.compute_nodes
-_devices = models.pci_devices
 
 #: MariaDB plans longer IN lists badly.
 MOST_IN_LIST = 500
@@ -167,8 +166,11 @@ def _absence(limits: policy.Limits) -> sa.ColumnElement[Any]:
 
 
 def _restricted(statement: _Statement, node_ids: Sequence[int]) -> _Statement:
-    condition = _devices.c.compute_node_id.in_(node_ids)
     if isinstance(statement, sa.Select):
-        return statement.where(condition)
+        return statement.where(_node_id(statement).in_(node_ids))
     parts = [p for p in statement.selects if isinstance(p, sa.Select)]
-    return sa.union_all(*(part.where(condition) for part in parts))
+    return sa.union_all(*(p.where(_node_id(p).in_(node_ids)) for p in parts))
+
+
+def _node_id(statement: sa.Select[Any]) -> sa.ColumnElement[Any]:
+    return statement.selected_columns[0]

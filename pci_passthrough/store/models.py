@@ -127,6 +127,7 @@ class PciDevice(Base):
             'shared_group',
             'compute_node_id',
             'status',
+            'free_key',
         ),
         sa.CheckConstraint(OWNER_CHECK, name='ck_pci_devices_owner'),
         _TABLE_ARGS,

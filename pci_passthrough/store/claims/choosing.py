@@ -47,10 +47,11 @@ def choose(
     vf_placement: str,
     host: str,
     node_id: int,
+    instance_uuid: str,
     demands: Sequence[claims.Demand],
     numa: objects.NumaAffinity | None,
 ) -> list[Assignment]:
-    """Choose devices that serve all demands.
+    """Choose devices that serve all demands of an instance.
 
     :param vf_placement: one of ``claims.VF_PLACEMENTS``.
     :raises: ClaimRefused with the reasons.
@@ -58,7 +59,7 @@ def choose(
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
-    free = candidates.of_host(connection, node_id, key_ids)
+    free = candidates.of_host(connection, node_id, key_ids, instance_uuid)
     supply = claims.supply_of(free)
     decision = claims.decide(supply, demands, catalog.__getitem__, numa)
     if decision is None:
@@ -130,7 +131,8 @@ def take(
                 value=_devices.c.id,
             ),
             updated_at=database.now(),
-        )
+        ),
+        {exclusion.CLAIMANT: instance_uuid},
     )
     if updated.rowcount != len(assignments):
         raise LostRace
@@ -156,7 +158,7 @@ def _still_claimable(
     claimable = (
         sa.select(_inner.c.id)
         .where(_inner.c.compute_node_id == node_id)
-        .where(chosen, exclusion.not_excluded(_inner))
+        .where(chosen, exclusion.not_excluded_for_claim(_inner))
         .distinct()
         .subquery('claimable')
     )

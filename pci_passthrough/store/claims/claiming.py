@@ -93,6 +93,7 @@ def _claim_once(
             policy.vf_placement,
             host,
             node_id,
+            instance_uuid,
             demands,
             request.numa,
         )

@@ -19,6 +19,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import moving
+from pci_passthrough.store.devices import shared_groups
 from pci_passthrough.store.devices import withheld
 
 LOG = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def apply(
             _actor(report.host),
             {c.address for c in changes if c.action in _NEW_HARDWARE},
         )
+        shared_groups.record(connection, node.id)
         # After a move, only a full report tells what is at the old address.
         has_moved = any(c.action == reporting.Action.MOVE for c in changes)
         connection.execute(

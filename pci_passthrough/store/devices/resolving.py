@@ -19,6 +19,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import moving
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import shared_groups
 from pci_passthrough.store.devices import withheld
 
 #: The name of the action, for operators and in the ledger.
@@ -73,6 +74,7 @@ def resolve(
             after = _end(connection, before, reason, actor)
         else:
             after = _move(connection, node_id, before, moved_to, reason, actor)
+        shared_groups.record(connection, node_id)
         withheld.renew(connection, node_id, actor)
         hosts.ask_for_report(connection, node_id)
         return after

@@ -15,23 +15,28 @@ _devices = models.pci_devices
 
 
 def of_host(
-    connection: sa.Connection, node_id: int, key_ids: Collection[int]
+    connection: sa.Connection,
+    node_id: int,
+    key_ids: Collection[int],
+    instance_uuid: str,
 ) -> list[claims.Candidate]:
-    """Return the devices of one host that can be claimed now.
+    """Return the devices of one host that an instance can claim now.
 
     :param key_ids: the pool keys that serve the requests. Physical functions
         are always among the candidates, so that the choice can spare those of
         which no virtual function is held.
     """
-    statement = select(
+    statement = _select(
         _devices.c.free_key.in_(sorted(key_ids))
-        | (_devices.c.dev_type == fields.DevType.SRIOV_PF)
+        | (_devices.c.dev_type == fields.DevType.SRIOV_PF),
+        exclusion.not_excluded_for_claim(_devices),
     )
     rows = connection.execute(
         statement.add_columns(_devices.c.capabilities).where(
             _devices.c.compute_node_id == node_id,
             _devices.c.free_key.is_not(None),
-        )
+        ),
+        {exclusion.CLAIMANT: instance_uuid},
     )
     return [
         from_row(*columns, features=len(capabilities))
@@ -40,7 +45,14 @@ def of_host(
 
 
 def select(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return the query of candidates; the first column is the host's id."""
+    """Return the query of candidates for an instance that holds no device.
+
+    The first column is the host's id.
+    """
+    return _select(wanted, exclusion.not_excluded(_devices))
+
+
+def _select(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(
         _devices.c.compute_node_id,
         _devices.c.id,
@@ -48,7 +60,7 @@ def select(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
         _devices.c.address,
         _devices.c.parent_addr,
         _devices.c.dev_type,
-    ).where(wanted, exclusion.not_excluded(_devices))
+    ).where(*conditions)
 
 
 def from_row(

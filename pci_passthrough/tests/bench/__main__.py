@@ -38,6 +38,9 @@ from pci_passthrough.tests.unit.rpc import driver
 #: Nothing is ever down: the cloud reports once.
 _LIMITS = store.Limits(10 * 86400.0, 10 * 86400.0)
 
+#: In a cloud with shared IOMMU groups, every so many-th host has some.
+_GROUPED_HOSTS = 10
+
 
 def _request(name: str, count: int) -> objects.PciRequest:
     return objects.PciRequest(
@@ -49,12 +52,21 @@ def _request(name: str, count: int) -> objects.PciRequest:
 
 
 class Benchmark:
-    """One database with a cloud in it."""
+    """One database with a cloud in it.
 
-    def __init__(self, url: str, hosts: int, candidates: int) -> None:
+    :param grouped_hosts: see ``cloud.fill``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        hosts: int,
+        candidates: int,
+        grouped_hosts: int | None = None,
+    ) -> None:
         self.db = database.Writer(url)
         schema.sync(self.db)
-        cloud.fill(self.db, hosts)
+        cloud.fill(self.db, hosts, grouped_hosts)
         self._analyze()
         for name, match in (
             ('gpu', {'vendor_id': '10de', 'product_id': '2330'}),
@@ -64,6 +76,15 @@ class Benchmark:
             editing.create(self.db, name, None, match=[match])
         numbers = random.Random(7).sample(range(hosts), candidates)
         self.hosts = {cloud.host_name(number) for number in numbers}
+        #: candidates whose devices share groups, if any do, and others
+        self.grouped, self.others = (
+            [
+                cloud.host_name(number)
+                for number in sorted(numbers)
+                if (number % _GROUPED_HOSTS == 0) is in_groups
+            ]
+            for in_groups in (True, False)
+        )
 
     def run(self) -> timing.Rows:
         """Measure everything; return (what, against what, ms, ratio)."""
@@ -91,13 +112,7 @@ class Benchmark:
         """Pools of one PCI flavor on the candidate hosts."""
         demands = resolving.demands(self.db, [_request(name, 1)])
         key_ids = demands[0].alternatives[0].key_ids
-
-        def query() -> dict[str, int]:
-            with self.db.read() as connection:
-                supplies = counting.supply(
-                    connection, self.db.catalog, key_ids, _LIMITS, self.hosts
-                )
-            return {host: s.total(key_ids) for host, s in supplies.items()}
+        query = self.pool_query(name)
 
         def decide() -> int:
             fresh = resolving.demands(self.db, [_request(name, 2)])
@@ -112,8 +127,6 @@ class Benchmark:
             )
 
         answer = query()
-        if answer != self._count_in_python(key_ids):
-            raise SystemExit(f'{name}: the pool query is wrong')
         able = sum(count >= 2 for count in answer.values())
         if decide() != able:
             raise SystemExit(f'{name}: the decision is wrong')
@@ -131,6 +144,25 @@ class Benchmark:
             (f'whole decision: 2 x {name}', 'its pool query', ms['decide'],
              ms['decide'] / ms['query']),
         ]  # fmt: skip
+
+    def pool_query(self, name: str) -> Callable[[], dict[str, int]]:
+        """Return the counts of a PCI flavor on the candidates, to be timed.
+
+        The answer has been checked.
+        """
+        demands = resolving.demands(self.db, [_request(name, 1)])
+        key_ids = demands[0].alternatives[0].key_ids
+
+        def query() -> dict[str, int]:
+            with self.db.read() as connection:
+                supplies = counting.supply(
+                    connection, self.db.catalog, key_ids, _LIMITS, self.hosts
+                )
+            return {host: s.total(key_ids) for host, s in supplies.items()}
+
+        if query() != self._count_in_python(key_ids):
+            raise SystemExit(f'{name}: the pool query is wrong')
+        return query
 
     def _scheduling(
         self, wanted: dict[str, int], numa_node: int | None = None
@@ -218,21 +250,24 @@ class Benchmark:
             devices.c.parent_addr,
             devices.c.pool_key_id,
             devices.c.status,
+            devices.c.shared_group,
         ).join(nodes, nodes.c.id == devices.c.compute_node_id)
         with self.db.read() as connection:
             rows = connection.execute(statement).tuples().all()
         held = {
-            (host, address)
-            for host, address, _, _, status in rows
-            if status != 'available'
+            (host, place)
+            for host, address, _, _, status, group in rows
+            for place in (address, group)
+            if status != 'available' and place is not None
         }
         counts: dict[str, int] = {}
-        for host, address, parent, key_id, _ in rows:
+        for host, address, parent, key_id, _, group in rows:
             if (
                 host in self.hosts
                 and key_id in key_ids
                 and (host, address) not in held
                 and (host, parent) not in held
+                and (host, group) not in held
             ):
                 counts[host] = counts.get(host, 0) + 1
         return counts
@@ -266,8 +301,6 @@ class Benchmark:
 
     def _claims(self) -> timing.Rows:
         """A claim of four devices against an UPDATE of four rows."""
-        policy = store.Policy(_LIMITS)
-        names = sorted(self.hosts)
         turns = iter(range(10**6))
         devices = models.pci_devices
         with self.db.read() as connection:
@@ -277,15 +310,7 @@ class Benchmark:
                 ).scalars()
             )
 
-        def claim() -> None:
-            instance = uuidutils.generate_uuid()
-            host = names[next(turns) % len(names)]
-            held = claiming.claim(
-                self.db, policy, claims.ClaimRequest(host, instance,
-                [_request('disk', 4)], 'bench'),
-            )  # fmt: skip
-            if len({device.uuid for device in held}) != 4:
-                raise SystemExit('the claim is wrong')
+        claim = self.disks_claim(self.others)
 
         def update() -> None:
             four = random.Random(next(turns)).sample(ids, 4)
@@ -302,6 +327,53 @@ class Benchmark:
              ms['claim'] / ms['update']),
         ]  # fmt: skip
 
+    def disks_claim(self, names: list[str]) -> Callable[[], None]:
+        """Return a claim of a host's four disks, to be timed.
+
+        :param names: hosts; each call takes the next one.
+        """
+        policy = store.Policy(_LIMITS)
+        hosts = iter(names)
+
+        def claim() -> None:
+            instance = uuidutils.generate_uuid()
+            held = claiming.claim(
+                self.db, policy, claims.ClaimRequest(next(hosts), instance,
+                [_request('disk', 4)], 'bench'),
+            )  # fmt: skip
+            if len({device.uuid for device in held}) != 4:
+                raise SystemExit('the claim is wrong')
+
+        return claim
+
+
+def shared_groups(plain: Benchmark, grouped: Benchmark) -> timing.Rows:
+    """Compare two clouds that differ only in shared IOMMU groups."""
+    rows = []
+    for name in ('gpu', 'disk', 'vf'):
+        ms = timing.medians(
+            {
+                'grouped': grouped.pool_query(name),
+                'plain': plain.pool_query(name),
+            },
+            rounds=25,
+        )
+        what = f'pools of {name}, {len(plain.hosts)} hosts, shared groups'
+        rows.append((what, ms))
+    ms = timing.medians(
+        {
+            'grouped': grouped.disks_claim(grouped.grouped),
+            'plain': plain.disks_claim(plain.grouped),
+        },
+        rounds=min(60, len(plain.grouped) - 1),
+    )
+    rows.append(('claim of 4 devices in shared groups', ms))
+    return [
+        (what, 'the same without shared groups', ms['grouped'],
+         ms['grouped'] / ms['plain'])
+        for what, ms in rows
+    ]  # fmt: skip
+
 
 def _naive_columns() -> list[sa.ColumnElement[Any]]:
     keys = models.pool_keys
@@ -315,14 +387,16 @@ def _naive_columns() -> list[sa.ColumnElement[Any]]:
 
 
 @contextlib.contextmanager
-def _url(name: str) -> Iterator[str]:
+def _urls(name: str) -> Iterator[tuple[str, str]]:
+    """Yield two empty databases of one server."""
     if name == 'sqlite':
         with tempfile.TemporaryDirectory() as folder:
-            yield f'sqlite:///{os.path.join(folder, "bench.sqlite")}'
+            path = f'sqlite:///{os.path.join(folder, "bench")}'
+            yield f'{path}.sqlite', f'{path}-grouped.sqlite'
         return
     kind = {'mariadb': servers.MariaDB, 'postgresql': servers.PostgreSQL}[name]
     with kind() as server:
-        yield server.create_database()
+        yield server.create_database(), server.create_database()
 
 
 def main() -> None:
@@ -337,10 +411,14 @@ def main() -> None:
         [*in_process.match_expressions(), *in_process.parse_listing()],
     )
     for name in args.databases.split(','):
-        with _url(name) as url:
+        with _urls(name) as (url, other_url):
             bench = Benchmark(url, args.hosts, args.candidates)
-            rows = bench.run()
+            grouped = Benchmark(
+                other_url, args.hosts, args.candidates, _GROUPED_HOSTS
+            )
+            rows = [*bench.run(), *shared_groups(bench, grouped)]
             bench.db.close()
+            grouped.db.close()
         devices = args.hosts * cloud.DEVICES_PER_HOST
         _print(f'{name}: {devices} devices on {args.hosts} hosts', rows)
 

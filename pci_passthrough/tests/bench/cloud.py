@@ -74,11 +74,16 @@ def _host_devices(number: int) -> Iterator[tuple[str, str | None, Any]]:
         yield f'0000:{0x40 + disk:02x}:00.0', None, key
 
 
-def fill(db: database.Writer, hosts: int) -> None:
+def fill(
+    db: database.Writer, hosts: int, grouped_hosts: int | None = None
+) -> None:
     """Write hosts with all their devices.
 
     Every tenth VF and every third GPU is allocated, and the PFs of every
     fiftieth host.
+
+    :param grouped_hosts: on every so many-th host, two GPUs each share an
+        IOMMU group, and so do two disks each; None means on no host.
     """
     now = database.now()
     keys = {key for number in range(12) for *_, key in _host_devices(number)}
@@ -90,7 +95,8 @@ def fill(db: database.Writer, hosts: int) -> None:
         )
     rows: list[dict[str, Any]] = []
     for number in range(hosts):
-        rows += _rows(number, ids, now)
+        grouped = grouped_hosts is not None and number % grouped_hosts == 0
+        rows += _rows(number, ids, now, grouped)
         if len(rows) >= _ROWS_AT_ONCE or number == hosts - 1:
             with db.write() as connection:
                 connection.execute(models.pci_devices.insert(), rows)
@@ -118,6 +124,7 @@ def _rows(
     number: int,
     ids: dict[objects.PoolKey, int],
     now: datetime.datetime,
+    grouped: bool,
 ) -> Iterator[dict[str, Any]]:
     for place, (address, parent, key) in enumerate(_host_devices(number)):
         whole_pf = number % 50 == 0
@@ -131,7 +138,10 @@ def _rows(
             if held
             else fields.DeviceStatus.AVAILABLE
         )
+        # The first GPU has an even place, as has the first disk.
+        in_group = grouped and key.dev_type == fields.DevType.STANDARD
         yield {
+            'shared_group': place // 2 if in_group else None,
             'uuid': lookup.uuid_of(host_name(number), address),
             'compute_node_id': number + 1,
             'address': address,

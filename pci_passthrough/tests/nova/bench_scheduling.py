@@ -384,7 +384,7 @@ def main() -> None:
     config.parse_args([], [], configure_db=False, init_rpc=False)
     nova_objects.register_all()
     for name in args.databases.split(','):
-        with bench._url(name) as url:
+        with bench._urls(name) as (url, _):
             clouds = Clouds(url, args.hosts, args.candidates)
             rows = [
                 row

@@ -32,5 +32,41 @@ def upgrade() -> None:
         op.create_index(
             'ix_pci_devices_group',
             'pci_devices',
-            ['shared_group', 'compute_node_id', 'status'],
+            ['shared_group', 'compute_node_id', 'status', 'free_key'],
         )
+    op.execute(_shared_groups())
+
+
+def _shared_groups() -> sa.Update:
+    """Record the IOMMU groups of which a host has several devices.
+
+    Later, each report does it; but hosts where nothing changes send none.
+    """
+    devices = sa.table(
+        'pci_devices',
+        *map(sa.column, ('id', 'compute_node_id', 'iommu_group')),
+        sa.column('shared_group'),
+    )
+    shared = (
+        sa.select(devices.c.compute_node_id, devices.c.iommu_group)
+        .where(devices.c.iommu_group.is_not(None))
+        .group_by(devices.c.compute_node_id, devices.c.iommu_group)
+        .having(sa.func.count() > 1)
+        .subquery('shared')
+    )
+    members = (
+        sa.select(devices.c.id)
+        .join(
+            shared,
+            (shared.c.compute_node_id == devices.c.compute_node_id)
+            & (shared.c.iommu_group == devices.c.iommu_group),
+        )
+        # Else MySQL does not update a table that it also reads.
+        .distinct()
+        .subquery('members')
+    )
+    return (
+        sa.update(devices)
+        .where(devices.c.id.in_(sa.select(members.c.id)))
+        .values(shared_group=devices.c.iommu_group)
+    )

@@ -40,7 +40,7 @@ def _device(address: str, **facts: object) -> objects.PciDevice:
             'pci_class': '020000',
             'driver': None,
             'numa_node': 0,
-            'iommu_group': 7,
+            'iommu_group': None,
             'devname': None,
             'mac_address': None,
             'link_speed': None,

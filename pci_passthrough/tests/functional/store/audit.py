@@ -51,13 +51,8 @@ def _ledger(db: store.Writer) -> list[str]:
         if line.action in ('claim', 'adopt'):
             if line.device_uuid in owners:
                 wrong.append(f'{name} was claimed twice')
-            for other in held[line.host]:
-                if device.uuid != other and _are_related(
-                    device, devices[other]
-                ):
-                    wrong.append(
-                        f'{name} was claimed beside a related function'
-                    )
+            for other in held[line.host] - {line.device_uuid}:
+                wrong += _beside(line, device, devices[other], owners[other])
             owners[line.device_uuid] = line.instance_uuid
             held[line.host].add(line.device_uuid)
         elif line.action in ('free', 'abort'):
@@ -72,10 +67,42 @@ def _ledger(db: store.Writer) -> list[str]:
     return wrong
 
 
+def _beside(
+    line: sa.Row[Any],
+    device: objects.PciDevice,
+    other: objects.PciDevice,
+    owner: str,
+) -> list[str]:
+    """Return what is wrong about getting a device beside another.
+
+    :param line: the event by which an instance got it.
+    :param owner: the instance that held the other device then.
+    """
+    name = f'{line.host}/{line.address}'
+    wrong = []
+    if _are_related(device, other):
+        wrong.append(f'{name} was claimed beside a related function')
+    # An adoption records what is so already.
+    is_claim = line.action == 'claim'
+    if is_claim and owner != line.instance_uuid and _share(device, other):
+        wrong.append(
+            f"{name} was claimed beside another instance's device of its "
+            'IOMMU group'
+        )
+    return wrong
+
+
 def _lines(db: store.Writer) -> list[sa.Row[Any]]:
     with db.read() as connection:
         statement = _events.select().order_by(_events.c.id)
         return list(connection.execute(statement))
+
+
+def _share(device: objects.PciDevice, other: objects.PciDevice) -> bool:
+    return (
+        device.iommu_group is not None
+        and device.iommu_group == other.iommu_group
+    )
 
 
 def _are_related(device: objects.PciDevice, other: objects.PciDevice) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import itertools
 import pathlib
+import re
 from typing import Any
 
 import fixtures
@@ -147,7 +148,10 @@ FLAVORS = {
 
 
 def device(address: str, **changes: Any) -> objects.PciDevice:
-    """Return a device as an agent reports it: a GPU unless changed."""
+    """Return a device as an agent reports it: a GPU unless changed.
+
+    Its IOMMU group is its own.
+    """
     facts: dict[str, Any] = {
         'address': address,
         'parent_addr': None,
@@ -159,7 +163,7 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
         'pci_class': '030200',
         'driver': 'nvidia',
         'numa_node': 0,
-        'iommu_group': 7,
+        'iommu_group': int(re.sub('[:.]', '', address), 16),
         'devname': None,
         'mac_address': None,
         'link_speed': None,
@@ -176,6 +180,23 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
 def gpu(bus: int, **changes: Any) -> objects.PciDevice:
     """Return a GPU on a bus."""
     return device(f'0000:{bus:02x}:00.0', **changes)
+
+
+def card(bus: int, **changes: Any) -> list[objects.PciDevice]:
+    """Return a GPU and its sound function, in one IOMMU group."""
+    video = gpu(bus, iommu_group=bus, **changes)
+    sound = {'product_id': '22ba', 'pci_class': '040300'}
+    return [
+        video,
+        video.replace(address=f'0000:{bus:02x}:00.1', **sound),
+    ]
+
+
+def create_card_flavors(db: store.Writer) -> None:
+    """Create PCI flavors ``card`` and ``sound`` for the parts of a card."""
+    for name, product in (('card', '2330'), ('sound', '22ba')):
+        match = {'vendor_id': '10de', 'product_id': product}
+        editing.create(db, name, None, match=[match])
 
 
 _NIC = {'vendor_id': '8086', 'pci_class': '020000', 'driver': 'ice'}

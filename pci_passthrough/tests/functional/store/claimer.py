@@ -3,6 +3,7 @@
 
 import collections
 from collections.abc import Callable
+import contextlib
 import multiprocessing
 from multiprocessing import process
 import os
@@ -114,6 +115,24 @@ def take_everything(
             )
             # What was freed has to be found again, by somebody.
             left = [(h, *r) for h in hosts for r in REQUESTS]
+
+
+def take_a_member(
+    db: store.Writer,
+    rnd: random.Random,
+    hosts: list[str],
+    meet: Callable[[], object],
+) -> None:
+    """Claim a GPU or a sound function of each host, at the same time."""
+    for host in hosts:
+        wanted = [base.request(rnd.choice(('card', 'sound')))]
+        meet()
+        with contextlib.suppress(exception.ClaimRefused):
+            claiming.claim(
+                db,
+                base.POLICY,
+                claims.ClaimRequest(host, base.new_id(), wanted, 'claimer'),
+            )
 
 
 def take_and_adopt(

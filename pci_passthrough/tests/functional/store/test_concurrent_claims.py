@@ -69,6 +69,19 @@ class TogetherTest(_FleetTest):
         self.assertIn('claimed twice', '\n'.join(audit.violations(self.db)))
 
 
+class GroupTest(base.StoreTest):
+    def test_one_instance_gets_a_group(self) -> None:
+        base.create_card_flavors(self.db)
+        hosts = [f'h{n}' for n in range(5)]
+        for host in hosts:
+            self.report(host, base.card(1))
+        errors = claimer.run(claimer.take_a_member, self.url, 6, hosts)
+        self.assertEqual([], errors)
+        self.assertEqual([], audit.violations(self.db))
+        held = [d.host for d in lookup.get_all(self.db) if d.instance_uuid]
+        self.assertEqual(hosts, held)
+
+
 class KilledTest(_FleetTest):
     def test_killed_before_commit(self) -> None:
         before = lookup.get_all(self.db)

@@ -2,6 +2,7 @@
 """Random sequences of events keep the invariants of the design."""
 
 import collections
+from collections.abc import Iterable
 import pathlib
 import shutil
 import tempfile
@@ -50,9 +51,14 @@ _NUMBERS = st.integers(0, 30)
 
 _FLEET = (base.gpu(1), base.gpu(2), *base.family(3, 2), *base.family(4, 2))
 
+#: IOMMU groups that devices share, beside their own ones.
+_GROUPS = st.sampled_from([1, 2, None])
+
 
 class Machine(stateful.RuleBasedStateMachine):
     """Two hosts with GPUs (buses 1 and 2) and NICs (3 and 4).
+
+    The GPUs share an IOMMU group, and so do all functions of the second NIC.
 
     :cvar template: an empty database with schema and PCI flavors.
     """
@@ -64,10 +70,20 @@ class Machine(stateful.RuleBasedStateMachine):
         self.directory = tempfile.mkdtemp()
         shutil.copy(self.template, self.directory)
         self.db = self._open()
+        #: the IOMMU group of devices that do not have their own
+        self.groups: dict[tuple[str, str], int | None] = {
+            (host, d.address): 1 if d.vendor_id == '10de' else 2
+            for host in ('g', 'h')
+            for d in _FLEET
+            if not d.address.startswith('0000:03:')
+        }
         #: what is plugged in, by host
         self.plugged: dict[str, dict[str, objects.PciDevice]] = {
-            host: {d.address: d for d in _FLEET} for host in ('g', 'h')
+            'g': {},
+            'h': {},
         }
+        for host in self.plugged:
+            self._insert(host, _FLEET)
         self.withdrawn: dict[str, set[str]] = {'g': set(), 'h': set()}
         #: what the agent knows to be acknowledged
         self.acked: dict[str, tuple[reporting.Snapshot, int]] = {}
@@ -86,6 +102,13 @@ class Machine(stateful.RuleBasedStateMachine):
         return store.Writer(
             f'sqlite:///{self.directory}/db', sqlite_synchronous=False
         )
+
+    def _insert(self, host: str, devices: Iterable[objects.PciDevice]) -> None:
+        for device in devices:
+            group = self.groups.get((host, device.address), device.iommu_group)
+            self.plugged[host][device.address] = device.replace(
+                iommu_group=group
+            )
 
     # -- the host --
 
@@ -129,23 +152,35 @@ class Machine(stateful.RuleBasedStateMachine):
         fleet = (
             [base.gpu(bus, **tags)] if bus < 3 else base.family(bus, 2, **tags)
         )
-        self.plugged[host] |= {device.address: device for device in fleet}
+        self._insert(host, fleet)
 
     @stateful.rule(host=_HOSTS, bus=st.sampled_from([3, 4]))
     def lose_vfs(self, host: str, bus: int) -> None:
         """A physical function becomes an ordinary device."""
         if (host, base.pf(bus).address) not in self.held:
             self.unplug(host, bus)
-            device = base.pf(bus, dev_type='type-PCI')
-            self.plugged[host][device.address] = device
+            self._insert(host, [base.pf(bus, dev_type='type-PCI')])
 
     @stateful.rule(host=_HOSTS, bus=st.sampled_from([3, 4]), vfs=_NUMBERS)
     def gain_vfs(self, host: str, bus: int, vfs: int) -> None:
         """A physical function gets another number of virtual functions."""
         if (host, base.pf(bus).address) not in self.held:
             self.unplug(host, bus)
-            for device in base.family(bus, vfs % 4):
-                self.plugged[host][device.address] = device
+            self._insert(host, base.family(bus, vfs % 4))
+
+    @stateful.rule(host=_HOSTS, number=_NUMBERS, group=_GROUPS)
+    def regroup(self, host: str, number: int, group: int | None) -> None:
+        """A device that nobody holds gets another IOMMU group.
+
+        The agent reports at once: a claim before the report could not know.
+        """
+        devices = sorted(self.plugged[host].items())
+        if devices:
+            address, device = devices[number % len(devices)]
+            if (host, address) not in self.held:
+                self.groups[host, address] = group
+                self._insert(host, [device])
+                self.report(host, is_full=False)
 
     @stateful.rule(host=_HOSTS, number=_NUMBERS)
     def offer_or_withdraw(self, host: str, number: int) -> None:
@@ -166,7 +201,7 @@ class Machine(stateful.RuleBasedStateMachine):
         """A claim gets free devices that fit, each once, or nothing."""
         free = {
             (d.host, d.address)
-            for d in test_pools.free_devices(lookup.get_all(self.db))
+            for d in test_pools.free_devices(lookup.get_all(self.db), instance)
         }
         # The same request objects may be drawn twice.
         requests = [r.replace(request_id=base.new_id()) for r in requests]
@@ -271,6 +306,17 @@ class Machine(stateful.RuleBasedStateMachine):
         for device in devices:
             if device.instance_uuid:
                 assert (device.host, device.parent_addr) not in held
+
+    @stateful.invariant()
+    def one_instance_for_a_group(self) -> None:
+        """Never do two instances hold devices of one IOMMU group."""
+        holders: dict[tuple[str, int], str] = {}
+        for device in lookup.get_all(self.db):
+            if device.instance_uuid and device.iommu_group is not None:
+                holder = holders.setdefault(
+                    (device.host, device.iommu_group), device.instance_uuid
+                )
+                assert holder == device.instance_uuid
 
     @stateful.invariant()
     def pools_equal_rows(self) -> None:

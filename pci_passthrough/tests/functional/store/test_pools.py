@@ -28,9 +28,12 @@ load_tests = testscenarios.load_tests_apply_scenarios
 
 
 def free_devices(
-    devices: Collection[objects.PciDevice],
+    devices: Collection[objects.PciDevice], instance: str | None = None
 ) -> list[objects.PciDevice]:
-    """Return the devices that can be claimed, by the plain rule."""
+    """Return the devices that can be claimed, by the plain rule.
+
+    :param instance: by this instance; None means by a new one.
+    """
     held = {
         (d.host, address)
         for d in devices
@@ -40,6 +43,13 @@ def free_devices(
     held_pfs = {
         (d.host, d.address) for d in devices if d.status != 'available'
     }
+    taken_groups = {
+        (d.host, d.iommu_group)
+        for d in devices
+        if d.iommu_group is not None
+        and d.status != 'available'
+        and (instance is None or d.instance_uuid != instance)
+    }
     return [
         d
         for d in devices
@@ -47,6 +57,7 @@ def free_devices(
         and d.disabled_reason is None
         and (d.host, d.address) not in held
         and (d.host, d.parent_addr) not in held_pfs
+        and (d.host, d.iommu_group) not in taken_groups
     ]
 
 
@@ -214,6 +225,12 @@ class CountTest(base.StoreTest):
             ]
             for bus in range(0x20, 0x20 + rnd.randrange(1, 4)):
                 fleet += base.family(bus, rnd.randrange(0, 4))
+            fleet = [
+                d.replace(iommu_group=rnd.choice((1, 2, 3, None)))
+                if rnd.random() < 0.4
+                else d
+                for d in fleet
+            ]
             self.report(host, fleet)
             self._hold(rnd, host)
             kept = [device for device in fleet if rnd.random() < 0.8]
@@ -293,6 +310,7 @@ class PlanTest(base.StoreTest):
                 )
                 plan = self._plan(connection, *statements[-1])
                 self.assertIn('ix_pci_devices_free', plan)
+                self.assertIn('ix_pci_devices_group', plan)
                 self.assertNotIn('SCAN pci_devices', plan)
                 self._check_covered(plan)
 

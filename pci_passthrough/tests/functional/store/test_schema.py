@@ -71,6 +71,7 @@ def _device_row(
         'presence': 'offered',
         'instance_uuid': instance,
         'request_id': instance and 'r',
+        'iommu_group': 7,
         'capabilities': '[]',
         'created_at': database.now(),
     }
@@ -158,6 +159,8 @@ class UpgradeTest(base.StoreTest):
                 sa.select(_devices.c.free_key).order_by(_devices.c.id)
             ).scalars()
             self.assertEqual([1, None], list(keys))
+            groups = connection.execute(sa.select(_devices.c.shared_group))
+            self.assertEqual([7, 7], list(groups.scalars()))
 
     def test_models_equal_migrations_after_an_upgrade(self) -> None:
         self._fill()

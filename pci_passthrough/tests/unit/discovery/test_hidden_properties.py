@@ -45,7 +45,7 @@ class HiddenPropertiesTestCase(testtools.TestCase):
             self.assertEqual('ens1', restored.devname)
             self.assertEqual(self.free.mac_address, restored.mac_address)
             self.assertEqual(['tso'], restored.capabilities)
-            self.assertEqual(self.free.iommu_group, restored.iommu_group)
+            self.assertEqual(9, restored.iommu_group)
 
     def test_moment_without_driver(self) -> None:
         self._restore(self.free)

@@ -16,7 +16,6 @@ OWNERS = ('status', 'instance_uuid', 'request_id', 'pci_flavor_uuid')
 VOLATILE = (
     'driver',
     'mac_address',
-    'iommu_group',
     'capabilities',
 )
 
@@ -28,7 +27,7 @@ FINDINGS = strategies.sampled_from(['nothing', 'withdrawn']) | (
         optional={
             'driver': strategies.sampled_from(['ice', 'vfio-pci']),
             'devname': strategies.just('eth0'),
-            'iommu_group': strategies.integers(1, 2),
+            'iommu_group': strategies.sampled_from([1, 2, None]),
             'numa_node': strategies.integers(0, 1),
             'extra_info': strategies.just({'group': 'b'}),
         },
@@ -189,6 +188,10 @@ class RoundTripTest(testtools.TestCase):
                     getattr(before if hidden else reported, name),
                     getattr(after, name),
                 )
+            group = reported.iommu_group
+            if group is None and before.status != 'available':
+                group = before.iommu_group
+            self.assertEqual(group, after.iommu_group)
             self.assertEqual(reported.numa_node, after.numa_node)
             self.assertEqual(reported.extra_info, after.extra_info)
         elif address in snapshot.withdrawn:
@@ -215,6 +218,19 @@ class ActionTest(testtools.TestCase):
             (held, {'driver': 'vfio-pci'}, None, None),
             (held, {'driver': 'mlx5_vfio_pci'}, None, None),
             (held, {'driver': None, 'devname': 'eth1'}, None, None),
+            (
+                held,
+                {'driver': 'vfio-pci', 'iommu_group': 9},
+                'change',
+                {'iommu_group': 9},
+            ),
+            (
+                {'iommu_group': 3},
+                {'iommu_group': None},
+                'change',
+                {'iommu_group': None},
+            ),
+            (held | {'iommu_group': 3}, {'iommu_group': None}, None, None),
             (
                 held,
                 {'driver': 'vfio-pci', 'numa_node': 1},
