@@ -4,7 +4,8 @@
 Nova gives a guest the devices at the addresses of its rows. After a card was
 added, other hardware may be at these addresses: that of another tenant, for
 example. So nova-compute asks the conductor before libvirt gets the addresses.
-If no conductor answers, its last answer decides.
+If no conductor answers, the conflicts of its last answer still count; whoever
+held a device then may have given it back.
 """
 
 from collections.abc import Callable
@@ -50,8 +51,12 @@ class _KnownDevices:
         self._answers: dict[str, Sequence[objects.PciDevice]] = {}
         self._silent_until = 0.0
 
-    def of(self, host: str) -> Sequence[objects.PciDevice]:
-        """Return a host's offered or held devices; empty if not known."""
+    def of(self, host: str) -> tuple[Sequence[objects.PciDevice], bool]:
+        """Return a host's offered or held devices, and whether that is new.
+
+        :returns: no devices if the conductor has never answered.
+        """
+        is_new = False
         if time.monotonic() >= self._silent_until:
             try:
                 self._answers[host] = client.conductor().host_devices(host)
@@ -59,12 +64,14 @@ class _KnownDevices:
                 self._silent_until = time.monotonic() + _PAUSE
                 LOG.warning(
                     'Could not ask the conductor whether the devices of a '
-                    'guest are in their places: %s. Its last answer decides',
+                    'guest are in their places: %s. Only conflicts of its '
+                    'last answer count',
                     error,
                 )
             else:
                 self._silent_until = 0.0
-        return self._answers.get(host, ())
+                is_new = True
+        return self._answers.get(host, ()), is_new
 
 
 _known = _KnownDevices()
@@ -101,7 +108,10 @@ def check(instance: Any) -> None:
     if not rows:
         return
     host = str(instance.host or bootstrap.nova_conf().host)
-    reasons = list(reasons_not_in_place(instance.uuid, rows, _known.of(host)))
+    devices, is_new = _known.of(host)
+    if not is_new:
+        devices = [d for d in devices if d.get('conflict') is not None]
+    reasons = list(reasons_not_in_place(instance.uuid, rows, devices))
     if not reasons:
         return
     LOG.error(

@@ -98,7 +98,15 @@ class IdentityTest(base.NovaTest):
         self.assertEqual(500, status)
         self.assertEqual('Error', self.outcome())
 
-    def test_last_answer_decides(self) -> None:
+    def test_former_holder_in_the_last_answer_does_not_count(self) -> None:
+        self.hard_reboot()
+        self._delete_server(self.server)
+        # Claims are answered meanwhile, this question is not.
+        self.patch(guest_start._known, '_silent_until', float('inf'))
+        other: Mapping[str, Any] = self.boot('gpu:1')
+        self.assertEqual([self.address], self.assert_guest_has('c0', other, 1))
+
+    def test_conflict_in_the_last_answer_counts(self) -> None:
         self.report('c0', [self.usb(), *self.others()])
         self.assert_refused(f'{self.address} is in conflict')
         self.wire.is_down = True

@@ -710,7 +710,7 @@ class SurroundingsTestCase(testtools.TestCase):
                 outcome.out,
                 re.MULTILINE,
             )
-            self.assertEqual(22, len(names))
+            self.assertEqual(23, len(names))
         for name in names:
             outcome = self.manage.run(*name.split(), '--help')
             self.assertEqual((0, ''), (outcome.status, outcome.err))
