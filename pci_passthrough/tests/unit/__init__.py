@@ -23,5 +23,5 @@ _any_speed = hypothesis.settings(
 hypothesis.settings.register_profile(
     'few', _any_speed, max_examples=50, derandomize=True
 )
-hypothesis.settings.register_profile('many', _any_speed, max_examples=250)
+hypothesis.settings.register_profile('many', _any_speed, max_examples=150)
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'few'))

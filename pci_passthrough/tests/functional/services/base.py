@@ -308,7 +308,7 @@ class ServicesTestCase(testtools.TestCase):
                 {a for a, d in known.items() if d.presence == 'offered'},
             )
             for address, device in seen.offered.items():
-                for name in objects.device.REPORTED_FIELDS:
+                for name in device.lasting():
                     self.assertEqual(
                         getattr(device, name),
                         getattr(known[address], name),

@@ -83,14 +83,17 @@ class HardwareTest(base.ServicesTestCase):
         )
         self.assertEqual(instance, self.devices(_HOST)[held].instance_uuid)
 
-    def test_device_that_the_host_begins_to_use_is_withdrawn(self) -> None:
+    def test_device_that_the_host_begins_to_use_is_refused(self) -> None:
         # Nothing announces an address: the next look finds it.
         agent = self.start(scan_interval=2)
         nic = self.address('02', 'type-PF')
         interface = self.devices(_HOST)[nic].devname
         assert interface is not None
         self.host.add_address(interface, '192.0.2.1/24')
-        programs.wait_for(lambda: nic not in self.devices(_HOST), 'withdrawn')
+        programs.wait_for(
+            lambda: self.states(_HOST)[nic] == 'refused', 'refused'
+        )
+        self.assertIn('192.0.2.1', self.devices(_HOST)[nic].refusal or '')
         self.assertIn(f'{nic} matches', agent.log)
         self.check_consistent(self.host)
 
