@@ -56,7 +56,7 @@ class VanishingTestCase(testtools.TestCase):
 
     def _look(self, looks: int, read: _Read) -> None:
         """Check that the use of no device is ever unknown."""
-        logger = self.useFixture(fixtures.FakeLogger())
+        logger = self.useFixture(fixtures.FakeLogger('pci_passthrough'))
         namespace = network_namespace.NetworkNamespace()
         self.useFixture(namespace)
         for group in (1, 2):

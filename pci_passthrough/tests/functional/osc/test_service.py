@@ -229,7 +229,7 @@ class CompletionTestCase(base.ShellTestCase):
         script = self.succeed(self.shell.openstack('complete')).stdout
         for line in (
             "cmds_pci='device flavor host pool'",
-            "cmds_pci_device='history list set show'",
+            "cmds_pci_device='history list resolve set show'",
             "cmds_pci_flavor='access capacity create delete explain list set "
             "show unset'",
             "cmds_pci_flavor_access='add list remove'",

@@ -239,7 +239,8 @@ class TrackerTest(base.ClaimTest):
         self.report('h', [base.gpu(1), base.gpu(2), base.gpu(3)])
         self.report('i', [base.gpu(4)])
         self.claim('h', base.request('gpu', count=2))
-        self.report('h', [base.gpu(1), base.gpu(4)])
+        # Of another kind: one like the missing one could be that one.
+        self.report('h', [base.gpu(1), base.gpu(4, product_id='20b5')])
         self.assertEqual(
             [
                 ('0000:01:00.0', 'claimed'),
