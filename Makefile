@@ -18,6 +18,7 @@ CONCURRENCY ?= 2
 # that of our own tests. `make test-nova NOVA=33.0.2` takes one of them.
 NOVA_RELEASES := 34.0.0 33.0.2 32.2.1
 NOVA ?= $(NOVA_RELEASES)
+NOVA_SUITES ?=
 NOVA_VENV := .venv-nova-34
 NOVA_STESTR := tools/with-nova $(NOVA_VENV) stestr --config .stestr-nova.conf \
     --repo-url .stestr-nova
@@ -121,7 +122,8 @@ nova-functional: .stestr-nova/.stestr
 	$(NOVA_STESTR) init
 
 # The rest of our tests inside Nova; and Nova's own tests on each release, with
-# this project and, what fails, without.
+# this project and, what fails, without. `make test-nova
+# NOVA_SUITES=--all-functional` runs many more of Nova's.
 test-nova: $(VENV)/.installed-for-tests .stestr-nova/.stestr \
     $(foreach release,$(NOVA),.venv-nova-$(basename $(basename \
         $(release)))/.installed)
@@ -129,7 +131,8 @@ test-nova: $(VENV)/.installed-for-tests .stestr-nova/.stestr \
 	$(NOVA_STESTR) run --concurrency $(CONCURRENCY) \
 	    --include-list $(HEAVY) || rc=1; \
 	($(NOVA_LAST)) | $(BIN)/python -m pci_passthrough.tests.nova_suites \
-	    --concurrency $(CONCURRENCY) --count-stdin $(NOVA) || rc=1; \
+	    --concurrency $(CONCURRENCY) --count-stdin $(NOVA_SUITES) \
+	    $(NOVA) || rc=1; \
 	exit $$rc
 
 # A whole cloud of real processes. They end with the first process of their

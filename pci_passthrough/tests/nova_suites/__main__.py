@@ -75,29 +75,43 @@ _NETWORK = (
     'nova.tests.unit.network.test_neutron',
     'nova.tests.unit.test_context',
 )
-_FUNCTIONAL = (
+#: All functional tests of PCI devices. They take a quarter of an hour on each
+#: release, so they run on request only.
+_ALL_FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_pci_sriov_servers',
     'nova.tests.functional.libvirt.test_pci_in_placement',
 )
-#: Functional tests of what releases of Nova do differently: attaching, NUMA
-#: affinity, and plain moves.
-_DIFFERENT = tuple(
-    f'nova.tests.functional.libvirt.test_pci_sriov_servers.{name}'
-    for name in (
+
+
+def _functional(module: str, *classes: str) -> tuple[str, ...]:
+    path = f'nova.tests.functional.libvirt.{module}'
+    return tuple(f'{path}.{name}' for name in classes)
+
+
+#: Major version of Nova to tests: the most on the newest release, and what
+#: releases of Nova do differently on the others.
+_SUITES = {
+    '34': _PROJECT
+    + _UNIT
+    + _NETWORK
+    + _functional(
+        'test_pci_sriov_servers',
         'PCIServersTest',
         'PCIServersWithPreferredNUMATest',
         'PCIServersWithSRIOVAffinityPoliciesTest',
         'SRIOVAttachDetachTest',
     )
-)
-_PLACEMENT = _FUNCTIONAL[1:]
-
-#: Major version of Nova to tests. All of them run only on the newest release:
-#: on each release they would take more than a quarter of an hour.
-_SUITES = {
-    '34': _PROJECT + _UNIT + _NETWORK + _FUNCTIONAL,
-    '33': _PROJECT + _UNIT + _DIFFERENT,
-    '32': _PROJECT + _UNIT + _PLACEMENT,
+    + _functional(
+        'test_pci_in_placement',
+        'PlacementPCIAllocationHealingTests',
+        'RCAndTraitBasedPCIAliasTests',
+    ),
+    '33': _PROJECT
+    + _UNIT
+    + _functional('test_pci_sriov_servers', 'SRIOVAttachDetachTest'),
+    '32': _PROJECT
+    + _UNIT
+    + _functional('test_pci_in_placement', 'RCAndTraitBasedPCIAliasTests'),
 }
 
 #: Number of tests that may fail once with the plugin, pass without it, and
@@ -131,15 +145,22 @@ class Suite:
 
     :param version: version of Nova.
     :param concurrency: number of processes.
+    :param all_functional: whether to run all functional tests of PCI devices.
     :ivar outcome: result of the first run, with the plugin.
     """
 
-    def __init__(self, version: str, concurrency: int) -> None:
+    def __init__(
+        self, version: str, concurrency: int, all_functional: bool
+    ) -> None:
         self.version = version
         self._concurrency = concurrency
         major = version.partition('.')[0]
         self._venv = f'.venv-nova-{major}'
         self._modules = _SUITES[major]
+        if all_functional:
+            self._modules = _ALL_FUNCTIONAL + tuple(
+                name for name in self._modules if '.functional.' not in name
+            )
         self._folder = _ROOT / '.stestr-nova-suites' / version
         shutil.rmtree(self._folder, ignore_errors=True)
         self._evidence = self._folder / 'evidence'
@@ -318,6 +339,11 @@ def main() -> int:
         action='store_true',
         help='count the tests of the subunit stream on standard input, too',
     )
+    parser.add_argument(
+        '--all-functional',
+        action='store_true',
+        help="run all of Nova's functional tests of PCI devices",
+    )
     parser.add_argument('versions', nargs='+')
     args = parser.parse_args()
     errors: list[str] = []
@@ -329,7 +355,7 @@ def main() -> int:
             errors.append('no test passed before')
         passed, skipped = len(before.passed), len(before.skipped)
     for version in args.versions:
-        suite = Suite(version, args.concurrency)
+        suite = Suite(version, args.concurrency, args.all_functional)
         errors += suite.check()
         passed += len(suite.outcome.passed)
         skipped += len(suite.outcome.skipped)
