@@ -88,16 +88,26 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
     def start(
         driver: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        check(instance)
+        check(instance, _host_of(driver))
         return original(driver, context, instance, *args, **kwargs)
 
     return start
 
 
-def check(instance: Any) -> None:
+def _host_of(driver: Any) -> str:
+    """Return the name of the host that a driver manages.
+
+    Not the instance's: an evacuated one still has its former host.
+    """
+    manager = getattr(driver.virtapi, '_compute', None)
+    return str(getattr(manager, 'host', None) or bootstrap.nova_conf().host)
+
+
+def check(instance: Any, host: str) -> None:
     """Check that the devices of an instance are in their places.
 
     :param instance: Nova's instance.
+    :param host: the host on which its guest is to start.
     :raises DeviceNotInPlace: one is not.
     """
     rows = [
@@ -107,7 +117,6 @@ def check(instance: Any) -> None:
     ]
     if not rows:
         return
-    host = str(instance.host or bootstrap.nova_conf().host)
     devices, is_new = _known.of(host)
     if not is_new:
         devices = [d for d in devices if d.get('conflict') is not None]
