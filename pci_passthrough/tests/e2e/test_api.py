@@ -296,10 +296,12 @@ class VersionTestCase(ApiTestCase):
         )
         self.assertEqual([], listed)
         self.assertIn('does not have version 1.99', refused)
-        for version in ('latest', '1.0'):
+        for version, given in (('latest', '1.1'), ('1.0', '1.0')):
             answer = self._ask_in(version)
             self.assertEqual(200, answer.status_code)
-            self.assertEqual('pci-passthrough 1.0', answer.headers[_VERSION])
+            self.assertEqual(
+                f'pci-passthrough {given}', answer.headers[_VERSION]
+            )
         answer = self._ask_in('1.99')
         self.assert_error(answer, 406, 'version.unsupported')
 
