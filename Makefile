@@ -25,6 +25,8 @@ NOVA_STESTR := tools/with-nova $(NOVA_VENV) stestr --config .stestr-nova.conf \
 
 # Which tests `make test` leaves to `make test-servers` and `make test-nova`.
 HEAVY := pci_passthrough/tests/heavy-tests.txt
+# Which of our tests inside Nova run on request only.
+LONG := pci_passthrough/tests/long-tests.txt
 
 # The cloud of `make test-e2e`, with Nova and its fellow services.
 E2E_VENV := .venv-e2e
@@ -123,13 +125,14 @@ nova-functional: .stestr-nova/.stestr
 
 # The rest of our tests inside Nova; and Nova's own tests on each release, with
 # this project and, what fails, without. `make test-nova
-# NOVA_SUITES=--all-functional` runs many more of Nova's.
+# NOVA_SUITES=--all-functional` runs many more of Nova's, and all of ours.
 test-nova: $(VENV)/.installed-for-tests .stestr-nova/.stestr \
     $(foreach release,$(NOVA),.venv-nova-$(basename $(basename \
         $(release)))/.installed)
 	@rc=0; $(FORGET); \
 	$(NOVA_STESTR) run --concurrency $(CONCURRENCY) \
-	    --include-list $(HEAVY) || rc=1; \
+	    --include-list $(HEAVY) \
+	    $(if $(NOVA_SUITES),,--exclude-list $(LONG)) || rc=1; \
 	($(NOVA_LAST)) | $(BIN)/python -m pci_passthrough.tests.nova_suites \
 	    --concurrency $(CONCURRENCY) --count-stdin $(NOVA_SUITES) \
 	    $(NOVA) || rc=1; \

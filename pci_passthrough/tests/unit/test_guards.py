@@ -63,8 +63,12 @@ class LayersTest(testtools.TestCase):
             {name.split('.')[1] for name in self.names()},
         )
 
-    def test_each_line_of_heavy_tests_names_some(self) -> None:
-        lines = (_TESTS / 'heavy-tests.txt').read_text().splitlines()
+    def test_each_line_of_the_lists_names_some(self) -> None:
+        lines = [
+            line
+            for name in ('heavy-tests.txt', 'long-tests.txt')
+            for line in (_TESTS / name).read_text().splitlines()
+        ]
         patterns = [line for line in lines if line and line[0] != '#']
         self.assertNotEqual([], patterns)
         names = list(self.names())
