@@ -35,6 +35,11 @@ class NoHosts:
         self.calls['host_devices'] += 1
         return []
 
+    def free_by_numa_node(self) -> Mapping[str, Mapping[int, int]]:
+        """Return that no host has free devices."""
+        self.calls['free_by_numa_node'] += 1
+        return {}
+
     def adopt(self, host: str, *args: Any, **kwargs: Any) -> Any:
         """Raise: there is no such host."""
         self.calls['adopt'] += 1
