@@ -29,17 +29,11 @@ def block_devices(
     Devices without a device number are left out: they have disappeared, or
     are hidden paths of an NVMe multipath device, which cannot be opened.
     """
-    storage = host_facts.Subject.STORAGE
-    blocks = {}
-    for name in errors.names(storage, _BLOCK_DEVICES):
-        block = errors.read_object(
-            storage,
-            f'{_BLOCK_DEVICES}/{name}',
-            functools.partial(_block_device, files, name),
-        )
-        if block is not None:
-            blocks[name] = block
-    return blocks
+    return errors.read_objects(
+        host_facts.Subject.STORAGE,
+        _BLOCK_DEVICES,
+        functools.partial(_block_device, files),
+    )
 
 
 def btrfs_members(files: chroot_files.ChrootFiles) -> tuple[str, ...]:
@@ -134,8 +128,8 @@ def _block_device(
         mapper_name=mapper_name.strip() if mapper_name else None,
         is_empty=size is not None and size.strip() == '0',
         is_probed=record is not None,
-        signature=_udev_property(record or '', 'ID_FS_TYPE')
-        or _udev_property(record or '', 'ID_FS_USAGE'),
+        signature=chroot_files.value_in(record or '', 'E:ID_FS_TYPE=')
+        or chroot_files.value_in(record or '', 'E:ID_FS_USAGE='),
     )
 
 
@@ -168,12 +162,3 @@ def _nvme_functions(
         ) in files.names(controller):
             serving.extend(host_facts.functions_in(controller))
     return tuple(serving or every)
-
-
-def _udev_property(record: str, name: str) -> str | None:
-    """Return a property of a udev database record (``E:NAME=value``)."""
-    start = f'E:{name}='
-    for line in record.splitlines():
-        if line.startswith(start):
-            return line.removeprefix(start)
-    return None

@@ -173,3 +173,15 @@ class ChrootFiles:
 
     def _join(self, path: str) -> str:
         return os.path.join(self.root, path)
+
+
+def value_in(text: str, start: str) -> str | None:
+    """Return the rest of the first line that begins with a text.
+
+    :param text: content of a file with one value a line, such as ``uevent``.
+    :param start: for example ``DEVTYPE=``.
+    """
+    for line in text.splitlines():
+        if line.startswith(start):
+            return line.removeprefix(start)
+    return None

@@ -17,7 +17,6 @@ from pci_passthrough.discovery import read_errors
 
 _INTERFACES = 'sys/class/net'
 _UPPER = 'upper_'
-_DEVICE_TYPE = 'DEVTYPE='
 
 
 def interfaces_and_network(
@@ -84,17 +83,11 @@ def interfaces(
     files: chroot_files.ChrootFiles, errors: read_errors.ReadErrors
 ) -> dict[str, host_facts.Interface]:
     """Return the interfaces by name; ``errors`` gets the unreadable ones."""
-    network = host_facts.Subject.NETWORK
-    result = {}
-    for name in errors.names(network, _INTERFACES):
-        interface = errors.read_object(
-            network,
-            f'{_INTERFACES}/{name}',
-            functools.partial(_interface, files, name),
-        )
-        if interface is not None:
-            result[name] = interface
-    return result
+    return errors.read_objects(
+        host_facts.Subject.NETWORK,
+        _INTERFACES,
+        functools.partial(_interface, files),
+    )
 
 
 def _interface(
@@ -118,7 +111,7 @@ def _interface(
             for entry in entries
             if entry.startswith(_UPPER)
         ),
-        kind=_device_type(uevent),
+        kind=chroot_files.value_in(uevent, 'DEVTYPE=') or '',
         index=int(files.read_if_exists(f'{folder}/ifindex') or 0),
         is_direct=bool(functions)
         and folder.endswith(f'/{functions[-1]}/net/{name}'),
@@ -137,10 +130,3 @@ def _port_property(files: chroot_files.ChrootFiles, path: str) -> str | None:
             raise
         return None
     return text.strip() or None if text else None
-
-
-def _device_type(uevent: str) -> str:
-    for line in uevent.splitlines():
-        if line.startswith(_DEVICE_TYPE):
-            return line.removeprefix(_DEVICE_TYPE)
-    return ''

@@ -116,7 +116,7 @@ class LibvirtHost:
             raise exception.LibvirtUnavailable(self.uri, 'not connected')
         try:
             documents = [
-                _describe(connection, device)
+                _readable(connection, device)
                 for device in connection.listAllDevices(_LISTED)
             ]
         except libvirt.libvirtError as error:
@@ -210,30 +210,41 @@ class LibvirtHost:
         return exception.LibvirtUnavailable(self.uri, str(error))
 
 
+def _readable(
+    connection: libvirt.virConnect, device: libvirt.virNodeDevice
+) -> str | None:
+    """Return a device's XML, None if it has disappeared or is not UTF-8.
+
+    The vital product data of a card, for example, may have any bytes.
+
+    :raises libvirtError: the device exists and cannot be described.
+    """
+    try:
+        return _describe(connection, device)
+    except UnicodeDecodeError as error:
+        LOG.warning(
+            'Ignoring a node device, because its name or description by '
+            'libvirt is not UTF-8: %s: %r',
+            error,
+            error.object,
+        )
+        return None
+
+
 def _describe(
     connection: libvirt.virConnect, device: libvirt.virNodeDevice
 ) -> str | None:
-    """Return a device's XML, None if the device cannot be described.
-
-    It has disappeared, or its description is not UTF-8: the vital product
-    data of a card, for example, may have any bytes.
+    """Return a device's XML, None if the device has disappeared.
 
     libvirt reads links and attributes for each description. If the device
     disappears at this moment, any kind of error is possible. Therefore the
     device is looked up again after an error.
 
     :raises libvirtError: the device exists and cannot be described.
+    :raises UnicodeDecodeError: its name or description is not UTF-8.
     """
     try:
         return str(device.XMLDesc(0))
-    except UnicodeDecodeError as error:
-        LOG.warning(
-            'Ignoring node device %s: its description by libvirt is not '
-            'UTF-8: %s',
-            device.name(),
-            error,
-        )
-        return None
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
             return None

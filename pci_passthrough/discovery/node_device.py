@@ -164,7 +164,9 @@ def _device(
     ):
         return None
     parent_addr = _physical_function(functions.get('phys_function'))
-    total_vfs, is_pf = _virtual_functions(functions.get('virt_functions'))
+    total_vfs, is_pf = _virtual_functions(
+        name, functions.get('virt_functions')
+    )
     address = _device_address(capability)
     interfaces = listing.interfaces.get(name, [])
     if address in main_interfaces:
@@ -186,7 +188,9 @@ def _device(
         pci_class=pci_class,
         driver=element.findtext('driver/name') or None,
         numa_node=_number(capability.find('numa'), 'node'),
-        iommu_group=_optional_number(capability.find('iommuGroup'), 'number'),
+        iommu_group=_optional_number(
+            name, capability.find('iommuGroup'), 'number'
+        ),
         devname=net.devname if net else None,
         mac_address=net.mac_address if net else None,
         link_speed=net.link_speed if net else None,
@@ -298,6 +302,7 @@ def _physical_function(capability: ElementTree.Element | None) -> str | None:
 
 
 def _virtual_functions(
+    device: str,
     capability: ElementTree.Element | None,
 ) -> tuple[int | None, bool]:
     """Return (maximum number of VFs, whether the function is a PF).
@@ -307,7 +312,7 @@ def _virtual_functions(
     """
     if capability is None:
         return None, False
-    total = _optional_number(capability, 'maxCount')
+    total = _optional_number(device, capability, 'maxCount')
     return total, bool(total) or capability.find('address') is not None
 
 
@@ -351,13 +356,21 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 
 def _optional_number(
-    element: ElementTree.Element | None, name: str
+    device: str, element: ElementTree.Element | None, name: str
 ) -> int | None:
-    """Return an attribute that only describes a device, None if malformed."""
+    """Return an attribute that only describes a device, None if malformed.
+
+    :param device: the node device's name, for the log.
+    """
     try:
         return _number(element, name)
     except ValueError as error:
-        LOG.warning('Ignoring the malformed attribute %s: %s', name, error)
+        LOG.warning(
+            'Ignoring the malformed attribute %s of node device %s: %s',
+            name,
+            device,
+            error,
+        )
         return None
 
 

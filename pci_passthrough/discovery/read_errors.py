@@ -6,6 +6,7 @@ other error affects the functions behind the unreadable object only.
 """
 
 from collections.abc import Callable
+import functools
 import typing
 
 from oslo_log import log
@@ -58,6 +59,26 @@ class ReadErrors:
         except (OSError, ValueError) as error:
             self._add(error, subject, functions)
         return None
+
+    def read_objects(
+        self,
+        subject: host_facts.Subject,
+        path: str,
+        read: Callable[[str, str], _Fact | None],
+    ) -> dict[str, _Fact]:
+        """Read the objects of a directory of sysfs, by name.
+
+        :param read: called with the name and the path without links.
+        :returns: without objects for which ``read`` returned None.
+        """
+        objects = {}
+        for name in self.names(subject, path):
+            fact = self.read_object(
+                subject, f'{path}/{name}', functools.partial(read, name)
+            )
+            if fact is not None:
+                objects[name] = fact
+        return objects
 
     def names(self, subject: host_facts.Subject, path: str) -> list[str]:
         """Return the names in a directory, [] after an error.

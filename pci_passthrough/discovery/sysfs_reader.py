@@ -6,7 +6,6 @@ are described in the kernel's Documentation/ABI/testing/sysfs-bus-pci and in
 proc(5).
 """
 
-import functools
 import os
 import re
 
@@ -101,16 +100,9 @@ class SysfsReader:
     def _functions(
         self, errors: read_errors.ReadErrors
     ) -> dict[str, host_facts.Function]:
-        functions = {}
-        for address in errors.names(host_facts.Subject.FUNCTION, _FUNCTIONS):
-            function = errors.read_object(
-                host_facts.Subject.FUNCTION,
-                f'{_FUNCTIONS}/{address}',
-                functools.partial(self._function, address),
-            )
-            if function is not None:
-                functions[address] = function
-        return functions
+        return errors.read_objects(
+            host_facts.Subject.FUNCTION, _FUNCTIONS, self._function
+        )
 
     def _function(self, address: str, folder: str) -> host_facts.Function:
         """Read one function, but never ``sriov_numvfs``.

@@ -41,14 +41,14 @@ def proven(
     moves = {}
     for device in displaced:
         function = _function(device)
-        found = addresses.get(function, ())
+        places = addresses.get(function, ())
         if (
             function[0].proves(function[0])
-            and len(found) == 1
+            and len(places) == 1
             and claimants[function] == 1
-            and found[0] != device.address
+            and places[0] != device.address
         ):
-            moves[str(device.address)] = found[0]
+            moves[str(device.address)] = places[0]
     while blocked := [
         old
         for old, new in moves.items()
@@ -74,8 +74,8 @@ def _addresses(
         and device.get('conflict') is None
     } | seen.identities()
     addresses: dict[_Function, list[str]] = collections.defaultdict(list)
-    for address, found in hardware.items():
-        addresses[found, _number(address)].append(address)
+    for address, seen_there in hardware.items():
+        addresses[seen_there, _number(address)].append(address)
     return addresses
 
 

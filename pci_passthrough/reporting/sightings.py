@@ -134,11 +134,11 @@ class Sightings:
 
     def identities(self) -> dict[str, identity.Identity]:
         """Return all hardware that the report describes, by address."""
-        found = {
+        hardware = {
             address: self.identity_at(address)
             for address in (*self.offered, *self.refused, *self.withdrawn)
         }
-        return {a: hardware for a, hardware in found.items() if hardware}
+        return {a: what for a, what in hardware.items() if what}
 
 
 def _parse(text: str) -> identity.Identity | None:

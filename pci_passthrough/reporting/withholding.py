@@ -18,7 +18,10 @@ from pci_passthrough.objects import identity
 #: The reason that disables new hardware if its entry has ``confirm_new``.
 UNCONFIRMED = 'new hardware, to be confirmed'
 
-_CONFLICT = re.compile(r'conflict of ([0-9a-f:]+\.[0-7]): ', re.ASCII)
+#: How the reasons begin that withhold devices.
+PREFIX = 'conflict of '
+
+_CONFLICT = re.compile(rf'{PREFIX}[0-9a-f:]+\.[0-7]: ', re.ASCII)
 
 
 def is_withheld(reason: str | None) -> bool:
@@ -87,6 +90,6 @@ def is_missing_card(device: objects.PciDevice) -> bool:
 def _reason(cause: objects.PciDevice) -> str:
     state = 'in conflict' if cause.get('conflict') is not None else 'missing'
     return (
-        f'conflict of {cause.address}: that device is {state}, and this may '
+        f'{PREFIX}{cause.address}: that device is {state}, and this may '
         'be its hardware; resolve it first'
     )

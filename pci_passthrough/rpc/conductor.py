@@ -209,10 +209,7 @@ class ConductorClient(caller.Caller):
     def free_by_numa_node(self) -> dict[str, dict[int, int]]:
         """Return the numbers of free devices by host and NUMA node.
 
-        Instances that need no devices avoid these nodes. Hosts without free
-        devices on any node are left out.
-
-        :raises: ConductorUnavailable, also for a conductor of before 1.4.
+        Instances that need no devices avoid these nodes.
         """
         hosts = self._call(methods.Conductor.free_by_numa_node)
         return {h: {n: count for n, count in hosts[h]} for h in hosts}

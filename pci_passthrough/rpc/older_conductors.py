@@ -60,11 +60,7 @@ def send(
     try:
         return call(newest)
     except exception.ConductorUnavailable as error:
-        cause = error.__cause__
-        if (
-            not isinstance(cause, oslo_messaging.RemoteError)
-            or cause.exc_type != 'IncompatibleObjectVersion'
-        ):
+        if not _is_remote(error, 'IncompatibleObjectVersion'):
             raise
         return call(_in_version_1_0(newest, parts))
 
@@ -77,13 +73,18 @@ def answer_or(default: _R, call: Callable[[], _R]) -> _R:
     try:
         return call()
     except exception.ConductorUnavailable as error:
-        cause = error.__cause__
-        if (
-            not isinstance(cause, oslo_messaging.RemoteError)
-            or cause.exc_type != 'UnsupportedVersion'
-        ):
+        if not _is_remote(error, 'UnsupportedVersion'):
             raise
         return default
+
+
+def _is_remote(error: exception.ConductorUnavailable, name: str) -> bool:
+    """Whether an error is due to an exception of that name in a conductor."""
+    cause = error.__cause__
+    return (
+        isinstance(cause, oslo_messaging.RemoteError)
+        and cause.exc_type == name
+    )
 
 
 def _in_version_1_0(newest: _O, parts: dict[str, str] | None = None) -> _O:

@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.install import bootstrap
@@ -88,19 +89,15 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
     def start(
         driver: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        check(instance, _host_of(driver))
+        # Not the instance's host: an evacuated one has its former host.
+        check(instance, virt_driver.host_of(driver) or _configured_host())
         return original(driver, context, instance, *args, **kwargs)
 
     return start
 
 
-def _host_of(driver: Any) -> str:
-    """Return the name of the host that a driver manages.
-
-    Not the instance's: an evacuated one still has its former host.
-    """
-    manager = getattr(driver.virtapi, '_compute', None)
-    return str(getattr(manager, 'host', None) or bootstrap.nova_conf().host)
+def _configured_host() -> str:
+    return str(bootstrap.nova_conf().host)
 
 
 def check(instance: Any, host: str) -> None:

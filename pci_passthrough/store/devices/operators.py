@@ -146,8 +146,8 @@ def check_reason(reason: str | None) -> None:
 
     :raises: Invalid
     """
-    if reason is not None and (
-        len(reason) > _MAX_REASON or not reason.isprintable()
+    if reason is not None and not objects.recordable.is_line(
+        reason, _MAX_REASON
     ):
         raise exception.Invalid(
             f'a reason is one line of up to {_MAX_REASON} printable '

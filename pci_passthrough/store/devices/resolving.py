@@ -170,10 +170,10 @@ def _check_may_be(
             if occupant.conflict is not None
             else None,
         )
-    mine, found = map(identity.Identity.of, (device, occupant))
-    if mine.contradicts(found):
+    mine, there = map(identity.Identity.of, (device, occupant))
+    if mine.contradicts(there):
         raise exception.Invalid(
-            f'{_name(device)} is {mine.in_words}, but {found.in_words} is at '
+            f'{_name(device)} is {mine.in_words}, but {there.in_words} is at '
             f'{occupant.address}'
         )
 

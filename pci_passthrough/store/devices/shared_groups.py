@@ -6,12 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 
 _devices = models.pci_devices
-
-#: MariaDB plans longer IN lists badly.
-_MOST_IN_LIST = 500
 
 
 def record(connection: sa.Connection, node_id: int) -> None:
@@ -42,8 +40,8 @@ def record(connection: sa.Connection, node_id: int) -> None:
 def _write(
     connection: sa.Connection, ids: list[int], value: sa.ColumnElement[Any]
 ) -> None:
-    for start in range(0, len(ids), _MOST_IN_LIST):
-        batch = ids[start : start + _MOST_IN_LIST]
+    for start in range(0, len(ids), live_hosts.MOST_IN_LIST):
+        batch = ids[start : start + live_hosts.MOST_IN_LIST]
         connection.execute(
             _devices.update()
             .where(_devices.c.id.in_(batch))

@@ -31,7 +31,9 @@ def register(
     :param version: version of this project in the host's nova-compute.
     :raises: Invalid if the version cannot be stored.
     """
-    if not 1 <= len(version) <= _LONGEST_VERSION or not version.isprintable():
+    if not version or not objects.recordable.is_line(
+        version, _LONGEST_VERSION
+    ):
         raise exception.Invalid(
             f'the version of a tracker is one line of up to '
             f'{_LONGEST_VERSION} printable characters, not {version!r}'

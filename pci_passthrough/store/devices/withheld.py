@@ -34,7 +34,7 @@ def renew(
     on_host = _devices.c.compute_node_id == node_id
     is_cause = (
         _devices.c.conflict.is_not(None)
-        | _devices.c.disabled_reason.startswith('conflict of ')
+        | _devices.c.disabled_reason.startswith(withholding.PREFIX)
         | (
             (_devices.c.presence == fields.Presence.MISSING)
             & (_devices.c.status != fields.DeviceStatus.AVAILABLE)

@@ -77,6 +77,41 @@ def _replace(document: str, number: int, attribute: Any, text: str) -> str:
     return ElementTree.tostring(elements[0], encoding='unicode')
 
 
+class _NodeDevice:
+    """A node device of libvirt, whose description is some bytes."""
+
+    def __init__(self, description: bytes) -> None:
+        self._description = description
+
+    def name(self) -> str:
+        return 'pci_0000_62_00_0'
+
+    def XMLDesc(self, _flags: int) -> str:
+        # As the binding in C does.
+        return self._description.decode()
+
+
+class _Connection:
+    """A connection to libvirt with some node devices."""
+
+    def __init__(self, *descriptions: bytes) -> None:
+        self._devices = list(map(_NodeDevice, descriptions))
+
+    def listAllDevices(self, _flags: int) -> list[_NodeDevice]:
+        return self._devices
+
+
+class NotUtf8Test(testtools.TestCase):
+    def test_it_costs_one_device(self) -> None:
+        logger = self.useFixture(fixtures.FakeLogger())
+        host = libvirt_host.LibvirtHost('test:///default')
+        document = _DOCUMENTS['pci_0000_62_00_0']
+        host._connection = _Connection(b'<device>\xff', document.encode())
+        self.assertEqual([document], host.list_node_devices())
+        self.assertIn('is not UTF-8', logger.output)
+        self.assertIn('xff', logger.output)
+
+
 class OddFactsTest(testtools.TestCase):
     """One bad fact costs one fact, one bad device costs one device."""
 
