@@ -20,14 +20,22 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #: All microversions, oldest first:
 #:
 #: * 1.0 - the first one
-#: * 1.1 - serial_number, refusal and conflict of PCI devices, their states
-#:   refused and conflict, and the condition refused of explanations;
-#:   warnings about PCI flavors that are created, changed or explained;
-#:   the action resolve
+#: * 1.1 - vgpu_type of pools and PCI devices; serial_number, refusal and
+#:   conflict of PCI devices, their states refused and conflict, and the
+#:   condition refused of explanations; warnings about PCI flavors that are
+#:   created, changed or explained; the action resolve
 VERSIONS: Final = ('1.0', '1.1')
 
 MIN: Final = VERSIONS[0]
 MAX: Final = VERSIONS[-1]
+
+
+def includes(version: str, older: str) -> bool:
+    """Return whether a microversion is another one or comes after it.
+
+    :param version: one of ``VERSIONS``, as ``older`` is.
+    """
+    return VERSIONS.index(version) >= VERSIONS.index(older)
 
 
 def of(request: wrappers.Request) -> str:

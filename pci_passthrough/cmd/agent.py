@@ -208,8 +208,9 @@ def _devices(number: int) -> str:
 def _describe(verdict: scan.Offered | scan.Refused) -> str:
     device = verdict.device
     node = '-' if device.numa_node is None else device.numa_node
+    vgpu_type = f'vgpu_type={device.vgpu_type} ' if device.vgpu_type else ''
     return (
         f'  {device.address} {device.dev_type:8} '
         f'{device.vendor_id}:{device.product_id} numa={node} '
-        f'entry={verdict.entry.index}'
+        f'{vgpu_type}entry={verdict.entry.index}'
     )

@@ -169,7 +169,7 @@ def _reasons_by_facts(
         )
     if function.physical_function is None:
         return
-    if function.vgpu_type == '0':
+    if function.vgpu_type == host_facts.NO_VGPU_TYPE:
         yield 'it is a virtual function without a vGPU type'
     elif function.vgpu_type is None and function.supports_mediated_devices:
         yield (

@@ -92,8 +92,8 @@ class HiddenProperties:
                     **{
                         name: before.get(name)
                         for name in device_obj.HIDDEN_IN_GUESTS
-                        # Vital product data can be read all the time.
-                        if name != 'serial_number' or device.get(name) is None
+                        if name not in device_obj.READ_IN_GUESTS
+                        or device.get(name) is None
                     }
                 )
             if before is not None:

@@ -16,6 +16,9 @@ import re
 #: ["eno1"]}]}``.
 RECORDED_NETWORK = 'run/pci-passthrough/network.json'
 
+#: The content of ``current_vgpu_type`` of a virtual function without a type.
+NO_VGPU_TYPE = '0'
+
 _ADDRESS = re.compile(
     r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
 )
@@ -87,8 +90,8 @@ class Function:
     has_mediated_devices: bool = False
     #: whether mediated devices can be created on the function
     supports_mediated_devices: bool = False
-    #: NVIDIA's ``current_vgpu_type``, ``0`` for none; None if there is no
-    #: such file
+    #: NVIDIA's ``current_vgpu_type``, ``NO_VGPU_TYPE`` for none; None if there
+    #: is no such file
     vgpu_type: str | None = None
 
 

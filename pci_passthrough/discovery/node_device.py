@@ -85,10 +85,10 @@ def parse_listing(
     :param main_interfaces: the result of ``uplink.main_interfaces``; None if
         sysfs is not known.
     :returns: the devices have ``REPORTED_FIELDS`` set. Subsystem ids,
-        ``serial_number``, ``offered_by`` and ``refusal`` are None and
-        ``extra_info`` is empty, because libvirt does not have them. Bridges
-        are skipped: the kernel's vfio-pci refuses PCI bridges, and the host
-        cannot run without its host bridge or ISA bridge.
+        ``serial_number``, ``vgpu_type``, ``offered_by`` and ``refusal`` are
+        None and ``extra_info`` is empty, because libvirt does not have them.
+        Bridges are skipped: the kernel's vfio-pci refuses PCI bridges, and the
+        host cannot run without its host bridge or ISA bridge.
     """
     listing = _sort_by_capability(documents)
     devices = []
@@ -197,6 +197,7 @@ def _device(
         total_vfs=total_vfs,
         capabilities=list(net.features) if net else [],
         serial_number=_serial_number(functions.get('vpd')),
+        vgpu_type=None,
         extra_info={},
         offered_by=None,
         refusal=None,

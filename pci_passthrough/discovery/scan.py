@@ -198,8 +198,8 @@ def add_sysfs_properties(
 ) -> None:
     """Set the properties that sysfs has and libvirt has not, in place.
 
-    These are the subsystem ids and, with libvirt's test driver, the driver
-    and the IOMMU group.
+    These are the subsystem ids, the vGPU type and, with libvirt's test
+    driver, the driver and the IOMMU group.
     """
     for device in devices:
         function = functions.get(device.address)
@@ -207,6 +207,8 @@ def add_sysfs_properties(
             continue
         device.subsystem_vendor_id = function.subsystem_vendor_id
         device.subsystem_id = function.subsystem_id
+        if function.vgpu_type != host_facts.NO_VGPU_TYPE:
+            device.vgpu_type = function.vgpu_type
         if device.driver is None:
             device.driver = function.driver
         if device.total_vfs is None:

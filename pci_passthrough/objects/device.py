@@ -29,6 +29,7 @@ HARDWARE_FIELDS = (
     'total_vfs',
     'capabilities',
     'serial_number',
+    'vgpu_type',
 )
 
 #: All fields that an agent reports: the hardware, the extra info and the
@@ -36,7 +37,7 @@ HARDWARE_FIELDS = (
 REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info', 'offered_by', 'refusal')
 
 #: Reported fields that agents of earlier releases do not send.
-LATER_FIELDS = ('serial_number', 'offered_by', 'refusal')
+LATER_FIELDS = ('serial_number', 'vgpu_type', 'offered_by', 'refusal')
 
 #: Facts that change by themselves. They are shown to operators, but their
 #: changes are not reported by themselves and are not in the ledger.
@@ -44,6 +45,10 @@ PASSING_FIELDS = ('link_speed', 'devname')
 
 #: Passing facts of virtual functions: whoever uses one may set its address.
 _PASSING_FIELDS_OF_VFS = (*PASSING_FIELDS, 'mac_address')
+
+#: Facts of HIDDEN_IN_GUESTS that some devices show nevertheless: vital product
+#: data can always be read, and NVIDIA's driver may keep a vGPU function.
+READ_IN_GUESTS = ('serial_number', 'vgpu_type')
 
 #: Facts that are invisible while a guest has the device: the host's driver is
 #: unbound then, and the network interface is gone.
@@ -53,7 +58,7 @@ HIDDEN_IN_GUESTS = (
     'mac_address',
     'link_speed',
     'capabilities',
-    'serial_number',
+    *READ_IN_GUESTS,
 )
 
 #: Drivers that only reserve a device for a guest. Variants for certain
@@ -81,7 +86,8 @@ class PciDevice(base.PciPassthroughObject):
 
     # Version 1.0: Initial version
     # Version 1.1: Added offered_by
-    # Version 1.2: Added serial_number, refusal, confirm_new and conflict
+    # Version 1.2: Added serial_number, vgpu_type, refusal, confirm_new and
+    #   conflict
     VERSION = '1.2'
 
     fields = {
@@ -113,6 +119,9 @@ class PciDevice(base.PciPassthroughObject):
         #: of the vital product data or the NVMe controller, or the permanent
         #: MAC address of a physical function; None if it is unknown
         'serial_number': ovo_fields.StringField(nullable=True),
+        #: number of the vGPU type that NVIDIA's driver has given to a virtual
+        #: function; None if it has none
+        'vgpu_type': ovo_fields.StringField(nullable=True),
         #: extra info of the pci_information entry that offers the device
         'extra_info': ovo_fields.DictOfStringsField(),
         #: that entry, as JSON; None if the agent does not send it
@@ -150,6 +159,7 @@ class PciDevice(base.PciPassthroughObject):
         if version < (1, 2):
             for name in (
                 'serial_number',
+                'vgpu_type',
                 'refusal',
                 'confirm_new',
                 'conflict',

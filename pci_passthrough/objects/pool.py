@@ -20,6 +20,7 @@ POOL_FIELDS = (
     'dev_type',
     'driver',
     'numa_node',
+    'vgpu_type',
 )
 
 
@@ -41,6 +42,7 @@ class PoolKey:
     driver: str | None
     numa_node: int | None
     extra_info: tuple[tuple[str, str], ...]
+    vgpu_type: str | None = None
 
     @classmethod
     def of(cls, device: device_obj.PciDevice) -> 'PoolKey':
@@ -55,7 +57,8 @@ class PciDevicePool(base.PciPassthroughObject):
     """A pool of one host, with its counts."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added vgpu_type
+    VERSION = '1.1'
 
     fields = {
         'compute_node_id': ovo_fields.IntegerField(),
@@ -68,6 +71,7 @@ class PciDevicePool(base.PciPassthroughObject):
         'dev_type': ovo_fields.EnumField(fields.DevType.ALL),
         'driver': ovo_fields.StringField(nullable=True),
         'numa_node': ovo_fields.IntegerField(nullable=True),
+        'vgpu_type': ovo_fields.StringField(nullable=True),
         'extra_info': ovo_fields.DictOfStringsField(),
         #: devices that can be claimed now
         'count': ovo_fields.IntegerField(),

@@ -17,6 +17,7 @@ from pci_passthrough.objects import device as device_obj
 #: Characters of texts. Linux limits the name of an interface to 15.
 LONGEST: Final[Mapping[str, int]] = {
     'driver': 64,
+    'vgpu_type': 16,
     'devname': 64,
     'mac_address': 32,
     'serial_number': 128,
@@ -25,7 +26,7 @@ LONGEST: Final[Mapping[str, int]] = {
 }
 
 #: Facts that pool keys have: a device cannot be recorded without them.
-_MATCHED = ('driver', 'numa_node')
+_MATCHED = ('driver', 'numa_node', 'vgpu_type')
 
 #: Texts that are cut instead of dropped.
 _CUT = ('refusal', 'offered_by')

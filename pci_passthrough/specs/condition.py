@@ -35,7 +35,7 @@ class Condition:
 
         :param key: a key of ``match_key.KEYS``.
         :param value: parsed JSON: a string (hexadecimal, name or glob), a
-            list of strings, ``{"regex": …}``, for ``numa_node`` an integer,
+            list of strings, ``{"regex": …}``, for decimal keys an integer,
             for addresses Nova's dict of regular expressions.
         :raises ValueError: the value is malformed. The message is the reason
             only, without key and example.
@@ -121,7 +121,7 @@ def _parse_object(key: str, value: dict[str, object]) -> pattern.Pattern:
 
 def _parse_scalar(key: str, value: object) -> pattern.Pattern:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if key != 'numa_node':
+        if not match_key.KEYS[key].is_decimal:
             raise ValueError('a bare number could be decimal: quote it')
         value = str(value)
     if not isinstance(value, str):

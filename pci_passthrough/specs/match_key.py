@@ -27,6 +27,8 @@ class MatchKey:
     regex: bool = True
     #: whether a regular expression ignores case, as hexadecimal digits do
     ignore_case: bool = True
+    #: whether a value may be a JSON number: it is decimal
+    is_decimal: bool = False
 
 
 def _parse_id(text: str) -> pattern.Pattern:
@@ -40,6 +42,16 @@ def _parse_dev_type(text: str) -> pattern.Pattern:
         known = ', '.join(fields.DevType.ALL)
         raise ValueError(f'{text!r} is none of {known}')
     return pattern.Exact(text)
+
+
+def _parse_vgpu_type(text: str) -> pattern.Pattern:
+    try:
+        pattern.collapse_sets(text, '0-9')
+    except ValueError as error:
+        raise ValueError(
+            f'{text!r} is not the number of a vGPU type'
+        ) from error
+    return pattern.compile_glob(text)
 
 
 def _parse_numa_node(text: str) -> pattern.Pattern:
@@ -71,9 +83,10 @@ KEYS = {
     'address': MatchKey(address.parse, '"0000:65:00.*"'),
     'dev_type': MatchKey(_parse_dev_type, '"type-VF"', regex=False),
     'driver': MatchKey(_parse_name, '"vfio*"', ignore_case=False),
-    'numa_node': MatchKey(_parse_numa_node, '0'),
+    'numa_node': MatchKey(_parse_numa_node, '0', is_decimal=True),
     'parent_addr': MatchKey(address.parse, '"0000:65:00.0"'),
     'devname': MatchKey(_parse_name, '"eth0"', ignore_case=False),
+    'vgpu_type': MatchKey(_parse_vgpu_type, '"558"', is_decimal=True),
 }
 
 #: Match keys whose values are PCI addresses.
@@ -97,10 +110,11 @@ _ALIASES = {
     'pf': 'parent_addr',
     'numa': 'numa_node',
     'type': 'dev_type',
+    'current_vgpu_type': 'vgpu_type',
 }
 
 #: Words that are similar to a match key by chance.
-_OTHER_WORDS = frozenset({'name'})
+_OTHER_WORDS = frozenset({'name', 'gpu_type'})
 
 
 def nearest(word: str) -> str | None:

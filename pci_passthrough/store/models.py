@@ -89,6 +89,7 @@ class PoolKey(Base):
     dev_type = sa.Column(sa.String(16), nullable=False)
     driver = sa.Column(sa.String(recordable.LONGEST['driver']))
     numa_node = sa.Column(sa.Integer)
+    vgpu_type = sa.Column(sa.String(recordable.LONGEST['vgpu_type']))
     extra_info = sa.Column(db_types.JsonEncodedDict, nullable=False)
 
 

@@ -33,6 +33,10 @@ def ensure(
     return {wanted[digest]: key_id for digest, key_id in ids.items()}
 
 
+#: Fields that a later release has added.
+_LATER_FIELDS = ('vgpu_type',)
+
+
 @database.retried
 def purge(db: database.Writer) -> int:
     """Delete the keys that no device has; return how many."""
@@ -68,10 +72,18 @@ def _to_row(digest: str, key: objects.PoolKey) -> dict[str, Any]:
 
 
 def _digest(key: objects.PoolKey) -> str:
+    facts = [
+        getattr(key, name)
+        for name in objects.POOL_FIELDS
+        if name not in _LATER_FIELDS
+    ]
+    # Conductors of earlier releases compute the digest without them.
+    later = {
+        name: value
+        for name in _LATER_FIELDS
+        if (value := getattr(key, name)) is not None
+    }
     canonical = json.dumps(
-        [
-            [getattr(key, name) for name in objects.POOL_FIELDS],
-            key.extra_info,
-        ]
+        [facts, key.extra_info, *([later] if later else [])]
     )
     return hashlib.sha256(canonical.encode()).hexdigest()

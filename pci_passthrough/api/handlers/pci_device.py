@@ -80,7 +80,7 @@ def update(
     conductor, body = request.backends.conductor, request.body
     reason, actor = body.get('reason', ''), request.viewer.actor
     if body['action'] == schema.RESOLVE:
-        if request.api_version == '1.0':
+        if not microversion.includes(request.api_version, '1.1'):
             raise errors.MalformedRequest(
                 'The action resolve came with microversion 1.1.'
             )
@@ -114,7 +114,7 @@ def _tag(device: objects.PciDevice) -> str:
 
 def _view(device: objects.PciDevice, api_version: str) -> dict[str, Any]:
     names = _SHOWN
-    if api_version == '1.0':
+    if not microversion.includes(api_version, '1.1'):
         # Without them, the device has a state that 1.0 knows.
         device = device.replace(conflict=None, refusal=None)
         names = tuple(n for n in _SHOWN if n not in schema.SINCE_1_1)

@@ -4,6 +4,7 @@
 They need the same policies as the change itself.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from werkzeug import wrappers
@@ -77,8 +78,8 @@ def _effect(
         }
     if viewer.sees_pools:
         body['pools'] = {
-            'gained': [pci_pool.view(pool) for pool in effect.pools_gained],
-            'lost': [pci_pool.view(pool) for pool in effect.pools_lost],
+            'gained': _pools(request, effect.pools_gained),
+            'lost': _pools(request, effect.pools_lost),
         }
     if viewer.sees_holders:
         body['refusal'] = effect.refusal
@@ -90,3 +91,9 @@ def _effect(
     return responses.of(
         body | pci_flavor_warnings.of_cards(request, effect.whole_and_slices)
     )
+
+
+def _pools(
+    request: request_mod.ApiRequest, pools: Iterable[objects.PciDevicePool]
+) -> list[dict[str, Any]]:
+    return [pci_pool.view(pool, request.api_version) for pool in pools]

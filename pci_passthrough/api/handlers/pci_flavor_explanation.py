@@ -7,6 +7,7 @@ from werkzeug import wrappers
 
 from pci_passthrough import claims
 from pci_passthrough import objects
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_view
@@ -135,7 +136,9 @@ def _condition(
     request: request_mod.ApiRequest, condition: str | None
 ) -> str | None:
     """Return a condition that the request's microversion knows."""
-    if condition == _C.REFUSED and request.api_version == '1.0':
+    if condition == _C.REFUSED and not microversion.includes(
+        request.api_version, '1.1'
+    ):
         return _C.ALL_HELD
     return condition
 

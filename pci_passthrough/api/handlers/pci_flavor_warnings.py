@@ -4,6 +4,7 @@
 from typing import Any
 
 from pci_passthrough import objects
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.store.views import whole_cards
 
@@ -33,7 +34,10 @@ def of_cards(
 
 
 def _are_shown(request: request_mod.ApiRequest) -> bool:
-    return request.api_version != '1.0' and request.viewer.sees_pools
+    return (
+        microversion.includes(request.api_version, '1.1')
+        and request.viewer.sees_pools
+    )
 
 
 def _warnings(cards: whole_cards.WholeAndSlices | None) -> dict[str, Any]:

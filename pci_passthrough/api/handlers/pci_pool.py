@@ -6,11 +6,13 @@ from typing import Any
 from werkzeug import wrappers
 
 from pci_passthrough import objects
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
+from pci_passthrough.api.schemas import pci_pool as schema
 from pci_passthrough.store.views import pool_pages
 
-_PROPERTIES = (*objects.POOL_FIELDS, 'extra_info')
+_PROPERTIES: tuple[str, ...] = (*objects.POOL_FIELDS, 'extra_info')
 
 
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
@@ -34,15 +36,21 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         query['limit'] + 1,
     )
     shown, last = responses.cut(page, lambda pool: pool.id, request)
-    views = [{'id': pool.id, **view(pool.pool)} for pool in shown]
+    views = [
+        {'id': pool.id, **view(pool.pool, request.api_version)}
+        for pool in shown
+    ]
     return responses.page(request, 'pci_pools', views, last)
 
 
-def view(pool: objects.PciDevicePool) -> dict[str, Any]:
-    """Return a pool as JSON."""
+def view(pool: objects.PciDevicePool, api_version: str) -> dict[str, Any]:
+    """Return a pool as JSON, as a microversion has it."""
+    names = _PROPERTIES
+    if not microversion.includes(api_version, '1.1'):
+        names = tuple(n for n in names if n not in schema.SINCE_1_1)
     return {
         'host': pool.host,
-        **{name: getattr(pool, name) for name in _PROPERTIES},
+        **{name: getattr(pool, name) for name in names},
         'free': pool.count,
         'total': pool.total,
     }

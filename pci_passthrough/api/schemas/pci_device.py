@@ -12,7 +12,12 @@ _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
 
 #: Properties that microversion 1.1 has added.
-SINCE_1_1 = ('serial_number', 'refusal', 'conflict')
+SINCE_1_1 = (
+    *pci_pool.SINCE_1_1,
+    'serial_number',
+    'refusal',
+    'conflict',
+)
 
 SHOWN = base.closed(
     {

@@ -14,8 +14,12 @@ PROPERTIES = {
     'dev_type': base.choice(fields.DevType.ALL),
     'driver': base.nullable(base.STRING),
     'numa_node': base.nullable({'type': 'integer'}),
+    'vgpu_type': base.nullable(base.STRING),
     'extra_info': base.TAGS,
 }
+
+#: Properties that microversion 1.1 has added.
+SINCE_1_1 = ('vgpu_type',)
 
 _POOL = {
     'host': base.STRING,
@@ -24,10 +28,13 @@ _POOL = {
     'total': base.COUNT,
 }
 
-SHOWN = base.closed(_POOL)
+SHOWN = base.closed(_POOL, optional=SINCE_1_1)
 
 #: ``id`` is the pool's marker.
-LISTED = base.page('pci_pools', base.closed({'id': base.STRING, **_POOL}))
+LISTED = base.page(
+    'pci_pools',
+    base.closed({'id': base.STRING, **_POOL}, optional=SINCE_1_1),
+)
 
 #: Filters of pools and of devices.
 FILTERS = {

@@ -25,6 +25,7 @@ _LONG: columns.Columns = {
     'Subsystem': columns.field('subsystem_id', columns.OrDash),
     'Class': columns.field('pci_class', columns.OrDash),
     'Driver': columns.field('driver', columns.OrDash),
+    'vGPU Type': columns.field('vgpu_type', columns.OrDash),
 }
 
 

@@ -59,6 +59,7 @@ _LONG: columns.Columns = {
     'Parent': columns.field('parent_addr', columns.OrDash),
     'Class': columns.field('pci_class', columns.OrDash),
     'Driver': columns.field('driver', columns.OrDash),
+    'vGPU Type': columns.field('vgpu_type', columns.OrDash),
     'Interface': columns.field('devname', columns.OrDash),
     'Presence': columns.field('presence', columns.OrDash),
     'Disabled Reason': columns.field('disabled_reason', columns.OrDash),

@@ -161,6 +161,27 @@ class VirtualGpuTestCase(CaseTestCase):
             ),
         )
 
+    def test_vgpu_type_is_a_match_key(self) -> None:
+        types = dict(zip(self.VFS, ('558', '559', '0', *'00000'), strict=True))
+        folders = 'bus/pci/devices'
+        for entry, expected in (
+            ('{"vgpu_type": 558}', [self.VFS[0]]),
+            ('{"vendor_id": "10de", "vgpu_type": "55?"}', self.VFS[:2]),
+            ('{"vgpu_type": "0"}', []),
+        ):
+            result = self.scan_case(
+                entry,
+                files_in_sysfs={
+                    f'{folders}/{vf}/nvidia/current_vgpu_type': number
+                    for vf, number in types.items()
+                },
+            )
+            self.check(expected, {}, result)
+            self.assertEqual(
+                [types[address] for address in expected],
+                [offer.device.vgpu_type for offer in result.offered],
+            )
+
     def test_types_are_unknown(self) -> None:
         self.check(
             sorted(self.CARDS + self.VFS),

@@ -12,7 +12,7 @@ from pci_passthrough.store.devices import trackers
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.store import base as store_base
 
-_SINCE_1_1 = {'serial_number', 'refusal', 'conflict'}
+_SINCE_1_1 = {'vgpu_type', 'serial_number', 'refusal', 'conflict'}
 
 
 class RefusedDeviceTest(testtools.TestCase):

@@ -174,7 +174,10 @@ class FormatsTestCase(ManageTestCase):
         ]  # fmt: skip
         self.formats(columns, 'pool', 'list')
         self.formats(
-            [*columns, 'Subsystem Vendor', 'Subsystem', 'Class', 'Driver'],
+            [
+                *columns, 'Subsystem Vendor', 'Subsystem', 'Class', 'Driver',
+                'vGPU Type',
+            ],
             'pool', 'list', '--long',
         )  # fmt: skip
 
@@ -186,8 +189,8 @@ class FormatsTestCase(ManageTestCase):
         self.formats(columns, 'device', 'list')
         self.formats(
             [
-                'UUID', *columns, 'Parent', 'Class', 'Driver', 'Interface',
-                'Presence', 'Disabled',
+                'UUID', *columns, 'Parent', 'Class', 'Driver', 'vGPU Type',
+                'Interface', 'Presence', 'Disabled',
             ],
             'device', 'list', '--long',
         )  # fmt: skip

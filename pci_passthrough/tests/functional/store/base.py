@@ -170,6 +170,7 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
         'total_vfs': None,
         'capabilities': [],
         'serial_number': None,
+        'vgpu_type': None,
         'extra_info': {},
         'offered_by': None,
         'refusal': None,

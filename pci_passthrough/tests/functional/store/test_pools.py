@@ -26,6 +26,9 @@ from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
 
+#: Digest of the pool key of ``base.gpu(1)``, as the first release computed it.
+_DIGEST = '1cb4958d65c2704b6adf408ba688ce947ff4767d04f1daa4c4915c8cdd3da027'
+
 
 def free_devices(
     devices: Collection[objects.PciDevice], instance: str | None = None
@@ -94,6 +97,19 @@ class CountTest(base.StoreTest):
             self._compare_supplies(devices)
             self._compare_numa_nodes(devices)
             self._compare_answers(names)
+
+    def test_digests(self) -> None:
+        """Conductors of earlier releases find keys without later fields."""
+        self.report('h', [base.gpu(1), base.gpu(2, vgpu_type='558')])
+        keys = models.pool_keys
+        with self.db.read() as connection:
+            digests = dict(
+                connection.execute(
+                    sa.select(keys.c.vgpu_type, keys.c.digest)
+                ).all()
+            )
+        self.assertEqual(_DIGEST, digests[None])
+        self.assertEqual({None, '558'}, digests.keys())
 
     def test_hosts_that_are_down(self) -> None:
         self.report('h', [base.gpu(1)])

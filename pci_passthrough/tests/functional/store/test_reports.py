@@ -193,10 +193,11 @@ class ApplyTest(ReportTest):
         for device in lookup.get_all(self.db):
             self.assertIsNone(device.offered_by)
         events = self.history('0000:02:00.0')
-        new = [base.gpu(n, offered_by='{}') for n in (1, 2)]
+        new = [base.gpu(n, offered_by='{}', vgpu_type='558') for n in (1, 2)]
         self.report('h', new)
         for device in lookup.get_all(self.db):
             self.assertEqual('{}', device.offered_by)
+            self.assertEqual('558', device.vgpu_type)
         # That more is known now is nothing that happened to a device.
         self.assertEqual(events, self.history('0000:02:00.0'))
         self.report('h', [of_1_0(1), base.gpu(2, numa_node=1)])

@@ -72,6 +72,12 @@ class HiddenPropertiesTestCase(testtools.TestCase):
             ('S2', 'vfio-pci'), (restored.serial_number, restored.driver)
         )
 
+    def test_vgpu_type_that_can_be_read(self) -> None:
+        self._restore(scans.device(ONE, vgpu_type='558'))
+        for vgpu_type, expected in ((None, '558'), ('559', '559')):
+            in_guest = self._in_guest('vfio-pci', vgpu_type=vgpu_type)
+            self.assertEqual(expected, self._restore(in_guest).vgpu_type)
+
     def test_first_scan_while_in_guest(self) -> None:
         self.assertEqual(
             'vfio-pci', self._restore(self._in_guest('vfio-pci')).driver

@@ -84,6 +84,7 @@ class ParseListingTestCase(testtools.TestCase):
                     'tx', 'txudptnl', 'txvlan',
                 ],
                 'serial_number': None,
+                'vgpu_type': None,
                 'extra_info': {},
                 'offered_by': None,
                 'refusal': None,

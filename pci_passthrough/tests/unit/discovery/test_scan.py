@@ -33,6 +33,7 @@ def device(address: str, **changes: Any) -> device_obj.PciDevice:
         'link_speed': None,
         'total_vfs': None,
         'capabilities': ['tso'],
+        'vgpu_type': None,
         'extra_info': {},
         'offered_by': None,
     }
@@ -329,15 +330,16 @@ class AddSysfsPropertiesTestCase(testtools.TestCase):
                 subsystem_id='1100',
                 driver='other',
                 total_vfs=7,
+                vgpu_type=vgpu_type,
             )
-            for address in (ONE, TWO)
+            for address, vgpu_type in ((ONE, '558'), (TWO, '0'))
         }
         scan.add_sysfs_properties(devices, facts)
         self.assertEqual(
             [
-                ('1af4', '1100', 'ice', 7),
-                ('1af4', '1100', 'other', 7),
-                (None, None, 'ice', None),
+                ('1af4', '1100', 'ice', 7, '558'),
+                ('1af4', '1100', 'other', 7, None),
+                (None, None, 'ice', None, None),
             ],
             [
                 (
@@ -345,6 +347,7 @@ class AddSysfsPropertiesTestCase(testtools.TestCase):
                     item.subsystem_id,
                     item.driver,
                     item.total_vfs,
+                    item.vgpu_type,
                 )
                 for item in devices
             ],

@@ -24,6 +24,7 @@ KEYS = strategies.builds(
     dev_type=strategies.sampled_from(['type-PCI', 'type-PF', 'type-VF']),
     driver=strategies.sampled_from([None, 'ice', 'vfio-pci']),
     numa_node=strategies.sampled_from([None, 0, 1, 10]),
+    vgpu_type=strategies.sampled_from([None, '55', '558']),
     extra_info=strategies.dictionaries(
         strategies.sampled_from(['group', 'san']),
         strategies.sampled_from(['a', 'b', '10']),
@@ -46,6 +47,7 @@ TERMS = strategies.fixed_dictionaries(
         'dev_type': strategies.sampled_from(['type-PF', 's!= type-PF']),
         'driver': strategies.sampled_from(['ice', '<in> vfio']),
         'numa_node': strategies.sampled_from(['0', '< 5', 's!= 1']),
+        'vgpu_type': strategies.sampled_from(['558', '55*', 's!= 558']),
         'e.group': tag_values,
         'e.san': tag_values,
         'e.none': tag_values,

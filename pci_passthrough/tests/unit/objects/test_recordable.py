@@ -46,6 +46,7 @@ class FitTestCase(testtools.TestCase):
         for facts, name in (
             ({'driver': 'd' * 65}, 'its driver'),
             ({'driver': 'a\0'}, 'its driver'),
+            ({'vgpu_type': '5' * 17}, 'its vgpu_type'),
             ({'numa_node': 2**40}, 'its numa_node'),
             ({'extra_info': {'a': 'b' * 300}}, 'extra_info'),
             ({'extra_info': {'a': '\udcff'}}, 'extra_info'),

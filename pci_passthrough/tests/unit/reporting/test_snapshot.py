@@ -31,6 +31,7 @@ OTHER_FACTS: dict[str, Any] = {
     'extra_info': {'group': 'b'},
     'offered_by': '{"devname": "eth0"}',
     'serial_number': 'S1',
+    'vgpu_type': '558',
     'refusal': 'it is mounted',
 }
 

@@ -79,12 +79,16 @@ ACCEPTED: list[tuple[str, Any, list[str], list[str]]] = [
     ('numa_node', '[0-3]', ['3'], ['4', '13']),
     ('numa_node', {'regex': '[01]'}, ['0', '1'], ['2', '11']),
     ('devname', 'eth0', ['eth0'], ['eth1']),
+    ('vgpu_type', 558, ['558'], ['55', '5580']),
+    ('vgpu_type', ['558', '56?'], ['558', '561'], ['559']),
     ('devname', 'ens1f[01]', ['ens1f1'], ['ens1f2']),
 ]
 
 #: match key, value as written, part of the reason
 REFUSED: list[tuple[str, Any, str]] = [
     ('vendor_id', 8086, 'quote it'),
+    ('vgpu_type', 'GRID A100-1-5C', 'is not the number of a vGPU type'),
+    ('vgpu_type', '[5-1]', 'is not the number of a vGPU type'),
     ('vendor_id', 80.86, 'quote it'),
     ('vendor_id', [8086], 'quote it'),
     ('vendor_id', True, 'wrong type'),

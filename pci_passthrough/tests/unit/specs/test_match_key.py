@@ -17,6 +17,7 @@ class NearestTest(testtools.TestCase):
             ('dev_name', 'devname'),
             ('pci_class', 'class'),
             ('adress', 'address'),
+            ('current_vgpu_type', 'vgpu_type'),
         ):
             self.assertEqual(key, match_key.nearest(word), word)
 
@@ -31,6 +32,8 @@ class NearestTest(testtools.TestCase):
             'resource_class',
             'traits',
             'group',
+            'gpu_type',
+            'vgpu',
             'san',
             'rack',
         ):
