@@ -81,3 +81,17 @@ class Identity:
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Identity))
+
+#: An identity and the number of the function. The functions of a card may
+#: have the serial number of the card; no slot changes their numbers.
+Function = tuple[Identity, str]
+
+
+def function_of(device: device_obj.PciDevice) -> Function:
+    """Return what recognizes the hardware of a device at any address."""
+    return Identity.of(device), number_of(device.address)
+
+
+def number_of(address: str) -> str:
+    """Return the number of the function at an address."""
+    return address.rpartition('.')[2]

@@ -249,6 +249,10 @@ def _leaving(
             if hardware is not None or action == Action.MISS:
                 yield from _in_conflict(device, hardware)
             continue
+        if not must_be_kept(device.replace(conflict=None)):
+            # Its hardware is back, and nobody holds it any more.
+            yield Change(Action.REMOVE, address, device, {})
+            continue
         after = {'presence': presence, 'refusal': None, 'conflict': None}
         values = {
             name: value

@@ -13,10 +13,6 @@ from pci_passthrough.objects import fields
 from pci_passthrough.objects import identity
 from pci_passthrough.reporting import sightings
 
-#: An identity and the number of the function. The functions of a card may
-#: have the serial number of the card; no slot changes their numbers.
-_Function = tuple[identity.Identity, str]
-
 
 def proven(
     known: Mapping[str, objects.PciDevice], seen: sightings.Sightings
@@ -37,10 +33,10 @@ def proven(
         for device in known.values()
         if sightings.keeps_hardware(device) and seen.displaces(device)
     ]
-    claimants = collections.Counter(map(_function, displaced))
+    claimants = collections.Counter(map(identity.function_of, displaced))
     moves = {}
     for device in displaced:
-        function = _function(device)
+        function = identity.function_of(device)
         places = addresses.get(function, ())
         if (
             function[0].proves(function[0])
@@ -64,7 +60,7 @@ def proven(
 
 def _addresses(
     known: Mapping[str, objects.PciDevice], seen: sightings.Sightings
-) -> dict[_Function, list[str]]:
+) -> dict[identity.Function, list[str]]:
     """Return the addresses of all hardware that is known to be there."""
     hardware = {
         address: identity.Identity.of(device)
@@ -73,15 +69,9 @@ def _addresses(
         and device.presence != fields.Presence.MISSING
         and device.get('conflict') is None
     } | seen.identities()
-    addresses: dict[_Function, list[str]] = collections.defaultdict(list)
+    addresses: dict[identity.Function, list[str]] = collections.defaultdict(
+        list
+    )
     for address, seen_there in hardware.items():
-        addresses[seen_there, _number(address)].append(address)
+        addresses[seen_there, identity.number_of(address)].append(address)
     return addresses
-
-
-def _function(device: objects.PciDevice) -> _Function:
-    return identity.Identity.of(device), _number(device.address)
-
-
-def _number(address: str) -> str:
-    return address.rpartition('.')[2]

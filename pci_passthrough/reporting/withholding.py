@@ -9,7 +9,10 @@ that they need no condition in the pool query.
 
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
 import re
+from typing import Self
 
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
@@ -35,7 +38,9 @@ def is_operators(reason: str | None) -> bool:
 
 
 def reasons(
-    devices: Iterable[objects.PciDevice], appeared: Collection[str] = ()
+    devices: Iterable[objects.PciDevice],
+    appeared: Collection[str] = (),
+    recognized: Collection[str] = (),
 ) -> dict[str, str | None]:
     """Return the disabled reasons that must change, by address.
 
@@ -44,16 +49,12 @@ def reasons(
     :param devices: all devices of a host.
     :param appeared: addresses of devices that are new. While a held device is
         missing, one that is new may be its hardware in another slot.
+    :param recognized: addresses whose serial number is newly known. If it is
+        that of a held device, this is its hardware, although the device that
+        is at its address now does not contradict by a number of its own.
     """
     devices = sorted(devices, key=lambda device: str(device.address))
-    conflicts: dict[tuple[str, str], objects.PciDevice] = {}
-    missing: dict[tuple[str, str], objects.PciDevice] = {}
-    for device in devices:
-        kind = identity.Identity.of(device).kind
-        if device.get('conflict') is not None:
-            conflicts.setdefault(kind, device)
-        elif is_missing_card(device):
-            missing.setdefault(kind, device)
+    causes = _Causes.among(devices)
     changed: dict[str, str | None] = {}
     for device in devices:
         if (
@@ -61,18 +62,68 @@ def reasons(
             or device.get('conflict') is not None
         ):
             continue
-        kind = identity.Identity.of(device).kind
-        cause = conflicts.get(kind)
-        if cause is None and device.address in appeared:
-            cause = missing.get(kind)
         if device.disabled_reason is None:
+            cause = causes.of(
+                device,
+                device.address in appeared,
+                device.address in recognized,
+            )
             if cause and device.presence == fields.Presence.OFFERED:
                 changed[device.address] = _reason(cause)
-        elif is_withheld(device.disabled_reason) and not (
-            kind in conflicts or kind in missing
+        elif is_withheld(device.disabled_reason) and not causes.of(
+            device, has_appeared=True, is_recognized=True
         ):
             changed[device.address] = None
     return changed
+
+
+@dataclasses.dataclass(frozen=True)
+class _Causes:
+    """Devices that keep others out of service.
+
+    :ivar conflicts: kind to a device in conflict.
+    :ivar missing: kind to a held device whose hardware is missing.
+    :ivar held: what recognizes a held device by its serial number.
+    """
+
+    conflicts: Mapping[tuple[str, str], objects.PciDevice]
+    missing: Mapping[tuple[str, str], objects.PciDevice]
+    held: Mapping[identity.Function, objects.PciDevice]
+
+    @classmethod
+    def among(cls, devices: Iterable[objects.PciDevice]) -> Self:
+        """Find the causes; of several, the first counts."""
+        conflicts: dict[tuple[str, str], objects.PciDevice] = {}
+        missing: dict[tuple[str, str], objects.PciDevice] = {}
+        held: dict[identity.Function, objects.PciDevice] = {}
+        for device in devices:
+            function = identity.function_of(device)
+            kind = function[0].kind
+            if device.get('conflict') is not None:
+                conflicts.setdefault(kind, device)
+            elif is_missing_card(device):
+                missing.setdefault(kind, device)
+            if (
+                device.status != fields.DeviceStatus.AVAILABLE
+                and device.get('serial_number') is not None
+            ):
+                held.setdefault(function, device)
+        return cls(conflicts, missing, held)
+
+    def of(
+        self,
+        device: objects.PciDevice,
+        has_appeared: bool,
+        is_recognized: bool,
+    ) -> objects.PciDevice | None:
+        """Return what keeps a free device out of service, if anything."""
+        function = identity.function_of(device)
+        cause = self.conflicts.get(function[0].kind)
+        if cause is None and has_appeared:
+            cause = self.missing.get(function[0].kind)
+        if cause is None and is_recognized:
+            cause = self.held.get(function)
+        return cause
 
 
 def is_missing_card(device: objects.PciDevice) -> bool:
@@ -88,7 +139,12 @@ def is_missing_card(device: objects.PciDevice) -> bool:
 
 
 def _reason(cause: objects.PciDevice) -> str:
-    state = 'in conflict' if cause.get('conflict') is not None else 'missing'
+    if cause.get('conflict') is not None:
+        state = 'in conflict'
+    elif is_missing_card(cause):
+        state = 'missing'
+    else:
+        state = 'held'
     return (
         f'{PREFIX}{cause.address}: that device is {state}, and this may '
         'be its hardware; resolve it first'

@@ -68,6 +68,7 @@ def apply(
             node.id,
             _actor(report.host),
             {c.address for c in changes if c.action in _NEW_HARDWARE},
+            {c.address for c in changes if 'serial_number' in c.values},
         )
         shared_groups.record(connection, node.id)
         # After a move, only a full report tells what is at the old address.

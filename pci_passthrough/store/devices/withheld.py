@@ -21,6 +21,7 @@ def renew(
     node_id: int,
     actor: str,
     appeared: Collection[str] = (),
+    recognized: Collection[str] = (),
 ) -> Mapping[str, str | None]:
     """Withhold devices of a host, and put back those that need not be.
 
@@ -28,23 +29,23 @@ def renew(
     host, has reported them, or has resolved a conflict.
 
     :param actor: who acts, for the ledger.
-    :param appeared: see ``withholding.reasons``.
+    :param appeared: see ``withholding.reasons``, as ``recognized``.
     :returns: the new disabled reasons, by address.
     """
     on_host = _devices.c.compute_node_id == node_id
+    is_held = _devices.c.status != fields.DeviceStatus.AVAILABLE
     is_cause = (
         _devices.c.conflict.is_not(None)
         | _devices.c.disabled_reason.startswith(withholding.PREFIX)
-        | (
-            (_devices.c.presence == fields.Presence.MISSING)
-            & (_devices.c.status != fields.DeviceStatus.AVAILABLE)
-        )
+        | (is_held & (_devices.c.presence == fields.Presence.MISSING))
     )
+    if recognized:
+        is_cause |= is_held & _devices.c.serial_number.is_not(None)
     any_cause = sa.select(_devices.c.id).where(on_host, is_cause).limit(1)
     if connection.execute(any_cause).first() is None:
         return {}
     devices = lookup.select(connection, on_host)
-    reasons = withholding.reasons(devices, appeared)
+    reasons = withholding.reasons(devices, appeared, recognized)
     events = []
     at = database.now()
     for device in devices:

@@ -309,6 +309,15 @@ class MoveTest(testtools.TestCase):
         self.assertEqual(('remove', a), (change.action, change.before))
 
 
+class BackTest(testtools.TestCase):
+    def test_withdrawn_and_free(self) -> None:
+        """The hardware of a conflict is back, and nobody holds it."""
+        mine = known(device(1, GPU), presence='missing', conflict='a USB')
+        report = full(withdrawn={SLOTS[1]: text(mine)})
+        [change] = reporting.changes([mine], report)
+        self.assertEqual(('remove', mine), (change.action, change.before))
+
+
 class WithholdingTest(testtools.TestCase):
     def reasons(
         self, *devices: objects.PciDevice, appeared: tuple[str, ...] = ()
@@ -346,6 +355,21 @@ class WithholdingTest(testtools.TestCase):
         self.assertEqual({}, self.reasons(lost, old, withheld))
         back = lost.replace(presence='offered')
         self.assertEqual({SLOTS[2]: None}, self.reasons(back, old, withheld))
+
+    def test_hardware_of_a_held_device_elsewhere(self) -> None:
+        held = known(device(0, NVME, serial_number='N1'), status='allocated')
+        free = known(device(1, NVME, serial_number='N1'))
+        # Two that always had one serial number are two.
+        self.assertEqual({}, self.reasons(held, free))
+        reasons = withholding.reasons([held, free], (), {SLOTS[1]})
+        self.assertEqual([SLOTS[1]], list(reasons))
+        self.assertIn(f'{SLOTS[0]}: that device is held', str(reasons))
+        withheld = free.replace(disabled_reason=reasons[SLOTS[1]])
+        self.assertEqual({}, self.reasons(held, withheld))
+        self.assertEqual(
+            {SLOTS[1]: None},
+            self.reasons(held.replace(status='available'), withheld),
+        )
 
     def test_virtual_functions_come_and_go(self) -> None:
         lost = known(
@@ -447,13 +471,16 @@ class ShiftingBusesTest(testtools.TestCase):
         changes = conductor.apply(report)
         for address, device in conductor.known.items():
             self.assertEqual(address, device.address)
-        new = {c.address for c in changes if c.action == 'appear'}
-        self.withhold(conductor, new)
+        self.withhold(
+            conductor,
+            {c.address for c in changes if c.action == 'appear'},
+            {c.address for c in changes if 'serial_number' in c.values},
+        )
 
     def withhold(
-        self, conductor: test_changes.Conductor, appeared: set[str]
+        self, conductor: test_changes.Conductor, *addresses: set[str]
     ) -> None:
-        reasons = withholding.reasons(conductor.known.values(), appeared)
+        reasons = withholding.reasons(conductor.known.values(), *addresses)
         for address, reason in reasons.items():
             conductor.known[address].disabled_reason = reason
 
@@ -471,7 +498,7 @@ class ShiftingBusesTest(testtools.TestCase):
                 device
             ):
                 del conductor.known[slot]
-            self.withhold(conductor, set())
+            self.withhold(conductor)
 
     def check(
         self,
@@ -516,14 +543,11 @@ class ShiftingBusesTest(testtools.TestCase):
         known: dict[str, objects.PciDevice],
         layout: dict[str, int | None],
     ) -> None:
-        """Check that a device away from its hardware cannot move there."""
+        """Check that nobody gets the hardware of a device that is away."""
         for slot, piece in layout.items():
             if piece and HARDWARE[piece][1] == device.serial_number:
-                occupant = known[slot]
-                self.assertTrue(
-                    occupant.status != 'available'
-                    or occupant.conflict is not None
-                )
+                occupant = known.get(slot)
+                self.assertFalse(occupant and is_claimable(occupant))
 
 
 def is_claimable(device: objects.PciDevice) -> bool:
