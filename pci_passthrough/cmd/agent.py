@@ -157,6 +157,8 @@ def _lines(
         yield f'{_devices(len(result.refused))} match, but are refused:'
         for refused in result.refused:
             yield f'{_describe(refused)}: {refused.reason}'
+    for address, reason in result.unusable.items():
+        yield f'{address} is not offered: {reason}'
     yield (
         f'{_devices(len(result.others))} match no entry of pci_information, '
         'or one that excludes them.'

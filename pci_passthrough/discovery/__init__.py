@@ -6,6 +6,7 @@ module                 kind   does
 ====================== ====== ==============================================
 ``libvirt_host``       acts   lists node devices, calls back when they change
 ``node_device``        pure   parses libvirt's XML into ``PciDevice`` objects
+``net_interface``      pure   parses the network interfaces in it
 ``chroot_files``       acts   reads files, resolves links as chroot(2) would
 ``read_errors``        acts   collects errors, and which devices each affects
 ``block_reader``       acts   reads disks

@@ -56,7 +56,9 @@ class HiddenProperties:
         return self._given_out.keys()
 
     def restore(
-        self, devices: Iterable[device_obj.PciDevice]
+        self,
+        devices: Iterable[device_obj.PciDevice],
+        unusable: Collection[str] = (),
     ) -> list[device_obj.PciDevice]:
         """Restore the hidden properties of the devices in one listing.
 
@@ -65,12 +67,16 @@ class HiddenProperties:
         changed: on its way to a guest and back it has none for a moment.
 
         :param devices: all devices of the host.
+        :param unusable: addresses of devices that exist, but that libvirt
+            does not describe now: nothing of them is forgotten.
         :returns: the same devices; devices in guests have the properties
             from before.
         """
         restored = []
-        known = {}
-        given_out = {}
+        known, given_out = (
+            {a: held[a] for a in unusable if a in held}
+            for held in (self._devices, self._given_out)
+        )
         for device in devices:
             guests = self._given_out.get(device.address)
             before = self._devices.get(device.address)

@@ -213,9 +213,7 @@ class LibvirtHost:
 def _readable(
     connection: libvirt.virConnect, device: libvirt.virNodeDevice
 ) -> str | None:
-    """Return a device's XML, None if it has disappeared or is not UTF-8.
-
-    The vital product data of a card, for example, may have any bytes.
+    """Return a device's XML; None if it has disappeared, or has an odd name.
 
     :raises libvirtError: the device exists and cannot be described.
     """
@@ -223,9 +221,8 @@ def _readable(
         return _describe(connection, device)
     except UnicodeDecodeError as error:
         LOG.warning(
-            'Ignoring a node device, because its name or description by '
-            'libvirt is not UTF-8: %s: %r',
-            error,
+            'Ignoring a node device that libvirt cannot describe: its name '
+            'is not UTF-8: %r',
             error.object,
         )
         return None
@@ -241,10 +238,11 @@ def _describe(
     device is looked up again after an error.
 
     :raises libvirtError: the device exists and cannot be described.
-    :raises UnicodeDecodeError: its name or description is not UTF-8.
+    :raises UnicodeDecodeError: libvirt cannot describe the device, and its
+        name is not UTF-8.
     """
     try:
-        return str(device.XMLDesc(0))
+        return _xml(device)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
             return None
@@ -254,11 +252,25 @@ def _describe(
             error,
         )
     try:
-        return str(connection.nodeDeviceLookupByName(device.name()).XMLDesc(0))
+        return _xml(connection.nodeDeviceLookupByName(device.name()))
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
             return None
         raise
+
+
+def _xml(device: libvirt.virNodeDevice) -> str:
+    """Return a device's XML, with a replacement for what is not UTF-8.
+
+    The vital product data of a card, for example, may have any bytes.
+
+    :raises libvirtError: the device has no description.
+    """
+    try:
+        return str(device.XMLDesc(0))
+    except UnicodeDecodeError as error:
+        LOG.debug('Replacing what is not UTF-8 in %r', error.object)
+        return error.object.decode(errors='replace')
 
 
 def _is_alive(connection: libvirt.virConnect) -> bool:

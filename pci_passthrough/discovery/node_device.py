@@ -12,10 +12,12 @@ would save a tenth of a second on the largest hosts.
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import re
 from xml.etree import ElementTree
 
 from oslo_log import log
 
+from pci_passthrough.discovery import net_interface
 from pci_passthrough.discovery import vital_product_data
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import fields
@@ -29,24 +31,19 @@ BRIDGE_CLASS = '06'
 #: being bridges; guests with several GPUs of one board need them.
 _OTHER_BRIDGE = '0680'
 
-#: ``-1`` (unknown), which libvirt prints as an unsigned number.
-_UNKNOWN_SPEED = 0xFFFFFFFF
-
 _ADDRESS_PARTS = ('domain', 'bus', 'slot', 'function')
+
+#: The name that libvirt gives to the node device of a PCI function.
+_NAME = re.compile(
+    r'pci_([0-9a-f]{4,8})_([0-9a-f]{2})_([01][0-9a-f])_([0-7])', re.ASCII
+)
+
+#: The name of a node device in XML that cannot be parsed.
+_NAME_ELEMENT = re.compile(r'<name>([^<]*)</name>')
 
 
 class _UnusableDevice(Exception):
     """A device's XML lacks a mandatory element or attribute."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _NetInterface:
-    """A network interface that is a child of a PCI function."""
-
-    devname: str
-    mac_address: str | None
-    link_speed: int | None
-    features: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +54,8 @@ class Listing:
     devices: list[device_obj.PciDevice]
     #: addresses of the devices that are the parent of a mediated device
     mediated: frozenset[str]
+    #: why functions cannot be described, by address; they exist nevertheless
+    unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,11 +65,13 @@ class _Documents:
     #: (node device name, device element, pci capability element)
     pci: list[tuple[str, ElementTree.Element, ElementTree.Element]]
     #: network interfaces by the parent's node device name
-    interfaces: dict[str, list[_NetInterface]]
+    interfaces: dict[str, list[net_interface.NetInterface]]
     #: node device names of functions with a vdpa child
     vdpa_parents: set[str]
     #: node device names of functions with an active mediated device
     mdev_parents: set[str]
+    #: why XML cannot be used, by the node device's name
+    unusable: dict[str, str]
 
 
 def parse_listing(
@@ -99,7 +100,7 @@ def parse_listing(
                 name, element, capability, listing, main_interfaces or {}
             )
         except (_UnusableDevice, ValueError) as reason:
-            LOG.warning('Ignoring node device %s: %s', name, reason)
+            listing.unusable[name] = str(reason)
             continue
         if device is None:
             continue
@@ -107,21 +108,37 @@ def parse_listing(
         if name in listing.mdev_parents:
             mediated.add(str(device.address))
     devices.sort(key=lambda device: str(device.address))
-    return Listing(devices, frozenset(mediated))
+    return Listing(devices, frozenset(mediated), _by_address(listing.unusable))
+
+
+def _by_address(unusable: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons by address; warn about nodes that are no functions.
+
+    :param unusable: why XML cannot be used, by the node device's name.
+    """
+    reasons = {}
+    for name, reason in unusable.items():
+        parts = _NAME.fullmatch(name)
+        if parts is None:
+            LOG.warning('Ignoring node device %s: %s', name, reason)
+        else:
+            domain, bus, slot, function = parts.groups()
+            address = f'{domain}:{bus}:{slot}.{function}'
+            reasons[address] = f"libvirt's description is unusable: {reason}"
+    return reasons
 
 
 def _sort_by_capability(documents: Iterable[str]) -> _Documents:
-    """Sort the documents by capability; warn about malformed XML."""
-    listing = _Documents([], {}, set(), set())
+    """Sort the documents by capability."""
+    listing = _Documents([], {}, set(), set(), {})
     for document in documents:
         try:
             # Trusted: the local libvirtd, which runs as root, wrote it.
             element = ElementTree.fromstring(document)  # noqa: S314
         except ElementTree.ParseError as error:
-            LOG.warning(
-                'Ignoring a node device with malformed XML (%s): %.200s',
-                error,
-                document,
+            match = _NAME_ELEMENT.search(document)
+            listing.unusable[match[1] if match else document[:200]] = (
+                f'malformed XML: {error}'
             )
             continue
         name = element.findtext('name') or 'without a name'
@@ -137,7 +154,7 @@ def _sort_by_capability(documents: Iterable[str]) -> _Documents:
                 # They are not in sysfs, and have no path.
                 listing.mdev_parents.add(parent)
             elif kind == 'net':
-                interface = _net_interface(capability)
+                interface = net_interface.parse(capability)
                 if interface is not None:
                     listing.interfaces.setdefault(parent, []).append(interface)
     return listing
@@ -170,9 +187,9 @@ def _device(
     address = _device_address(capability)
     interfaces = listing.interfaces.get(name, [])
     if address in main_interfaces:
-        net = _interface_named(interfaces, main_interfaces[address])
+        net = net_interface.named(interfaces, main_interfaces[address])
     else:
-        net = _main_interface(interfaces)
+        net = net_interface.main(interfaces)
     return device_obj.PciDevice(
         address=address,
         parent_addr=parent_addr,
@@ -221,77 +238,6 @@ def _serial_number(capability: ElementTree.Element | None) -> str | None:
         return None
     text = capability.findtext('fields/serial_number')
     return vital_product_data.usable(text or '')
-
-
-def _net_interface(capability: ElementTree.Element) -> _NetInterface | None:
-    """Return the interface of a ``net`` capability, None without a name."""
-    devname = capability.findtext('interface')
-    if not devname:
-        return None
-    mac_address = capability.findtext('address')
-    return _NetInterface(
-        devname=devname,
-        mac_address=mac_address.lower() if mac_address else None,
-        link_speed=_link_speed(capability.find('link')),
-        features=tuple(
-            sorted(
-                feature
-                for element in capability.iterfind('feature')
-                if (feature := element.get('name'))
-            )
-        ),
-    )
-
-
-def _interface_named(
-    interfaces: Iterable[_NetInterface], devname: str | None
-) -> _NetInterface | None:
-    for interface in interfaces:
-        if interface.devname == devname:
-            return interface
-    return None
-
-
-def _main_interface(
-    interfaces: Iterable[_NetInterface],
-) -> _NetInterface | None:
-    """Return the interface of the function itself, if libvirt shows which.
-
-    In switchdev mode a PF is also the parent of its representors and
-    subfunctions, see ``uplink``. libvirt does not show ``phys_port_name``. But
-    drivers give representors random addresses (``eth_hw_addr_random``), which
-    are locally administered (IEEE 802-2014, 8.4), and libvirt shows no
-    offloads of representors. Among several interfaces the only one with a
-    universally administered address counts, otherwise the only one with
-    features.
-
-    :returns: None without interfaces, and if libvirt does not show it.
-    """
-    candidates = list(interfaces)
-    for is_likely in (_has_universal_address, _has_features):
-        if len(candidates) > 1:
-            candidates = list(filter(is_likely, candidates)) or candidates
-    return candidates[0] if len(candidates) == 1 else None
-
-
-def _has_universal_address(interface: _NetInterface) -> bool:
-    """Return whether a manufacturer has assigned the MAC address."""
-    first = (interface.mac_address or 'ff').partition(':')[0]
-    return not int(first, 16) & 2
-
-
-def _has_features(interface: _NetInterface) -> bool:
-    return bool(interface.features)
-
-
-def _link_speed(link: ElementTree.Element | None) -> int | None:
-    """Return a link's speed in Mbit/s, None if it is down or unknown."""
-    if link is None or link.get('state') != 'up':
-        return None
-    speed = link.get('speed', '')
-    if not speed.isdecimal() or not 0 < int(speed) < _UNKNOWN_SPEED:
-        return None
-    return int(speed)
 
 
 def _physical_function(capability: ElementTree.Element | None) -> str | None:

@@ -63,18 +63,25 @@ class Scan:
     refused: list[Refused]
     #: what the devices are that no entry matches or that an entry excludes:
     #: address to ``objects.Identity`` as text
-    others: Mapping[str, str]
+    others: dict[str, str]
     #: True if the host's use of devices was not checked
     use_unknown: bool
     #: the entries that decide about no device
     idle: tuple[idle_entries.IdleEntry, ...] = ()
+    #: why other devices cannot be described, by address
+    unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """``others``, and the unusable devices with an empty text."""
+        return self.others | dict.fromkeys(self.unusable, '')
 
     @property
     def withdrawn(self) -> list[str]:
         """The addresses of all devices that exist but are not offered."""
         return sorted(
             [
-                *self.others,
+                *self.left_out,
                 *(str(item.device.address) for item in self.refused),
             ]
         )
@@ -94,6 +101,7 @@ def classify(
     uses: Mapping[str, str] | None,
     functions: Mapping[str, host_facts.Function],
     pci_information: pci_information_module.PciInformation,
+    unusable: Mapping[str, str] | None = None,
 ) -> Scan:
     """Sort devices into offered, refused and others. Pure.
 
@@ -103,6 +111,7 @@ def classify(
         sysfs was not read; then nothing is refused for its use.
     :param functions: the result of ``deliverable.functions_of``.
     :param pci_information: the host's entries.
+    :param unusable: ``Scan.unusable``.
     """
     devices = list(devices)
     matches, others = _match(devices, pci_information)
@@ -134,6 +143,7 @@ def classify(
         others,
         use_unknown=uses is None,
         idle=idle_entries.find(devices, pci_information),
+        unusable=unusable or {},
     )
 
 
@@ -249,7 +259,7 @@ def scan(
     functions = deliverable.functions_of(listing, in_sysfs)
     given_out: Collection[str] = ()
     if remembered is not None:
-        devices = remembered.restore(devices)
+        devices = remembered.restore(devices, listing.unusable)
         given_out = remembered.given_out
     uses: dict[str, str] | None = None
     if sysfs_reader is not None and facts is not None:
@@ -259,7 +269,9 @@ def scan(
                 uses.setdefault(
                     device.address, sysfs_reader.reason_not_in_sysfs()
                 )
-    return classify(devices, uses, functions, pci_information)
+    return classify(
+        devices, uses, functions, pci_information, listing.unusable
+    )
 
 
 def scan_twice_in_doubt(
@@ -308,18 +320,21 @@ def agreed(before: Scan | None, first: Scan, second: Scan) -> Agreement:
             for item in second.refused
             if str(item.device.address) not in kept
         ],
-        others={
-            address: text
-            for address, text in second.others.items()
-            if address not in kept
-        },
+        others=_without(second.others, kept),
         use_unknown=second.use_unknown,
         idle=second.idle,
+        unusable=_without(second.unusable, kept),
     )
     contradictory = first_offers.keys() & set(second.withdrawn) | (
         _offers(second).keys() & set(first.withdrawn)
     )
     return Agreement(agreement, is_settled=not contradictory)
+
+
+def _without(
+    texts: Mapping[str, str], addresses: Collection[str]
+) -> dict[str, str]:
+    return {a: text for a, text in texts.items() if a not in addresses}
 
 
 def _offers(scan: Scan | None) -> dict[str, Offered]:

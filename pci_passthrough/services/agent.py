@@ -350,7 +350,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         before = self._snapshot
         snapshot = reporting.Snapshot.of(
             [offered.device for offered in result.offered],
-            result.others,
+            result.left_out,
             [refused.device for refused in result.refused],
         )
         if before is None or before.digest != snapshot.digest:
@@ -382,6 +382,8 @@ def _log_scan(result: scan.Scan) -> None:
                 name,
                 reason,
             )
+    for address, reason in result.unusable.items():
+        LOG.warning('PCI device %s is not offered: %s', address, reason)
     for refused in result.refused:
         LOG.warning(
             'PCI device %s matches pci_information entry %d but is refused: '

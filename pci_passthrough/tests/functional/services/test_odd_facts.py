@@ -11,8 +11,10 @@ import hypothesis
 from hypothesis import strategies
 import testtools
 
+from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough import reporting
+from pci_passthrough import rpc
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.specs import pci_information
@@ -77,6 +79,14 @@ def _replace(document: str, number: int, attribute: Any, text: str) -> str:
     return ElementTree.tostring(elements[0], encoding='unicode')
 
 
+def _snapshot(result: scan.Scan) -> reporting.Snapshot:
+    return reporting.Snapshot.of(
+        [offered.device for offered in result.offered],
+        result.left_out,
+        [refused.device for refused in result.refused],
+    )
+
+
 class _NodeDevice:
     """A node device of libvirt, whose description is some bytes."""
 
@@ -102,14 +112,14 @@ class _Connection:
 
 
 class NotUtf8Test(testtools.TestCase):
-    def test_it_costs_one_device(self) -> None:
-        logger = self.useFixture(fixtures.FakeLogger())
+    def test_it_costs_one_fact(self) -> None:
         host = libvirt_host.LibvirtHost('test:///default')
         document = _DOCUMENTS['pci_0000_62_00_0']
-        host._connection = _Connection(b'<device>\xff', document.encode())
-        self.assertEqual([document], host.list_node_devices())
-        self.assertIn('is not UTF-8', logger.output)
-        self.assertIn('xff', logger.output)
+        odd = document.replace('<driver>', '<driver>?').encode()
+        host._connection = _Connection(odd.replace(b'?', b'\xff'))
+        [listed] = host.list_node_devices()
+        self.assertEqual(odd.decode().replace('?', '\ufffd'), listed)
+        self.assertEqual(listed, host.list_node_devices()[0])
 
 
 class OddFactsTest(testtools.TestCase):
@@ -166,6 +176,47 @@ class OddFactsTest(testtools.TestCase):
         self.assertEqual(dropped.keys(), recorded.keys())
         self.assertEqual('ibp1s0', recorded['0000:01:00.0'].devname)
 
+    def test_device_that_cannot_be_described_is_withdrawn(self) -> None:
+        """It is not missing: libvirt lists it."""
+        conductor = wire.Endpoint(pathlib.Path(self.folder))
+        self.addCleanup(conductor.db.close)
+        client, _ = driver.client(conductor.answer)
+        entries = pci_information.PciInformation.parse(
+            [
+                '{"match": {"product_id": "1111"}, '
+                '"extra_info": {"group": "10g"}}'
+            ]
+        )
+        whole = _DOCUMENTS['pci_0000_62_00_0']
+        for sequence, document, presence in (
+            (1, whole, 'offered'),
+            (2, whole.replace("<vendor id='0x1234'/>", ''), 'withdrawn'),
+            (3, '', 'missing'),
+            (4, whole[:-20], 'withdrawn'),
+            (5, whole, 'offered'),
+        ):
+            result = scan.scan([document], None, entries)
+            client.report(
+                _snapshot(result).full_report(
+                    host=wire.HOST, agent_version='1', sequence=sequence
+                )
+            )
+            if sequence == 1:
+                self.claim(client)
+            [device] = lookup.get_all(conductor.db)
+            self.assertEqual(
+                (presence, 'claimed', None),
+                (device.presence, device.status, device.conflict),
+            )
+
+    def claim(self, client: rpc.ConductorClient) -> None:
+        request = objects.PciRequest(
+            request_id='a', count=1, pci_flavors=['10g'], numa_policy=None
+        )
+        client.claim(
+            claims.ClaimRequest(wire.HOST, wire.INSTANCE, [request], 'nova')
+        )
+
     def report(self, result: scan.Scan) -> dict[str, objects.PciDevice]:
         """Report a scan to a new conductor, and give a sign of life.
 
@@ -182,11 +233,7 @@ class OddFactsTest(testtools.TestCase):
         self, conductor: wire.Endpoint, result: scan.Scan
     ) -> dict[str, objects.PciDevice]:
         client, _ = driver.client(conductor.answer)
-        snapshot = reporting.Snapshot.of(
-            [offered.device for offered in result.offered],
-            result.others,
-            [refused.device for refused in result.refused],
-        )
+        snapshot = _snapshot(result)
         header = {'host': wire.HOST, 'agent_version': '1', 'sequence': 1}
         nothing = objects.report.Wanted.NOTHING
         ack = client.report(snapshot.full_report(**header))

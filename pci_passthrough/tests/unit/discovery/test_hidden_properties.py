@@ -78,6 +78,14 @@ class HiddenPropertiesTestCase(testtools.TestCase):
             in_guest = self._in_guest('vfio-pci', vgpu_type=vgpu_type)
             self.assertEqual(expected, self._restore(in_guest).vgpu_type)
 
+    def test_nothing_is_forgotten_of_what_is_not_described(self) -> None:
+        self._restore(self.free)
+        self._restore(self._in_guest('vfio-pci'))
+        self.assertEqual([], self.hidden_properties.restore([], [ONE]))
+        self.assertEqual({ONE}, set(self.hidden_properties.given_out))
+        restored = self._restore(self._in_guest('vfio-pci'))
+        self.assertEqual('ice', restored.driver)
+
     def test_first_scan_while_in_guest(self) -> None:
         self.assertEqual(
             'vfio-pci', self._restore(self._in_guest('vfio-pci')).driver

@@ -249,9 +249,8 @@ class ParseListingTestCase(testtools.TestCase):
             ],
         )
 
-    def test_incomplete_devices_are_ignored(self) -> None:
+    def test_incomplete_devices_are_unusable(self) -> None:
         whole = _sample('pci_0000_62_00_0')
-        ignored = 0
         for removed in (
             '<class>0x038000</class>',
             '<bus>98</bus>',
@@ -260,36 +259,35 @@ class ParseListingTestCase(testtools.TestCase):
         ):
             broken = whole.replace(removed, '')
             self.assertNotEqual(whole, broken)
-            device = self._one(broken, _sample('pci_0000_61_10_0'))
-            self.assertEqual('0000:61:10.0', device.address)
-            ignored += 1
-            self.assertEqual(
-                ignored,
-                self.log.output.count('Ignoring node device pci_0000_62_00_0'),
-            )
+            self._unusable(broken, _sample('pci_0000_61_10_0'))
 
-    def test_malformed_values_are_ignored(self) -> None:
+    def _unusable(self, *documents: str) -> None:
+        """Check that 0000:62:00.0 has no description, and others have one."""
+        listing = node_device.parse_listing(documents)
+        self.assertEqual(
+            ['0000:61:10.0'][: len(documents) - 1],
+            [device.address for device in listing.devices],
+        )
+        self.assertEqual(['0000:62:00.0'], [*listing.unusable])
+        self.assertIn('is unusable', listing.unusable['0000:62:00.0'])
+
+    def test_malformed_values_are_unusable(self) -> None:
         whole = _sample('pci_0000_62_00_0')
-        ignored = 0
         for right, wrong in (
             ('0x038000', 'display'),
             ('<slot>0</slot>', '<slot>99</slot>'),
             ("'0x1234'", "'0x12345'"),
             ("node='1'", "node='one'"),
         ):
-            self.assertEqual(
-                [],
-                node_device.parse_listing(
-                    [whole.replace(right, wrong)]
-                ).devices,
-            )
-            ignored += 1
-            self.assertEqual(
-                ignored,
-                self.log.output.count('Ignoring node device pci_0000_62_00_0'),
-            )
+            self._unusable(whole.replace(right, wrong))
 
     def test_broken_xml_does_not_break_the_listing(self) -> None:
         whole = _sample('pci_0000_62_00_0')
-        self._one(whole, whole[:100], '')
-        self.assertIn('a node device with malformed XML', self.log.output)
+        other = _sample('pci_0000_61_10_0')
+        self._unusable(whole[:-20], other)
+        self._unusable(
+            whole.replace('</device>', '\0</device>'), other, '<device>'
+        )
+        self.assertIn(
+            'Ignoring node device <device>: malformed XML', self.log.output
+        )
