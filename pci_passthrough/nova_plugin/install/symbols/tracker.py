@@ -151,7 +151,15 @@ SYMBOLS = (
             'ComputeManager._claim_pci_for_instance_vifs': (
                 'claims for a live migration'
             ),
+            'ComputeVirtAPI.__init__': (
+                "leads from a virt driver to its nova-compute's host"
+            ),
         },
+    ),
+    *symbol.listed(
+        'nova.virt.driver',
+        symbol.Use.RELIED_ON,
+        {'ComputeDriver.__init__': "keeps the compute manager's VirtAPI"},
     ),
     *symbol.listed(
         'nova.compute.pci_placement_translator',
