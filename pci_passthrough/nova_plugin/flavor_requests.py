@@ -31,11 +31,16 @@ class _Thread(threading.local):
     """The move that a thread of nova-compute is claiming for.
 
     :ivar moving: Nova's instance; None if the thread claims for no move.
-    :ivar is_live: whether it is a live migration.
+    :ivar migration: Nova's record of the move, if there is one.
     """
 
     moving: Any = None
-    is_live: bool = False
+    migration: Any = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the move is a live migration."""
+        return bool(self.migration and self.migration.is_live_migration)
 
 
 _thread = _Thread()
@@ -63,6 +68,8 @@ def wrap_get_pci_requests_from_flavor(
         flavor: Any, affinity_policy: str | None = None
     ) -> Any:
         pci_requests = original(flavor, affinity_policy=affinity_policy)
+        if not requests.asks_for_pci_flavors(flavor):
+            return pci_requests
         if _thread.is_live:
             # Nova claims for a live migration by the requests that the
             # instance has, and new requests would have other ids. Nova
@@ -71,7 +78,7 @@ def wrap_get_pci_requests_from_flavor(
             pci_requests.requests.extend(
                 requests.of_flavor(kept and kept.requests)
             )
-        elif requests.asks_for_pci_flavors(flavor):
+        else:
             pci_requests.requests.extend(_from_flavor(flavor, affinity_policy))
         return pci_requests
 
@@ -91,14 +98,13 @@ def wrap_move_claim(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def _move_claim(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
-        migration = given.get('migration')
-        before = _thread.moving, _thread.is_live
+        before = _thread.moving, _thread.migration
         _thread.moving = given['instance']
-        _thread.is_live = bool(migration and migration.is_live_migration)
+        _thread.migration = given.get('migration')
         try:
             return original(*args, **kwargs)
         finally:
-            _thread.moving, _thread.is_live = before
+            _thread.moving, _thread.migration = before
 
     return _move_claim
 

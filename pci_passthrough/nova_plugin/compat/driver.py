@@ -13,6 +13,14 @@ def host_of(driver: Any) -> str | None:
         manager's ``ComputeVirtAPI``.
     :returns: None if the driver was loaded by another program.
     """
-    manager = getattr(driver.virtapi, '_compute', None)
-    host = getattr(manager, 'host', None)
+    host = getattr(_manager(driver), 'host', None)
     return None if host is None else str(host)
+
+
+def resource_tracker_of(driver: Any) -> Any:
+    """Return the ``ResourceTracker`` beside a virt driver; None as above."""
+    return getattr(_manager(driver), 'rt', None)
+
+
+def _manager(driver: Any) -> Any:
+    return getattr(driver.virtapi, '_compute', None)

@@ -17,6 +17,7 @@ like that:
   would come back.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from typing import Self
 
@@ -24,6 +25,7 @@ from oslo_utils import strutils
 
 from pci_passthrough import matching
 from pci_passthrough import objects
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compute import net_facts
 
@@ -46,7 +48,8 @@ _TAGS = ('managed', 'live_migratable')
 
 def is_attachment(row: Any) -> bool:
     """Whether one of Nova's rows is for a device of a PCI flavor."""
-    return DEVICE in row.extra_info
+    extra_info = loaded.attribute(row, 'extra_info')
+    return isinstance(extra_info, Mapping) and DEVICE in extra_info
 
 
 def physical_network(row: Any) -> str | None:

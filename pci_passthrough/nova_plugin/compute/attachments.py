@@ -41,7 +41,8 @@ class Attachments:
 
     def held(self) -> list[attachment.Attachment]:
         """Return the attachments of devices that instances have."""
-        return [held for held in self._all if not held.is_released]
+        # A copy: not all callers hold Nova's lock of all claims.
+        return [held for held in tuple(self._all) if not held.is_released]
 
     def of(
         self, instance_uuid: str, allocated: bool | None = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import functools
 from typing import Any
 
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin import requests
 
 
@@ -20,7 +21,9 @@ def wrap_test_pci(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @functools.wraps(original)
     def _test_pci(claim: Any) -> Any:
         # Of a move: the new flavor.
-        flavor = getattr(claim, 'flavor', None) or claim.instance.flavor
+        flavor = getattr(claim, 'flavor', None) or loaded.attribute(
+            claim.instance, 'flavor'
+        )
         pci_requests = claim._pci_requests
         if requests.lack_pci_flavors(flavor, pci_requests):
             return (

@@ -21,9 +21,11 @@ from oslo_log import log as logging
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.nova_plugin.compute import holders
 from pci_passthrough.nova_plugin.install import bootstrap
 
 LOG = logging.getLogger(__name__)
@@ -89,8 +91,11 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
     def start(
         driver: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        # Not the instance's host: an evacuated one has its former host.
-        check(instance, virt_driver.host_of(driver) or _configured_host())
+        rows = _attachments_of(driver, instance)
+        if rows:
+            # Not the instance's host: an evacuated one has its former host.
+            host = virt_driver.host_of(driver) or _configured_host()
+            check(instance, rows, host)
         return original(driver, context, instance, *args, **kwargs)
 
     return start
@@ -100,20 +105,30 @@ def _configured_host() -> str:
     return str(bootstrap.nova_conf().host)
 
 
-def check(instance: Any, host: str) -> None:
+def _attachments_of(driver: Any, instance: Any) -> list[Any]:
+    """Return Nova's rows of an instance's devices of PCI flavors.
+
+    If they are not loaded, they are read only for an instance that holds
+    such devices on this host, and before nova-compute knows that: when it
+    starts guests at its own start. Nova's driver reads them then, too.
+    """
+    rows = loaded.attribute(instance, 'pci_devices')
+    if rows is None:
+        tracker_owner = virt_driver.resource_tracker_of(driver)
+        if holders.holds_devices(tracker_owner, instance) is False:
+            return []
+        rows = instance.pci_devices
+    return [row for row in rows or () if attachment.is_attachment(row)]
+
+
+def check(instance: Any, rows: Sequence[Any], host: str) -> None:
     """Check that the devices of an instance are in their places.
 
     :param instance: Nova's instance.
+    :param rows: Nova's rows of its devices of PCI flavors.
     :param host: the host on which its guest is to start.
     :raises DeviceNotInPlace: one is not.
     """
-    rows = [
-        row
-        for row in instance.get_pci_devices()
-        if attachment.is_attachment(row)
-    ]
-    if not rows:
-        return
     devices, is_new = _known.of(host)
     if not is_new:
         devices = [d for d in devices if d.get('conflict') is not None]

@@ -150,13 +150,12 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             )
             return rows
         instance_uuid = pci_requests.instance_uuid
+        native_requests = pci.InstancePCIRequests(
+            instance_uuid=instance_uuid,
+            requests=requests.native(pci_requests.requests),
+        )
         native = super().claim_instance(
-            context,
-            pci.InstancePCIRequests(
-                instance_uuid=instance_uuid,
-                requests=requests.native(pci_requests.requests),
-            ),
-            instance_numa_topology,
+            context, native_requests, instance_numa_topology
         )
         try:
             attached = self._claim(
@@ -300,6 +299,10 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         super().allocate_instance(instance)
         for claimed in self._attachments.of(instance['uuid'], allocated=False):
             claimed.allocate(instance)
+
+    def holds_devices(self, instance_uuid: str) -> bool:
+        """Whether an instance holds devices; needs no lock of Nova."""
+        return bool(self._attachments.of(instance_uuid))
 
     # -- free --
 

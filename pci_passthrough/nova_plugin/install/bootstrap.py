@@ -128,13 +128,16 @@ def _replace(
 ) -> None:
     with _lock:
         owner, name = _owner(replacement, module)
-        substitute = _substitute(replacement, getattr(owner, name))
         original = inspect.getattr_static(owner, name)
-        # getattr has bound a class method to its class already.
-        is_bound = isinstance(original, classmethod)
-        setattr(
-            owner, name, staticmethod(substitute) if is_bound else substitute
-        )
+        substitute: Any
+        if isinstance(original, classmethod):
+            # The replacement, too, gets the class: it may be a derived one.
+            substitute = classmethod(
+                _substitute(replacement, original.__func__)
+            )
+        else:
+            substitute = _substitute(replacement, getattr(owner, name))
+        setattr(owner, name, substitute)
         _originals[replacement] = original
 
 

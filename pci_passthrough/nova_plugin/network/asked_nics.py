@@ -105,16 +105,18 @@ def wrap_to_dict(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return to_dict
 
 
-def wrap_from_dict(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Replace ``nova.context.RequestContext.from_dict``.
+def wrap_from_dict(
+    original: Callable[[Any, Any], Any],
+) -> Callable[[Any, Any], Any]:
+    """Replace the class method ``nova.context.RequestContext.from_dict``.
 
     Nova calls it for the context of each RPC message. The replacement reads
     the PCI flavors of NICs, if there are any.
     """
 
     @functools.wraps(original)
-    def from_dict(values: Any) -> Any:
-        context = original(values)
+    def from_dict(cls: Any, values: Any) -> Any:
+        context = original(cls, values)
         names = values.get(_KEY)
         if names is not None:
             setattr(context, _KEY, dict(names))

@@ -12,6 +12,7 @@ scheduler looks only for the devices that the server was created with.
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterator
 import functools
 from typing import Any
 
@@ -20,6 +21,7 @@ from oslo_log import log as logging
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import network as nova_network
@@ -41,7 +43,9 @@ def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
     """Replace ``nova.compute.rpcapi.ComputeAPI.attach_interface``.
 
     nova-api calls it after it has checked the state of the instance. The
-    replacement checks an interface with a PCI flavor before the call.
+    replacement checks an interface with a PCI flavor before the call. Only
+    Neutron knows the tags of a port, so a port costs one call of Neutron.
+    Outside a request to nova-api nothing is asked.
     """
 
     @functools.wraps(original)
@@ -54,9 +58,11 @@ def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        with user_errors.refused_as(InterfaceRefused):
-            has_pci_flavor = _check(context, instance, network_id, port_id)
-        asked_nics.send_with(context)
+        has_pci_flavor = False
+        if asked_nics.current() is not None:
+            with user_errors.refused_as(InterfaceRefused):
+                has_pci_flavor = _check(context, instance, network_id, port_id)
+            asked_nics.send_with(context)
         vif = original(
             api, context, instance, network_id, port_id, *args, **kwargs
         )
@@ -70,8 +76,9 @@ def wrap_attach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
 def wrap_detach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
     """Replace ``nova.compute.rpcapi.ComputeAPI.detach_interface``.
 
-    nova-api calls it. The replacement removes the interface from the
-    scheduler's request afterwards.
+    nova-api calls it, after it has loaded the interfaces of the instance. The
+    replacement removes the interface from the scheduler's request afterwards.
+    Only that request tells an SR-IOV port of a PCI flavor from others.
     """
 
     @functools.wraps(original)
@@ -81,7 +88,7 @@ def wrap_detach_interface(original: Callable[..., Any]) -> Callable[..., Any]:
         result = original(api, context, instance, port_id)
         if any(
             vif['id'] == port_id and vif['vnic_type'] in fields.VnicType.ALL
-            for vif in instance.get_network_info()
+            for vif in loaded.network_info(instance)
         ):
             # nova-compute detaches it without an answer, now or later.
             _update_request_spec(context, instance, detached=(port_id,))
@@ -104,8 +111,7 @@ def _check(
     nic = nics.Nic(network_id, port_id, asked_nics.names_in(context).get(0))
     if nic.pci_flavor is not None:
         nova_network.check_network(context, network_id)
-    others = [str(vif['vnic_type']) for vif in instance.get_network_info()]
-    (resolved,) = nics.resolve(context, [nic], others)
+    (resolved,) = nics.resolve(context, [nic], _vnic_types(instance))
     if resolved is None:
         return False
     held = scheduling.pci_requests_of(context, instance.uuid).requests
@@ -129,6 +135,12 @@ def _check(
     return True
 
 
+def _vnic_types(instance: Any) -> Iterator[str]:
+    """Yield the vNIC types of an instance's NICs, loaded when first used."""
+    for vif in instance.get_network_info():
+        yield str(vif['vnic_type'])
+
+
 def _update_request_spec(
     context: Any, instance: Any, detached: Collection[str] = ()
 ) -> None:
@@ -141,6 +153,8 @@ def _update_request_spec(
     except scheduling.RequestSpecNotFound:
         return
     before = spec.pci_requests.requests if spec.pci_requests else ()
+    if detached and not any(map(requests.is_for_nic, before)):
+        return
     now = scheduling.pci_requests_of(context, instance.uuid).requests
     spec.pci_requests = scheduling.InstancePCIRequests(
         instance_uuid=instance.uuid,

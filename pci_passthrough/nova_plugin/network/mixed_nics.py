@@ -34,17 +34,20 @@ def check(new: Iterable[str], beside: Iterable[str] = ()) -> None:
     the warning, and an instance that moves was checked when it was created.
 
     :param new: vNIC types of the requested NICs.
-    :param beside: vNIC types of the NICs that the instance has already.
+    :param beside: vNIC types of the NICs that the instance has already; read
+        only if a new NIC is of a type that must not be mixed.
     :raises InvalidNic: the NICs are mixed, and the option says ``refuse``.
     """
     asked = asked_nics.current()
     if asked is None:
         return
     added = _MIXED & set(new)
+    policy = bootstrap.nova_conf().pci_passthrough.mixed_nics
+    if policy == ALLOW or not added:
+        return
     types = added | _MIXED & set(beside)
     direct = sorted(types & _UNPLUGGED_TO_MOVE)
-    policy = bootstrap.nova_conf().pci_passthrough.mixed_nics
-    if policy == ALLOW or not added or not direct or types == set(direct):
+    if not direct or types == set(direct):
         return
     text = (
         f'NICs of vnic_type {" and ".join(direct)} and macvtap in one '

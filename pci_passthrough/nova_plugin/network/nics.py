@@ -105,7 +105,9 @@ def wrap_create_resource_requests(
     """Replace ``nova.network.neutron.API.create_resource_requests``.
 
     nova-api calls it for a new server, nova-compute for an interface that is
-    attached. The replacement adds the requests of NICs with PCI flavors.
+    attached. The replacement adds the requests of NICs with PCI flavors. Only
+    Neutron knows the tags of ports: it is asked once for all ports of the
+    request, and not at all without ports.
     """
 
     @functools.wraps(original)
@@ -197,7 +199,8 @@ def resolve(
     """Look up the PCI flavors that NICs ask for, and check the NICs.
 
     :param context: Nova's request context.
-    :param beside: vNIC types of the NICs that the instance has already.
+    :param beside: vNIC types of the NICs that the instance has already; read
+        only if they matter.
     :returns: one item for each NIC; None for a NIC without PCI flavor.
     :raises: PciFlavorNotFound, InvalidNic; Unavailable.
     """

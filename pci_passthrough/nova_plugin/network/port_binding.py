@@ -128,9 +128,9 @@ def wrap_update_migrated_profiles(
 
 def _nic(instance: Any, request_id: str | None) -> objects.RequestedNic | None:
     """Return the NIC of an instance's request for a PCI flavor, if any."""
-    if request_id is None:
+    if not request_id:
         return None
-    # Devices are loaded already; reading requests may load them.
+    # Nova has loaded the devices before; reading requests may load them.
     rows = instance.get_pci_devices(request_id=request_id)
     if not any(attachment.is_attachment(row) for row in rows):
         return None

@@ -25,6 +25,10 @@ class Tracker:
     def test(self):
         return f'{self.name} of Nova'
 
+    @classmethod
+    def named(cls, name):
+        return cls(name)
+
 
 def ask(what, count=1):
     """Ask."""
@@ -42,6 +46,10 @@ def wrap_ask(original):
 
 def wrap_test(original):
     return lambda self: 'plugin: ' + original(self)
+
+
+def wrap_named(original):
+    return lambda cls, name: original(cls, 'plugin: ' + name)
 
 
 class Tracker(base.Tracker):
@@ -129,6 +137,25 @@ class BootstrapTestCase(testtools.TestCase):
         self.assertEqual([], bootstrap.replaced())
         self.assertNotIn('nova.compute.claims', sys.modules)
         self.check_replaced()
+
+    def test_a_class_method_of_a_derived_class(self) -> None:
+        self.replace(
+            replacements.Replacement(
+                'nova.compute.claims',
+                'Tracker.named',
+                'names',
+                'replacement.wrap_named',
+            )
+        )
+        original = self.claims().Tracker
+        derived: Any = type('Derived', (original,), {})
+        bootstrap.install(self.conf)
+        for tracker in (original, derived):
+            named = tracker.named('x')
+            self.assertEqual('plugin: x', named.name)
+            self.assertIs(tracker, type(named))
+        bootstrap.uninstall()
+        self.assertEqual('x', derived.named('x').name)
 
     def test_a_module_that_is_loaded_again(self) -> None:
         bootstrap.install(self.conf)

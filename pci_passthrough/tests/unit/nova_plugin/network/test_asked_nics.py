@@ -17,8 +17,8 @@ class Context:
         return {'user': 'me'}
 
 
-def _from_dict(values: Any) -> Context:
-    return Context()
+def _from_dict(cls: Any, values: Any) -> Any:
+    return cls()
 
 
 class AskedNicsTest(testtools.TestCase):
@@ -29,7 +29,7 @@ class AskedNicsTest(testtools.TestCase):
         sent = asked_nics.wrap_to_dict(Context.to_dict)(context)
         self.assertEqual('me', sent['user'])
         arrived = json.loads(json.dumps(sent))
-        return asked_nics.wrap_from_dict(_from_dict)(arrived)
+        return asked_nics.wrap_from_dict(_from_dict)(Context, arrived)
 
     def test_in_a_thread(self) -> None:
         context = Context()

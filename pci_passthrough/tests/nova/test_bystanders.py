@@ -1,0 +1,497 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests that whoever asks for no PCI flavor does not notice the Nova plugin.
+
+Every replacement must call Nova's function with the same arguments and return
+its answer, without loading an attribute and without calling anybody.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import functools
+import importlib
+import threading
+import types
+from typing import Any
+from typing import NoReturn
+
+from nova import context as nova_context
+from nova import exception as nova_exception
+from nova import objects as nova_objects
+from nova.network import model
+from nova.network import neutron
+from oslo_concurrency import lockutils
+import testtools
+
+from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin.compat import scheduling
+from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.nova_plugin.compute import tracker
+from pci_passthrough.nova_plugin.install import replacements
+from pci_passthrough.nova_plugin.network import asked_nics
+from pci_passthrough.nova_plugin.network import interfaces
+from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova_suites import conductor
+
+_INSTANCE = '00000000-0000-0000-0000-000000000001'
+_PORT = '00000000-0000-0000-0000-000000000002'
+_REQUEST = '00000000-0000-0000-0000-000000000003'
+
+nova_objects.register_all()
+
+
+class Touched(Exception):
+    """A replacement has read or called something."""
+
+
+def _touch(*args: Any, **kwargs: Any) -> NoReturn:
+    raise Touched(args, kwargs)
+
+
+class Untouchable:
+    """Stands in for the conductor: nobody may call it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Touched(name)
+
+
+def _unloaded(name: str, **attributes: Any) -> Any:
+    """Return an object of Nova that raises when an attribute is loaded."""
+    nova_class = getattr(nova_objects, name)
+    derived = type(name, (nova_class,), {'obj_load_attr': _touch})
+    return derived(**attributes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A call of a replacement.
+
+    :ivar args: the arguments.
+    :ivar answer: the answer of Nova's function.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    answer: Any = dataclasses.field(default_factory=object)
+
+
+class BystandersTest(testtools.TestCase):
+    """A nova-compute in memory, whose instances have no devices.
+
+    :ivar tracker: its tracker of PCI devices.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(
+            nova_objects.PciDeviceList,
+            'get_by_compute_node',
+            lambda context, node_id: nova_objects.PciDeviceList(objects=[]),
+        )
+        stand_in: Any = conductor.NoHosts()
+        self.addCleanup(client.replace, client.replace(stand_in))
+        self.context = nova_context.RequestContext(is_admin=False)
+        self.tracker = tracker.PciFlavorDevTracker(
+            self.context,
+            nova_objects.ComputeNode(id=1, host='host', numa_topology=None),
+        )
+        untouchable: Any = Untouchable()
+        client.replace(untouchable)
+        self.patch(neutron, 'get_client', _touch)
+        self.patch(scheduling, 'request_spec_of', _touch)
+        self.patch(scheduling, 'pci_requests_of', _touch)
+        self.instance = _unloaded('Instance', uuid=_INSTANCE, host='host')
+        self.manager = types.SimpleNamespace(
+            rt=types.SimpleNamespace(pci_tracker=self.tracker), host='host'
+        )
+        self.driver = types.SimpleNamespace(
+            virtapi=types.SimpleNamespace(_compute=self.manager)
+        )
+
+    def call(self, name: str, call: Call, fails: bool = False) -> list[Any]:
+        """Call a replacement.
+
+        :param name: of the function of Nova, as in ``replacements``.
+        :param fails: whether Nova's function raises an error.
+        :returns: the arguments of each call of Nova's function.
+        """
+        replacement = _REPLACEMENTS[name]
+        calls: list[Any] = []
+
+        @functools.wraps(_nova_function(replacement))
+        def original(*args: Any, **kwargs: Any) -> Any:
+            calls.append((args, kwargs))
+            if fails:
+                raise nova_exception.PortNotFound(port_id=_PORT)
+            return call.answer
+
+        substitute = replacement.load()(original)
+        answer = substitute(*call.args, **call.kwargs)
+        if call.answer is not None:
+            self.assertIs(call.answer, answer, name)
+        return calls
+
+    def requests(self, **spec: Any) -> Any:
+        """Return Nova's requests of an instance: one with a spec."""
+        return nova_objects.InstancePCIRequests(
+            instance_uuid=_INSTANCE,
+            requests=[
+                nova_objects.InstancePCIRequest(
+                    count=1,
+                    request_id=_REQUEST,
+                    requester_id=_PORT,
+                    spec=[spec],
+                )
+            ],
+        )
+
+    def give_device(self) -> None:
+        """Let the instance hold a device of a PCI flavor."""
+        row = nova_objects.PciDevice(
+            address='0000:81:00.0',
+            status='allocated',
+            instance_uuid=_INSTANCE,
+            request_id=_REQUEST,
+            extra_info={attachment.DEVICE: _PORT},
+        )
+        self.tracker._attachments.add(attachment.Attachment(row))
+
+
+class PassTest(BystandersTest):
+    """Calls of all replacements for who asks for no PCI flavor."""
+
+    def test_all_are_in_the_table(self) -> None:
+        self.assertEqual(sorted(_REPLACEMENTS), sorted(self.calls()))
+
+    def test_nothing_but_nova_s_function_is_called(self) -> None:
+        for name, calls in self.calls().items():
+            for call in calls:
+                self.assertEqual(
+                    [(call.args, dict(call.kwargs))],
+                    self.call(name, call),
+                    name,
+                )
+
+    def test_errors_pass(self) -> None:
+        for name, calls in self.calls().items():
+            for call in calls:
+                self.assertRaises(
+                    nova_exception.PortNotFound, self.call, name, call, True
+                )
+
+    def calls(self) -> dict[str, list[Call]]:
+        """Return calls for each replaced function."""
+        return {
+            **self.requests_calls(),
+            **self.network_calls(),
+            **self.interface_calls(),
+            **self.context_calls(),
+            **self.driver_calls(),
+        }
+
+    def requests_calls(self) -> dict[str, list[Call]]:
+        flavors = [
+            _unloaded('Flavor', id=1, extra_specs={'hw:numa_nodes': '1'}),
+            _unloaded('Flavor', id=2),
+        ]
+        native = self.requests(vendor_id='8086')
+        claim = types.SimpleNamespace(
+            instance=self.instance, _pci_requests=native
+        )
+        move = (object(), self.context, self.instance, flavors[0], 'node')
+        topologies = (object(), object())
+        native_pools = self.tracker.stats.native
+        return {
+            'nova.pci.request:get_pci_requests_from_flavor': [
+                Call((flavor,), {'affinity_policy': None})
+                for flavor in flavors
+            ],
+            'nova.objects.request_spec:RequestSpec'
+            '.generate_request_groups_from_pci_requests': [
+                Call((_unloaded('RequestSpec'),)),
+                Call((_unloaded('RequestSpec', pci_requests=None),)),
+                Call((_unloaded('RequestSpec', pci_requests=native),)),
+            ],
+            'nova.compute.resource_tracker:ResourceTracker._move_claim': [
+                Call((*move, _unloaded('Migration'), {})),
+                Call((*move, None, {})),
+            ],
+            'nova.compute.claims:Claim._test_pci': [
+                Call((claim,)),
+                Call(
+                    (types.SimpleNamespace(**vars(claim), flavor=flavors[1]),)
+                ),
+            ],
+            'nova.virt.hardware:numa_fit_instance_to_host': [
+                Call((*topologies, None)),
+                Call((*topologies, None, None, [], native_pools)),
+            ],
+        }
+
+    def network_calls(self) -> dict[str, list[Call]]:
+        api = object()
+        network = nova_objects.NetworkRequest(network_id=_PORT)
+        networks = nova_objects.NetworkRequestList(objects=[network])
+        row = _unloaded('PciDevice', address='0000:81:00.0')
+        native = nova_objects.PciDevice(
+            address='0000:81:00.0', extra_info={'capabilities': '{}'}
+        )
+        vif = types.SimpleNamespace(port_id=_PORT)
+        where = 'nova.network.neutron:API.'
+        return {
+            f'{where}create_resource_requests': [
+                Call(
+                    (api, self.context, asked, self.requests(a='b')),
+                    {'affinity_policy': None},
+                )
+                for asked in (None, networks)
+            ],
+            f'{where}_create_ports_for_instance': [
+                Call(
+                    (api, self.context, self.instance, networks, {}, api, []),
+                    answer=[(network, _PORT)],
+                )
+            ],
+            f'{where}_populate_neutron_binding_profile': [
+                Call((api, self.instance, None, {}, None), answer=None)
+            ],
+            'nova.pci.whitelist:Whitelist.get_devspec': [
+                Call((api, row)),
+                Call((api, native)),
+            ],
+            'nova.compute.manager:ComputeManager'
+            '._update_migrate_vifs_profile_with_pci': [
+                Call((self.manager, [vif], {}), answer=None),
+                Call((self.manager, [vif], {_PORT: native}), answer=None),
+            ],
+        }
+
+    def interface_calls(self) -> dict[str, list[Call]]:
+        who = (self.context, self.instance)
+        manager = 'nova.compute.manager:ComputeManager.'
+        rpc = 'nova.compute.rpcapi:ComputeAPI.'
+        # Nova has loaded the NICs of the instance before.
+        with_nic = _instance_with_nic(model.VNIC_TYPE_NORMAL)
+        return {
+            f'{rpc}attach_interface': [
+                Call((object(), *who, None, _PORT, None)),
+            ],
+            f'{rpc}detach_interface': [
+                Call((object(), *who, _PORT)),
+                Call((object(), self.context, with_nic, _PORT)),
+            ],
+            f'{manager}_attach_interface': [
+                Call((self.manager, *who, None, _PORT, None, None))
+            ],
+            f'{manager}_claim_pci_device_for_interface_attach': [
+                Call((self.manager, *who, self.requests(vendor_id='8086'))),
+            ],
+            f'{manager}_detach_interface': [
+                Call((self.manager, *who, _PORT), answer=None)
+            ],
+            f'{manager}_process_instance_vif_deleted_event': [
+                Call((self.manager, *who, _PORT), answer=None)
+            ],
+        }
+
+    def context_calls(self) -> dict[str, list[Call]]:
+        answer = {'user_id': 'user'}
+        where = 'nova.context:RequestContext.'
+        return {
+            f'{where}to_dict': [Call((self.context,), answer=answer)],
+            f'{where}from_dict': [
+                Call((type(self.context), {'user_id': 'user'}))
+            ],
+        }
+
+    def driver_calls(self) -> dict[str, list[Call]]:
+        loaded = _unloaded(
+            'Instance',
+            uuid=_INSTANCE,
+            pci_devices=nova_objects.PciDeviceList(objects=[]),
+        )
+        calls = [
+            Call((self.driver, self.context, instance, object()), {'a': 1})
+            for instance in (self.instance, loaded)
+        ]
+        where = 'nova.virt.libvirt.driver:LibvirtDriver.'
+        names = ('spawn', '_hard_reboot', 'resume', 'finish_revert_migration')
+        return {f'{where}{name}': calls for name in names}
+
+
+class ControlTest(BystandersTest):
+    """Without the decision each of these calls touches something.
+
+    Otherwise ``PassTest`` could not fail.
+    """
+
+    def assert_touched(self, name: str, *args: Any) -> None:
+        """Check that a replacement does more than to call Nova's function."""
+        call = Call(args, answer=self.requests(a='b'))
+        self.assertRaises(Touched, self.call, name, call)
+
+    def test_flavor(self) -> None:
+        self.assert_touched(
+            'nova.pci.request:get_pci_requests_from_flavor',
+            nova_objects.Flavor(
+                extra_specs={'pci_passthrough:pci_flavor': 'gpu:1'}
+            ),
+        )
+
+    def test_port(self) -> None:
+        networks = nova_objects.NetworkRequestList(
+            objects=[nova_objects.NetworkRequest(port_id=_PORT)]
+        )
+        self.assert_touched(
+            'nova.network.neutron:API.create_resource_requests',
+            *(object(), self.context, networks, self.requests(a='b')),
+        )
+
+    def test_interface_in_nova_api(self) -> None:
+        with asked_nics.in_thread(asked_nics.AskedNics({})):
+            self.assert_touched(
+                'nova.compute.rpcapi:ComputeAPI.attach_interface',
+                *(object(), self.context, self.instance, None, _PORT),
+            )
+        self.assert_touched(
+            'nova.compute.rpcapi:ComputeAPI.detach_interface',
+            *(object(), self.context),
+            *(_instance_with_nic(model.VNIC_TYPE_DIRECT), _PORT),
+        )
+
+    def test_instance_with_a_device(self) -> None:
+        self.give_device()
+        who = (self.context, self.instance)
+        self.assert_touched(
+            'nova.compute.manager:ComputeManager'
+            '._process_instance_vif_deleted_event',
+            *(self.manager, *who, _PORT),
+        )
+        self.assert_touched(
+            'nova.virt.libvirt.driver:LibvirtDriver.spawn', self.driver, *who
+        )
+
+    def test_before_the_tracker_exists(self) -> None:
+        """When nova-compute starts guests, it has not read its rows yet."""
+        self.manager.rt.pci_tracker = None
+        self.assert_touched(
+            'nova.virt.libvirt.driver:LibvirtDriver._hard_reboot',
+            *(self.driver, self.context, self.instance),
+        )
+
+
+class TrackerTest(BystandersTest):
+    """The class that replaces Nova's tracker of PCI devices."""
+
+    def test_nothing_is_loaded_or_called(self) -> None:
+        pci_tracker = self.tracker
+        none = nova_objects.InstancePCIRequests(
+            instance_uuid=_INSTANCE, requests=[]
+        )
+        self.assertEqual(
+            [], pci_tracker.claim_instance(self.context, none, None)
+        )
+        pci_tracker.allocate_instance(self.instance)
+        pci_tracker.free_instance_claims(self.context, self.instance)
+        pci_tracker.free_instance_allocations(self.context, self.instance)
+        for sign in (1, -1):
+            pci_tracker.update_pci_for_instance(
+                self.context, self.instance, sign
+            )
+        pci_tracker.save(self.context)
+
+    def test_requests_for_pci_flavors_are_not_ignored(self) -> None:
+        self.assertRaises(
+            Touched,
+            self.tracker.claim_instance,
+            *(self.context, self.requests(pci_flavor=_PORT), None),
+        )
+
+
+class InterfaceLockTest(BystandersTest):
+    """Interfaces without PCI flavors do not wait for each other."""
+
+    def attach(self, while_attached: Callable[[], Any], **spec: Any) -> None:
+        """Attach an interface as nova-compute does."""
+
+        def claimed(*args: Any) -> None:
+            while_attached()
+
+        claim = interfaces.wrap_claim(claimed)
+
+        def original(*args: Any) -> None:
+            claim(self.manager, self.context, self.instance, asked)
+
+        asked = self.requests(**spec)
+        attach = interfaces.wrap_attach(original)
+        attach(self.manager, self.context, self.instance)
+
+    def test_at_the_same_time(self) -> None:
+        both_are_attached = threading.Barrier(2)
+
+        def meet() -> None:
+            both_are_attached.wait(base.PATIENCE)
+
+        other = threading.Thread(target=self.attach, args=(meet,))
+        other.start()
+        self.addCleanup(other.join)
+        self.attach(meet)
+
+    def test_kind_of_the_lock(self) -> None:
+        def kind(**spec: Any) -> str:
+            owners = []
+            lock = lockutils.internal_fair_lock(
+                f'pci_passthrough-interfaces-{_INSTANCE}'
+            )
+            self.attach(lambda: owners.append(lock.owner), **spec)
+            self.assertIsNone(lock.owner)
+            (owner,) = owners
+            return str(owner)
+
+        self.assertEqual('r', kind(vendor_id='8086'))
+        self.assertEqual('w', kind(pci_flavor=_PORT))
+        self.give_device()
+        self.assertEqual('w', kind(vendor_id='8086'))
+
+    def test_detach(self) -> None:
+        lock = lockutils.internal_fair_lock(
+            f'pci_passthrough-interfaces-{_INSTANCE}'
+        )
+        owners = []
+
+        def original(*args: Any) -> None:
+            owners.append(lock.owner)
+
+        detach = interfaces.wrap_detach(original)
+        detach(self.manager, self.context, self.instance, _PORT)
+        self.give_device()
+        detach(self.manager, self.context, self.instance, _PORT)
+        self.assertEqual(['r', 'w'], owners)
+
+
+#: Replaced function to its replacement.
+_REPLACEMENTS = {
+    str(replacement): replacement
+    for replacement in replacements.REPLACEMENTS
+    if not replacement.is_class
+}
+
+
+def _nova_function(replacement: replacements.Replacement) -> Any:
+    """Return a function of Nova, for its signature."""
+    found: Any = importlib.import_module(replacement.module)
+    for part in replacement.name.split('.'):
+        found = getattr(found, part)
+    return getattr(found, '__func__', found)
+
+
+def _instance_with_nic(vnic_type: str) -> Any:
+    """Return an instance whose only NIC is loaded."""
+    vif = model.VIF(id=_PORT, vnic_type=vnic_type)
+    return _unloaded(
+        'Instance',
+        uuid=_INSTANCE,
+        info_cache=nova_objects.InstanceInfoCache(
+            instance_uuid=_INSTANCE, network_info=model.NetworkInfo([vif])
+        ),
+    )
