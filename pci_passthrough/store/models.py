@@ -130,6 +130,8 @@ class PciDevice(Base):
             'status',
             'free_key',
         ),
+        # For the devices of few hosts that share a group.
+        sa.Index('ix_pci_devices_sharing', 'compute_node_id', 'shared_group'),
         sa.CheckConstraint(OWNER_CHECK, name='ck_pci_devices_owner'),
         _TABLE_ARGS,
     )

@@ -74,7 +74,9 @@ def supply_of(
         supplies = _families(connection, families, live)
         kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
     free: dict[int, dict[int, int]] = collections.defaultdict(dict)
-    statement = _free_pools(kinds, exactly=exactly or key_ids is None)
+    statement = _free_pools(
+        kinds, exactly=exactly or key_ids is None, of_few=live.are_few
+    )
     if statement is not None:
         for node_id, key_id, count in live.rows(connection, statement):
             free[node_id][key_id] = free[node_id].get(key_id, 0) + count
@@ -168,9 +170,12 @@ def _by_kind(
 
 
 def _free_pools(
-    kinds: _Kinds, *, exactly: bool
+    kinds: _Kinds, *, exactly: bool, of_few: bool = False
 ) -> sa.CompoundSelect[Any] | None:
-    """Count free devices by host and key; rows may have negative counts."""
+    """Count free devices by host and key; rows may have negative counts.
+
+    :param of_few: whether the query will list the ids of the hosts.
+    """
     if exactly:
         everything = kinds.ordinary | kinds.physical | kinds.virtual
         counted = _count(everything).where(exclusion.not_excluded(_devices))
@@ -185,7 +190,7 @@ def _free_pools(
         parts.append(_count(kinds.virtual))
         parts.append(_blocked_by_pf(kinds.virtual))
     if parts:
-        parts.append(_blocked_by_group(kinds))
+        parts.append(_blocked_by_group(kinds, of_few=of_few))
     return sa.union_all(*parts) if parts else None
 
 
@@ -238,7 +243,7 @@ def _blocked_by_pf(key_ids: Collection[int]) -> sa.Select[Any]:
     )
 
 
-def _blocked_by_group(kinds: _Kinds) -> sa.Select[Any]:
+def _blocked_by_group(kinds: _Kinds, *, of_few: bool) -> sa.Select[Any]:
     """Count free devices of IOMMU groups with a held member, negatively.
 
     Few devices share their group with others, so this is cheaper than
@@ -246,10 +251,15 @@ def _blocked_by_group(kinds: _Kinds) -> sa.Select[Any]:
     virtual functions exclude is not counted: the other parts leave it out.
     """
     related = kinds.physical | kinds.virtual
-    hint = 'FORCE INDEX (ix_pci_devices_group)'
+    index = 'ix_pci_devices_group'
     # The expressions keep SQLite from reading all free devices, or all
     # devices of the hosts, and MariaDB from planning for each host.
-    node_id = _devices.c.compute_node_id + sa.literal_column('0')
+    node_id: sa.ColumnElement[Any] = (
+        _devices.c.compute_node_id + sa.literal_column('0')
+    )
+    if of_few:
+        index, node_id = 'ix_pci_devices_sharing', _devices.c.compute_node_id
+    hint = f'FORCE INDEX ({index})'
     free_key = _devices.c.free_key + sa.literal_column('0')
     statement = (
         sa.select(node_id, free_key, -sa.func.count())

@@ -15,7 +15,7 @@ down_revision = '003'
 
 
 def upgrade() -> None:
-    """Add columns and an index, in place on every database.
+    """Add columns and indexes, in place on every database.
 
     Only what is not there yet: MariaDB cannot roll this back.
     """
@@ -28,12 +28,16 @@ def upgrade() -> None:
     )
     _add_columns('pool_keys', sa.Column('vgpu_type', sa.String(16)))
     indexes = sa.inspect(op.get_bind()).get_indexes('pci_devices')
-    if 'ix_pci_devices_group' not in {index['name'] for index in indexes}:
-        op.create_index(
+    existing = {index['name'] for index in indexes}
+    for name, columns in (
+        (
             'ix_pci_devices_group',
-            'pci_devices',
             ['shared_group', 'compute_node_id', 'status', 'free_key'],
-        )
+        ),
+        ('ix_pci_devices_sharing', ['compute_node_id', 'shared_group']),
+    ):
+        if name not in existing:
+            op.create_index(name, 'pci_devices', columns)
     op.execute(_shared_groups())
 
 

@@ -3,6 +3,7 @@
 
 import collections
 from collections.abc import Collection
+import itertools
 import random
 from typing import Any
 
@@ -315,18 +316,24 @@ class PlanTest(base.StoreTest):
                     (text, values)
                 ),
             )
-            for dev_type in ('type-PCI', 'type-VF', 'type-PF'):
+            for dev_type, (hosts, index) in itertools.product(
+                ('type-PCI', 'type-VF', 'type-PF'),
+                (
+                    (None, 'ix_pci_devices_group'),
+                    (['h'], 'ix_pci_devices_sharing'),
+                ),
+            ):
                 key_ids = [
                     i
                     for i in self.db.catalog.ids()
                     if self.db.catalog[i].dev_type == dev_type
                 ]
                 counting.supply(
-                    connection, self.db.catalog, key_ids, base.LIMITS
+                    connection, self.db.catalog, key_ids, base.LIMITS, hosts
                 )
                 plan = self._plan(connection, *statements[-1])
                 self.assertIn('ix_pci_devices_free', plan)
-                self.assertIn('ix_pci_devices_group', plan)
+                self.assertIn(index, plan)
                 self.assertNotIn('SCAN pci_devices', plan)
                 self._check_covered(plan)
 
