@@ -52,7 +52,7 @@ _UNSUPPORTED = {
     'one_time_use': 'devices for one-time use',
 }
 
-# Parts of a regular expression whose meaning depends on case sensitivity.
+#: Parts of a regular expression in which case matters.
 _CASE = re.compile('[A-Z]|[0-9]-[a-z]')
 
 
@@ -116,9 +116,7 @@ class _SpecTranslator:
         tags = self._tags(misspelled)
         is_too_wide = self._is_too_wide(match, misspelled)
         document: dict[str, Any] = {'match': match or {'address': '*'}}
-        unsupported = [
-            key for key in _UNSUPPORTED if tags.pop(key, '') == 'true'
-        ]
+        unsupported = [k for k in _UNSUPPORTED if tags.pop(k, '') == 'true']
         for key in unsupported:
             self._report(
                 key,
@@ -380,9 +378,8 @@ def _meant(key: str, value: object) -> str | None:
     meant = match_key.nearest(key)
     is_spelled_out = meant == key.lower().replace('-', '_')
     is_dev_type = meant == 'dev_type' and value in fields.DevType.ALL
-    if meant in _CONDITIONS or is_spelled_out or is_dev_type:
-        return meant
-    return None
+    is_sure = meant in _CONDITIONS or is_spelled_out or is_dev_type
+    return meant if is_sure else None
 
 
 def _is_single_address(parts: dict[str, str]) -> bool:

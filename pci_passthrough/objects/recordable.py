@@ -72,7 +72,7 @@ def fit(device: device_obj.PciDevice) -> Fitting:
         if value is None:
             continue
         if name in _CUT:
-            changes[name] = _cut(value, LONGEST[name])
+            changes[name] = cut(value, LONGEST[name])
             continue
         reason = _misfit(name, value)
         if reason is None:
@@ -99,6 +99,14 @@ def is_line(text: str, longest: int) -> bool:
     return len(text) <= longest and text.isprintable()
 
 
+def cut(text: str, longest: int) -> str:
+    """Return a text in one line, shortened to a number of characters."""
+    line = ''.join(
+        c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in text
+    )
+    return line if len(line) <= longest else f'{line[: longest - 3]}...'
+
+
 def _misfit(name: str, value: Any) -> str | None:
     """Return why a fact does not fit, in words; None if it fits."""
     if name in _NUMBERS:
@@ -109,7 +117,7 @@ def _misfit(name: str, value: Any) -> str | None:
     if is_line(value, longest):
         return None
     return (
-        f'{_cut(ascii(value), 80)} is not one line of up to {longest} '
+        f'{cut(ascii(value), 80)} is not one line of up to {longest} '
         'printable characters'
     )
 
@@ -124,15 +132,7 @@ def _tags_obstacle(tags: Mapping[str, str]) -> str | None:
     for text in (*tags.keys(), *tags.values()):
         if not is_line(text, _LONGEST_TAG):
             return (
-                f'{_cut(ascii(text), 80)} of its extra_info is not one line '
+                f'{cut(ascii(text), 80)} of its extra_info is not one line '
                 f'of up to {_LONGEST_TAG} printable characters'
             )
     return None
-
-
-def _cut(text: str, longest: int) -> str:
-    """Return a text in one line, shortened to a number of characters."""
-    line = ''.join(
-        c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in text
-    )
-    return line if len(line) <= longest else f'{line[: longest - 3]}...'

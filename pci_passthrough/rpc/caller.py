@@ -101,15 +101,7 @@ class Caller:
                 'is one running, on the same broker and virtual host?'
             ) from error
         except oslo_messaging.RemoteError as error:
-            if error.exc_type == 'UnsupportedVersion':
-                raise exception.ConductorUnavailable(
-                    f'the conductor that answered {name!r} is of an earlier '
-                    'release; conductors are upgraded first'
-                ) from error
-            raise exception.ConductorUnavailable(
-                f'the conductor failed at {name!r}: {error.exc_type}: '
-                f'{messaging.one_line(error.value)}'
-            ) from error
+            raise _conductor_failed(name, error) from error
         except oslo_messaging.MessageDeliveryFailure as error:
             raise exception.ConductorUnavailable(
                 f'{name!r} could not be sent, the broker is away: '
@@ -120,3 +112,17 @@ class Caller:
                 f'{name!r} failed: {type(error).__name__}: '
                 f'{messaging.one_line(error)}'
             ) from error
+
+
+def _conductor_failed(
+    method: str, error: oslo_messaging.RemoteError
+) -> exception.ConductorUnavailable:
+    if error.exc_type == 'UnsupportedVersion':
+        return exception.ConductorUnavailable(
+            f'the conductor that answered {method!r} is of an earlier '
+            'release; conductors are upgraded first'
+        )
+    return exception.ConductorUnavailable(
+        f'the conductor failed at {method!r}: {error.exc_type}: '
+        f'{messaging.one_line(error.value)}'
+    )

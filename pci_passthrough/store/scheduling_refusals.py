@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pci_passthrough import objects
+from pci_passthrough.objects import recordable
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
@@ -53,29 +54,21 @@ def add(
                 _refusals.insert().values(
                     instance_uuid=refusal.instance_uuid,
                     created_at=database.now(),
-                    requests=_text(refusal.requests),
-                    summary=_text(refusal.summary),
+                    requests=recordable.cut(refusal.requests, _LONGEST_TEXT),
+                    summary=recordable.cut(refusal.summary, _LONGEST_TEXT),
                     reasons=_reasons(refusal.reasons),
                 )
             )
         _delete_old(connection, refusal.instance_uuid, days)
 
 
-def _text(text: str, longest: int = _LONGEST_TEXT) -> str:
-    # PostgreSQL cannot store a NUL.
-    printable = ''.join(c if c.isprintable() else ' ' for c in text)
-    if len(printable) > longest:
-        return f'{printable[: longest - 3]}...'
-    return printable
-
-
 def _reasons(reasons: Sequence[Any]) -> list[list[Any]]:
     largest = sorted(reasons, key=lambda reason: -int(reason[1]))
     kept: list[list[Any]] = [
         [
-            _text(str(what), _LONGEST_REASON),
+            recordable.cut(str(what), _LONGEST_REASON),
             int(count),
-            [_text(str(host), 255) for host in hosts[:_MOST_HOSTS]],
+            [recordable.cut(str(host), 255) for host in hosts[:_MOST_HOSTS]],
         ]
         for what, count, hosts in largest[:_MOST_REASONS]
     ]

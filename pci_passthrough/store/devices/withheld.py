@@ -3,9 +3,11 @@
 
 from collections.abc import Collection
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
+from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.reporting import withholding
 from pci_passthrough.store import database
@@ -46,26 +48,33 @@ def renew(
         return {}
     devices = lookup.select(connection, on_host)
     reasons = withholding.reasons(devices, appeared, recognized)
-    events = []
-    at = database.now()
-    for device in devices:
-        if device.address not in reasons:
-            continue
-        reason = reasons[device.address]
-        after = device.replace(disabled_reason=reason)
-        connection.execute(
-            _devices.update()
-            .where(_devices.c.uuid == device.uuid)
-            .values(disabled_reason=reason, updated_at=at)
-        )
-        events.append(
-            ledger.entry(
-                device,
-                'disable' if reason else 'enable',
-                actor,
-                after.state,
-                reason or f'no more {device.disabled_reason}',
-            )
-        )
-    ledger.append(connection, events)
+    ledger.append(
+        connection,
+        [
+            _change(connection, device, reasons[device.address], actor)
+            for device in devices
+            if device.address in reasons
+        ],
+    )
     return reasons
+
+
+def _change(
+    connection: sa.Connection,
+    device: objects.PciDevice,
+    reason: str | None,
+    actor: str,
+) -> dict[str, Any]:
+    """Write the disabled reason of a device; return the ledger's row."""
+    connection.execute(
+        _devices.update()
+        .where(_devices.c.uuid == device.uuid)
+        .values(disabled_reason=reason, updated_at=database.now())
+    )
+    return ledger.entry(
+        device,
+        'disable' if reason else 'enable',
+        actor,
+        device.replace(disabled_reason=reason).state,
+        reason or f'no more {device.disabled_reason}',
+    )

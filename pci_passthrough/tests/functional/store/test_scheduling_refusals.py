@@ -105,7 +105,8 @@ class RefusalTest(base.StoreTest):
         )
         [refusal] = scheduling_refusals.get_all(self.db, 7)
         self.assertEqual(2000, len(refusal.requests))
-        self.assertEqual('a b c', refusal.summary)
+        odd = '\N{REPLACEMENT CHARACTER}'
+        self.assertEqual(f'a{odd}b{odd}c', refusal.summary)
         self.assertEqual(20, len(refusal.reasons))
         self.assertEqual(['y' * 297 + '...', 100, []], refusal.reasons[0])
         hosts = ['h' * 252 + '...'] * 20
