@@ -129,6 +129,7 @@ def _add_block(tree: Tree, block: inventory.BlockDevice, path: str) -> None:
 def sysfs_tree(host: inventory.Host) -> Tree:
     """Return the files below ``/sys`` that discovery reads."""
     tree = Tree()
+    tree.file('bus/pci/drivers_probe', b'')
     for address, device in host.devices.items():
         path = host.path(address)
         model = device.model
@@ -138,11 +139,19 @@ def sysfs_tree(host: inventory.Host) -> Tree:
         group = f'kernel/iommu_groups/{device.iommu_group}'
         tree.link(f'{path}/iommu_group', group)
         tree.link(f'{group}/devices/{address}', path)
+        if device.bridge_buses is None:
+            methods = 'flr bus' if device.physical_function is None else 'flr'
+            tree.file(f'{path}/reset_method', methods)
+            tree.file(f'{path}/reset', b'')
+            tree.file(f'{path}/driver_override', '(null)')
         if device.boot_vga:
             tree.file(f'{path}/boot_vga', 1)
         if device.total_vfs:
             tree.file(f'{path}/sriov_totalvfs', device.total_vfs)
             tree.file(f'{path}/sriov_numvfs', len(device.vfs))
+        for index, vf in enumerate(device.vfs):
+            tree.link(f'{path}/virtfn{index}', host.path(vf))
+            tree.link(f'{host.path(vf)}/physfn', path)
         tree.link(f'bus/pci/devices/{address}', path)
         add_driver_link(tree, host, device)
         add_interface(tree, host, device)

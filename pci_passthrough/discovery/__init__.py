@@ -5,6 +5,8 @@
 module                 kind   does
 ====================== ====== ==============================================
 ``libvirt_host``       acts   lists node devices, calls back when they change
+``domain_use``         pure   finds the functions that running guests have
+``open_nodes``         acts   finds processes that have a function open
 ``node_device``        pure   parses libvirt's XML into ``PciDevice`` objects
 ``net_interface``      pure   parses the network interfaces in it
 ``chroot_files``       acts   reads files, resolves links as chroot(2) would
@@ -26,5 +28,5 @@ module                 kind   does
 ``scan``               both   ``classify`` decides, ``scan`` reads
 ====================== ====== ==============================================
 
-All modules only read. Nothing is detached, bound, reset or configured.
+All modules only read. What changes a device is in ``handlers``.
 """

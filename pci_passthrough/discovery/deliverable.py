@@ -13,7 +13,10 @@ can override these facts:
   (``MAX_DOMAIN`` in ``nova.pci.devspec``);
 * mediated devices (mdev) of the function, or of its virtual functions, exist:
   they disappear with the host's driver;
-* it is a virtual function of a vGPU card and has no vGPU type.
+* it is a virtual function of a vGPU card and has no vGPU type;
+* it is bound to vfio-pci, and VFIO has no node for its IOMMU group. (Whether
+  another process has the node open is not tried: a guest that starts at that
+  moment could not open it.)
 
 The boot VGA device and the VGA device of a BMC can work in a guest. But an
 entry that matches by class does not mean them. They are offered only if the
@@ -162,6 +165,11 @@ def _reasons_by_facts(
     """
     if function.has_mediated_devices:
         yield 'it has live mediated devices (mdev)'
+    if function.lacks_vfio_node:
+        yield (
+            f'it is bound to {function.driver}, and /dev/vfio/'
+            f'{function.iommu_group} does not exist, which a guest needs'
+        )
     if function.address in mediated:
         yield (
             f'its virtual function {mediated[function.address]} has live '

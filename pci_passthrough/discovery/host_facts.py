@@ -93,6 +93,8 @@ class Function:
     #: NVIDIA's ``current_vgpu_type``, ``NO_VGPU_TYPE`` for none; None if there
     #: is no such file
     vgpu_type: str | None = None
+    #: whether VFIO has the function, and no node for its IOMMU group
+    lacks_vfio_node: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

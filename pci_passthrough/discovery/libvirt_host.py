@@ -123,6 +123,29 @@ class LibvirtHost:
             raise self._unavailable(error) from error
         return [document for document in documents if document is not None]
 
+    def list_running_domains(self) -> list[str]:
+        """Return the XML of all domains that run or are paused.
+
+        :raises LibvirtUnavailable: not connected, the connection broke, or a
+            domain cannot be described.
+        """
+        connection = self._connection
+        if connection is None:
+            raise exception.LibvirtUnavailable(self.uri, 'not connected')
+        documents = []
+        try:
+            for domain in connection.listAllDomains(
+                libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+            ):
+                try:
+                    documents.append(str(domain.XMLDesc(0)))
+                except libvirt.libvirtError as error:
+                    if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                        raise
+        except libvirt.libvirtError as error:
+            raise self._unavailable(error) from error
+        return documents
+
     def watch(self, on_change: Callable[[], None]) -> None:
         """Register a function to call when the devices should be listed.
 

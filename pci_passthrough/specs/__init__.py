@@ -13,6 +13,7 @@ exception.
 ``condition``        one match key and the values that it accepts
 ``extra_info``       the syntax of tags
 ``pci_information``  the compute host's list of devices to offer
+``handler_command``  programs of the operator that clean devices
 ``lint``             what is valid, but probably not what was meant
 ``pci_flavor``       a PCI flavor's name and match expression
 ``request``          how many devices of which PCI flavors

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few things that need privileges, in daemons that have only these.
+
+oslo.privsep starts one daemon for each context, with the capabilities that
+the context names and no others. With root's user id a process may write the
+files of root, also without any capability.
+
+=========  =================  ==============================================
+context    capabilities       why
+=========  =================  ==============================================
+files      none               attributes in sysfs and nodes of disks are
+                              root's own files; ``BLKDISCARD`` needs a file
+                              that is open for writing
+nvme       CAP_SYS_ADMIN      the kernel's nvme driver takes Sanitize, Format
+                              NVM and Namespace Management from nobody else
+links      CAP_NET_ADMIN      rtnetlink changes links for nobody else
+=========  =================  ==============================================
+
+A function of a daemon gets a PCI address and values of fixed forms. Where the
+host's files are is the daemon's own knowledge: ``[agent] host_root`` of the
+configuration files that it reads itself.
+"""
+
+import os
+
+from oslo_config import cfg
+from oslo_privsep import capabilities
+from oslo_privsep import priv_context
+
+from pci_passthrough.handlers import device_lock
+from pci_passthrough.handlers import function_files
+
+_PREFIX = __name__
+
+#: Option of the global configuration, which oslo.privsep uses.
+_ROOT = cfg.StrOpt('host_root', help="Directory with the host's files.")
+
+
+class _Context(priv_context.PrivContext):
+    """A context whose daemon is forked if this process is root's.
+
+    Otherwise oslo.privsep starts ``sudo privsep-helper``, or the context's
+    ``helper_command``.
+    """
+
+    def start(
+        self, method: priv_context.Method = priv_context.Method.ROOTWRAP
+    ) -> None:
+        if os.geteuid() == 0 and not self.conf.helper_command:
+            method = priv_context.Method.FORK
+        super().start(method)
+
+
+def _context(name: str, needed: list[int]) -> priv_context.PrivContext:
+    return _Context(
+        _PREFIX,
+        cfg_section=f'privileged_{name}',
+        pypath=f'{_PREFIX}.{name}',
+        capabilities=needed,
+    )
+
+
+files = _context('files', [])
+nvme = _context('nvme', [capabilities.CAP_SYS_ADMIN])
+links = _context('links', [capabilities.CAP_NET_ADMIN])
+
+CONTEXTS = {'files': files, 'nvme': nvme, 'links': links}
+
+
+def set_root(root: str) -> None:
+    """Set the host's root directory for this process and its forks."""
+    cfg.CONF.register_opt(_ROOT, group='agent')
+    cfg.CONF.set_override('host_root', root, group='agent')
+
+
+def function(address: str) -> function_files.FunctionFiles:
+    """Return the files of a PCI function of this host.
+
+    :raises HandlerError: see ``FunctionFiles``.
+    """
+    cfg.CONF.register_opt(_ROOT, group='agent')
+    root = cfg.CONF.agent.host_root or '/'
+    device_lock.share(root, address)
+    return function_files.FunctionFiles(root, address)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return the options of the daemons, for oslo-config-generator."""
+    return [
+        (context.cfg_section, list(priv_context.OPTS))
+        for context in CONTEXTS.values()
+    ]

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs nvme-cli for the NVMe controller of one PCI function."""
+
+import json
+import os
+import stat
+
+from pci_passthrough.handlers import interface
+from pci_passthrough.handlers import privileged
+from pci_passthrough.handlers import program
+
+#: Seconds for a command that only asks or starts something.
+_ASK = 60.0
+
+#: Without "no new privileges" a program of root's would get all of root's
+#: capabilities back. It ends with the daemon.
+_RUN = ('setpriv', '--no-new-privs', '--pdeathsig=KILL', 'nvme')
+
+#: Sanitize actions (NVM Express Base Specification, Sanitize command, SANACT).
+BLOCK_ERASE, OVERWRITE, CRYPTO_ERASE = 2, 3, 4
+
+#: Secure erase settings of Format NVM (SES).
+USER_DATA_ERASE, CRYPTOGRAPHIC_ERASE = 1, 2
+
+#: Fields of Identify Controller, with nvme-cli's names.
+_FIELDS = ('sanicap', 'fna', 'oacs', 'cmic', 'cntlid', 'unvmcap')
+
+
+@privileged.nvme.entrypoint
+def controller_data(address: str) -> dict[str, int]:
+    """Return ``_FIELDS`` of Identify Controller; absent ones are 0.
+
+    :raises HandlerError: nvme-cli fails, or there is no controller.
+    """
+    text = _run(address, ['id-ctrl', '{}', '--output-format=json'])
+    try:
+        document = json.loads(text)
+        # Some releases of nvme-cli write the capacity as a string.
+        return {name: int(document.get(name, 0)) for name in _FIELDS}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise interface.HandlerError(
+            f'nvme id-ctrl answers in an unknown form: {error}',
+            text.decode(errors='replace'),
+        ) from error
+
+
+@privileged.nvme.entrypoint
+def namespaces(address: str) -> list[int]:
+    """Return the ids of the namespaces that are attached to the controller.
+
+    :raises HandlerError: nvme-cli fails.
+    """
+    text = _run(address, ['list-ns', '{}', '--output-format=json'])
+    try:
+        listed = json.loads(text).get('nsid_list', [])
+        return sorted(int(item['nsid']) for item in listed)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise interface.HandlerError(
+            f'nvme list-ns answers in an unknown form: {error}',
+            text.decode(errors='replace'),
+        ) from error
+
+
+@privileged.nvme.entrypoint
+def sanitize_status(address: str) -> tuple[int, int]:
+    """Return SPROG and SSTAT of the sanitize status log.
+
+    :raises HandlerError: nvme-cli fails.
+    """
+    log = _run(address, ['sanitize-log', '{}', '--raw-binary'])
+    if len(log) < 4:
+        raise interface.HandlerError('the sanitize status log is too short')
+    return (
+        int.from_bytes(log[0:2], 'little'),
+        int.from_bytes(log[2:4], 'little'),
+    )
+
+
+@privileged.nvme.entrypoint
+def start_sanitize(address: str, action: int) -> None:
+    """Start a sanitize operation of the whole NVM subsystem.
+
+    :raises HandlerError: the action is none, or nvme-cli fails.
+    """
+    if action not in (BLOCK_ERASE, OVERWRITE, CRYPTO_ERASE):
+        raise interface.HandlerError(f'{action} is no sanitize action')
+    arguments = ['sanitize', '{}', f'--sanact={action}']
+    if action == OVERWRITE:
+        arguments.append('--owpass=1')
+    _run(address, arguments)
+
+
+@privileged.nvme.entrypoint
+def format_namespace(
+    address: str, namespace: int, setting: int, timeout: float
+) -> None:
+    """Format a namespace with secure erase; returns when it is done.
+
+    :param setting: ``USER_DATA_ERASE`` or ``CRYPTOGRAPHIC_ERASE``.
+    :raises HandlerError: nvme-cli fails.
+    """
+    if setting not in (USER_DATA_ERASE, CRYPTOGRAPHIC_ERASE):
+        raise interface.HandlerError(f'{setting} is no secure erase setting')
+    _run(
+        address,
+        [
+            'format', '{}', f'--namespace-id={int(namespace)}',
+            f'--ses={setting}', '--force',
+            f'--timeout={int(timeout * 1000)}',
+        ],
+        timeout + _ASK,
+    )  # fmt: skip
+
+
+@privileged.nvme.entrypoint
+def create_namespace(address: str, blocks: int, controller: int) -> None:
+    """Create a namespace in the first format, and attach it.
+
+    :raises HandlerError: nvme-cli fails.
+    """
+    _run(
+        address,
+        [
+            'create-ns', '{}', f'--nsze={int(blocks)}',
+            f'--ncap={int(blocks)}', '--flbas=0',
+        ],
+        600.0,
+    )  # fmt: skip
+    _run(
+        address,
+        [
+            'attach-ns', '{}', '--namespace-id=1',
+            f'--controllers={int(controller)}',
+        ],
+    )  # fmt: skip
+    _run(address, ['ns-rescan', '{}'])
+
+
+def _run(address: str, arguments: list[str], timeout: float = _ASK) -> bytes:
+    """Run nvme-cli; ``{}`` among the arguments is the controller's node."""
+    function = privileged.function(address)
+    controllers = function.nvme_controllers()
+    if len(controllers) != 1:
+        raise interface.HandlerError(
+            f'it has {len(controllers)} NVMe controllers in sysfs, not one; '
+            f'its driver is {function.driver or "none"}, not nvme?'
+        )
+    [(name, number)] = controllers.items()
+    descriptor = function.open_node(name, number, os.O_RDONLY, stat.S_ISCHR)
+    try:
+        # While it is open, the node's number belongs to this controller.
+        node = os.path.join(function.files.root, f'dev/{name}')
+        result = program.run(
+            [*_RUN, *(node if a == '{}' else a for a in arguments)], timeout
+        )
+    except OSError as error:
+        raise interface.HandlerError(
+            f'nvme cannot be started ({error.strerror}); nvme-cli and '
+            'util-linux must be installed'
+        ) from error
+    finally:
+        os.close(descriptor)
+    if result.status != 0:
+        ending = (
+            f'no answer within {timeout:g} seconds'
+            if result.status is None
+            else f'status {result.status}'
+        )
+        raise interface.HandlerError(
+            f'nvme {arguments[0]} of {name} failed: {ending}', result.text
+        )
+    return result.output
