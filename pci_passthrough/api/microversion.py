@@ -23,7 +23,9 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #: * 1.1 - vgpu_type of pools and PCI devices; serial_number, refusal and
 #:   conflict of PCI devices, their states refused and conflict, and the
 #:   condition refused of explanations; warnings about PCI flavors that are
-#:   created, changed or explained; the action resolve
+#:   created, changed or explained; the action resolve; handlers,
+#:   preparation_..., quarantine_reason, failed_starts and start_failure of
+#:   PCI devices, and the action clean
 VERSIONS: Final = ('1.0', '1.1')
 
 MIN: Final = VERSIONS[0]

@@ -11,6 +11,7 @@ candidate hosts, and compares the hosts that can serve by their ``Loss``.
 
 from pci_passthrough.claims.choice import Candidate
 from pci_passthrough.claims.choice import choose
+from pci_passthrough.claims.choice import decide_among
 from pci_passthrough.claims.choice import supply_of
 from pci_passthrough.claims.choice import VF_PLACEMENTS
 from pci_passthrough.claims.claim_request import ClaimRequest
@@ -57,6 +58,7 @@ __all__ = [
     'choose',
     'consume',
     'decide',
+    'decide_among',
     'explain',
     'in_words',
     'pool_in_words',

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
+from pci_passthrough import objects
 from pci_passthrough.claims import decision as decision_mod
 from pci_passthrough.claims import supply as supply_mod
 
@@ -31,6 +32,8 @@ class Candidate:
         or belongs to; None for a device without SR-IOV.
     :ivar is_pf: whether the device is a physical function.
     :ivar features: number of capabilities; devices with fewer go first.
+    :ivar failed_starts: guests in a row that could not be started with it;
+        devices with fewer go first.
     """
 
     device_id: int
@@ -39,6 +42,7 @@ class Candidate:
     pf_address: str | None = None
     is_pf: bool = False
     features: int = 0
+    failed_starts: int = 0
 
 
 def supply_of(candidates: Iterable[Candidate]) -> supply_mod.Supply:
@@ -57,6 +61,34 @@ def supply_of(candidates: Iterable[Candidate]) -> supply_mod.Supply:
         for (pf, vfs), count in sorted(alike.items())
     )
     return supply_mod.Supply(dict(free), families)
+
+
+def decide_among(
+    candidates: Sequence[Candidate],
+    demands: Sequence[decision_mod.Demand],
+    get_key: decision_mod.GetKey,
+    numa: objects.NumaAffinity | None = None,
+) -> tuple[
+    Sequence[Candidate], supply_mod.Supply, decision_mod.Decision | None
+]:
+    """Decide how candidates serve demands; see ``decide``.
+
+    Devices with failed starts go last, even if they are nearer or preferred:
+    the next guest would not start, either. They are used only if the demands
+    cannot be served without them.
+
+    :returns: the candidates to choose from, their supply and the decision;
+        all candidates and None if the demands cannot be served.
+    """
+    supply = supply_of(candidates)
+    decision = decision_mod.decide(supply, demands, get_key, numa)
+    proven = [device for device in candidates if not device.failed_starts]
+    if decision is not None and len(proven) < len(candidates):
+        of_proven = supply_of(proven)
+        better = decision_mod.decide(of_proven, demands, get_key, numa)
+        if better is not None:
+            return proven, of_proven, better
+    return candidates, supply, decision
 
 
 def choose(
@@ -110,7 +142,7 @@ def _order(
     used: Mapping[str, int],
     whole: set[str | None],
     vf_placement: str,
-) -> tuple[bool, int, int, str]:
+) -> tuple[int, bool, int, int, str]:
     """Return the sort key of a candidate; the lowest goes first.
 
     Under either placement, virtual functions of a physical function that
@@ -121,7 +153,13 @@ def _order(
     breaks_pf = not candidate.is_pf and pf in whole and not count
     if vf_placement == PACK:
         count = -count
-    return (breaks_pf, count, candidate.features, candidate.address)
+    return (
+        candidate.failed_starts,
+        breaks_pf,
+        count,
+        candidate.features,
+        candidate.address,
+    )
 
 
 def _by_family(
@@ -155,14 +193,18 @@ def _families_to_open(
 ) -> set[str | None]:
     """Return the addresses of physical functions that are given as a whole.
 
-    Among equal families the least featured physical function goes first.
+    Among equal families the physical function with the fewest failed starts
+    goes first, and of these the least featured one.
     """
-    by_shape: dict[_Shape | None, list[tuple[int, str]]] = (
+    by_shape: dict[_Shape | None, list[tuple[tuple[int, int], str]]] = (
         collections.defaultdict(list)
     )
     for address, members in families.items():
-        features = min((m.features for m in members if m.is_pf), default=0)
-        by_shape[_family_shape(members)].append((features, address))
+        rank = min(
+            ((m.failed_starts, m.features) for m in members if m.is_pf),
+            default=(0, 0),
+        )
+        by_shape[_family_shape(members)].append((rank, address))
     return {
         address
         for family, count in zip(supply.families, decision.opened, strict=True)

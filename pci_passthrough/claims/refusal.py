@@ -25,10 +25,15 @@ class PoolTotal:
     """The devices of one pool key on a host, in all states.
 
     :ivar states: state to number of devices.
+    :ivar notes: state to what is known of some devices in it, for example
+        their progress.
     """
 
     key_id: int
     states: Mapping[str, int]
+    notes: Mapping[str, Sequence[str]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def count(self) -> int:
@@ -197,5 +202,12 @@ def pool_in_words(key: objects.PoolKey) -> str:
 
 
 def _describe(key: objects.PoolKey, total: PoolTotal) -> str:
-    states = ', '.join(f'{n} {s}' for s, n in sorted(total.states.items()))
-    return f'{pool_in_words(key)}: {states}'
+    states = []
+    for state, count in sorted(total.states.items()):
+        notes = list(total.notes.get(state, ()))
+        if notes and len(notes) < count:
+            notes.append('\N{HORIZONTAL ELLIPSIS}')
+        states.append(
+            f'{count} {state}' + (f' ({"; ".join(notes)})' if notes else '')
+        )
+    return f'{pool_in_words(key)}: {", ".join(states)}'

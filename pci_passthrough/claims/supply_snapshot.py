@@ -41,12 +41,17 @@ class SupplySnapshot:
     :ivar supplies: host to its supply; hosts with nothing free are left out.
     :ivar absent: requested host that cannot be used at all, to the reason:
         ``host_unknown``, ``host_down`` or ``tracker_down``.
+    :ivar failed: host to the numbers of its free devices with failed starts,
+        by pool key id; hosts without such devices are left out.
     """
 
     demands: tuple[decision_mod.Demand, ...]
     keys: Mapping[int, objects.PoolKey]
     supplies: Mapping[str, supply_mod.Supply]
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    failed: Mapping[str, Mapping[int, int]] = dataclasses.field(
+        default_factory=dict
+    )
     _decisions: _Cache[decision_mod.Decision | None] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -191,6 +196,10 @@ class SupplySnapshot:
             supplies=rows,
             hosts=hosts,
             absent=dict(self.absent),
+            failed={
+                host: [list(pair) for pair in sorted(counts.items())]
+                for host, counts in self.failed.items()
+            },
         )
 
     @classmethod
@@ -202,6 +211,10 @@ class SupplySnapshot:
             {key_id: _key(row) for key_id, row in offer.keys},
             {host: supplies[number] for host, number in offer.hosts.items()},
             offer.absent,
+            {
+                host: {key_id: count for key_id, count in counts}
+                for host, counts in offer.get('failed', {}).items()
+            },
         )
 
 

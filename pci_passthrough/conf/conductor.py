@@ -82,6 +82,51 @@ physical function share its bandwidth.
 """,
     ),
     cfg.IntOpt(
+        'preparation_attempts',
+        default=3,
+        min=1,
+        help="""
+How often the handlers of a device may fail to set it up or to clean it until
+the device is quarantined.
+
+The agent runs the ``handler`` of an entry in ``pci_information`` before an
+instance can have the device. A quarantined device is given to nobody until an
+operator looks at it: ``openstack pci device show`` has the output of the
+handlers. Entries with ``"on_failure": "retry"`` have no limit. If the value is
+too low, one busy moment of the hardware takes a device out of service; if it
+is too high, a broken device is busy with cleaning for long.
+""",
+    ),
+    cfg.IntOpt(
+        'failed_starts',
+        default=3,
+        min=0,
+        help="""
+The number of failed starts in a row after which a device is quarantined.
+
+A start fails if libvirt cannot start the guest of an instance, and the
+instance then gives the device back. Such a device is chosen last. A guest that
+starts sets the count to zero. The starts must be of guests of
+``failed_start_instances`` different instances.
+
+With 0 no device is quarantined for this reason. If the value is too low, other
+faults of a host, for example too little memory, quarantine good devices; if it
+is too high, more instances fail because of one bad device.
+""",
+    ),
+    cfg.IntOpt(
+        'failed_start_instances',
+        default=2,
+        min=1,
+        max=20,
+        help="""
+Of how many different instances the ``failed_starts`` must be.
+
+With 1, a single instance that cannot be started anywhere, for example because
+of its image, can quarantine devices by trying often enough.
+""",
+    ),
+    cfg.IntOpt(
         'workers',
         default=1,
         min=1,

@@ -218,6 +218,8 @@ def _device(
         extra_info={},
         offered_by=None,
         refusal=None,
+        handlers=[],
+        on_failure=None,
     )
 
 

@@ -87,4 +87,5 @@ def _loss(pools: Any) -> claims.Loss | None:
         snapshot.supplies[pools.supply.host],
         pools.decision,
         snapshot.keys.__getitem__,
+        snapshot.failed.get(pools.supply.host, {}),
     )

@@ -12,6 +12,7 @@ from pci_passthrough.objects.pci_flavor import PciFlavor
 from pci_passthrough.objects.pool import PciDevicePool
 from pci_passthrough.objects.pool import POOL_FIELDS
 from pci_passthrough.objects.pool import PoolKey
+from pci_passthrough.objects.preparation import Preparation
 from pci_passthrough.objects.refusal import SchedulingRefusal
 from pci_passthrough.objects.report import HostReport
 from pci_passthrough.objects.report import ReportAck
@@ -37,6 +38,7 @@ __all__ = [
     'PciPassthroughObjectSerializer',
     'PciRequest',
     'PoolKey',
+    'Preparation',
     'RefusalReason',
     'ReportAck',
     'RequestedNic',

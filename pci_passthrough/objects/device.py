@@ -33,11 +33,45 @@ HARDWARE_FIELDS = (
 )
 
 #: All fields that an agent reports: the hardware, the extra info and the
-#: entry of pci_information, and why the host refuses the device.
-REPORTED_FIELDS = (*HARDWARE_FIELDS, 'extra_info', 'offered_by', 'refusal')
+#: entry of pci_information, why the host refuses the device, and what
+#: prepares it for the next instance.
+REPORTED_FIELDS = (
+    *HARDWARE_FIELDS,
+    'extra_info',
+    'offered_by',
+    'refusal',
+    'handlers',
+    'on_failure',
+)
 
-#: Reported fields that agents of earlier releases do not send.
-LATER_FIELDS = ('serial_number', 'vgpu_type', 'offered_by', 'refusal')
+#: Reported fields that agents of earlier releases do not send, and what is
+#: true of their devices.
+_LATER_FIELDS: dict[str, Any] = {
+    'serial_number': None,
+    'vgpu_type': None,
+    'offered_by': None,
+    'refusal': None,
+    'handlers': (),
+    'on_failure': None,
+}
+LATER_FIELDS = tuple(_LATER_FIELDS)
+
+#: Fields about the preparation of a device and about failed starts of its
+#: guests, which a conductor sets.
+PREPARATION_FIELDS = (
+    'preparation',
+    'preparation_running',
+    'preparation_step',
+    'preparation_attempt',
+    'preparation_since',
+    'preparation_percent',
+    'preparation_text',
+    'quarantine_reason',
+    'failed_starts',
+    'failed_instances',
+    'start_failed_for',
+    'start_failure',
+)
 
 #: Facts that change by themselves. They are shown to operators, but their
 #: changes are not reported by themselves and are not in the ledger.
@@ -67,6 +101,11 @@ _PASSTHROUGH_DRIVERS = ('vfio-pci', 'pci-stub')
 _VARIANT_DRIVER = '_vfio_pci'
 
 
+#: Statuses in which nobody has a device. Handlers leave it alone, too, while
+#: it is disabled.
+_IDLE = (fields.DeviceStatus.AVAILABLE, fields.DeviceStatus.CLEANING)
+
+
 def is_host_driver(driver: str | None) -> bool:
     """Return whether a driver uses a device on the host.
 
@@ -88,7 +127,8 @@ class PciDevice(base.PciPassthroughObject):
     # Version 1.1: Added offered_by
     # Version 1.2: Added serial_number, vgpu_type, refusal, confirm_new and
     #   conflict
-    VERSION = '1.2'
+    # Version 1.3: Added handlers, on_failure and PREPARATION_FIELDS
+    VERSION = '1.3'
 
     fields = {
         #: ``dddd:bb:ss.f``; host and address identify the device
@@ -132,6 +172,11 @@ class PciDevice(base.PciPassthroughObject):
         #: whether that entry wants new hardware to be confirmed; only in
         #: reports, and only if it is True
         'confirm_new': ovo_fields.BooleanField(),
+        #: names of the handlers that set it up and clean it, in their order;
+        #: empty if nothing has to be done between two instances
+        'handlers': ovo_fields.ListOfStringsField(),
+        #: of ``OnFailure``; None means its first one
+        'on_failure': ovo_fields.StringField(nullable=True),
         'uuid': ovo_fields.UUIDField(),
         'host': ovo_fields.StringField(),
         'status': ovo_fields.EnumField(fields.DeviceStatus.ALL),
@@ -141,6 +186,34 @@ class PciDevice(base.PciPassthroughObject):
         #: what is at the address of a held device instead of its hardware;
         #: None if nothing contradicts the record
         'conflict': ovo_fields.StringField(nullable=True),
+        #: the fence of the newest preparation, a number that only grows:
+        #: answers about an earlier preparation change nothing; None if there
+        #: has been none
+        'preparation': ovo_fields.IntegerField(nullable=True),
+        #: the fence of the preparation at which the agent is at work; None
+        #: if it has not begun, or has ended
+        'preparation_running': ovo_fields.IntegerField(nullable=True),
+        #: of ``PreparationStep``; None if it is ready for an instance
+        'preparation_step': ovo_fields.StringField(nullable=True),
+        #: the number of the attempt, from 1
+        'preparation_attempt': ovo_fields.IntegerField(nullable=True),
+        #: when the first attempt was due
+        'preparation_since': ovo_fields.DateTimeField(nullable=True),
+        #: progress of the attempt; None means unknown
+        'preparation_percent': ovo_fields.IntegerField(nullable=True),
+        #: what happens, or why the last attempt failed
+        'preparation_text': ovo_fields.StringField(nullable=True),
+        #: why it is quarantined; None also if nobody has said why
+        'quarantine_reason': ovo_fields.StringField(nullable=True),
+        #: how many instances have given it back after their guests could not
+        #: be started, one after the other
+        'failed_starts': ovo_fields.IntegerField(),
+        #: UUIDs of different instances among them, the newest last
+        'failed_instances': ovo_fields.ListOfStringsField(),
+        #: the holder whose guest could not be started; None if it could
+        'start_failed_for': ovo_fields.UUIDField(nullable=True),
+        #: why a guest could not be started at last, in the words of libvirt
+        'start_failure': ovo_fields.StringField(nullable=True),
         'instance_uuid': ovo_fields.UUIDField(nullable=True),
         #: the request of the instance that it serves
         'request_id': ovo_fields.StringField(nullable=True),
@@ -156,6 +229,9 @@ class PciDevice(base.PciPassthroughObject):
         """Remove the fields that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 3):
+            for name in ('handlers', 'on_failure', *PREPARATION_FIELDS):
+                primitive.pop(name, None)
         if version < (1, 2):
             for name in (
                 'serial_number',
@@ -171,12 +247,13 @@ class PciDevice(base.PciPassthroughObject):
     def reported(self) -> dict[str, Any]:
         """Return the fields that an agent reports.
 
-        Fields that an agent of an earlier release does not send are None.
+        Fields that an agent of an earlier release does not send are None, or
+        empty.
         """
+        fields = {n: self.get(n, v) for n, v in _LATER_FIELDS.items()}
+        fields['handlers'] = list(fields['handlers'])
         return {
-            name: self.get(name)
-            if name in LATER_FIELDS
-            else getattr(self, name)
+            name: fields[name] if name in fields else getattr(self, name)
             for name in REPORTED_FIELDS
         }
 
@@ -199,6 +276,21 @@ class PciDevice(base.PciPassthroughObject):
         return is_host_driver(self.driver)
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether no instance has it, nor has left anything on it.
+
+        It is available, or is being set up for its first instance.
+        """
+        return bool(
+            self.status == fields.DeviceStatus.AVAILABLE
+            or (
+                self.status == fields.DeviceStatus.CLEANING
+                and self.get('preparation_step')
+                == fields.PreparationStep.SETUP
+            )
+        )
+
+    @property
     def state(self) -> str:
         """The device's state as operators see it, in one word.
 
@@ -210,10 +302,7 @@ class PciDevice(base.PciPassthroughObject):
             return 'conflict'
         if self.presence == fields.Presence.MISSING:
             return 'missing'
-        if (
-            self.disabled_reason is not None
-            and self.status == fields.DeviceStatus.AVAILABLE
-        ):
+        if self.disabled_reason is not None and self.status in _IDLE:
             return 'disabled'
         if (
             self.get('refusal') is not None

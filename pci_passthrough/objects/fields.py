@@ -54,6 +54,26 @@ class DeviceStatus:
     )
 
 
+class PreparationStep:
+    """What handlers do with a device before an instance can have it."""
+
+    #: set up a device that is offered anew
+    SETUP = 'setup'
+    #: clean a device that an instance has had, and set it up again
+    CLEAN = 'clean'
+    ALL: ClassVar[tuple[str, ...]] = (SETUP, CLEAN)
+
+
+class OnFailure:
+    """What becomes of a device whose handlers fail again and again."""
+
+    #: it is quarantined after a number of attempts
+    QUARANTINE = 'quarantine'
+    #: its handlers are run again, without end
+    RETRY = 'retry'
+    ALL: ClassVar[tuple[str, ...]] = (QUARANTINE, RETRY)
+
+
 class Presence:
     """A device's place in the host's last report."""
 

@@ -3,13 +3,20 @@
 
 ::
 
-    available --claim--> claimed --allocate--> allocated --free--> available
-                            '-----abort----> available
-    available or claimed --adopt--> allocated
+    available --claim--> claimed --allocate--> allocated
+    claimed --abort--> or claimed, allocated --free-->
+        available     without handlers
+        cleaning      with handlers
+        quarantined   if guests could not be started with it too often
+    available, claimed or cleaning --adopt--> allocated
+    cleaning --prepared--> available, or quarantined after too many attempts
+    available or quarantined --clean--> cleaning
     available or cleaning --quarantine--> quarantined --release--> available
 
-``disable`` and ``enable`` change no status: an allocated device that is
-disabled stays with its instance and is not claimed again afterwards.
+A device with handlers is ``cleaning`` when it is first offered. ``disable``
+and ``enable`` change no status: an allocated device that is disabled stays
+with its instance and is not claimed again afterwards, and handlers leave a
+disabled device alone.
 """
 
 import dataclasses
@@ -32,10 +39,13 @@ _S = fields.DeviceStatus
 
 TRANSITIONS: Final = {
     'claim': Transition((_S.AVAILABLE,), _S.CLAIMED),
-    'adopt': Transition((_S.AVAILABLE, _S.CLAIMED), _S.ALLOCATED),
+    # An instance has an adopted device already, whatever is known of it.
+    'adopt': Transition((_S.AVAILABLE, _S.CLAIMED, _S.CLEANING), _S.ALLOCATED),
     'abort': Transition((_S.CLAIMED,), _S.AVAILABLE),
     'allocate': Transition((_S.CLAIMED,), _S.ALLOCATED),
     'free': Transition((_S.CLAIMED, _S.ALLOCATED), _S.AVAILABLE),
+    'prepared': Transition((_S.CLEANING,), _S.AVAILABLE),
+    'clean': Transition((_S.AVAILABLE, _S.QUARANTINED), _S.CLEANING),
     'quarantine': Transition((_S.AVAILABLE, _S.CLEANING), _S.QUARANTINED),
     'release': Transition((_S.QUARANTINED,), _S.AVAILABLE),
 }
@@ -44,7 +54,13 @@ TRANSITIONS: Final = {
 STATES: Final = (*_S.ALL, 'disabled', 'missing', 'refused', 'conflict')
 
 #: The actions by which operators change a device.
-OPERATOR_ACTIONS: Final = ('disable', 'enable', 'quarantine', 'release')
+OPERATOR_ACTIONS: Final = (
+    'disable',
+    'enable',
+    'quarantine',
+    'release',
+    'clean',
+)
 
 #: The operators' actions that need a reason.
 ACTIONS_WITH_REASON: Final = ('disable', 'quarantine')

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The free devices of candidate hosts, as sent over RPC."""
 
+from typing import Any
+
+from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
 
 from pci_passthrough.objects import base
@@ -16,7 +19,8 @@ class SchedulingOffer(base.PciPassthroughObject):
     """
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added failed
+    VERSION = '1.1'
 
     fields = {
         #: [request id, count, [[PCI flavor's UUID, name, NUMA policy,
@@ -31,4 +35,16 @@ class SchedulingOffer(base.PciPassthroughObject):
         'hosts': fields.PlainField(),
         #: requested host that cannot be used at all, to the condition
         'absent': fields.PlainField(),
+        #: host to [[pool key id, number of free devices with failed starts],
+        #: …]; hosts without such devices are left out
+        'failed': fields.PlainField(),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Leave out the failed starts, which an older peer does not know."""
+        super().obj_make_compatible(primitive, target_version)
+        version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 1):
+            primitive.pop('failed', None)

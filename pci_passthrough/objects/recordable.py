@@ -8,6 +8,7 @@ left out.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import Final
@@ -23,10 +24,19 @@ LONGEST: Final[Mapping[str, int]] = {
     'serial_number': 128,
     'refusal': 2000,
     'offered_by': 4096,
+    'on_failure': 16,
 }
 
 #: Facts that pool keys have: a device cannot be recorded without them.
 _MATCHED = ('driver', 'numa_node', 'vgpu_type')
+
+#: Names of handlers: how many, and characters of each.
+_MOST_HANDLERS = 16
+_LONGEST_HANDLER = 64
+
+#: Characters of what handlers, libvirt and operators have to say about a
+#: device.
+LONGEST_OUTPUT: Final = 2000
 
 #: Texts that are cut instead of dropped.
 _CUT = ('refusal', 'offered_by')
@@ -66,7 +76,9 @@ def fit(device: device_obj.PciDevice) -> Fitting:
     """
     dropped: dict[str, str] = {}
     changes: dict[str, Any] = {}
-    obstacle = _tags_obstacle(device.extra_info)
+    obstacle = _tags_obstacle(device.extra_info) or _handlers_obstacle(
+        device.get('handlers', ())
+    )
     for name in (*LONGEST, *_NUMBERS):
         value = device.get(name)
         if value is None:
@@ -136,3 +148,25 @@ def _tags_obstacle(tags: Mapping[str, str]) -> str | None:
                 f'of up to {_LONGEST_TAG} printable characters'
             )
     return None
+
+
+def _handlers_obstacle(names: Sequence[str]) -> str | None:
+    """Return why a device cannot be recorded: nobody would clean it."""
+    if len(names) <= _MOST_HANDLERS and all(
+        name and is_line(name, _LONGEST_HANDLER) for name in names
+    ):
+        return None
+    return (
+        f'its handlers are not up to {_MOST_HANDLERS} names of up to '
+        f'{_LONGEST_HANDLER} printable characters'
+    )
+
+
+def output_line(output: str) -> str:
+    """Return the end of what a program has said, as one line."""
+    lines = output.expandtabs().splitlines()
+    lines = [cut(line, len(line)).strip() for line in lines]
+    line = ' | '.join(filter(None, lines))
+    if len(line) <= LONGEST_OUTPUT:
+        return line
+    return f'...{line[3 - LONGEST_OUTPUT :]}'

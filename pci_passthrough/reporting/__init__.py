@@ -9,6 +9,7 @@ a report with the known devices, which gives a list of ``Change``.
 ``sightings``       what a report says about the hardware at each address
 ``hardware_moves``  held devices whose hardware is at another address now
 ``changes``         the consequences of a report for each known device
+``preparation``     what becomes of a device between two instances
 ``withholding``     free devices that nobody gets while one is in conflict
 ==================  =======================================================
 """

@@ -11,6 +11,7 @@ from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.objects import identity
 from pci_passthrough.reporting import hardware_moves
+from pci_passthrough.reporting import preparation
 from pci_passthrough.reporting import sightings
 from pci_passthrough.reporting import withholding
 
@@ -111,7 +112,7 @@ def must_be_kept(device: objects.PciDevice) -> bool:
     its hardware, with the data on it, may be at another address.
     """
     return (
-        device.status != fields.DeviceStatus.AVAILABLE
+        not device.is_fresh
         or device.get('conflict') is not None
         or withholding.is_operators(device.disabled_reason)
     )
@@ -148,6 +149,8 @@ def _reported(
             action = Action.APPEAR if is_offered else Action.REFUSE
             values = device.reported() | {'presence': presence}
             values |= _confirmation(device)
+            if is_offered and values['handlers']:
+                values |= preparation.begin(fields.PreparationStep.SETUP)
             yield Change(action, address, None, values)
             continue
         hardware = identity.Identity.of(device)
@@ -170,6 +173,12 @@ def _reported(
             if not withholding.is_operators(before.disabled_reason):
                 values |= _confirmation(device)
         if values:
+            values |= preparation.reported(
+                before,
+                before.replace(**values),
+                is_offered_anew=is_offered
+                and action in (Action.RETURN, Action.REPLACED),
+            )
             yield Change(action, address, before, values)
 
 
@@ -217,10 +226,11 @@ def _differences(
     )
     # An agent that cannot read them any more says nothing about the hardware.
     unknown = (*identity.FIELDS, 'iommu_group') if held else ()
+    known = before.reported()
     return {
         name: value
         for name, value in after.reported().items()
-        if value != before.get(name)
+        if value != known[name]
         and name not in hidden
         and not (value is None and name in unknown)
     }

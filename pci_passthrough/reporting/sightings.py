@@ -17,10 +17,7 @@ def keeps_hardware(device: objects.PciDevice) -> bool:
 
     If so, a report of other hardware at the address must not change it.
     """
-    return (
-        device.status != fields.DeviceStatus.AVAILABLE
-        or device.get('conflict') is not None
-    )
+    return not device.is_fresh or device.get('conflict') is not None
 
 
 @dataclasses.dataclass(frozen=True)

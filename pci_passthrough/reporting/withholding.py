@@ -57,10 +57,7 @@ def reasons(
     causes = _Causes.among(devices)
     changed: dict[str, str | None] = {}
     for device in devices:
-        if (
-            device.status != fields.DeviceStatus.AVAILABLE
-            or device.get('conflict') is not None
-        ):
+        if not device.is_fresh or device.get('conflict') is not None:
             continue
         if device.disabled_reason is None:
             cause = causes.of(
@@ -103,10 +100,7 @@ class _Causes:
                 conflicts.setdefault(kind, device)
             elif is_missing_card(device):
                 missing.setdefault(kind, device)
-            if (
-                device.status != fields.DeviceStatus.AVAILABLE
-                and device.get('serial_number') is not None
-            ):
+            if not device.is_fresh and device.get('serial_number') is not None:
                 held.setdefault(function, device)
         return cls(conflicts, missing, held)
 
@@ -133,7 +127,7 @@ def is_missing_card(device: objects.PciDevice) -> bool:
     """
     return (
         device.presence == fields.Presence.MISSING
-        and device.status != fields.DeviceStatus.AVAILABLE
+        and not device.is_fresh
         and device.parent_addr is None
     )
 

@@ -9,9 +9,9 @@ from typing import Any
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.rpc import caller
 from pci_passthrough.rpc import methods
 from pci_passthrough.rpc import older_conductors
+from pci_passthrough.rpc import preparations
 
 #: Most hosts that are named for each reason of a refusal.
 _MOST_HOSTS = 20
@@ -20,7 +20,7 @@ _MOST_HOSTS = 20
 _REPORT_1_0 = {'HostReport': '1.0', 'PciDevice': '1.0'}
 
 
-class ConductorClient(caller.Caller):
+class ConductorClient(preparations.PreparationCalls):
     """Calls any conductor.
 
     While the broker is down, a call raises ``ConductorUnavailable``: at once

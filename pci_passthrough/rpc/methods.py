@@ -38,7 +38,9 @@ _R = TypeVar('_R')
 #:   share_pci_flavor, set_device
 #: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
 #: * 1.4 - free_by_numa_node, resolve_device, given_out
-VERSION: Final = '1.4'
+#: * 1.5 - preparations, may_prepare, preparation_progress, prepared,
+#:   start_failed, guest_started; the action ``clean`` of set_device
+VERSION: Final = '1.5'
 
 #: The version that resolve, offer and claim need for requests for NICs.
 NICS: Final = '1.3'
@@ -238,6 +240,42 @@ class Conductor(Protocol):
     def resolve_device(
         self, device: str, moved_to: str | None, reason: str, actor: str
     ) -> objects.PciDevice: ...
+
+    @_since('1.5')
+    def preparations(self, host: str) -> list[objects.Preparation]: ...
+
+    @_since('1.5')
+    def may_prepare(self, host: str, address: str, fence: int) -> bool: ...
+
+    @_since('1.5')
+    def preparation_progress(
+        self,
+        host: str,
+        address: str,
+        fence: int,
+        percent: int | None,
+        text: str,
+    ) -> None: ...
+
+    @_since('1.5')
+    def prepared(
+        self,
+        host: str,
+        address: str,
+        fence: int,
+        succeeded: bool,
+        output: str,
+    ) -> str: ...
+
+    @_since('1.5')
+    def start_failed(
+        self, host: str, instance_uuid: str, text: str, actor: str
+    ) -> None: ...
+
+    @_since('1.5')
+    def guest_started(
+        self, host: str, instance_uuid: str, actor: str
+    ) -> None: ...
 
 
 def declared() -> Mapping[str, Method[..., Any]]:

@@ -22,6 +22,7 @@ from pci_passthrough.services import metrics_census
 from pci_passthrough.services import metrics_server
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.services.operator_endpoint import OperatorEndpoint
+from pci_passthrough.services.preparation_endpoint import PreparationEndpoint
 from pci_passthrough.store import database
 from pci_passthrough.store import schema
 
@@ -91,6 +92,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             self._conf.host,
             ConductorEndpoint(self.database, policy, self._observations),
             OperatorEndpoint(self.database),
+            PreparationEndpoint(self.database, policy),
         )
         server.start()
         # Not earlier: oslo.messaging would make stop() wait for start().

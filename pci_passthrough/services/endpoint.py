@@ -154,7 +154,12 @@ class ConductorEndpoint:
             'abort',
             instance_uuid,
             transitions.abort(
-                self._db, host, instance_uuid, actor, request_ids
+                self._db,
+                host,
+                instance_uuid,
+                actor,
+                request_ids,
+                self._policy.bounds,
             ),
         )
 
@@ -171,7 +176,12 @@ class ConductorEndpoint:
             'free',
             instance_uuid,
             transitions.free(
-                self._db, instance_uuid, actor, host, request_ids
+                self._db,
+                instance_uuid,
+                actor,
+                host,
+                request_ids,
+                self._policy.bounds,
             ),
         )
 

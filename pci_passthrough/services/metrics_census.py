@@ -72,6 +72,7 @@ class CensusCollector(registry.Collector):
         if counts is not None:
             yield _devices(counts)
             yield from _hosts(counts)
+            yield from _doubts(counts)
 
     def _count(self) -> census.Census | None:
         timeout = scrape_timeout.get(self._timeout)
@@ -172,6 +173,38 @@ def _hosts(counts: census.Census) -> Iterator[core.Metric]:
         up.add_metric(labels, float(host.is_up))
         tracked.add_metric(labels, float(host.tracker_is_up))
     yield from (reported, registered, up, tracked)
+
+
+def _doubts(counts: census.Census) -> Iterator[core.Metric]:
+    age = _device_gauge(
+        'cleaning_age_seconds',
+        'Time since the preparation of a device was due.',
+    )
+    progress = _device_gauge(
+        'cleaning_progress_ratio',
+        'Progress of the preparation of a device, from 0 to 1; devices whose '
+        'handlers report none are missing.',
+    )
+    failed = _device_gauge(
+        'failed_starts',
+        'Guests in a row that could not be started with a device; devices '
+        'without any are missing.',
+    )
+    for doubt in counts.doubts:
+        labels = [doubt.host, doubt.address]
+        if doubt.cleaning_age is not None:
+            age.add_metric(labels, doubt.cleaning_age)
+            if doubt.percent is not None:
+                progress.add_metric(labels, doubt.percent / 100)
+        if doubt.failed_starts:
+            failed.add_metric(labels, doubt.failed_starts)
+    yield from (age, progress, failed)
+
+
+def _device_gauge(name: str, text: str) -> core.GaugeMetricFamily:
+    return core.GaugeMetricFamily(
+        f'pci_passthrough_device_{name}', text, labels=['host', 'address']
+    )
 
 
 def _host_gauge(name: str, text: str) -> core.GaugeMetricFamily:

@@ -22,8 +22,17 @@ def is_refused() -> sa.ColumnElement[bool]:
 _NOT_AVAILABLE = (
     (_devices.c.conflict.is_not(None), 'conflict'),
     (_devices.c.presence == fields.Presence.MISSING, 'missing'),
-    (_devices.c.status != fields.DeviceStatus.AVAILABLE, _devices.c.status),
+    (
+        _devices.c.status.not_in(
+            (fields.DeviceStatus.AVAILABLE, fields.DeviceStatus.CLEANING)
+        ),
+        _devices.c.status,
+    ),
     (_devices.c.disabled_reason.is_not(None), 'disabled'),
+    (
+        _devices.c.status == fields.DeviceStatus.CLEANING,
+        fields.DeviceStatus.CLEANING,
+    ),
     (is_refused(), 'refused'),
 )
 

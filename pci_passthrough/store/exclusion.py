@@ -27,6 +27,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import models
 
 _relative = models.pci_devices.alias('relative')
@@ -111,6 +112,33 @@ def no_child_held(device: Any) -> sa.ColumnElement[bool]:
 def is_member_held(device: Any) -> sa.ColumnElement[bool]:
     """Return the condition that a device of an IOMMU group is held."""
     return _held_member(device).exists()
+
+
+@functools.cache
+def disturbs_nobody(device: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that handlers can work on a device.
+
+    A reset of it would reach an instance that holds its physical function, a
+    virtual function of it, or another device of its IOMMU group. A virtual
+    function waits until its physical function is ready, which makes it anew.
+    """
+    owned = _relative.c.status.in_(lifecycle.OWNED)
+    pf = sa.select(_relative.c.id).where(
+        _relative.c.compute_node_id == device.c.compute_node_id,
+        _relative.c.address == device.c.parent_addr,
+        owned | (_relative.c.status == fields.DeviceStatus.CLEANING),
+    )
+    vf = sa.select(_relative.c.id).where(
+        _relative.c.compute_node_id == device.c.compute_node_id,
+        _relative.c.parent_addr == device.c.address,
+        owned,
+    )
+    member = sa.select(_member.c.id).where(
+        _member.c.compute_node_id == device.c.compute_node_id,
+        _member.c.shared_group == device.c.shared_group,
+        _member.c.status.in_(lifecycle.OWNED),
+    )
+    return ~pf.exists() & ~vf.exists() & ~member.exists()
 
 
 def _held_relative(device: Any) -> sa.Select[Any]:

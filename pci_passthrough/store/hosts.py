@@ -188,6 +188,18 @@ def lock(connection: sa.Connection, host: str) -> int:
     )
 
 
+def new_fence(connection: sa.Connection, node_id: int) -> int:
+    """Return a number that is greater than in each transaction before.
+
+    :param node_id: of a host that the caller has locked.
+    """
+    return int(
+        connection.execute(
+            sa.select(_nodes.c.revision).where(_nodes.c.id == node_id)
+        ).scalar_one()
+    )
+
+
 def ask_for_report(connection: sa.Connection, node_id: int) -> None:
     """Make conductors answer a host's next heartbeat: send a full report.
 

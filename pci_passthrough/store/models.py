@@ -132,6 +132,13 @@ class PciDevice(Base):
         ),
         # For the devices of few hosts that share a group.
         sa.Index('ix_pci_devices_sharing', 'compute_node_id', 'shared_group'),
+        # For the few devices with which guests could not be started.
+        sa.Index(
+            'ix_pci_devices_failed',
+            'failed_starts',
+            'free_key',
+            'compute_node_id',
+        ),
         sa.CheckConstraint(OWNER_CHECK, name='ck_pci_devices_owner'),
         _TABLE_ARGS,
     )
@@ -185,6 +192,21 @@ class PciDevice(Base):
     conflict = sa.Column(sa.Text)
     #: the IOMMU group, if the host reports another device of that group
     shared_group = sa.Column(sa.Integer)
+    #: the other columns: see ``objects.PciDevice``
+    handlers = sa.Column(db_types.JsonEncodedList)
+    on_failure = sa.Column(sa.String(recordable.LONGEST['on_failure']))
+    preparation = sa.Column(sa.BigInteger)
+    preparation_running = sa.Column(sa.BigInteger)
+    preparation_step = sa.Column(sa.String(16))
+    preparation_attempt = sa.Column(sa.Integer)
+    preparation_since = sa.Column(Timestamp)
+    preparation_percent = sa.Column(sa.Integer)
+    preparation_text = sa.Column(sa.Text)
+    quarantine_reason = sa.Column(sa.Text)
+    failed_starts = sa.Column(sa.Integer, nullable=False, server_default='0')
+    failed_instances = sa.Column(db_types.JsonEncodedList)
+    start_failed_for = sa.Column(sa.String(36))
+    start_failure = sa.Column(sa.Text)
 
 
 class PciDeviceEvent(Base):

@@ -7,6 +7,7 @@ from typing import Self
 from oslo_config import cfg
 
 from pci_passthrough import claims
+from pci_passthrough.reporting import preparation
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,11 +35,15 @@ class Policy:
     :ivar limits: timeouts after which a silent host counts as down.
     :ivar vf_placement: one of ``claims.VF_PLACEMENTS``.
     :ivar refusals_kept: days for which the scheduler's refusals are stored.
+    :ivar bounds: how often preparations and starts may fail.
     """
 
     limits: Limits
     vf_placement: str = claims.choice.PACK
     refusals_kept: float = 7
+    bounds: preparation.Bounds = dataclasses.field(
+        default_factory=preparation.Bounds
+    )
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -48,4 +53,9 @@ class Policy:
             Limits(options.host_timeout, options.tracker_timeout),
             options.vf_placement,
             options.refusals_kept,
+            preparation.Bounds(
+                options.preparation_attempts,
+                options.failed_starts,
+                options.failed_start_instances,
+            ),
         )

@@ -18,7 +18,7 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.views import device_pages
 
-_TIMES = ('created_at', 'updated_at')
+_TIMES = ('created_at', 'updated_at', 'preparation_since')
 
 #: Members with the same value as the object's field or property.
 _SHOWN = tuple(
@@ -71,7 +71,7 @@ def show(
 def update(
     request: request_mod.ApiRequest, pci_device: str
 ) -> wrappers.Response:
-    """Take a device out of service, put it back, or resolve its conflict."""
+    """Take a device out of service, clean it, or resolve its conflict."""
     if preconditions.names_state(request):
         before = lookup.get(request.backends.database, pci_device)
         preconditions.check_if_match(
@@ -79,15 +79,19 @@ def update(
         )
     conductor, body = request.backends.conductor, request.body
     reason, actor = body.get('reason', ''), request.viewer.actor
-    if body['action'] == schema.RESOLVE:
-        if not microversion.includes(request.api_version, '1.1'):
-            raise errors.MalformedRequest(
-                'The action resolve came with microversion 1.1.'
-            )
+    action = body['action']
+    if (
+        not microversion.includes(request.api_version, '1.1')
+        and action in schema.ACTIONS_SINCE_1_1
+    ):
+        raise errors.MalformedRequest(
+            f'The action {action} came with microversion 1.1.'
+        )
+    if action == schema.RESOLVE:
         moved_to = body.get('moved_to')
         after = conductor.resolve_device(pci_device, moved_to, reason, actor)
     else:
-        after = conductor.set_device(pci_device, body['action'], reason, actor)
+        after = conductor.set_device(pci_device, action, reason, actor)
     return responses.of(_view(after, request.api_version), _tag(after))
 
 
@@ -113,14 +117,17 @@ def _tag(device: objects.PciDevice) -> str:
 
 
 def _view(device: objects.PciDevice, api_version: str) -> dict[str, Any]:
-    names = _SHOWN
+    names, times = _SHOWN, _TIMES
     if not microversion.includes(api_version, '1.1'):
         # Without them, the device has a state that 1.0 knows.
         device = device.replace(conflict=None, refusal=None)
-        names = tuple(n for n in _SHOWN if n not in schema.SINCE_1_1)
+        names, times = (
+            tuple(n for n in shown if n not in schema.SINCE_1_1)
+            for shown in (_SHOWN, _TIMES)
+        )
     return {
         **{name: getattr(device, name) for name in names},
-        **{name: responses.time(getattr(device, name)) for name in _TIMES},
+        **{name: responses.time(getattr(device, name)) for name in times},
     }
 
 

@@ -17,7 +17,20 @@ SINCE_1_1 = (
     'serial_number',
     'refusal',
     'conflict',
+    'handlers',
+    'on_failure',
+    'preparation_step',
+    'preparation_attempt',
+    'preparation_since',
+    'preparation_percent',
+    'preparation_text',
+    'quarantine_reason',
+    'failed_starts',
+    'start_failure',
 )
+
+#: Actions that microversion 1.1 has added.
+ACTIONS_SINCE_1_1 = ('clean', 'resolve')
 
 SHOWN = base.closed(
     {
@@ -40,6 +53,18 @@ SHOWN = base.closed(
         'presence': base.choice(fields.Presence.ALL),
         'disabled_reason': _OPTIONAL_STRING,
         'conflict': _OPTIONAL_STRING,
+        'handlers': {'type': 'array', 'items': base.STRING},
+        'on_failure': _OPTIONAL_STRING,
+        'preparation_step': base.nullable(
+            base.choice(fields.PreparationStep.ALL)
+        ),
+        'preparation_attempt': _OPTIONAL_NUMBER,
+        'preparation_since': base.nullable(base.TIME),
+        'preparation_percent': _OPTIONAL_NUMBER,
+        'preparation_text': _OPTIONAL_STRING,
+        'quarantine_reason': _OPTIONAL_STRING,
+        'failed_starts': {'type': 'integer'},
+        'start_failure': _OPTIONAL_STRING,
         'instance_uuid': base.nullable(base.UUID),
         'request_id': _OPTIONAL_STRING,
         'pci_flavor_uuid': base.nullable(base.UUID),

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refuses to start a guest with a device that is not the instance's any more.
+"""Checks the devices of a guest before its start, and reports how it went.
 
 Nova gives a guest the devices at the addresses of its rows. After a card was
 added, other hardware may be at these addresses: that of another tenant, for
 example. So nova-compute asks the conductor before libvirt gets the addresses.
 If no conductor answers, the conflicts of its last answer still count; whoever
 held a device then may have given it back.
+
+If libvirt cannot start the guest, the conductor is told why: a device with
+which no guest starts must not be the first choice for the next instance.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,7 @@ from oslo_log import log as logging
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import rpc
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin.compat import driver as virt_driver
@@ -27,6 +31,7 @@ from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import holders
 from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.rpc import older_conductors
 
 LOG = logging.getLogger(__name__)
 
@@ -92,13 +97,68 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         driver: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
         rows = _attachments_of(driver, instance)
-        if rows:
-            # Not the instance's host: an evacuated one has its former host.
-            host = virt_driver.host_of(driver) or _configured_host()
-            check(instance, rows, host)
-        return original(driver, context, instance, *args, **kwargs)
+        if not rows:
+            return original(driver, context, instance, *args, **kwargs)
+        # Not the instance's host: an evacuated one has its former host.
+        host = virt_driver.host_of(driver) or _configured_host()
+        devices = check(instance, rows, host)
+        try:
+            result = original(driver, context, instance, *args, **kwargs)
+        except Exception as error:
+            text = str(error)
+            if devices and _is_of_libvirt(error):
+                _tell(
+                    host,
+                    lambda conductor, actor: conductor.start_failed(
+                        host, instance.uuid, text, actor
+                    ),
+                )
+            raise
+        if any(map(_is_doubted, devices)):
+            _tell(
+                host,
+                lambda conductor, actor: conductor.guest_started(
+                    host, instance.uuid, actor
+                ),
+            )
+        return result
 
     return start
+
+
+def _is_of_libvirt(error: BaseException) -> bool:
+    """Whether libvirt, and not Nova or Neutron, could not start a guest.
+
+    By its name: nova-compute imports libvirt only when it connects to it.
+    """
+    return any(
+        type_.__name__ == 'libvirtError' for type_ in type(error).__mro__
+    )
+
+
+def _is_doubted(device: objects.PciDevice) -> bool:
+    """Whether guests could not be started with a device before."""
+    return bool(
+        device.get('failed_starts', 0)
+        or device.get('start_failed_for') is not None
+    )
+
+
+def _tell(host: str, call: Callable[[rpc.ConductorClient, str], None]) -> None:
+    """Tell the conductor how a start went; log that it cannot be told.
+
+    A conductor of an earlier release does not want to know.
+    """
+    try:
+        older_conductors.answer_or(
+            None, lambda: call(client.conductor(), f'nova-compute/{host}')
+        )
+    except exception.PciPassthroughError as error:
+        LOG.warning(
+            'Could not tell the conductor how the start of a guest went: %s. '
+            'Its devices are chosen as before',
+            error,
+        )
 
 
 def _configured_host() -> str:
@@ -121,12 +181,16 @@ def _attachments_of(driver: Any, instance: Any) -> list[Any]:
     return [row for row in rows or () if attachment.is_attachment(row)]
 
 
-def check(instance: Any, rows: Sequence[Any], host: str) -> None:
+def check(
+    instance: Any, rows: Sequence[Any], host: str
+) -> Sequence[objects.PciDevice]:
     """Check that the devices of an instance are in their places.
 
     :param instance: Nova's instance.
     :param rows: Nova's rows of its devices of PCI flavors.
     :param host: the host on which its guest is to start.
+    :returns: the devices, as the conductor knows them now; none if no
+        conductor answers.
     :raises DeviceNotInPlace: one is not.
     """
     devices, is_new = _known.of(host)
@@ -134,7 +198,7 @@ def check(instance: Any, rows: Sequence[Any], host: str) -> None:
         devices = [d for d in devices if d.get('conflict') is not None]
     reasons = list(reasons_not_in_place(instance.uuid, rows, devices))
     if not reasons:
-        return
+        return [d for d in devices if d.instance_uuid == instance.uuid]
     LOG.error(
         'Not starting the guest of instance %s: %s',
         instance.uuid,

@@ -95,6 +95,14 @@ class Names(columns.FormattableColumn[Sequence[str] | None]):
         return ', '.join(sorted(self._value or ())) or '-'
 
 
+class Ordered(columns.FormattableColumn[Sequence[str] | None]):
+    """A list of names in their order; a dash means None or no names."""
+
+    def human_readable(self) -> str:
+        """Return text for a table."""
+        return ', '.join(self._value or ()) or '-'
+
+
 class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
     """A match expression in the form of ``--match``, one term a line."""
 

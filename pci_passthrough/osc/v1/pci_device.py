@@ -40,6 +40,26 @@ _QUERY_OPTIONS: options.QueryOptions = {
     },
 }  # fmt: skip
 
+
+class _State(columns.OrDash):
+    """A state; in tables, with the progress of a device's preparation.
+
+    :param device: the device.
+    """
+
+    def __init__(self, device: Mapping[str, Any]) -> None:
+        super().__init__(device['state'])
+        self._percent = device.get('preparation_percent')
+        self._since = device.get('preparation_since')
+
+    def human_readable(self) -> str:
+        """Return text for a table."""
+        if self._value != 'cleaning' or self._since is None:
+            return super().human_readable()
+        percent = '' if self._percent is None else f'{self._percent} %, '
+        return f'cleaning ({percent}since {self._since})'
+
+
 _SHORT: columns.Columns = {
     'UUID': columns.field('uuid'),
     'Host': columns.field('host'),
@@ -48,7 +68,7 @@ _SHORT: columns.Columns = {
     'Vendor ID': columns.field('vendor_id'),
     'Product ID': columns.field('product_id'),
     'NUMA Node': columns.field('numa_node', columns.OrDash),
-    'State': columns.field('state'),
+    'State': _State,
     'Instance': columns.field('instance_uuid', columns.OrDash),
 }
 
@@ -66,11 +86,16 @@ _LONG: columns.Columns = {
     'Serial Number': columns.field('serial_number', columns.OrDash),
     'Refusal': columns.field('refusal', columns.OrDash),
     'Conflict': columns.field('conflict', columns.OrDash),
+    'Handlers': columns.field('handlers', columns.Ordered),
+    'Preparation': columns.field('preparation_text', columns.OrDash),
+    'Quarantine Reason': columns.field('quarantine_reason', columns.OrDash),
+    'Failed Starts': columns.field('failed_starts', columns.OrDash),
 }
 
 _SHOW_COLUMNS: columns.Formatters = {
     'extra_info': columns.Tags,
     'capabilities': columns.Names,
+    'handlers': columns.Ordered,
 }
 
 _SHOWN_FIRST = ('uuid', 'host', 'address', 'state')
@@ -139,10 +164,16 @@ class DeviceAction(base.Command):
                 'has it keeps it',
             ),
             ('enable', 'undo --disable'),
-            ('quarantine', 'lock a free device until --release'),
+            ('quarantine', 'lock a free device until --release or --clean'),
             (
                 'release',
-                'undo --quarantine, or the quarantine after a failed cleaning',
+                'end the quarantine of a device: it is available as it is; '
+                'if it was not cleaned, with a --reason',
+            ),
+            (
+                'clean',
+                'have the handlers of a free or quarantined device clean it '
+                'and set it up',
             ),
         ):
             group.add_argument(

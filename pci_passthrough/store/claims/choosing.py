@@ -59,9 +59,12 @@ def choose(
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
-    free = candidates.of_host(connection, node_id, key_ids, instance_uuid)
-    supply = claims.supply_of(free)
-    decision = claims.decide(supply, demands, catalog.__getitem__, numa)
+    free, supply, decision = claims.decide_among(
+        candidates.of_host(connection, node_id, key_ids, instance_uuid),
+        demands,
+        catalog.__getitem__,
+        numa,
+    )
     if decision is None:
         totals = states.of_host(connection, node_id)
         reasons = claims.explain(

@@ -26,6 +26,9 @@ COLUMNS = tuple(
     if name in _devices.c and name != 'dev_type'
 )
 
+#: Columns of lists that are NULL in rows of earlier releases.
+_LISTS = ('handlers', 'failed_instances')
+
 
 def uuid_of(host: str, address: str) -> str:
     """Return the UUID of the device at an address of a host."""
@@ -138,7 +141,8 @@ def _device(row: Any) -> objects.PciDevice:
         host=row['host'],
         extra_info=dict(key.extra_info),
         **{name: getattr(key, name) for name in objects.POOL_FIELDS},
-        **{name: row[name] for name in COLUMNS},
+        **{name: row[name] for name in COLUMNS if name not in _LISTS},
+        **{name: row[name] or [] for name in _LISTS},
     )
     return device
 

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators' actions on devices: disable, enable, quarantine, release."""
+"""Operators' actions on devices: disable, quarantine, clean and the others."""
+
+from typing import Any
+from typing import Final
 
 import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
+from pci_passthrough.reporting import preparation
 from pci_passthrough.reporting import withholding
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import removal
 from pci_passthrough.store.devices import withheld
 
@@ -109,9 +115,9 @@ def _set_disabled(
                 ('enabled',),
                 before.disabled_reason,
             )
-        after = before.replace(disabled_reason=disabled_reason)
+        values = {'disabled_reason': disabled_reason}
         return _write(
-            connection, node_id, before, after, action, actor, reason or None
+            connection, node_id, before, values, action, actor, reason or None
         )
 
 
@@ -119,22 +125,80 @@ def _set_disabled(
 def move(
     db: database.Writer, device: str, action: str, reason: str, actor: str
 ) -> objects.PciDevice:
-    """Carry out an operator's ``quarantine`` or ``release``.
+    """Carry out an operator's ``quarantine``, ``clean`` or ``release``.
 
     A device that is in the wanted state already stays as it is.
 
     :raises: DeviceStateConflict; PciDeviceNotFound; Invalid if the reason
-        cannot be stored.
+        cannot be stored or is missing, or the device has no handlers.
     """
     check_reason(reason)
     with db.write() as connection:
         node_id, before = lock(connection, device)
         if before.status == lifecycle.TRANSITIONS[action].target:
             return before
-        after = before.replace(status=lifecycle.target_of(before, action))
+        lifecycle.target_of(before, action)
+        values = _CHANGES[action](before, reason)
+        values = preparing.Fence(connection, node_id).added_to(values)
         return _write(
-            connection, node_id, before, after, action, actor, reason or None
+            connection, node_id, before, values, action, actor, reason or None
         )
+
+
+def _quarantined(device: objects.PciDevice, reason: str) -> dict[str, Any]:
+    return preparation.quarantine(reason or None)
+
+
+def _to_clean(device: objects.PciDevice, reason: str) -> dict[str, Any]:
+    """Return the changes of a device that an operator wants to be cleaned.
+
+    :raises: Invalid, DeviceStateConflict
+    """
+    if not device.handlers:
+        raise exception.Invalid(
+            f'{device.host}/{device.address} has no handlers that could clean '
+            'it; the "handler" of its entry in pci_information names them'
+        )
+    if device.conflict is not None:
+        raise exception.DeviceStateConflict(
+            f'{device.uuid} ({device.address} on {device.host})',
+            'clean',
+            device.state,
+            lifecycle.TRANSITIONS['clean'].sources,
+            device.conflict,
+        )
+    return preparation.begin(fields.PreparationStep.CLEAN)
+
+
+def _released(device: objects.PciDevice, reason: str) -> dict[str, Any]:
+    """Return the changes of a device that an operator answers for.
+
+    :raises: DeviceStateConflict if its handlers may still run; Invalid if it
+        was not prepared, and there is no reason to do without.
+    """
+    if device.preparation_running is not None:
+        raise exception.DeviceStateConflict(
+            f'{device.uuid} ({device.address} on {device.host})',
+            'release',
+            'being prepared',
+            lifecycle.TRANSITIONS['release'].sources,
+            "the host's agent has not reported the end; wait for it, or have "
+            'the device cleaned instead',
+        )
+    if device.preparation_step is not None and not reason.strip():
+        raise exception.Invalid(
+            f'{device.host}/{device.address} was not prepared for another '
+            'instance: have it cleaned, or give a reason why it can be given '
+            'away as it is; for example: erased by hand'
+        )
+    return preparation.ready() | preparation.NO_FAILED_STARTS
+
+
+_CHANGES: Final = {
+    'quarantine': _quarantined,
+    'clean': _to_clean,
+    'release': _released,
+}
 
 
 #: Characters of a reason: the length of the column ``disabled_reason``.
@@ -179,20 +243,17 @@ def _write(
     connection: sa.Connection,
     node_id: int,
     before: objects.PciDevice,
-    after: objects.PciDevice,
+    values: dict[str, Any],
     action: str,
     actor: str,
     reason: str | None,
 ) -> objects.PciDevice:
-    at = database.now()
+    values = {**values, 'updated_at': database.now()}
+    after = before.replace(**values)
     connection.execute(
         _devices.update()
         .where(_devices.c.uuid == before.uuid)
-        .values(
-            status=after.status,
-            disabled_reason=after.disabled_reason,
-            updated_at=at,
-        )
+        .values(**values)
     )
     ledger.append(
         connection, [ledger.entry(before, action, actor, after.state, reason)]
@@ -200,6 +261,5 @@ def _write(
     removal.remove_unoffered(connection, [after], actor)
     reasons = withheld.renew(connection, node_id, actor)
     return after.replace(
-        updated_at=at,
         disabled_reason=reasons.get(after.address, after.disabled_reason),
     )

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 from typing import Any
 
 from oslo_log import log as logging
@@ -12,6 +13,8 @@ import sqlalchemy as sa
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
+from pci_passthrough.objects import fields
+from pci_passthrough.reporting import preparation
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
@@ -19,6 +22,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import moving
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import shared_groups
 from pci_passthrough.store.devices import withheld
 
@@ -27,12 +31,26 @@ LOG = logging.getLogger(__name__)
 _devices = models.pci_devices
 _nodes = models.compute_nodes
 
-#: Columns that a report may set. The owner is not among them.
+_PREPARATION_COLUMNS = (
+    'preparation',
+    'preparation_running',
+    'preparation_step',
+    'preparation_attempt',
+    'preparation_since',
+    'preparation_percent',
+    'preparation_text',
+    'quarantine_reason',
+)
+
+#: Columns that a report may set. The owner is not among them, and the status
+#: changes only if nobody holds the device: see ``reporting.preparation``.
 _FACT_COLUMNS = (
     'uuid',
+    'status',
     'presence',
     'conflict',
     'disabled_reason',
+    *_PREPARATION_COLUMNS,
     *(name for name in objects.device.REPORTED_FIELDS if name in _devices.c),
 )
 
@@ -267,6 +285,8 @@ def _carry_out(
     Records that move, and those that disappear, leave their addresses before
     others take them: address and UUID are unique.
     """
+    fence = preparing.Fence(connection, node.id)
+    changes = [_fenced(change, fence) for change in changes]
     after = {id(change): _after(node.host, change) for change in changes}
     keys = {i: objects.PoolKey.of(device) for i, device in after.items()}
     ids = pool_keys.ensure(connection, set(keys.values()))
@@ -302,6 +322,26 @@ def _carry_out(
         connection.execute(_devices.insert(), new_rows)
     moving.insert(connection, node.id, [move.after for move in moves])
     ledger.append(connection, events)
+
+
+def _fenced(
+    change: reporting.Change, fence: preparing.Fence
+) -> reporting.Change:
+    """Return a change, with a new fence if a preparation begins by it.
+
+    It begins again if the device has moved, or has lost its address: an agent
+    that is still at work is at work on other hardware.
+    """
+    values = change.values
+    before = change.before
+    if (
+        before is not None
+        and before.status == fields.DeviceStatus.CLEANING
+        and change.action in (reporting.Action.MOVE, reporting.Action.CONFLICT)
+        and 'status' not in values
+    ):
+        values = {**values, **preparation.begin(before.preparation_step)}
+    return dataclasses.replace(change, values=fence.added_to(values))
 
 
 #: Why a record moves, for the ledger.
@@ -352,8 +392,11 @@ def _after(host: str, change: reporting.Change) -> objects.PciDevice:
     return objects.PciDevice(
         uuid=lookup.uuid_of(host, change.address),
         host=host,
-        status=objects.fields.DeviceStatus.AVAILABLE,
-        **{'disabled_reason': None, **change.values},
+        **{
+            'status': fields.DeviceStatus.AVAILABLE,
+            'disabled_reason': None,
+            **change.values,
+        },
     )
 
 

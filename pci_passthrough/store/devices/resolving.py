@@ -12,6 +12,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.objects import identity
+from pci_passthrough.reporting import preparation
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
@@ -19,6 +20,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import moving
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import shared_groups
 from pci_passthrough.store.devices import withheld
 
@@ -82,8 +84,7 @@ def resolve(
 
 def _is_displaced(device: objects.PciDevice) -> bool:
     return device.conflict is not None or (
-        device.presence == fields.Presence.MISSING
-        and device.status != fields.DeviceStatus.AVAILABLE
+        device.presence == fields.Presence.MISSING and not device.is_fresh
     )
 
 
@@ -138,6 +139,9 @@ def _move(
             for name, value in facts.items()
             if value is not None or name not in identity.FIELDS
         } | {'presence': occupant.presence}
+    if before.status == fields.DeviceStatus.CLEANING:
+        begun = preparation.begin(before.preparation_step)
+        values |= preparing.Fence(connection, node_id).added_to(begun)
     after = moving.moved(before, **values)
     connection.execute(
         _devices.delete().where(_devices.c.uuid.in_([before.uuid, after.uuid]))
@@ -157,10 +161,7 @@ def _check_may_be(
 
     :raises: DeviceStateConflict, Invalid
     """
-    if (
-        occupant.status != fields.DeviceStatus.AVAILABLE
-        or occupant.conflict is not None
-    ):
+    if not occupant.is_fresh or occupant.conflict is not None:
         raise exception.DeviceStateConflict(
             _name(occupant),
             f'{ACTION} to it',

@@ -32,15 +32,21 @@ def of_host(
         exclusion.not_excluded_for_claim(_devices),
     )
     rows = connection.execute(
-        statement.add_columns(_devices.c.capabilities).where(
+        statement.add_columns(
+            _devices.c.capabilities, _devices.c.failed_starts
+        ).where(
             _devices.c.compute_node_id == node_id,
             _devices.c.free_key.is_not(None),
         ),
         {exclusion.CLAIMANT: instance_uuid},
     )
     return [
-        from_row(*columns, features=len(capabilities))
-        for _, *columns, capabilities in map(tuple[Any, ...], rows)
+        from_row(
+            *columns, features=len(capabilities), failed_starts=failed_starts
+        )
+        for _, *columns, capabilities, failed_starts in map(
+            tuple[Any, ...], rows
+        )
     ]
 
 
@@ -71,6 +77,7 @@ def from_row(
     dev_type: str,
     *,
     features: int = 0,
+    failed_starts: int = 0,
 ) -> claims.Candidate:
     """Turn a row of ``select``, without the host's id, into a candidate."""
     is_pf = dev_type == fields.DevType.SRIOV_PF
@@ -81,4 +88,5 @@ def from_row(
         address if is_pf else parent_addr,
         is_pf,
         features,
+        failed_starts,
     )

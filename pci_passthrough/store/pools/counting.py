@@ -294,6 +294,35 @@ def _families(
     }
 
 
+def with_failed_starts(
+    connection: sa.Connection,
+    key_ids: Collection[int] | None,
+    live: live_hosts.LiveHosts,
+) -> dict[str, dict[int, int]]:
+    """Count free devices with which guests could not be started.
+
+    There are few of them, and an index of their own.
+
+    :param key_ids: only devices of these pool keys; None means of all.
+    :returns: counts by host name and pool key id.
+    """
+    statement = (
+        sa.select(
+            _devices.c.compute_node_id,
+            _devices.c.free_key,
+            sa.func.count(),
+        )
+        .where(_devices.c.failed_starts > 0, _devices.c.free_key.is_not(None))
+        .group_by(_devices.c.compute_node_id, _devices.c.free_key)
+    )
+    counts: dict[str, dict[int, int]] = {}
+    for node_id, key_id, count in connection.execute(statement):
+        wanted = key_ids is None or key_id in key_ids
+        if wanted and node_id in live.names:
+            counts.setdefault(live.names[node_id], {})[key_id] = count
+    return counts
+
+
 def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:
     """Count devices by host and pool key, whatever their state.
 

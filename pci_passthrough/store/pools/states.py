@@ -4,7 +4,9 @@
 import collections
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +23,9 @@ _devices = models.pci_devices
 def of_host(connection: sa.Connection, node_id: int) -> list[claims.PoolTotal]:
     """Count a host's devices by pool key and state."""
     on_host = _devices.c.compute_node_id == node_id
-    return _totals(connection.execute(_counted(on_host)))[node_id]
+    rows = connection.execute(_counted(on_host)).tuples().all()
+    notes = _notes(connection, rows, on_host)
+    return _totals(rows, notes)[node_id]
 
 
 def of_hosts(
@@ -36,18 +40,78 @@ def of_hosts(
     if not key_ids:
         return collections.defaultdict(list)
     wanted = _devices.c.pool_key_id.in_(sorted(key_ids))
-    return _totals(live.rows(connection, _counted(wanted)))
+    rows = list(live.rows(connection, _counted(wanted)))
+    return _totals(rows, _notes(connection, rows, wanted))
+
+
+#: Devices of a pool of which something is noted, for each state.
+_MOST_NOTES = 3
+
+#: Characters of a note that are shown.
+_LONGEST_NOTE = 200
+
+#: What is noted of devices: host, pool key and state, to texts.
+_Notes = Mapping[tuple[int, int, str], list[str]]
+
+
+def _notes(
+    connection: sa.Connection,
+    rows: Iterable[Sequence[Any]],
+    wanted: sa.ColumnElement[bool],
+) -> _Notes:
+    """Return what is known of devices that are cleaning or quarantined."""
+    notes: dict[tuple[int, int, str], list[str]] = collections.defaultdict(
+        list
+    )
+    states = (fields.DeviceStatus.CLEANING, fields.DeviceStatus.QUARANTINED)
+    if not any(state in states for _, _, state, _ in rows):
+        return notes
+    statement = (
+        sa.select(
+            _devices.c.compute_node_id,
+            _devices.c.pool_key_id,
+            _devices.c.status,
+            _devices.c.preparation_percent,
+            _devices.c.preparation_since,
+            _devices.c.quarantine_reason,
+        )
+        .where(wanted, _devices.c.status.in_(states))
+        .order_by(_devices.c.preparation_since)
+    )
+    for node_id, key_id, state, *facts in connection.execute(statement):
+        texts = notes[node_id, key_id, state]
+        text = _note(state, *facts)
+        if text and len(texts) < _MOST_NOTES:
+            texts.append(text)
+    return notes
+
+
+def _note(
+    state: str,
+    percent: int | None,
+    since: datetime.datetime | None,
+    reason: str | None,
+) -> str | None:
+    if state == fields.DeviceStatus.QUARANTINED:
+        if reason is None or len(reason) <= _LONGEST_NOTE:
+            return reason
+        return f'{reason[:_LONGEST_NOTE]}...'
+    if since is None:
+        return None
+    progress = '' if percent is None else f'{percent} %, '
+    return f'{progress}since {since:%Y-%m-%d %H:%M} UTC'
 
 
 def _totals(
-    rows: Iterable[Sequence[Any]],
+    rows: Iterable[Sequence[Any]], notes: _Notes
 ) -> dict[int, list[claims.PoolTotal]]:
     states: dict[tuple[int, int], dict[str, int]] = {}
     for node_id, key_id, name, count in rows:
         states.setdefault((node_id, key_id), {})[name] = count
     totals: dict[int, list[claims.PoolTotal]] = collections.defaultdict(list)
     for (node_id, key_id), counts in states.items():
-        totals[node_id].append(claims.PoolTotal(key_id, counts))
+        told = {s: notes.get((node_id, key_id, s), ()) for s in counts}
+        totals[node_id].append(claims.PoolTotal(key_id, counts, told))
     return totals
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The census of devices by PCI flavor, host and state, for the metrics.
 
-It is counted at each scrape. However many hosts and PCI flavors exist, two
-statements count everything: the hosts, and the devices by host, pool key and
-state. The pool keys are matched with the PCI flavors in this process.
+It is counted at each scrape. However many hosts and PCI flavors exist, three
+statements count everything: the hosts, the devices by host, pool key and
+state, and the few devices of which more is known. The pool keys are matched
+with the PCI flavors in this process.
 """
 
 import collections
@@ -16,6 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import device_states
@@ -74,6 +76,22 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Doubt:
+    """A device that is being prepared, or with which guests did not start.
+
+    :ivar cleaning_age: seconds since its preparation was due; None if it is
+        not being prepared.
+    :ivar percent: progress of its preparation; None means unknown.
+    """
+
+    host: str
+    address: str
+    cleaning_age: float | None
+    percent: int | None
+    failed_starts: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Census:
     """All hosts and devices at one moment.
 
@@ -83,6 +101,7 @@ class Census:
 
     hosts: list[HostSigns]
     devices: Mapping[Group, Mapping[str, int]]
+    doubts: list[Doubt] = dataclasses.field(default_factory=list)
 
 
 def take(
@@ -104,6 +123,7 @@ def take(
         # After the query, because the database may have been slow.
         now = database.now()
         rows = connection.execute(_counts()).tuples().all()
+        doubted = connection.execute(_doubted()).tuples().all()
     flavors = _flavors_by_key(catalog, lookup.get_all(db))
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
     devices: dict[Group, dict[str, int]] = {}
@@ -115,7 +135,20 @@ def take(
             states = devices.setdefault(group, {})
             states[state] = states.get(state, 0) + count
     signs = [_signs(host, now, limits, *seen) for _, host, *seen in nodes]
-    return Census(signs, devices)
+    doubts = [
+        Doubt(
+            names[node_id],
+            address,
+            None
+            if status != fields.DeviceStatus.CLEANING or since is None
+            else (now - since).total_seconds(),
+            percent,
+            failed_starts,
+        )
+        for node_id, address, status, since, percent, failed_starts in doubted
+        if node_id in names
+    ]
+    return Census(signs, devices, doubts)
 
 
 def _flavors_by_key(
@@ -156,6 +189,24 @@ def _hosts() -> sa.Select[Any]:
         _nodes.c.last_report_at,
         _nodes.c.tracker_seen_at,
     ).order_by(_nodes.c.host)
+
+
+def _doubted() -> sa.Select[Any]:
+    return (
+        sa.select(
+            _devices.c.compute_node_id,
+            _devices.c.address,
+            _devices.c.status,
+            _devices.c.preparation_since,
+            _devices.c.preparation_percent,
+            _devices.c.failed_starts,
+        )
+        .where(
+            (_devices.c.status == fields.DeviceStatus.CLEANING)
+            | (_devices.c.failed_starts > 0)
+        )
+        .order_by(_devices.c.compute_node_id, _devices.c.address)
+    )
 
 
 def _counts() -> sa.Select[Any]:

@@ -38,17 +38,18 @@ def get(
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
+    wanted = key_ids if demands else None
     with db.read() as connection:
         live = live_hosts.find(connection, limits, hosts)
-        supplies = counting.supply_of(
-            connection, db.catalog, key_ids if demands else None, live
-        )
+        supplies = counting.supply_of(connection, db.catalog, wanted, live)
+        failed = counting.with_failed_starts(connection, wanted, live)
     free_keys = _keys_of(supplies.values())
     return claims.SupplySnapshot(
         tuple(_narrowed(demand, free_keys) for demand in demands),
         {key_id: db.catalog[key_id] for key_id in free_keys},
         supplies,
         live.absent,
+        failed,
     )
 
 

@@ -35,6 +35,7 @@ from pci_passthrough import store
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.services import conductor
+from pci_passthrough.services import preparation_endpoint
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
@@ -118,7 +119,10 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.db = self._open_database()
         self.endpoint = conductor.ConductorEndpoint(self.db, self.POLICY)
-        self.wire = wire.Wire(self.endpoint)
+        self.wire = wire.Wire(
+            self.endpoint,
+            preparation_endpoint.PreparationEndpoint(self.db, self.POLICY),
+        )
         # Nova's base class deletes all attributes when a test ends.
         self.addCleanup(self.assertEqual, [], self.wire.failures)
         self.pci_conductor = self.wire.client()

@@ -26,7 +26,7 @@ def _nothing(method: str, arguments: Mapping[str, Any]) -> None:
 
 
 class Wire:
-    """A driver of oslo.messaging that calls a conductor's endpoint.
+    """A driver of oslo.messaging that calls a conductor's endpoints.
 
     Only the broker is missing: client, dispatcher, serializers, versions,
     JSON and the conversion of errors are real. oslo.messaging's in-process
@@ -42,12 +42,12 @@ class Wire:
     :ivar failures: errors of casts, which their senders do not get.
     """
 
-    def __init__(self, endpoint: Any) -> None:
+    def __init__(self, *endpoints: Any) -> None:
         self.conf = conf_module.load([], 'test', config_files=[])
         # Registers the options that oslo.messaging reads.
         rpc.get_transport(self.conf)
         self._dispatcher = oslo_messaging.RPCDispatcher(
-            [endpoint],
+            list(endpoints),
             objects.PciPassthroughObjectSerializer(),
             oslo_messaging.ExplicitRPCAccessPolicy,
         )

@@ -12,7 +12,22 @@ from pci_passthrough.store.devices import trackers
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.store import base as store_base
 
-_SINCE_1_1 = {'vgpu_type', 'serial_number', 'refusal', 'conflict'}
+_SINCE_1_1 = {
+    'vgpu_type',
+    'serial_number',
+    'refusal',
+    'conflict',
+    'handlers',
+    'on_failure',
+    'preparation_step',
+    'preparation_attempt',
+    'preparation_since',
+    'preparation_percent',
+    'preparation_text',
+    'quarantine_reason',
+    'failed_starts',
+    'start_failure',
+}
 
 
 class RefusedDeviceTest(testtools.TestCase):

@@ -17,6 +17,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
+from pci_passthrough.services import preparation_endpoint
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
@@ -243,6 +244,7 @@ class WireTest(testtools.TestCase):
         for type_ in (
             endpoint.ConductorEndpoint,
             operator_endpoint.OperatorEndpoint,
+            preparation_endpoint.PreparationEndpoint,
         ):
             name = f'{type_.__module__}.{type_.__name__}.target'
             self.useFixture(fixtures.MonkeyPatch(name, older))

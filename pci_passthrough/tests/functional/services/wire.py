@@ -23,6 +23,7 @@ from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
+from pci_passthrough.services import preparation_endpoint
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store import schema
 from pci_passthrough.store.pci_flavors import editing
@@ -39,12 +40,13 @@ class Endpoint:
         self.db = store.Writer(f'sqlite:///{folder}/db')
         schema.sync(self.db)
         editing.create(self.db, '10g', None, match=[{'e.group': '10g'}])
-        conductor = endpoint.ConductorEndpoint(
-            self.db, store.Policy(store.Limits(3600, 180))
-        )
+        policy = store.Policy(store.Limits(3600, 180))
+        conductor = endpoint.ConductorEndpoint(self.db, policy)
         self.observations = conductor.observations
         self._dispatcher = driver.Dispatcher(
-            conductor, operator_endpoint.OperatorEndpoint(self.db)
+            conductor,
+            operator_endpoint.OperatorEndpoint(self.db),
+            preparation_endpoint.PreparationEndpoint(self.db, policy),
         )
 
     def answer(self, message: dict[str, Any]) -> Any:

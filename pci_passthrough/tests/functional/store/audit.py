@@ -19,6 +19,24 @@ def violations(db: store.Writer) -> list[str]:
     return [*_rows(db), *_ledger(db)]
 
 
+def unclean(db: store.Writer) -> list[str]:
+    """Return claims of devices that nobody has prepared, as sentences.
+
+    All devices have handlers. An operator who releases a device answers for
+    it; a device that was prepared when it was quarantined still is.
+    """
+    dirty: set[str] = set()
+    wrong = []
+    for line in _lines(db):
+        if line.action in ('appear', 'free', 'abort', 'clean'):
+            dirty.add(line.device_uuid)
+        elif line.action in ('prepared', 'release'):
+            dirty.discard(line.device_uuid)
+        elif line.action == 'claim' and line.device_uuid in dirty:
+            wrong.append(f'{line.host}/{line.address} was claimed unclean')
+    return wrong
+
+
 def _rows(db: store.Writer) -> list[str]:
     devices = lookup.get_all(db)
     held = {(d.host, d.address) for d in devices if d.instance_uuid}

@@ -174,6 +174,8 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
         'extra_info': {},
         'offered_by': None,
         'refusal': None,
+        'handlers': [],
+        'on_failure': None,
     }
     return objects.PciDevice(**facts | changes)
 

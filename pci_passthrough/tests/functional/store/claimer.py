@@ -3,6 +3,7 @@
 
 import collections
 from collections.abc import Callable
+from collections.abc import Sequence
 import contextlib
 import multiprocessing
 from multiprocessing import process
@@ -23,6 +24,8 @@ from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.tests.functional.store import base
 
 #: Each of these alternatives, for so many devices.
@@ -51,13 +54,21 @@ def run(
     :param work: gets the database, a source of chances, the hosts, and a
         function that returns when all processes have called it.
     """
+    return run_all([work] * count, url, hosts)
+
+
+def run_all(
+    works: Sequence[Callable[..., None]], url: str, hosts: list[str]
+) -> list[str]:
+    """Run a process for each function; see ``run``."""
+    count = len(works)
     errors = _context.SimpleQueue()
     meet = _context.Barrier(count, timeout=_PATIENCE)
     running: list[process.BaseProcess] = [
         _context.Process(
             target=_guarded, args=(work, url, number, hosts, meet, errors)
         )
-        for number in range(count)
+        for number, work in enumerate(works)
     ]
     for started in running:
         started.start()
@@ -189,6 +200,71 @@ def take_unsafely(
             device, 'claim', 'x', 'claimed', instance_uuid=owner
         )
         ledger.append(connection, [line])
+
+
+def take_and_give_back(
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
+) -> None:
+    """Claim a device with handlers and give it back, again and again."""
+    for _ in range(40):
+        owner, host = base.new_id(), rnd.choice(hosts)
+        with contextlib.suppress(exception.ClaimRefused):
+            claiming.claim(
+                db,
+                base.POLICY,
+                claims.ClaimRequest(
+                    host, owner, [base.request('gpu')], 'claimer'
+                ),
+            )
+            if rnd.random() < 0.5:
+                transitions.allocate(db, host, owner, 'claimer')
+            transitions.free(db, owner, 'claimer', host)
+
+
+def prepare(
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
+) -> None:
+    """Prepare devices as the agents of hosts do, with success or without.
+
+    :raises AssertionError: an instance has a device at which it works.
+    """
+    for _ in range(150):
+        host = rnd.choice(hosts)
+        for todo in preparing.due(db, host)[:1]:
+            address, fence = str(todo.address), int(todo.fence)
+            if preparing.may_prepare(db, host, address, fence):
+                work_at(db, host, address)
+            preparing.prepared(
+                db,
+                base.POLICY.bounds,
+                host,
+                address,
+                fence,
+                rnd.random() < 0.8,
+                'output',
+            )
+
+
+def work_at(db: store.Reader, host: str, address: str) -> None:
+    """Work at a device for a while.
+
+    :raises AssertionError: an instance has it meanwhile.
+    """
+    for _ in range(3):
+        device = lookup.get(db, f'{host}/{address}')
+        if device.instance_uuid is not None:
+            raise AssertionError(f'{device.instance_uuid} has {address}')
+
+
+def operate(
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
+) -> None:
+    """Quarantine, release and clean devices, as an operator does."""
+    for _ in range(60):
+        device = rnd.choice(lookup.get_all(db))
+        action = rnd.choice(('quarantine', 'release', 'release', 'clean'))
+        with contextlib.suppress(exception.DeviceStateConflict):
+            operators.act(db, device.uuid, action, 'why', 'op')
 
 
 def die_before_commit(

@@ -7,8 +7,12 @@ import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import exception
+from pci_passthrough import objects
 from pci_passthrough.store import ledger
+from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import claimer
@@ -80,6 +84,70 @@ class GroupTest(base.StoreTest):
         self.assertEqual([], audit.violations(self.db))
         held = [d.host for d in lookup.get_all(self.db) if d.instance_uuid]
         self.assertEqual(hosts, held)
+
+
+class PreparationTest(base.StoreTest):
+    """Agents, instances and operators want the same devices."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        self.hosts = ['h0', 'h1']
+        for host in self.hosts:
+            self.report(
+                host, [base.gpu(n, handlers=['reset']) for n in (1, 2)]
+            )
+
+    def first(self) -> objects.Preparation:
+        return preparing.due(self.db, 'h0')[0]
+
+    def test_nobody_gets_what_is_not_clean(self) -> None:
+        errors = claimer.run_all(
+            [
+                claimer.prepare,
+                *[claimer.take_and_give_back] * 4,
+                *[claimer.operate] * 2,
+            ],
+            self.url,
+            self.hosts,
+        )
+        self.assertEqual([], errors)
+        self.assertEqual([], audit.violations(self.db))
+        self.assertEqual([], audit.unclean(self.db))
+        with self.db.read() as connection:
+            actions = set(
+                connection.scalars(
+                    sa.select(models.pci_device_events.c.action)
+                )
+            )
+        # The processes did meet.
+        self.assertLessEqual(
+            {'claim', 'free', 'prepared', 'quarantine', 'release', 'clean'},
+            actions,
+        )
+
+    def test_audit_sees_a_conductor_without_handlers(self) -> None:
+        todo = self.first()
+        with self.db.write() as connection:
+            connection.execute(
+                models.pci_devices.update()
+                .where(models.pci_devices.c.address == todo.address)
+                .values(status='available')
+            )
+        self.claim('h0', base.request('gpu'))
+        self.assertEqual(
+            [f'h0/{todo.address} was claimed unclean'], audit.unclean(self.db)
+        )
+
+    def test_agent_that_does_not_ask_is_seen(self) -> None:
+        todo = self.first()
+        name = f'h0/{todo.address}'
+        operators.act(self.db, name, 'quarantine', 'odd', 'op')
+        operators.act(self.db, name, 'release', 'erased', 'op')
+        self.claim('h0', base.request('gpu'))
+        self.assertRaises(
+            AssertionError, claimer.work_at, self.db, 'h0', todo.address
+        )
 
 
 class KilledTest(_FleetTest):

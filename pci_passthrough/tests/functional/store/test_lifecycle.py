@@ -24,6 +24,7 @@ from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional.store import base
@@ -49,6 +50,11 @@ _REQUESTS = st.lists(
 _NUMBERS = st.integers(0, 30)
 
 
+def _has_handler(address: str) -> bool:
+    """Whether a device of a host is prepared by a handler."""
+    return address.startswith(('0000:02:', '0000:04:'))
+
+
 _FLEET = (base.gpu(1), base.gpu(2), *base.family(3, 2), *base.family(4, 2))
 
 #: IOMMU groups that devices share, beside their own ones.
@@ -59,6 +65,7 @@ class Machine(stateful.RuleBasedStateMachine):
     """Two hosts with GPUs (buses 1 and 2) and NICs (3 and 4).
 
     The GPUs share an IOMMU group, and so do all functions of the second NIC.
+    The second GPU and the second NIC have a handler.
 
     :cvar template: an empty database with schema and PCI flavors.
     """
@@ -89,6 +96,10 @@ class Machine(stateful.RuleBasedStateMachine):
         self.acked: dict[str, tuple[reporting.Snapshot, int]] = {}
         #: whose is what: (host, address) to (instance, request, status)
         self.held: dict[tuple[str, str], tuple[str, str, str]] = {}
+        #: what instances have had since it was last prepared
+        self.unclean: set[tuple[str, str]] = set()
+        #: at what the agent is at work, with the fence
+        self.working: dict[tuple[str, str], int] = {}
 
         for host in self.plugged:
             self.report(host, is_full=True)
@@ -107,7 +118,8 @@ class Machine(stateful.RuleBasedStateMachine):
         for device in devices:
             group = self.groups.get((host, device.address), device.iommu_group)
             self.plugged[host][device.address] = device.replace(
-                iommu_group=group
+                iommu_group=group,
+                handlers=['reset'] if _has_handler(device.address) else [],
             )
 
     # -- the host --
@@ -142,6 +154,7 @@ class Machine(stateful.RuleBasedStateMachine):
         for address in list(self.plugged[host]):
             if address.startswith(f'0000:{bus:02x}:'):
                 del self.plugged[host][address]
+                self.working.pop((host, address), None)
         if is_told:
             self.report(host, is_full=False)
 
@@ -235,14 +248,19 @@ class Machine(stateful.RuleBasedStateMachine):
         transitions.abort(self.db, host, instance, 'nova')
         for key in self._keys_of(host, instance):
             if self.held[key][2] == 'claimed':
-                del self.held[key]
+                self._give_back(key)
 
     @stateful.rule(host=st.one_of(st.none(), _HOSTS), instance=_INSTANCES)
     def free(self, host: str | None, instance: str) -> None:
         """All devices of an instance are returned."""
         transitions.free(self.db, instance, 'nova', host)
         for key in self._keys_of(host, instance):
-            del self.held[key]
+            self._give_back(key)
+
+    def _give_back(self, key: tuple[str, str]) -> None:
+        del self.held[key]
+        if _has_handler(key[1]):
+            self.unclean.add(key)
 
     def _keys_of(
         self, host: str | None, instance: str
@@ -265,17 +283,77 @@ class Machine(stateful.RuleBasedStateMachine):
             change(self.db, device.uuid, 'hot', 'op')
 
     @stateful.rule(
-        number=_NUMBERS, action=st.sampled_from(['quarantine', 'release'])
+        number=_NUMBERS,
+        action=st.sampled_from(['quarantine', 'release', 'clean']),
     )
     def move(self, number: int, action: str) -> None:
-        """A device is put into quarantine, or released."""
+        """A device is put into quarantine, cleaned or released."""
         devices = lookup.get_all(self.db)
-        if devices:
-            device = devices[number % len(devices)]
-            try:
-                operators.move(self.db, device.uuid, action, 'why', 'op')
-            except exception.DeviceStateConflict:
-                assert (device.host, device.address) in self.held
+        if not devices:
+            return
+        device = devices[number % len(devices)]
+        key = (str(device.host), str(device.address))
+        try:
+            operators.move(self.db, device.uuid, action, 'why', 'op')
+        except exception.DeviceStateConflict:
+            at_work = device.preparation_running is not None
+            assert key in self.held or at_work or action == 'release'
+        except exception.Invalid:
+            assert action == 'clean' and not device.handlers
+        else:
+            if (device.status, action) == ('quarantined', 'release'):
+                # The operator answers for it.
+                self.unclean.discard(key)
+
+    # -- handlers --
+
+    @stateful.rule(host=_HOSTS, number=_NUMBERS, is_done=st.booleans())
+    def begin_to_prepare(
+        self, host: str, number: int, is_done: bool = False
+    ) -> None:
+        """The agent begins to prepare a device, which nobody holds."""
+        due = preparing.due(self.db, host)
+        if not due:
+            return
+        todo = due[number % len(due)]
+        key = (host, str(todo.address))
+        assert preparing.may_prepare(self.db, host, todo.address, todo.fence)
+        assert key not in self.held
+        self.working[key] = todo.fence
+        if is_done:
+            self.end_of_preparation(number=0, succeeded=True, key=key)
+
+    @stateful.rule(number=_NUMBERS, succeeded=st.booleans())
+    def end_of_preparation(
+        self,
+        number: int,
+        succeeded: bool,
+        key: tuple[str, str] | None = None,
+    ) -> None:
+        """The agent reports how it went, which may be news of old."""
+        if not self.working:
+            return
+        keys = sorted(self.working)
+        host, address = key = key or keys[number % len(keys)]
+        fence = self.working.pop(key)
+        try:
+            before = lookup.get(self.db, f'{host}/{address}')
+            status = preparing.prepared(
+                self.db,
+                base.POLICY.bounds,
+                host,
+                address,
+                fence,
+                succeeded,
+                'output',
+            )
+        except exception.PciDeviceNotFound:
+            return
+        if before.preparation == fence and succeeded:
+            assert status in ('available', 'quarantined')
+            self.unclean.discard(key)
+        elif status == 'available':
+            assert before.status == 'available'
 
     @stateful.rule()
     def restart(self) -> None:
@@ -284,6 +362,20 @@ class Machine(stateful.RuleBasedStateMachine):
         self.db = self._open()
 
     # -- what always holds --
+
+    @stateful.invariant()
+    def nobody_gets_what_is_not_clean(self) -> None:
+        """No unclean device is available, and none at work is held."""
+        for device in lookup.get_all(self.db):
+            key = (str(device.host), str(device.address))
+            if key in self.unclean:
+                assert device.status in ('cleaning', 'quarantined')
+            if key in self.working:
+                assert device.status != 'available' or (
+                    device.preparation != self.working[key]
+                )
+        assert not self.working.keys() & self.held.keys()
+        assert not self.unclean & self.held.keys()
 
     @stateful.invariant()
     def holders_are_as_they_should(self) -> None:

@@ -27,15 +27,20 @@ class ActTest(base.StoreTest):
             ('enable', '', 'available'),
             ('quarantine', 'odd', 'quarantined'),
             ('release', 'fine', 'available'),
+            ('clean', 'dust', 'cleaning'),
         ):
+            if action == 'clean':
+                self.report('h', [base.gpu(1, handlers=['reset'])])
             after = operators.act(self.db, _GPU, action, reason, 'op')
             self.assertEqual(state, after.state)
-        events = ledger.history(self.db, after.uuid)[1:]
+        events = [
+            (event.action, event.reason)
+            for event in ledger.history(self.db, after.uuid)
+            if event.actor == 'op'
+        ]
+        reasons = ['hot', None, 'odd', 'fine', 'dust']
         self.assertEqual(
-            list(lifecycle.OPERATOR_ACTIONS), [e.action for e in events]
-        )
-        self.assertEqual(
-            ['hot', None, 'odd', 'fine'], [e.reason for e in events]
+            list(zip(lifecycle.OPERATOR_ACTIONS, reasons, strict=True)), events
         )
 
     def test_words_of_others_stay(self) -> None:

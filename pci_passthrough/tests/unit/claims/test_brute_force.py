@@ -282,3 +282,46 @@ class BruteForceTest(testtools.TestCase):
         numa: objects.NumaAffinity | None,
     ) -> None:
         self.check(host, data.draw(demand_lists(PCI_KEYS)), numa)
+
+    @hypothesis.given(strategies.data(), hosts(), AFFINITIES)
+    def test_failed_starts(
+        self,
+        data: strategies.DataObject,
+        host: made_up.Host,
+        numa: objects.NumaAffinity | None,
+    ) -> None:
+        """Nobody gets a device with failed starts who can do without."""
+        counts = strategies.integers(0, 2)
+        host.devices = [
+            dataclasses.replace(device, failed_starts=data.draw(counts))
+            for device in host.devices
+        ]
+        demands = data.draw(demand_lists(list(host.keys)))
+        get_key = host.keys.__getitem__
+        free, supply, decision = claims.decide_among(
+            host.devices, demands, get_key, numa
+        )
+        self.assertEqual(
+            host.decide(*demands, numa=numa) is None, decision is None
+        )
+        if decision is None:
+            return
+        chosen = claims.choose(free, supply, decision, {})
+        taken = list(itertools.chain.from_iterable(chosen.values()))
+        proven = claims.supply_of(
+            d for d in host.devices if not d.failed_starts
+        )
+        if claims.decide(proven, demands, get_key, numa) is not None:
+            self.assertEqual([], [d for d in taken if d.failed_starts])
+        # Of equal devices, those with fewer failed starts go first.
+        worst: dict[int, int] = {}
+        for device in taken:
+            if device.pf_address is None:
+                worst[device.key_id] = max(
+                    worst.get(device.key_id, 0), device.failed_starts
+                )
+        for device in host.devices:
+            if device.pf_address is None and device not in taken:
+                self.assertGreaterEqual(
+                    device.failed_starts, worst.get(device.key_id, 0)
+                )

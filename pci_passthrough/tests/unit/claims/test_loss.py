@@ -85,3 +85,23 @@ class LossTest(testtools.TestCase):
             ['tags on one', 'tags on both'],
             self.order(hosts, want('a', 2, [1, 2])),
         )
+
+    def test_failed_starts_count_most(self) -> None:
+        host = made_up.Host().add(1, 3).add(2)
+        for count, failed, expected in (
+            (1, {1: 2}, 0),
+            (2, {1: 2}, 1),
+            (3, {1: 2}, 2),
+            (1, {2: 1}, 0),
+        ):
+            decision = host.decide(want('a', count, [1]))
+            assert decision is not None
+            loss = claims.Loss.of(
+                host.supply, decision, host.keys.__getitem__, failed
+            )
+            self.assertEqual(expected, loss.failed)
+        other = made_up.Host().add(1, size='big', san='yes')
+        decision = other.decide(want('a', 1, [1]))
+        assert decision is not None
+        better = claims.Loss.of(other.supply, decision, other.keys.__getitem__)
+        self.assertLess(better, loss.__class__(1, (0,), 0, 0, 0))

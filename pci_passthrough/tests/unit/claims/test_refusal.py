@@ -202,3 +202,26 @@ class SummarizeTest(testtools.TestCase):
 
     def test_nothing(self) -> None:
         self.assertEqual('', self.summary())
+
+
+class NotesTest(testtools.TestCase):
+    def test_notes(self) -> None:
+        host = made_up.Host().add(1, 3)
+        host.devices.clear()
+        total = claims.PoolTotal(
+            1,
+            {'allocated': 1, 'cleaning': 1, 'quarantined': 3},
+            {'cleaning': ['40 %, since noon'], 'quarantined': ['hot', 'old']},
+        )
+        [reason] = claims.explain(
+            'h1',
+            [want('a', 1, [1])],
+            host.supply,
+            [total],
+            host.keys.__getitem__,
+        )
+        self.assertEqual(
+            '8086:0001 type-PCI NUMA 0: 1 allocated, 1 cleaning (40 %, since '
+            'noon), 3 quarantined (hot; old; \N{HORIZONTAL ELLIPSIS})',
+            reason.detail,
+        )

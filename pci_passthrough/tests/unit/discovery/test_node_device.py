@@ -88,6 +88,8 @@ class ParseListingTestCase(testtools.TestCase):
                 'extra_info': {},
                 'offered_by': None,
                 'refusal': None,
+                'handlers': [],
+                'on_failure': None,
             },
             {
                 name: getattr(device, name)

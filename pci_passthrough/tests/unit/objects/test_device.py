@@ -19,10 +19,14 @@ TRANSITIONS = {
     ('available', 'claim'): 'claimed',
     ('available', 'adopt'): 'allocated',
     ('claimed', 'adopt'): 'allocated',
+    ('cleaning', 'adopt'): 'allocated',
     ('claimed', 'abort'): 'available',
     ('claimed', 'allocate'): 'allocated',
     ('claimed', 'free'): 'available',
     ('allocated', 'free'): 'available',
+    ('cleaning', 'prepared'): 'available',
+    ('available', 'clean'): 'cleaning',
+    ('quarantined', 'clean'): 'cleaning',
     ('available', 'quarantine'): 'quarantined',
     ('cleaning', 'quarantine'): 'quarantined',
     ('quarantined', 'release'): 'available',
@@ -46,7 +50,7 @@ class StateTest(testtools.TestCase):
             expected = status
             if presence == 'missing':
                 expected = 'missing'
-            elif reason and status == 'available':
+            elif reason and status in ('available', 'cleaning'):
                 expected = 'disabled'
             elif refusal and (status, presence) == ('available', 'withdrawn'):
                 expected = 'refused'

@@ -52,6 +52,7 @@ DEVICE = objects.PciDevice(
 #: As an agent sends it: nothing but what it knows.
 REPORTED = objects.PciDevice(
     **{n: DEVICE.get(n) for n in objects.device.REPORTED_FIELDS}
+    | {'handlers': ['reset', 'nvme-sanitize']}
 )
 REASON = objects.RefusalReason(
     host='h1',
@@ -151,12 +152,21 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         request_id='r1', count=2, alternatives=[ALTERNATIVE]
     ),
     objects.TrackerAck(generation=None, held=[DEVICE]),
+    objects.Preparation(
+        address='0000:65:00.1',
+        fence=7,
+        step='clean',
+        handlers=['nvme-sanitize', 'driver'],
+        on_failure='quarantine',
+        attempt=1,
+    ),
     objects.SchedulingOffer(
         demands=[['r1', 2, [[UUID, '10g', 'legacy', [1, 2]]]]],
         keys=[[1, {'vendor_id': '8086', 'extra_info': {'group': '10g'}}]],
         supplies=[[[1, 4], [[1, [[2, 8]], 1]]]],
         hosts={'h1': 0},
         absent={'h2': 'tracker_down'},
+        failed={'h1': [[1, 1]]},
     ),
     objects.SchedulingRefusal(
         instance_uuid=UUID,
@@ -243,7 +253,9 @@ class OlderPeerTest(testtools.TestCase):
         report = objects.HostReport(offered=[REPORTED])
         received = objects.HostReport.obj_from_primitive(self.older(report))
         self.assertEqual(
-            REPORTED.reported() | dict.fromkeys(objects.device.LATER_FIELDS),
+            REPORTED.reported()
+            | dict.fromkeys(objects.device.LATER_FIELDS)
+            | {'handlers': []},
             received.offered[0].reported(),
         )
 

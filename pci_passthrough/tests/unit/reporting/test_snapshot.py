@@ -33,6 +33,8 @@ OTHER_FACTS: dict[str, Any] = {
     'serial_number': 'S1',
     'vgpu_type': '558',
     'refusal': 'it is mounted',
+    'handlers': ['reset'],
+    'on_failure': 'retry',
 }
 
 

@@ -24,6 +24,7 @@ def device(address: str, driver: str = 'ice') -> objects.PciDevice:
         'pci_class': '020000',
         'driver': driver,
         'capabilities': [],
+        'handlers': [],
         'extra_info': {'group': '10g'},
     }
     return objects.PciDevice(**values)

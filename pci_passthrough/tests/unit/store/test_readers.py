@@ -75,6 +75,7 @@ class ReaderTest(testtools.TestCase):
                 ('services', 'conductor.py'),
                 ('services', 'endpoint.py'),
                 ('services', 'operator_endpoint.py'),
+                ('services', 'preparation_endpoint.py'),
                 ('cmd', 'manage'),
             },
             writing,

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides what becomes of a device between two instances. Pure.
+
+The functions return the fields of a device that change. If the status becomes
+``cleaning``, the store adds a new fence.
+"""
+
+import dataclasses
+from typing import Any
+from typing import Final
+
+from pci_passthrough import objects
+from pci_passthrough.objects import fields
+
+_S = fields.DeviceStatus
+_STEP = fields.PreparationStep
+
+#: Instances that are remembered of a device with failed starts.
+MOST_INSTANCES: Final = 20
+
+#: The changes of a device with which guests can be started.
+NO_FAILED_STARTS: Final[dict[str, Any]] = {
+    'failed_starts': 0,
+    'failed_instances': [],
+    'start_failed_for': None,
+    'start_failure': None,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bounds:
+    """How often something may fail until a device is quarantined.
+
+    :ivar attempts: attempts to prepare a device.
+    :ivar failed_starts: failed starts of guests in a row; 0 means any number.
+    :ivar failed_instances: of how many instances these guests must have been.
+    """
+
+    attempts: int = 3
+    failed_starts: int = 3
+    failed_instances: int = 2
+
+
+def begin(
+    step: str | None, attempt: int = 1, text: str | None = None
+) -> dict[str, Any]:
+    """Return the changes of a device for which an attempt is due.
+
+    :param step: of ``PreparationStep``.
+    :param text: why the attempt before has failed.
+    """
+    return {
+        'status': _S.CLEANING,
+        'preparation_step': step,
+        'preparation_attempt': attempt,
+        'preparation_percent': None,
+        'preparation_text': text,
+        'quarantine_reason': None,
+    }
+
+
+def ready() -> dict[str, Any]:
+    """Return the changes of a device that the next instance can have."""
+    return {
+        'status': _S.AVAILABLE,
+        'preparation_running': None,
+        'preparation_step': None,
+        'preparation_attempt': None,
+        'preparation_since': None,
+        'preparation_percent': None,
+        'preparation_text': None,
+        'quarantine_reason': None,
+    }
+
+
+def quarantine(reason: str | None) -> dict[str, Any]:
+    """Return the changes of a device that nobody gets until it is looked at.
+
+    Its step stays: a device that was not prepared still is not.
+    """
+    return {
+        'status': _S.QUARANTINED,
+        'preparation_percent': None,
+        'quarantine_reason': reason,
+    }
+
+
+def given_back(device: objects.PciDevice, bounds: Bounds) -> dict[str, Any]:
+    """Return the changes of a device that its instance does not need any more.
+
+    :param device: the device, still held.
+    """
+    step = {'preparation_step': _STEP.CLEAN} if device.handlers else {}
+    if device.get('start_failed_for') != device.instance_uuid:
+        return begin(_STEP.CLEAN) if step else {'status': _S.AVAILABLE}
+    others = [u for u in device.failed_instances if u != device.instance_uuid]
+    instances = [*others, device.instance_uuid][-MOST_INSTANCES:]
+    failed = device.failed_starts + 1
+    counted = {
+        'failed_starts': failed,
+        'failed_instances': instances,
+        'start_failed_for': None,
+    }
+    if (
+        0 < bounds.failed_starts <= failed
+        and len(instances) >= bounds.failed_instances
+    ):
+        reason = (
+            f'{failed} guests of {len(instances)} instances could not be '
+            f'started with it; the last one: {device.start_failure}'
+        )
+        return counted | quarantine(reason) | step
+    if step:
+        return counted | begin(_STEP.CLEAN)
+    return counted | {'status': _S.AVAILABLE}
+
+
+def failed(
+    device: objects.PciDevice, output: str, bounds: Bounds
+) -> dict[str, Any]:
+    """Return the changes of a device whose handlers have failed.
+
+    :param output: what they have said, in one line.
+    """
+    attempt = device.preparation_attempt or 1
+    may_go_on = (
+        device.on_failure == fields.OnFailure.RETRY
+        or attempt < bounds.attempts
+    )
+    ended = {'preparation_running': None}
+    if may_go_on:
+        text = f'attempt {attempt} failed: {output}'
+        return ended | begin(device.preparation_step, attempt + 1, text)
+    times = 'once' if attempt == 1 else f'{attempt} times'
+    return ended | quarantine(
+        f'its handlers ({", ".join(device.handlers)}) failed {times}; the '
+        f'last time: {output}'
+    )
+
+
+def reported(
+    before: objects.PciDevice,
+    after: objects.PciDevice,
+    *,
+    is_offered_anew: bool,
+) -> dict[str, Any]:
+    """Return the changes of a device that is not held, by a report of it.
+
+    Work that was done for other handlers, or before the device was away, does
+    not count.
+
+    :param before: the device as it was known.
+    :param after: the same, with the facts of the report.
+    :param is_offered_anew: whether it was not offered before, or other
+        hardware is at its address now.
+    """
+    if is_offered_anew and before.is_fresh and after.get('handlers'):
+        return begin(_STEP.SETUP)
+    if before.status != _S.CLEANING or not before.get('handlers'):
+        return {}
+    if not after.handlers:
+        if before.is_fresh and before.preparation_running is None:
+            return ready()
+        return quarantine(
+            'it was to be prepared, and pci_information names no handler for '
+            'it any more'
+        )
+    is_other = before.handlers != after.handlers
+    is_back = before.presence != after.presence or before.conflict is not None
+    if is_other or is_back:
+        return begin(before.preparation_step)
+    return {}
