@@ -24,6 +24,7 @@ from typing import Any
 from oslo_serialization import jsonutils
 
 from pci_passthrough import objects
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin.compat import pools
 from pci_passthrough.specs import request as request_spec
 
@@ -48,7 +49,7 @@ _POLICY_IMAGE_PROPERTY = 'hw_pci_numa_affinity_policy'
 
 def is_for_pci_flavor(request: Any) -> bool:
     """Whether an ``InstancePCIRequest`` asks for PCI flavors."""
-    specs = getattr(request, 'spec', None)
+    specs = loaded.attribute(request, 'spec')
     return isinstance(specs, list) and bool(specs) and _UUID in specs[0]
 
 

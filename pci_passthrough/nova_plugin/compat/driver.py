@@ -19,7 +19,8 @@ def host_of(driver: Any) -> str | None:
 
 def resource_tracker_of(driver: Any) -> Any:
     """Return the ``ResourceTracker`` beside a virt driver; None as above."""
-    return getattr(_manager(driver), 'rt', None)
+    manager = _manager(driver)
+    return None if manager is None else manager.rt
 
 
 def _manager(driver: Any) -> Any:

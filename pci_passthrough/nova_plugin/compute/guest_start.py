@@ -170,12 +170,15 @@ def _attachments_of(driver: Any, instance: Any) -> list[Any]:
 
     If they are not loaded, they are read only for an instance that holds
     such devices on this host, and before nova-compute knows that: when it
-    starts guests at its own start. Nova's driver reads them then, too.
+    starts guests at its own start. Nova's driver reads them then, too. In
+    another program than nova-compute no instance has such devices.
     """
     rows = loaded.attribute(instance, 'pci_devices')
     if rows is None:
-        tracker_owner = virt_driver.resource_tracker_of(driver)
-        if holders.holds_devices(tracker_owner, instance) is False:
+        resource_tracker = virt_driver.resource_tracker_of(driver)
+        if resource_tracker is None or (
+            holders.holds_devices(resource_tracker, instance) is False
+        ):
             return []
         rows = instance.pci_devices
     return [row for row in rows or () if attachment.is_attachment(row)]

@@ -17,7 +17,9 @@ def holds_devices(resource_tracker: Any, instance: Any) -> bool | None:
     :param instance: Nova's instance.
     :returns: None if nova-compute has not read its rows yet.
     """
-    pci_tracker = getattr(resource_tracker, 'pci_tracker', None)
-    if not isinstance(pci_tracker, tracker.PciFlavorDevTracker):
+    pci_tracker = resource_tracker.pci_tracker
+    if pci_tracker is None:
         return None
-    return pci_tracker.holds_devices(str(instance.uuid))
+    return isinstance(
+        pci_tracker, tracker.PciFlavorDevTracker
+    ) and pci_tracker.holds_devices(str(instance.uuid))

@@ -195,6 +195,9 @@ class PassTest(BystandersTest):
             _unloaded('Flavor', id=2),
         ]
         native = self.requests(vendor_id='8086')
+        without_spec = nova_objects.InstancePCIRequests(
+            requests=[_unloaded('InstancePCIRequest')]
+        )
         claim = types.SimpleNamespace(
             instance=self.instance, _pci_requests=native
         )
@@ -211,6 +214,7 @@ class PassTest(BystandersTest):
                 Call((_unloaded('RequestSpec'),)),
                 Call((_unloaded('RequestSpec', pci_requests=None),)),
                 Call((_unloaded('RequestSpec', pci_requests=native),)),
+                Call((_unloaded('RequestSpec', pci_requests=without_spec),)),
             ],
             'nova.compute.resource_tracker:ResourceTracker._move_claim': [
                 Call((*move, _unloaded('Migration'), {})),
@@ -310,8 +314,17 @@ class PassTest(BystandersTest):
             uuid=_INSTANCE,
             pci_devices=nova_objects.PciDeviceList(objects=[]),
         )
+        elsewhere = types.SimpleNamespace(virtapi=object())
+        of_nova = types.SimpleNamespace(
+            virtapi=types.SimpleNamespace(
+                _compute=types.SimpleNamespace(
+                    rt=types.SimpleNamespace(pci_tracker=object())
+                )
+            )
+        )
         calls = [
-            Call((self.driver, self.context, instance, object()), {'a': 1})
+            Call((driver, self.context, instance, object()), {'a': 1})
+            for driver in (self.driver, elsewhere, of_nova)
             for instance in (self.instance, loaded)
         ]
         where = 'nova.virt.libvirt.driver:LibvirtDriver.'
