@@ -57,8 +57,9 @@ class PciDevicePool(base.PciPassthroughObject):
     """A pool of one host, with its counts."""
 
     # Version 1.0: Initial version
-    # Version 1.1: Added vgpu_type
-    VERSION = '1.1'
+    # Version 1.1: Not used: in Nova's processes Nova has such an object
+    # Version 1.2: Added vgpu_type
+    VERSION = '1.2'
 
     fields = {
         'compute_node_id': ovo_fields.IntegerField(),

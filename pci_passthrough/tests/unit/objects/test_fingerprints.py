@@ -19,7 +19,7 @@ FINGERPRINTS = {
     'PciAlternative': '1.0-c1c81bb3ba843c672095003c6b5d6712',
     'PciDevice': '1.3-31d1cdf5ad1f37fb8b20b2932dbf4771',
     'PciDeviceEvent': '1.0-b7d53f75ffd761969fa80c0b230e6843',
-    'PciDevicePool': '1.1-8548014de5f1763ae34e1b6a576dd7d8',
+    'PciDevicePool': '1.2-8548014de5f1763ae34e1b6a576dd7d8',
     'PciFlavor': '1.0-439d00fb3b0d26cd3cfc90cda5f3da23',
     'PciRequest': '1.1-015b0b235bc857b36ef6c3940af1da85',
     'Preparation': '1.0-94afc66ac939a0983b2c47785c591442',
