@@ -171,7 +171,7 @@ def _lines(
     for entry in information.entries:
         number = 'excludes' if entry.exclude else f'{decided[entry.index]:8}'
         yield f'  entry {entry.index} {number}  {entry.text}'
-    for idle in result.idle:
+    for idle in result.find_idle():
         yield str(idle)
     if result.use_unknown:
         yield (

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import functools
 
 from pci_passthrough.discovery import deliverable
 from pci_passthrough.discovery import hidden_properties
@@ -66,8 +67,11 @@ class Scan:
     others: dict[str, str]
     #: True if the host's use of devices was not checked
     use_unknown: bool
-    #: the entries that decide about no device
-    idle: tuple[idle_entries.IdleEntry, ...] = ()
+    #: returns the entries that decide about no device; compares each with
+    #: each device
+    find_idle: Callable[[], tuple[idle_entries.IdleEntry, ...]] = (
+        dataclasses.field(default=tuple, compare=False)
+    )
     #: why other devices cannot be described, by address
     unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -142,7 +146,9 @@ def classify(
         refused,
         others,
         use_unknown=uses is None,
-        idle=idle_entries.find(devices, pci_information),
+        find_idle=functools.partial(
+            idle_entries.find, devices, pci_information
+        ),
         unusable=unusable or {},
     )
 
@@ -322,7 +328,7 @@ def agreed(before: Scan | None, first: Scan, second: Scan) -> Agreement:
         ],
         others=_without(second.others, kept),
         use_unknown=second.use_unknown,
-        idle=second.idle,
+        find_idle=second.find_idle,
         unusable=_without(second.unusable, kept),
     )
     contradictory = first_offers.keys() & set(second.withdrawn) | (

@@ -2,6 +2,7 @@
 """The agent: scans the devices of its host and reports them to conductors."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 import threading
 import time
 
@@ -144,6 +145,8 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         #: whether a conductor has answered, and whether a scan has used that
         self._is_answered = self._has_recalled = False
         self._verdicts: scan.Scan | None = None
+        #: the entries that were idle at the last scan
+        self._idle: Collection[idle_entries.IdleEntry] = ()
         self._snapshot: reporting.Snapshot | None = None
         self._scanning_since: float | None = None
         self._client = rpc.ConductorClient(
@@ -343,9 +346,10 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         if not agreement.is_settled:
             self._changed.set()
         result = agreement.scan
-        known = () if self._verdicts is None else self._verdicts.idle
-        for idle in idle_entries.news(known, result.idle):
-            LOG.warning('In pci_information, %s', idle)
+        idle = result.find_idle()
+        for entry in idle_entries.news(self._idle, idle):
+            LOG.warning('In pci_information, %s', entry)
+        self._idle = idle
         self._verdicts = result
         before = self._snapshot
         snapshot = reporting.Snapshot.of(

@@ -147,5 +147,5 @@ class IdleEntriesTestCase(testtools.TestCase):
         result = scan.classify(_HOST, None, {}, entries)
         decided = {item.entry.index for item in result.offered}
         decided |= {item.entry.index for item in result.refused}
-        idle = {item.entry.index for item in result.idle}
+        idle = {item.entry.index for item in result.find_idle()}
         self.assertEqual(set(range(len(matches))) - decided, idle)
