@@ -125,6 +125,26 @@ class WireTest(testtools.TestCase):
             states,
         )
 
+    def test_conductor_understands_calls_of_1_4(self) -> None:
+        states = []
+        for call in self.recorded('1.4').values():
+            answer = self.endpoint.answer(call['call'])
+            self.check_same_shape(call['answer'], answer)
+            if call['call']['method'] in ('given_out', 'free_by_numa_node'):
+                self.assertEqual(call['answer'], answer)
+            states.append(
+                sorted(d.state for d in lookup.get_all(self.endpoint.db))
+            )
+        free, changed = ['available'] * 4, ['available'] * 2
+        claimed, held = ['available', 'claimed'], ['allocated', 'available']
+        self.assertEqual(
+            [
+                *(free, free, *[changed] * 7, claimed, held, held, changed),
+                *(claimed, changed, held, held, held, held),
+            ],
+            states,
+        )
+
     def test_requests_for_nics_are_recorded(self) -> None:
         recorded = self.recorded('1.3')
         for name in ('05-resolve-nic', '08-offer-nic', '13-claim-nic'):
@@ -237,6 +257,22 @@ class WireTest(testtools.TestCase):
             claims.ClaimRequest('h', wire.INSTANCE, [], 'nova')
         )
         self.assertEqual('physnet1', claimed.extra_info['physical_network'])
+
+    def test_callers_understand_answers_of_1_4(self) -> None:
+        recorded = self.recorded('1.4')
+        client, _ = driver.client(lambda message: answers.pop(0))
+        answers = [
+            recorded[name]['answer']
+            for name in (
+                '07-free_by_numa_node',
+                '17-host_devices',
+                '18-given_out',
+            )
+        ]
+        self.assertEqual({wire.HOST: {0: 2}}, client.free_by_numa_node())
+        _, held = client.host_devices('h')
+        self.assertEqual(('allocated', None), (held.state, held.vgpu_type))
+        self.assertEqual([held.address], client.given_out('h'))
 
     def test_conductor_of_1_2(self) -> None:
         """A conductor of 1.2 serves requests, but none for a NIC."""

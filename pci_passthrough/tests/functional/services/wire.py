@@ -113,6 +113,7 @@ def record(folder: pathlib.Path) -> None:
         [resolved] = client.resolve([for_nic], 'a project')
         nic.vnic_type = resolved.alternatives[0].vnic_type
         client.register_tracker(HOST, '1.1.0')
+        client.free_by_numa_node()
         client.offer([request], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.offer([for_nic], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.claim(
@@ -131,6 +132,7 @@ def record(folder: pathlib.Path) -> None:
         client.free(None, INSTANCE, 'nova', ['b'])
         client.adopt(HOST, INSTANCE, 'a', [freed.address], 'nova')
         client.host_devices(HOST)
+        client.given_out(HOST)
         failed = claims.FailedCondition('no free 10g', 'none_free')
         refused = {failed: [HOST]}
         client.note_refusals(INSTANCE, '1 host: no free 10g', refused, '10g')
@@ -138,9 +140,9 @@ def record(folder: pathlib.Path) -> None:
         conductor.db.close()
     names = (
         'report-full', 'heartbeat', 'report-changes', 'resolve',
-        'resolve-nic', 'register_tracker', 'offer', 'offer-nic', 'claim',
-        'allocate', 'abort', 'free', 'claim-nic', 'free-nic', 'adopt',
-        'host_devices', 'note_refusals',
+        'resolve-nic', 'register_tracker', 'free_by_numa_node', 'offer',
+        'offer-nic', 'claim', 'allocate', 'abort', 'free', 'claim-nic',
+        'free-nic', 'adopt', 'host_devices', 'given_out', 'note_refusals',
     )  # fmt: skip
     for number, (name, call) in enumerate(
         zip(names, recorded, strict=True), 1
