@@ -2,15 +2,18 @@
 """Random sequences of events keep the invariants of the design."""
 
 import collections
+from collections.abc import Callable
 from collections.abc import Iterable
-import pathlib
 import shutil
 import tempfile
+import typing
 from typing import Any
 
+import fixtures
 import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
+import testscenarios
 import testtools
 
 from pci_passthrough import claims
@@ -27,8 +30,11 @@ from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import test_pools
+
+load_tests = testscenarios.load_tests_apply_scenarios
 
 _HOSTS = st.sampled_from(['g', 'h'])
 _BUSES = st.sampled_from([1, 2, 3, 4])
@@ -67,15 +73,16 @@ class Machine(stateful.RuleBasedStateMachine):
     The GPUs share an IOMMU group, and so do all functions of the second NIC.
     The second GPU and the second NIC have a handler.
 
-    :cvar template: an empty database with schema and PCI flavors.
+    :cvar make_url: makes a database with the schema and PCI flavors only, in
+        a directory or on a server, and returns its URL.
     """
 
-    template: pathlib.Path
+    make_url: typing.ClassVar[Callable[[str], str]]
 
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.mkdtemp()
-        shutil.copy(self.template, self.directory)
+        self.url = type(self).make_url(self.directory)
         self.db = self._open()
         #: the IOMMU group of devices that do not have their own
         self.groups: dict[tuple[str, str], int | None] = {
@@ -110,9 +117,7 @@ class Machine(stateful.RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
     def _open(self) -> store.Writer:
-        return store.Writer(
-            f'sqlite:///{self.directory}/db', sqlite_synchronous=False
-        )
+        return store.Writer(self.url, sqlite_synchronous=False)
 
     def _insert(self, host: str, devices: Iterable[objects.PciDevice]) -> None:
         for device in devices:
@@ -452,28 +457,48 @@ class Machine(stateful.RuleBasedStateMachine):
 
 
 class LifecycleTest(testtools.TestCase):
+    scenarios = base.SCENARIOS
+    server: type[servers.Database] | None = None
+
     def test_invariants(self) -> None:
-        directory = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, directory)
-        template = pathlib.Path(directory) / 'db'
-        db = store.Writer(f'sqlite:///{template}')
-        schema.sync(db)
-        flavors: dict[str, dict[str, Any]] = base.FLAVORS | {
-            'none': {'vendor_id': 'ffff'}
-        }
-        for name, term in flavors.items():
-            editing.create(db, name, None, match=[term])
-        with db.read() as connection:
-            connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
-        db.close()
-        Machine.template = template
+        Machine.make_url = staticmethod(
+            self._copied() if self.server is None else self._emptied
+        )
+        examples, steps = (25, 40) if self.server is None else (2, 20)
         stateful.run_state_machine_as_test(
             Machine,
             settings=hypothesis.settings(
-                max_examples=25,
-                stateful_step_count=40,
+                max_examples=examples,
+                stateful_step_count=steps,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
             ),
         )
+
+    def _copied(self) -> Callable[[str], str]:
+        """Return a function that copies a SQLite database."""
+        template = self.useFixture(fixtures.TempDir()).join('db')
+        db = store.Writer(f'sqlite:///{template}')
+        schema.sync(db)
+        _create_flavors(db)
+        with db.read() as connection:
+            connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
+        db.close()
+        return lambda folder: f'sqlite:///{shutil.copy(template, folder)}'
+
+    def _emptied(self, _folder: str) -> str:
+        """Empty the server's database."""
+        url = base.empty_url(typing.cast(Any, self.server))
+        db = store.Writer(url)
+        _create_flavors(db)
+        db.close()
+        return url
+
+
+def _create_flavors(db: store.Writer) -> None:
+    flavors: dict[str, dict[str, Any]] = base.FLAVORS | {
+        'none': {'vendor_id': 'ffff'}
+    }
+    for name, term in flavors.items():
+        editing.create(db, name, None, match=[term])
