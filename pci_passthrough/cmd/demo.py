@@ -28,6 +28,8 @@ from pci_passthrough.cmd import agent as agent_cmd
 from pci_passthrough.cmd import demo_cloud
 from pci_passthrough.cmd import errors
 from pci_passthrough.cmd import manage
+from pci_passthrough.store.claims import starts
+from pci_passthrough.store.devices import lookup
 
 PROG = demo_cloud.PROG
 
@@ -81,7 +83,8 @@ class Demo(demo_cloud.Cloud):
         instances = self._claim_all_gpus()
         say('8. The ledger has every step; here those of one GPU:')
         self._manage(f'device history compute-2/0000:03:00.0 {_EVENT_COLUMNS}')
-        say('9. The instances free all devices; the pools are as before:')
+        self._fail_to_start(instances.pop(0))
+        say('10. The instances free all devices; the pools are as before:')
         for instance in instances:
             self._manage(f'free {instance} -f value -c Host -c Address')
         self._manage('pool list')
@@ -115,6 +118,44 @@ class Demo(demo_cloud.Cloud):
                 return [*instances, instance]
             instances.append(instance)
         raise demo_cloud.DemoError('the GPUs did not run out')
+
+    def _fail_to_start(self, instance: str) -> None:
+        """Free a GPU; let starts with it fail until it is quarantined.
+
+        :param instance: holds a GPU; no other one is free.
+        """
+        say(
+            '9. An instance frees its GPU. libvirt cannot start the guests of '
+            'the next ones with it, nova-compute reports. After the third '
+            'time nobody gets it any more; the reason is kept:'
+        )
+        self._manage(f'free {instance} -f value -c Host -c Address')
+        for number in range(1, 4):
+            instance = str(uuid.uuid5(uuid.NAMESPACE_OID, f'failed {number}'))
+            self._manage(
+                f"claim {instance} 'bigGPU|midGPU' --allocate "
+                '-f value -c Host -c Address'
+            )
+            [gpu] = lookup.get_all(self.database, instance_uuid=instance)
+            starts.failed(
+                self.database,
+                gpu.host,
+                instance,
+                f'internal error: vfio {gpu.address}: error opening '
+                '/dev/vfio/7: Device or resource busy',
+                f'nova-compute/{gpu.host}',
+            )
+            self._manage(f'free {instance} -f value -c Host -c Address')
+        device = f'{gpu.host}/{gpu.address}'
+        self._manage(
+            f'device show {device} -c state -c failed_starts '
+            '-c quarantine_reason -f yaml'
+        )
+        self._manage(f"claim {instance} 'bigGPU|midGPU'", may_fail=True)
+        self._manage(
+            f"device set {device} --release --reason 'the card is reseated' "
+            '-c state -f value'
+        )
 
     def _pools(self) -> list[tuple[str, str, int, int]]:
         pools = store.PciDevicePoolList.get_all(

@@ -187,7 +187,11 @@ class Free(lister.Lister):
         """Free the devices, and return columns and rows."""
         app = context.of(self)
         freed = store_claims.free(
-            app.writer, parsed_args.instance, app.actor, parsed_args.host
+            app.writer,
+            parsed_args.instance,
+            app.actor,
+            parsed_args.host,
+            bounds=app.policy.bounds,
         )
         if not freed:
             where = f' on {parsed_args.host}' if parsed_args.host else ''

@@ -22,7 +22,7 @@ _SHORT: columns.Columns = {
     'Vendor:Product': formatters.vendor_and_product,
     'NUMA Node': columns.field('numa_node', columns.OrDash),
     'Extra Info': columns.field('extra_info', columns.Tags),
-    'State': columns.field('state'),
+    'State': pci_device.State,
     'Instance': columns.field('instance_uuid', columns.OrDash),
 }
 
@@ -36,6 +36,8 @@ _LONG: columns.Columns = {
     'Interface': columns.field('devname', columns.OrDash),
     'Presence': columns.field('presence', columns.OrDash),
     'Disabled': columns.field('disabled_reason', columns.OrDash),
+    'Preparation': columns.field('preparation_text', columns.OrDash),
+    'Quarantine Reason': columns.field('quarantine_reason', columns.OrDash),
 }
 
 
@@ -58,7 +60,7 @@ class Show(show_one.CsvFormat, pci_device.Show):
 
 
 class Set(show_one.ShowOne, pci_device.DeviceAction):
-    """Take a device out of service, or put it back; show it."""
+    """Take a device out of service, clean it, put it back; show it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the device, the action and the reason."""

@@ -41,7 +41,7 @@ _QUERY_OPTIONS: options.QueryOptions = {
 }  # fmt: skip
 
 
-class _State(columns.OrDash):
+class State(columns.OrDash):
     """A state; in tables, with the progress of a device's preparation.
 
     :param device: the device.
@@ -68,7 +68,7 @@ _SHORT: columns.Columns = {
     'Vendor ID': columns.field('vendor_id'),
     'Product ID': columns.field('product_id'),
     'NUMA Node': columns.field('numa_node', columns.OrDash),
-    'State': _State,
+    'State': State,
     'Instance': columns.field('instance_uuid', columns.OrDash),
 }
 
@@ -199,7 +199,7 @@ class DeviceAction(base.Command):
 
 
 class Set(DeviceAction):
-    """Take a device out of service, or put it back."""
+    """Take a device out of service, clean it, or put it back."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Change the device."""

@@ -6,6 +6,7 @@
 ``choosing``     which free devices a claim gets, and the one UPDATE that
                  takes them
 ``transitions``  ``allocate``, ``abort`` and ``free``
+``starts``       starts of guests that failed, or succeeded
 ``adoption``     recording devices that an instance has already
 ===============  ==========================================================
 """

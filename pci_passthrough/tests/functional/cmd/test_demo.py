@@ -18,11 +18,10 @@ class DemoTestCase(testtools.TestCase):
         # In its own process: it sets up logging, and its services go on.
         outcome = running.run_program('pci-passthrough-demo')
         self.assertEqual(0, outcome.status, outcome.err)
-        chapters = re.split(r'^# (?=\d\.)', outcome.out, flags=re.MULTILINE)
-        self.assertEqual(10, len(chapters))
-        _, offered, _, reported, named, pools, claims, full, history, freed = (
-            chapters
-        )
+        chapters = re.split(r'^# (?=\d+\.)', outcome.out, flags=re.MULTILINE)
+        self.assertEqual(11, len(chapters))
+        _, offered, _, reported, named, pools, claims, full = chapters[:8]
+        history, quarantined, freed = chapters[8:]
         self.assertIn('carries the default route', offered)
         self.assertIn('is mounted at', offered)
         for host in ('compute-1', 'compute-2', 'compute-3'):
@@ -33,6 +32,10 @@ class DemoTestCase(testtools.TestCase):
         self.assertEqual(5, len(re.findall(r'10de:(?:2330|20b5)', claims)))
         self.assertIn('| claimed |', full)
         self.assertRegex(history, r'claim .* claimed .*-manage')
+        self.assertIn('state: quarantined', quarantined)
+        self.assertIn('3 guests of 3 instances', quarantined)
+        self.assertIn('error opening /dev/vfio/7', quarantined)
+        self.assertIn('1 quarantined (3 guests of 3', outcome.err)
         # The reasons of the refusal, by host.
         self.assertIn('no host can serve the request:', outcome.err)
         for host, condition in (

@@ -190,7 +190,8 @@ class FormatsTestCase(ManageTestCase):
         self.formats(
             [
                 'UUID', *columns, 'Parent', 'Class', 'Driver', 'vGPU Type',
-                'Interface', 'Presence', 'Disabled',
+                'Interface', 'Presence', 'Disabled', 'Preparation',
+                'Quarantine Reason',
             ],
             'device', 'list', '--long',
         )  # fmt: skip

@@ -3,6 +3,8 @@
 
 from typing import Any
 
+from pci_passthrough.store.devices import preparing
+from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.osc import base
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -63,6 +65,41 @@ class DeviceTestCase(GpuTestCase):
         self.assertIn('| disabled_reason     | -', table)
         self.assert_error(self.admin('pci device show', 'x'), 'HTTP 404')
         self.assert_error(self.admin('pci device show', 'x/y'), 'host x')
+
+    def test_clean(self) -> None:
+        clean = ('pci device set', _SECOND, '--clean')
+        self.assert_error(self.admin(*clean), 'no handlers')
+        report = store_base.full_report(
+            'cmp1', [store_base.gpu(0x66, handlers=['reset', 'wipe'])]
+        )
+        reports.apply(self.api.db, report)
+        self.succeed(self.admin(*clean))
+        self.assertEqual([_SECOND], self.listed('--state', 'cleaning'))
+        [todo] = preparing.due(self.api.db, 'cmp1')
+        preparing.progress(
+            self.api.db, 'cmp1', todo.address, todo.fence, 40, 'sanitize'
+        )
+        table = self.succeed(self.admin('pci device list', '--long')).stdout
+        self.assertRegex(table, r'\| cleaning \(40 %, since 20[^)]+Z\) \|')
+        self.assertIn('| reset, wipe', table)
+        shown = self.show(_SECOND)
+        self.assertEqual(
+            ('cleaning', 'clean', 40, 'sanitize', ['reset', 'wipe']),
+            (
+                shown['state'],
+                shown['preparation_step'],
+                shown['preparation_percent'],
+                shown['preparation_text'],
+                shown['handlers'],
+            ),
+        )
+        lock_away = ('pci device set', _SECOND, '--quarantine')
+        self.succeed(self.admin(*lock_away, '--reason', 'smells'))
+        self.assertEqual('smells', self.show(_SECOND)['quarantine_reason'])
+        release = ('pci device set', _SECOND, '--release')
+        self.assert_error(self.admin(*release), 'was not prepared')
+        self.succeed(self.admin(*release, '--reason', 'erased by hand'))
+        self.assertEqual('available', self.show(_SECOND)['state'])
 
     def test_set_and_history(self) -> None:
         for words, state in (
