@@ -141,14 +141,13 @@ def classify(
             refused.append(
                 Refused(device.replace(refusal=reason), entry, reason)
             )
+    find_idle = functools.partial(idle_entries.find, devices, pci_information)
     return Scan(
         offered,
         refused,
         others,
         use_unknown=uses is None,
-        find_idle=functools.partial(
-            idle_entries.find, devices, pci_information
-        ),
+        find_idle=find_idle,
         unusable=unusable or {},
     )
 
