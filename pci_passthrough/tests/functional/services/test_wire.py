@@ -145,6 +145,25 @@ class WireTest(testtools.TestCase):
             states,
         )
 
+    def test_conductor_understands_calls_of_1_5(self) -> None:
+        states = []
+        for call in self.recorded('1.5').values():
+            answer = self.endpoint.answer(call['call'])
+            self.check_same_shape(call['answer'], answer)
+            if call['call']['method'] in ('preparations', 'prepared'):
+                self.assertEqual(call['answer'], answer)
+            states.append(
+                sorted(d.state for d in lookup.get_all(self.endpoint.db))
+            )
+        free, cleaning = ['available'], ['cleaning']
+        self.assertEqual(
+            [
+                *[['allocated', 'available']] * 2,
+                *(free * 2, free, *[cleaning] * 4, free),
+            ],
+            states[-9:],
+        )
+
     def test_requests_for_nics_are_recorded(self) -> None:
         recorded = self.recorded('1.3')
         for name in ('05-resolve-nic', '08-offer-nic', '13-claim-nic'):
@@ -273,6 +292,21 @@ class WireTest(testtools.TestCase):
         _, held = client.host_devices('h')
         self.assertEqual(('allocated', None), (held.state, held.vgpu_type))
         self.assertEqual([held.address], client.given_out('h'))
+
+    def test_callers_understand_answers_of_1_5(self) -> None:
+        recorded = self.recorded('1.5')
+        client, _ = driver.client(lambda message: answers.pop(0))
+        answers = [
+            recorded[name]['answer']
+            for name in ('25-preparations', '26-may_prepare', '28-prepared')
+        ]
+        [todo] = client.preparations('h')
+        self.assertEqual(
+            ('clean', ['reset'], 'quarantine', 1),
+            (todo.step, todo.handlers, todo.on_failure, todo.attempt),
+        )
+        self.assertIs(True, client.may_prepare('h', 'a', 1))
+        self.assertEqual('available', client.prepared('h', 'a', 1, True, ''))
 
     def test_conductor_of_1_2(self) -> None:
         """A conductor of 1.2 serves requests, but none for a NIC."""

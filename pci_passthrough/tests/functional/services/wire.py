@@ -15,6 +15,7 @@ from typing import Any
 from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough import reporting
+from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
@@ -83,6 +84,20 @@ def _snapshot(folder: pathlib.Path, nics: int) -> reporting.Snapshot:
     )
 
 
+def _prepare(client: rpc.ConductorClient, device: objects.PciDevice) -> None:
+    """Report only this device, with a handler, and have it cleaned."""
+    snapshot = reporting.Snapshot.of([device.replace(handlers=['reset'])])
+    client.report(
+        snapshot.full_report(sequence=3, host=HOST, agent_version='1.1.0')
+    )
+    client.set_device(f'{HOST}/{device.address}', 'clean', 'dust', 'operator')
+    [todo] = client.preparations(HOST)
+    address, fence = str(todo.address), int(todo.fence)
+    client.may_prepare(HOST, address, fence)
+    client.preparation_progress(HOST, address, fence, 40, 'reset')
+    client.prepared(HOST, address, fence, True, 'done')
+
+
 def record(folder: pathlib.Path) -> None:
     """Make one of each call, and write it and its answer to a file."""
     with tempfile.TemporaryDirectory() as name:
@@ -137,12 +152,19 @@ def record(folder: pathlib.Path) -> None:
         refused = {failed: [HOST]}
         client.note_refusals(INSTANCE, '1 host: no free 10g', refused, '10g')
         client.close()
+        client.start_failed(HOST, INSTANCE, 'vfio: busy', 'nova')
+        client.guest_started(HOST, INSTANCE, 'nova')
+        client.free(None, INSTANCE, 'nova', ['a'])
+        _prepare(client, after.offered[freed.address])
         conductor.db.close()
     names = (
         'report-full', 'heartbeat', 'report-changes', 'resolve',
         'resolve-nic', 'register_tracker', 'free_by_numa_node', 'offer',
         'offer-nic', 'claim', 'allocate', 'abort', 'free', 'claim-nic',
         'free-nic', 'adopt', 'host_devices', 'given_out', 'note_refusals',
+        'start_failed', 'guest_started', 'free-started', 'report-handlers',
+        'set_device', 'preparations', 'may_prepare', 'preparation_progress',
+        'prepared',
     )  # fmt: skip
     for number, (name, call) in enumerate(
         zip(names, recorded, strict=True), 1
