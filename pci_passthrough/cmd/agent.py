@@ -17,6 +17,7 @@ from pci_passthrough.cmd import errors
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
+from pci_passthrough.handlers import configured
 from pci_passthrough.services import agent
 from pci_passthrough.services import reloading
 from pci_passthrough.specs import lint
@@ -83,10 +84,15 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     information = specs.PciInformation.parse(conf.agent.pci_information)
     findings = _findings(conf, information)
     uri = conf.agent.connection_uri
+    host_root = agent.host_root_for(uri, conf.agent.host_root)
+    registry = configured.registry_for(
+        None if host_root is None else host_root.path,
+        conf.agent.handler_command,
+        information.entries,
+    )
     if not information.entries:
         print('No [agent] pci_information: this host offers nothing.')
         return _report(findings)
-    host_root = agent.host_root_for(uri, conf.agent.host_root)
     host = libvirt_host.LibvirtHost(uri)
     host.connect()
     try:
@@ -100,6 +106,9 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
         host.close()
     for line in _lines(result, information, uri):
         print(line)
+    findings += configured.unsupported(
+        registry, [(item.device, item.entry) for item in result.offered]
+    )
     return _report(findings)
 
 
@@ -150,7 +159,11 @@ def _lines(
     for offered in result.offered:
         tags = sorted(offered.device.extra_info.items())
         yield ' '.join(
-            [_describe(offered), *(f'{key}={value}' for key, value in tags)]
+            [
+                _describe(offered),
+                *(f'{key}={value}' for key, value in tags),
+                *_handlers(offered),
+            ]
         )
     yield from _shared_groups(result.offered)
     if result.refused:
@@ -180,6 +193,11 @@ def _lines(
             "[agent] host_root to the directory of the host's sys, proc and "
             'run. The agent starts without it only for libvirt test drivers.'
         )
+
+
+def _handlers(offered: scan.Offered) -> Iterator[str]:
+    if offered.entry.handlers:
+        yield f'handlers={",".join(offered.entry.handlers)}'
 
 
 def _shared_groups(offers: list[scan.Offered]) -> Iterator[str]:

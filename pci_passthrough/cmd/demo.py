@@ -84,9 +84,16 @@ class Demo(demo_cloud.Cloud):
         say('8. The ledger has every step; here those of one GPU:')
         self._manage(f'device history compute-2/0000:03:00.0 {_EVENT_COLUMNS}')
         self._fail_to_start(instances.pop(0))
-        say('10. The instances free all devices; the pools are as before:')
+        say(
+            '10. The instances free all devices. The GPUs have a handler: the '
+            'agents of their hosts reset them before anybody gets them.'
+        )
         for instance in instances:
             self._manage(f'free {instance} -f value -c Host -c Address')
+        self._manage(f'device list --state cleaning {_DEVICE_COLUMNS}')
+        self.wait_for_cleaning()
+        self._manage(f'device history compute-2/0000:03:00.0 {_EVENT_COLUMNS}')
+        say('11. When they are clean, the pools are as before:')
         self._manage('pool list')
         if self._pools() != before:
             raise demo_cloud.DemoError('the pools differ from before')
@@ -132,6 +139,7 @@ class Demo(demo_cloud.Cloud):
         self._manage(f'free {instance} -f value -c Host -c Address')
         for number in range(1, 4):
             instance = str(uuid.uuid5(uuid.NAMESPACE_OID, f'failed {number}'))
+            self.wait_for_cleaning()
             self._manage(
                 f"claim {instance} 'bigGPU|midGPU' --allocate "
                 '-f value -c Host -c Address'

@@ -24,10 +24,12 @@ from pci_passthrough.api.backends import Backends
 from pci_passthrough.cmd import agent as agent_cmd
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
+from pci_passthrough.objects import fields
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.store import hosts
 from pci_passthrough.store import schema
+from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import trackers
 
 PROG = 'pci-passthrough-demo'
@@ -40,7 +42,7 @@ pci_information = {"match": {"class": "network"}, \
 "extra_info": {"physical_network": "physnet1", "group": "whole-nic"}}
 pci_information = {"match": {"class": "display", "product_id": "2684"}, \
 "exclude": true}
-pci_information = [{"class": "display"}, {"e.group": "gpu"}]
+pci_information = {"class": "display", "group": "gpu", "handler": "reset"}
 pci_information = {"class": "storage", "group": "scratch"}
 """
 
@@ -91,6 +93,7 @@ class Cloud:
                 'transport_url = fake:/\n'
                 f'log_file = {self._folder}/demo.log\n'
                 '[agent]\n'
+                'preparation_interval = 1\n'
                 f'connection_uri = {written.uri}\n'
                 f'host_root = {written.host_root}\n' + _PCI_INFORMATION
             )
@@ -108,7 +111,7 @@ class Cloud:
         self.database = service.database
 
     def start_agents(self, configs: Sequence[pathlib.Path]) -> None:
-        """Start an agent for each host; return when all have reported.
+        """Start an agent for each host; return when its devices are ready.
 
         They start one after the other, so that lists always have the same
         order.
@@ -122,6 +125,20 @@ class Cloud:
             service.start()
             self._services.append(service)
             wait_for(functools.partial(self._have_reported, number), 'reports')
+            self.wait_for_cleaning()
+
+    def wait_for_cleaning(self) -> None:
+        """Return when no device is being cleaned or set up.
+
+        :raises DemoError: an agent takes too long.
+        """
+        wait_for(lambda: not self._are_cleaning(), 'end of cleaning', 120)
+
+    def _are_cleaning(self) -> bool:
+        return any(
+            device.status == fields.DeviceStatus.CLEANING
+            for device in lookup.get_all(self.database)
+        )
 
     def _have_reported(self, number: int) -> bool:
         """Return whether exactly this number of hosts has reported."""

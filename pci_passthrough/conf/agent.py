@@ -81,6 +81,66 @@ Without this directory the agent cannot check whether the host uses a device,
 and does not start, except with libvirt's test driver.
 """,
     ),
+    cfg.MultiStrOpt(
+        'handler_command',
+        default=[],
+        help="""
+Programs of yours that clean, verify or set up devices.
+
+Each value is one JSON object on one line; repeat the option for more. An
+entry of ``pci_information`` names a program by ``"handler": "command:NAME"``.
+Example::
+
+    handler_command = {"name": "attest", "verbs": ["verify"], "timeout": 120,
+                       "program": ["/usr/local/bin/attest", "--strict"]}
+
+``program`` is a list of arguments, and no shell reads it. ``verbs`` are
+``clean``, ``verify`` and ``setup``, the default is ``clean``. ``timeout`` are
+the seconds after which it is killed, by default 600. The program gets the
+facts about the device as variables (``PCI_ADDRESS``, ``PCI_VERB`` and so on)
+and as JSON on its standard input. It runs as the agent's user: let it use
+``sudo`` if it needs privileges. Exit status 0 means success; with another one
+the device is not given to anybody. With a malformed value the agent does not
+start.
+""",
+    ),
+    cfg.FloatOpt(
+        'handler_timeout',
+        default=14400,
+        min=0.1,
+        help="""
+Seconds in which a handler must clean, verify or set up a device.
+
+After that its process is killed and the attempt has failed. The default is
+four hours. To overwrite a hard disk of 20 TB takes a day: raise the value for
+hosts with such disks, or their devices are quarantined. With a low value, for
+example 10, the sanitize operations of large SSDs fail.
+""",
+    ),
+    cfg.IntOpt(
+        'handler_processes',
+        default=8,
+        min=1,
+        help="""
+The number of devices that handlers prepare at the same time.
+
+Each takes a process with about 50 MB of memory. With 1, a disk that is
+overwritten keeps all other devices of the host waiting.
+""",
+    ),
+    cfg.IntOpt(
+        'preparation_interval',
+        default=30,
+        min=1,
+        help="""
+Seconds between two questions which devices have to be prepared.
+
+Only agents with handlers ask. The agent also asks after each scan, for
+example when libvirt has given a device back to its driver. A device whose
+return nothing announces waits this long until it is cleaned; with a low value
+on many hosts, for example 1, conductors answer little else.
+""",
+    ),
     cfg.IntOpt(
         'report_interval',
         default=60,

@@ -12,7 +12,9 @@ are detected:
   member of LVM, RAID, ZFS …), also if nothing is mounted now, through
   device-mapper and NVMe multipath down to the controllers. A label on a disk
   that a guest has had can be the guest's and does not count, except of
-  members that are used without a mount (ZFS, Ceph, bcache, DRBD);
+  members that are used without a mount (ZFS, Ceph, bcache, DRBD). These do
+  not count either if a handler erases the device before the next owner gets
+  it;
 * network: interfaces with an address, a route of any table or a next-hop
   object, ports of a bridge, bond, team, VRF or Open vSwitch, and the
   interfaces below all of these. Link-local addresses, and routes that reject
@@ -46,12 +48,15 @@ USE_UNKNOWN = 'unknown whether the host uses it: '
 
 
 def reasons_in_use(
-    facts: host_facts.HostFacts, given_out: Container[str] = ()
+    facts: host_facts.HostFacts,
+    given_out: Container[str] = (),
+    erased: Container[str] = (),
 ) -> dict[str, str]:
     """Return the reasons why the host uses functions, by address.
 
     :param given_out: addresses of functions that guests have had: a label on
         their disks can be a guest's.
+    :param erased: addresses of functions whose handlers erase their disks.
     :returns: a reason for each function that is used, or that could be used
         because facts are missing. Functions of ``facts.functions`` without a
         reason are not used.
@@ -70,8 +75,12 @@ def reasons_in_use(
         if item.certainty is use.Certainty.UNKNOWN:
             reason = USE_UNKNOWN + reason
         for address in item.functions:
-            if item.certainty is use.Certainty.LABELLED and (
-                address in given_out
+            if address in given_out and (
+                item.certainty is use.Certainty.LABELLED
+                or (
+                    item.certainty is use.Certainty.MEMBER
+                    and address in erased
+                )
             ):
                 continue
             reasons.setdefault(address, reason)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import functools
 
@@ -124,6 +125,8 @@ def classify(
             device.replace(
                 extra_info=dict(entry.extra_info),
                 offered_by=entry.canonical,
+                handlers=list(entry.handlers),
+                on_failure=entry.on_failure if entry.handlers else None,
                 **({'confirm_new': True} if entry.confirm_new else {}),
             )
         )
@@ -237,6 +240,7 @@ def scan(
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
     remembered: hidden_properties.HiddenProperties | None = None,
+    erases: Callable[[Sequence[str]], bool] = lambda handlers: False,
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
@@ -246,6 +250,7 @@ def scan(
         then the host's use of its devices is unknown, and only some of those
         that no guest can have are refused.
     :param remembered: the same object for each scan of a host.
+    :param erases: whether handlers of an entry erase what is on a device.
     """
     # After the listing: a device that appears in between is ignored until the
     # next scan; one that disappears is refused, not offered.
@@ -268,7 +273,14 @@ def scan(
         given_out = remembered.given_out
     uses: dict[str, str] | None = None
     if sysfs_reader is not None and facts is not None:
-        uses = in_use.reasons_in_use(facts, given_out)
+        erased = {
+            address
+            for address, (_, entry) in _match(devices, pci_information)[
+                0
+            ].items()
+            if erases(entry.handlers)
+        }
+        uses = in_use.reasons_in_use(facts, given_out, erased)
         for device in devices:
             if device.address not in in_sysfs:
                 uses.setdefault(

@@ -56,7 +56,7 @@ def _content(
     if block.signature:
         return (
             f'its disk {block.name} has the label {block.signature}',
-            use.Certainty.USED
+            use.Certainty.MEMBER
             if block.signature in _OPENED_DIRECTLY
             else use.Certainty.LABELLED,
         )

@@ -11,6 +11,8 @@ class Certainty(enum.Enum):
     USED = 'used'
     #: a disk has a label, but nothing uses it now
     LABELLED = 'labelled'
+    #: the label is that of a member which can be used without being mounted
+    MEMBER = 'member'
     #: facts are missing
     UNKNOWN = 'unknown'
 

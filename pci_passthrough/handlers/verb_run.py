@@ -61,7 +61,7 @@ def run(
         process was killed.
     """
     process = subprocess.Popen(  # noqa: S603 - this program, no shell
-        [sys.executable, '-m', verb_process.__name__],
+        [sys.executable, '-W', 'ignore', '-m', verb_process.__name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

@@ -20,9 +20,12 @@ from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
+from pci_passthrough.handlers import configured
 from pci_passthrough.rpc import older_conductors
 from pci_passthrough.services import backoff
+from pci_passthrough.services import preparation_loop
 from pci_passthrough.services import reporter
+from pci_passthrough.services import scan_log
 
 LOG = logging.getLogger(__name__)
 
@@ -92,8 +95,14 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
                 "host's sys, proc and run are found: without them nobody "
                 'can tell which devices the host itself uses'
             )
+        registry = configured.registry_for(
+            None if root is None else root.path,
+            options.handler_command,
+            information.entries,
+        )
         rpc.check_transport(conf)
         self._conf = conf
+        self._registry = registry
         self._uri, self._host_root = uri, root
         self._pci_information = information
 
@@ -107,6 +116,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         for name, work in (
             ('pci-scan', self._keep_scanning),
             ('pci-report', self._keep_reporting),
+            ('pci-prepare', self._preparation_loop.run),
         ):
             thread = threading.Thread(
                 target=self._run, args=(work,), name=name, daemon=True
@@ -155,6 +165,15 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._reporter = reporter.Reporter(
             self._client, self._conf.host, options.report_interval
         )
+        self._preparation_loop = preparation_loop.PreparationLoop(
+            self._conf,
+            self._registry,
+            self._libvirt,
+            self._pci_information,
+            lambda: self._verdicts,
+            on_success=self._changed.set,
+            on_defect=self._fail,
+        )
         self._scan_backoff = backoff.Backoff(options.max_backoff)
         self._report_backoff = backoff.Backoff(options.max_backoff)
         LOG.info(
@@ -174,6 +193,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         oslo.service ends the process when this returns.
         """
         self._stopping.set()
+        self._preparation_loop.stop()
         while self._threads:
             self._asked.set()
             self._changed.set()
@@ -214,9 +234,12 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         try:
             work()
         except BaseException as error:
-            LOG.critical('The agent ends after an error', exc_info=True)
-            self._failure = error
-            self._ended.set()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        LOG.critical('The agent ends after an error', exc_info=error)
+        self._failure = error
+        self._ended.set()
 
     def _keep_scanning(self) -> None:
         options = self._conf.agent
@@ -258,6 +281,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         if failures:
             LOG.info('libvirt answers again after %d failures', failures)
         self._scanned.set()
+        self._preparation_loop.wake()
         return None
 
     def _keep_reporting(self) -> None:
@@ -358,7 +382,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             [refused.device for refused in result.refused],
         )
         if before is None or before.digest != snapshot.digest:
-            _log_scan(result)
+            scan_log.log_scan(result)
         return snapshot
 
     def _scan_once(self) -> scan.Scan:
@@ -367,32 +391,5 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._host_root,
             self._pci_information,
             self._remembered,
-        )
-
-
-def _log_scan(result: scan.Scan) -> None:
-    LOG.info(
-        'Scanned the host: %d devices offered, %d refused, %d others',
-        len(result.offered),
-        len(result.refused),
-        len(result.others),
-    )
-    for offered in result.offered:
-        for name, reason in offered.dropped.items():
-            LOG.warning(
-                'PCI device %s is offered without its %s, which cannot be '
-                'recorded: %s',
-                offered.device.address,
-                name,
-                reason,
-            )
-    for address, reason in result.unusable.items():
-        LOG.warning('PCI device %s is not offered: %s', address, reason)
-    for refused in result.refused:
-        LOG.warning(
-            'PCI device %s matches pci_information entry %d but is refused: '
-            '%s',
-            refused.device.address,
-            refused.entry.index,
-            refused.reason,
+            self._registry.erases_storage,
         )

@@ -14,6 +14,7 @@ exception.
 ``extra_info``       the syntax of tags
 ``pci_information``  the compute host's list of devices to offer
 ``handler_command``  programs of the operator that clean devices
+``handler_names``    what cleans the devices of an entry
 ``lint``             what is valid, but probably not what was meant
 ``pci_flavor``       a PCI flavor's name and match expression
 ``request``          how many devices of which PCI flavors

@@ -103,9 +103,15 @@ def _misspelt_tag(place: str, key: str, near: str) -> Finding:
 def _has_same_effect(
     entry: pci_information.Entry, other: pci_information.Entry
 ) -> bool:
-    return (entry.exclude, entry.allow_in_use, dict(entry.extra_info)) == (
+    return (
+        entry.exclude,
+        entry.allow_in_use,
+        entry.handlers,
+        dict(entry.extra_info),
+    ) == (
         other.exclude,
         other.allow_in_use,
+        other.handlers,
         dict(other.extra_info),
     )
 

@@ -9,6 +9,9 @@ equivalent forms::
     [{"vendor_id": "8086"}, {"e.group": "10g"}]
     {"vendor_id": "8086", "group": "10g"}
 
+With ``"handler"`` and ``"on_failure"`` an entry says what the host does with
+its devices between two owners.
+
 The third is the form of the original blueprint, the fourth is the form of
 Nova's ``[pci] device_spec``.
 """
@@ -26,6 +29,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import extra_info
+from pci_passthrough.specs import handler_names
 from pci_passthrough.specs import match_key
 
 EXAMPLE = (
@@ -34,7 +38,15 @@ EXAMPLE = (
 )
 
 #: Keys of the first form. A tag cannot have one of these names.
-RESERVED = ('match', 'extra_info', 'exclude', 'allow_in_use', 'confirm_new')
+RESERVED = (
+    'match',
+    'extra_info',
+    'exclude',
+    'allow_in_use',
+    'confirm_new',
+    'handler',
+    'on_failure',
+)
 
 #: Match keys that devices of any make can have in common.
 _COMMON_KEYS = ('class', 'dev_type', 'numa_node')
@@ -60,6 +72,11 @@ class Entry:
     allow_in_use: bool
     #: whether new hardware is disabled until an operator has looked at it
     confirm_new: bool
+    #: what sets the devices up and cleans them, each with its argument
+    #: (``driver:vfio-pci``), in the order of work; empty for nothing
+    handlers: tuple[str, ...]
+    #: one of ``handler_names.ON_FAILURE``
+    on_failure: str
     #: the JSON document as the operator wrote it
     text: str = dataclasses.field(compare=False)
     #: position among the option's values, from 0
@@ -274,12 +291,17 @@ class _EntryParser:
             self._refuse('exclude', 'contradicts "allow_in_use"')
         if exclude and confirm_new:
             self._refuse('exclude', 'contradicts "confirm_new"')
+        handlers, on_failure = self._handlers(flags)
+        if exclude and 'handler' in flags:
+            self._refuse('exclude', 'contradicts "handler"')
         return Entry(
             match=self._match(match),
             extra_info=self._tags(tags),
             exclude=exclude,
             allow_in_use=allow_in_use,
             confirm_new=confirm_new,
+            handlers=handlers,
+            on_failure=on_failure,
             text=self.text,
             index=self.index,
         )
@@ -293,6 +315,21 @@ class _EntryParser:
                 f'{{"match": {{"address": "0000:65:00.*"}}, "{key}": true}}',
             )
         return value
+
+    def _handlers(self, flags: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+        """Return the handlers, and what follows on their failure."""
+        key = 'handler'
+        try:
+            handlers = handler_names.parse(flags[key]) if key in flags else ()
+            on_failure = handler_names.ON_FAILURE[0]
+            key = 'on_failure'
+            if key in flags:
+                on_failure = handler_names.parse_on_failure(
+                    flags[key], handlers
+                )
+        except ValueError as error:
+            self._refuse(key, str(error), handler_names.EXAMPLE)
+        return handlers, on_failure
 
     def _match(
         self, match: dict[str, Any]

@@ -19,9 +19,11 @@ class DemoTestCase(testtools.TestCase):
         outcome = running.run_program('pci-passthrough-demo')
         self.assertEqual(0, outcome.status, outcome.err)
         chapters = re.split(r'^# (?=\d+\.)', outcome.out, flags=re.MULTILINE)
-        self.assertEqual(11, len(chapters))
+        self.assertEqual(12, len(chapters))
         _, offered, _, reported, named, pools, claims, full = chapters[:8]
-        history, quarantined, freed = chapters[8:]
+        history, quarantined, cleaned, freed = chapters[8:]
+        self.assertRegex(cleaned, r'10de:\w+ +\| cleaning')
+        self.assertRegex(cleaned, r'prepared +\| cleaning +\| available')
         self.assertIn('carries the default route', offered)
         self.assertIn('is mounted at', offered)
         for host in ('compute-1', 'compute-2', 'compute-3'):

@@ -136,11 +136,28 @@ class StorageUseTestCase(InUseTestCase):
                 self.assertEqual(is_used, host_tree.DISK in reasons)
                 self.assertIn(host_tree.OTHER_DISK, reasons)
 
+    def test_labels_of_disks_that_handlers_erase(self) -> None:
+        """Whatever a guest has left is erased, and what the host has not."""
+        for signature in ('LVM2_member', 'zfs_member', 'ceph_bluestore'):
+            with self.subTest(signature):
+                tree = self.useFixture(host_tree.HostTree())
+                tree.disk('nvme0n1', host_tree.DISK, signature)
+                tree.disk('nvme1n1', host_tree.OTHER_DISK, signature)
+                reasons = in_use.reasons_in_use(
+                    sysfs_reader.SysfsReader(str(tree.root)).facts(),
+                    given_out={host_tree.DISK},
+                    erased={host_tree.DISK, host_tree.OTHER_DISK},
+                )
+                self.assertNotIn(host_tree.DISK, reasons)
+                self.assertIn(host_tree.OTHER_DISK, reasons)
+
     def test_mounted_disk_that_a_guest_has_had(self) -> None:
         self.tree.disk('nvme0n1', host_tree.DISK, 'ext4')
         self.tree.mount('259:20', 'ext4', '/dev/nvme0n1', '/srv')
         reasons = in_use.reasons_in_use(
-            self.reader.facts(), given_out={host_tree.DISK}
+            self.reader.facts(),
+            given_out={host_tree.DISK},
+            erased={host_tree.DISK},
         )
         self.assertEqual(
             'its disk nvme0n1 is mounted at /srv', reasons[host_tree.DISK]

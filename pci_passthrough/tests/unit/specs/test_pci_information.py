@@ -18,6 +18,35 @@ MATCH = '{"vendor_id": "8086", "product_id": "000[1-2]"}'
 
 #: entry as written, key at fault, part of the reason
 REFUSED: list[tuple[str, str | None, str]] = [
+    ('{"driver": "x", "handler": 1}', 'handler', 'must be the name'),
+    ('{"driver": "x", "handler": []}', 'handler', 'means no handler'),
+    ('{"driver": "x", "handler": "Reset"}', 'handler', 'must be the name'),
+    ('{"driver": "x", "handler": "a:b c"}', 'handler', 'without blanks'),
+    ('{"driver": "x", "handler": "driver:"}', 'handler', 'must be the name'),
+    (f'{{"driver": "x", "handler": "{65 * "a"}"}}', 'handler', 'at most 64'),
+    ('{"driver": "x", "handler": ["a", "a"]}', 'handler', 'twice'),
+    ('{"driver": "x", "handler": ["a", "none"]}', 'handler', 'contradicts'),
+    (
+        json.dumps({'driver': 'x', 'handler': list('abcdefghijklmnopq')}),
+        'handler',
+        'more than 16',
+    ),
+    (
+        '{"match": {"driver": "x"}, "exclude": true, "handler": "reset"}',
+        'exclude',
+        'contradicts "handler"',
+    ),
+    (
+        '{"driver": "x", "handler": "reset", "on_failure": "ignore"}',
+        'on_failure',
+        'quarantine, retry',
+    ),
+    (
+        '{"driver": "x", "handler": "none", "on_failure": "retry"}',
+        'on_failure',
+        'there is none',
+    ),
+    ('{"driver": "x", "on_failure": "retry"}', 'on_failure', 'is none'),
     ('', None, 'not JSON: Expecting value at character 1'),
     ("{'match': {}}", None, 'at character 2'),
     ('{"match": {"vendor_id": "8086"}', None, 'at character 32'),
@@ -398,3 +427,22 @@ class FuzzTest(testtools.TestCase):
             return
         parsed.accepts(text)
         self.assertEqual(parsed, condition.Condition.parse(key, value))
+
+
+class HandlersTest(testtools.TestCase):
+    def test_handlers_of_an_entry(self) -> None:
+        for value, handlers, on_failure in (
+            ('{"driver": "x"}', (), 'quarantine'),
+            ('{"driver": "x", "handler": "none"}', (), 'quarantine'),
+            ('{"driver": "x", "handler": "reset"}', ('reset',), 'quarantine'),
+            (
+                '{"match": {"driver": "x"}, "on_failure": "retry", '
+                '"handler": ["nvme-sanitize", "driver:vfio-pci"]}',
+                ('nvme-sanitize', 'driver:vfio-pci'),
+                'retry',
+            ),
+        ):
+            [entry] = pci_information.PciInformation.parse([value]).entries
+            self.assertEqual(handlers, entry.handlers)
+            self.assertEqual(on_failure, entry.on_failure)
+            self.assertEqual({}, entry.extra_info)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's thread that has devices prepared."""
+
+from collections.abc import Callable
+import fcntl
+import os
+import threading
+
+from oslo_config import cfg
+from oslo_log import log
+
+from pci_passthrough import exception
+from pci_passthrough import handlers
+from pci_passthrough import rpc
+from pci_passthrough import specs
+from pci_passthrough.discovery import domain_use
+from pci_passthrough.discovery import libvirt_host
+from pci_passthrough.discovery import open_nodes
+from pci_passthrough.discovery import scan
+from pci_passthrough.handlers import function_files
+from pci_passthrough.handlers import verb_process
+from pci_passthrough.handlers import verb_run
+from pci_passthrough.services import backoff
+from pci_passthrough.services import preparing
+
+LOG = log.getLogger(__name__)
+
+
+class PreparationLoop:
+    """Asks the conductor for devices to prepare, in the agent's process.
+
+    :param registry: the handlers of this host.
+    :param libvirt: is asked for the guests that run.
+    :param verdicts: returns the result of the last scan, None before it.
+    :param on_success: called when a device has been prepared.
+    :param on_defect: called with an unexpected error.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        registry: handlers.Registry,
+        libvirt: libvirt_host.LibvirtHost,
+        information: specs.PciInformation,
+        verdicts: Callable[[], scan.Scan | None],
+        on_success: Callable[[], None],
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self._conf = conf
+        self._registry = registry
+        self._libvirt = libvirt
+        self._verdicts = verdicts
+        self._on_success = on_success
+        self._has_handlers = any(e.handlers for e in information.entries)
+        self._host_lock: int | None = None
+        self._due = threading.Event()
+        self._stopping = threading.Event()
+        self._client = rpc.ConductorClient(
+            rpc.get_transport(conf), conf.agent.rpc_timeout
+        )
+        self._preparing = preparing.Preparing(
+            self._client,
+            conf.host,
+            registry,
+            self._look,
+            self._run_verb,
+            self._request,
+            conf.agent.handler_processes,
+            conf.agent.max_backoff,
+            on_end=self._note_end,
+            on_defect=on_defect,
+        )
+
+    def wake(self) -> None:
+        """Ask at once, in the loop's thread."""
+        self._due.set()
+
+    def stop(self) -> None:
+        """Let the loop and all handlers end."""
+        self._stopping.set()
+        self._preparing.stop()
+        self._due.set()
+
+    def run(self) -> None:
+        """Ask and prepare until ``stop``.
+
+        Without handlers the conductor is asked after scans only: a device may
+        still wait for those of an earlier configuration.
+        """
+        pauses = backoff.Backoff(self._conf.agent.max_backoff)
+        interval = (
+            self._conf.agent.preparation_interval
+            if self._has_handlers
+            else None
+        )
+        try:
+            while not self._stopping.is_set():
+                self._due.wait(interval)
+                self._due.clear()
+                if self._verdicts() is None or self._stopping.is_set():
+                    continue
+                if not self._is_alone():
+                    self._stopping.wait(pauses.failed())
+                    self._due.set()
+                    continue
+                try:
+                    self._preparing.poll()
+                    pauses.succeeded()
+                except exception.PciPassthroughError as error:
+                    LOG.warning(
+                        'Cannot ask what is to be prepared: %s', error.text
+                    )
+                    self._stopping.wait(pauses.failed())
+                    self._due.set()
+        finally:
+            self._client.close()
+            # Its threads may still be at work, until the process ends.
+            if self._host_lock is not None and self._preparing.is_idle:
+                os.close(self._host_lock)
+                self._host_lock = None
+
+    def _is_alone(self) -> bool:
+        """Whether no other agent prepares this host's devices.
+
+        One that was stopped for a while after a conductor's answer, and goes
+        on, would not know that another agent has finished its work. The lock
+        of flock(2) on a directory of sysfs lasts as long as this process.
+        """
+        if self._host_lock is not None:
+            return True
+        path = os.path.join(self._registry.root, 'sys/bus/pci/devices')
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            # Without sysfs there is nothing to prepare.
+            LOG.debug('Not preparing devices: %s', error)
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            LOG.warning(
+                'Not preparing devices: another agent of this host does, or '
+                'has not ended yet. Trying again'
+            )
+            return False
+        self._host_lock = descriptor
+        return True
+
+    def _note_end(self, is_prepared: bool) -> None:
+        self._due.set()
+        if is_prepared:
+            self._on_success()
+
+    def _look(self, address: str) -> handlers.Device:
+        """Return a device that the host itself lets a handler touch.
+
+        :raises UntouchableDevice: it is not offered, or is in use.
+        :raises LibvirtUnavailable: nobody can tell which guests run.
+        """
+        verdicts = self._verdicts()
+        offered = [] if verdicts is None else verdicts.offered
+        for item in offered:
+            if item.device.address == address:
+                break
+        else:
+            raise preparing.UntouchableDevice('the host does not offer it now')
+        self._libvirt.connect()
+        try:
+            users = domain_use.users(self._libvirt.list_running_domains())
+            function = function_files.FunctionFiles(
+                self._registry.root, address
+            )
+        except (ValueError, handlers.HandlerError) as error:
+            raise preparing.UntouchableDevice(str(error)) from error
+        for used in (address, *function.virtual_functions().values()):
+            if used in users:
+                raise preparing.UntouchableDevice(
+                    f'the running domain {users[used]} has {used}'
+                )
+        opener = open_nodes.opener_of(
+            self._registry.root, address, item.device.iommu_group
+        )
+        if opener is not None:
+            raise preparing.UntouchableDevice(
+                f'process {opener} has it open by VFIO'
+            )
+        return handlers.Device.of(item.device)
+
+    def _run_verb(
+        self,
+        request: verb_process.Request,
+        on_progress: Callable[[int | None, str], None],
+        still_wanted: Callable[[], bool],
+    ) -> verb_run.Outcome:
+        return verb_run.run(
+            request,
+            self._conf.agent.handler_timeout,
+            on_progress,
+            still_wanted,
+        )
+
+    def _request(
+        self, verb: handlers.Verb, text: str, device: handlers.Device
+    ) -> verb_process.Request:
+        return verb_process.Request(
+            verb=verb,
+            handler=text,
+            device=device,
+            host=self._registry.host,
+            # The files of a simulated host belong to the agent's user.
+            in_process=self._libvirt.uri.startswith('test:'),
+            config_files=tuple(self._conf.config_file or ()),
+            config_dirs=tuple(map(str, self._conf.config_dirs or ())),
+        )
