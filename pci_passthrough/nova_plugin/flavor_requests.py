@@ -17,6 +17,7 @@ from oslo_context import context as oslo_context
 
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import needs
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import errors
@@ -74,12 +75,12 @@ def wrap_get_pci_requests_from_flavor(
             # Nova claims for a live migration by the requests that the
             # instance has, and new requests would have other ids. Nova
             # itself adds the requests of NICs.
-            kept = _thread.moving.pci_requests
-            pci_requests.requests.extend(
-                requests.of_flavor(kept and kept.requests)
-            )
+            held, make = _thread.moving.pci_requests, None
         else:
-            pci_requests.requests.extend(_from_flavor(flavor, affinity_policy))
+            held, make = None, _maker(affinity_policy)
+        pci_requests.requests.extend(
+            needs.of_flavor(flavor, held and held.requests, make)
+        )
         return pci_requests
 
     return get_pci_requests_from_flavor
@@ -142,36 +143,66 @@ def _has_pci_flavors(pci_requests: Any) -> bool:
     )
 
 
-def _from_flavor(flavor: Any, policy: str | None) -> list[Any]:
-    """Make the requests for PCI flavors of a flavor.
+def make_for_existing(
+    flavor: Any, image: Any, policy: str | None = None
+) -> list[Any]:
+    """Make the requests for PCI flavors of an existing instance's flavor.
 
-    :raises RequestRefused: in nova-api: the user can correct the error.
-    :raises PciFlavorsUnavailable: in nova-api: the user cannot.
-    :raises ComputeResourcesUnavailable: in nova-compute.
+    Its project may have lost the right to use the PCI flavors, and keeps
+    them. Nova does not pass on the NUMA policy of the image.
+
+    :param image: Nova's ``ImageMeta``; may be empty.
+    :param policy: the NUMA policy that Nova passes on.
+    :raises: PciPassthroughError
     """
     specs = requests.extra_specs(flavor)
-    policy = policy or specs.get(_POLICY_EXTRA_SPEC)
-    if _thread.moving is None:
+    policy = (
+        policy
+        or specs.get(_POLICY_EXTRA_SPEC)
+        or requests.policy_of_image(image)
+    )
+    return _resolve(specs, policy, None, take_disabled=True)
+
+
+def _maker(policy: str | None) -> needs.Make:
+    """Return the function that makes the requests of a flavor here.
+
+    :returns: raises RequestRefused in nova-api if the user can correct the
+        error, and PciFlavorsUnavailable if not; in nova-compute
+        ComputeResourcesUnavailable.
+    """
+    moving = _thread.moving
+
+    def for_user(flavor: Any) -> list[Any]:
+        specs = requests.extra_specs(flavor)
+        project = requests.project_of(oslo_context.get_current())
         with user_errors.refused_as(user_errors.RequestRefused):
-            return _resolve(specs, policy)
-    try:
-        image = _thread.moving.image_meta
-        return _resolve(specs, policy or requests.policy_of_image(image))
-    except exception.PciPassthroughError as error:
-        raise errors.ComputeResourcesUnavailable(
-            reason=user_errors.text_for_users(error)
-        ) from error
+            return _resolve(
+                specs, policy or specs.get(_POLICY_EXTRA_SPEC), project
+            )
+
+    def for_move(flavor: Any) -> list[Any]:
+        try:
+            return make_for_existing(flavor, moving.image_meta, policy)
+        except exception.PciPassthroughError as error:
+            raise errors.ComputeResourcesUnavailable(
+                reason=user_errors.text_for_users(error)
+            ) from error
+
+    return for_user if moving is None else for_move
 
 
-def _resolve(specs: Mapping[str, str], policy: str | None) -> list[Any]:
+def _resolve(
+    specs: Mapping[str, str],
+    policy: str | None,
+    project: str | None,
+    take_disabled: bool = False,
+) -> list[Any]:
     """Let the conductor look up the PCI flavors that extra specs name."""
     _check_policy(policy)
     wanted = request_spec.from_extra_specs(specs)
-    moving = _thread.moving is not None
     answers = client.conductor().resolve(
-        wanted,
-        None if moving else requests.project_of(oslo_context.get_current()),
-        take_disabled=moving,
+        wanted, project, take_disabled=take_disabled
     )
     return [
         requests.make_flavor_request(request, answer.alternatives, policy)

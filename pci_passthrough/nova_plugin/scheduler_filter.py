@@ -26,9 +26,11 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import cloud_facts
+from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import scheduler
+from pci_passthrough.nova_plugin.compat import scheduling as nova_scheduling
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.objects import fields
 
@@ -96,16 +98,16 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         wanted = requests.for_pci_flavors(
             pci_requests.requests if pci_requests else ()
         )
+        if not wanted and requests.lack_pci_flavors(
+            spec_obj.flavor, pci_requests
+        ):
+            try:
+                wanted = _missing(spec_obj)
+            except exception.PciPassthroughError as error:
+                refuse_all(hosts, _Scheduling(spec_obj, []), error.text)
+                return []
         if wanted:
             return self._serving(hosts, _Scheduling(spec_obj, wanted))
-        if requests.lack_pci_flavors(spec_obj.flavor, pci_requests):
-            refuse_all(
-                hosts,
-                _Scheduling(spec_obj, []),
-                'the flavor asks for PCI flavors and the request does not: '
-                'a nova-api without pci_passthrough has made it',
-            )
-            return []
         if _leaves_devices_to_others(spec_obj):
             options = bootstrap.nova_conf().pci_passthrough
             free = self._free.get(options.hosts_with_devices_interval)
@@ -132,6 +134,40 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
                 refused.setdefault(failed, []).append(host.host)
         _record_refusals(scheduling, refused)
         return passed
+
+
+def _missing(spec: Any) -> list[Any]:
+    """Add the requests to a spec that a process without the plugin has made.
+
+    :raises Invalid: the spec is for a new server, which would start without
+        its devices. An instance that exists has to find a host.
+    :raises: PciPassthroughError
+    """
+    if not _is_for_existing(spec):
+        raise exception.Invalid(
+            'the flavor asks for PCI flavors and the request does not: '
+            'a nova-api without pci_passthrough has made it'
+        )
+    wanted = flavor_requests.make_for_existing(spec.flavor, spec.image)
+    spec.pci_requests = nova_scheduling.InstancePCIRequests(
+        instance_uuid=spec.instance_uuid,
+        requests=[
+            *(spec.pci_requests.requests if spec.pci_requests else ()),
+            *wanted,
+        ],
+    )
+    return wanted
+
+
+def _is_for_existing(spec: Any) -> bool:
+    """Whether a spec is for an instance that exists already.
+
+    Nova keeps it in its cell; a new server may get to any cell.
+    """
+    destination = (
+        spec.requested_destination if 'requested_destination' in spec else None
+    )
+    return bool(destination and 'cell' in destination and destination.cell)
 
 
 def _leaves_devices_to_others(spec: Any) -> bool:

@@ -11,11 +11,13 @@ from cliff import lister
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import store
 from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.specs import request as request_spec
+from pci_passthrough.store import ledger
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions as store_claims
 from pci_passthrough.store.pci_flavors import resolving
@@ -31,6 +33,9 @@ _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'State': lambda device: device.state,
     'Request': lambda device: columns.OrDash(device.request_id),
 }
+
+#: Newest events of a device in which a report of nova-compute is looked for.
+_EVENTS = 100
 
 
 class Claim(lister.Lister):
@@ -173,7 +178,9 @@ class Free(lister.Lister):
     """Free all devices of an instance.
 
     Only use it for an instance that is gone: other instances may get the
-    devices at once.
+    devices at once. If Nova has the instance on the host, or moving there,
+    nova-compute records it as the holder again. The last column is what
+    nova-compute has last reported about the device and this instance.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -198,4 +205,21 @@ class Free(lister.Lister):
             self.app.stderr.write(
                 f'Instance {parsed_args.instance} holds no device{where}.\n'
             )
-        return columns.table(_COLUMNS, freed)
+        last_report = {
+            'Last Report of Nova': lambda device: columns.OrDash(
+                _last_report(app.writer, device, parsed_args.instance)
+            )
+        }
+        return columns.table(_COLUMNS | last_report, freed)
+
+
+def _last_report(
+    db: store.Reader, device: objects.PciDevice, instance: str
+) -> str | None:
+    """Return what nova-compute has last done with a device of an instance."""
+    for event in reversed(ledger.history(db, device.uuid, _EVENTS)):
+        if event.instance_uuid == instance and event.actor.startswith(
+            'nova-compute/'
+        ):
+            return f'{event.action}, {event.created_at:%Y-%m-%d %H:%M:%S}'
+    return None

@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's virt driver, as nova-compute has loaded it."""
 
+import types
 from typing import Any
 
+from nova.compute import power_state
+
+# The hypervisor has no such guest.
+from nova.exception import InstanceNotFound
+
+# The hypervisor does not answer, for example.
+from nova.exception import NovaException
+
 __all__: list[str] = []
+
+_NOT_RUNNING = (power_state.SHUTDOWN, power_state.CRASHED)
 
 
 def host_of(driver: Any) -> str | None:
@@ -25,3 +36,18 @@ def resource_tracker_of(driver: Any) -> Any:
 
 def _manager(driver: Any) -> Any:
     return getattr(driver.virtapi, '_compute', None)
+
+
+def may_run(driver: Any, instance_uuid: str) -> bool:
+    """Whether a guest of an instance runs here, or might run.
+
+    :param driver: Nova's virt driver; ``LibvirtDriver`` finds a guest by the
+        UUID alone. Nova may have deleted its record of the instance.
+    """
+    instance = types.SimpleNamespace(uuid=instance_uuid, name=instance_uuid)
+    try:
+        return driver.get_info(instance).state not in _NOT_RUNNING
+    except InstanceNotFound:
+        return False
+    except NovaException:
+        return True

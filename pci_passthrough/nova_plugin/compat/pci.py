@@ -4,6 +4,7 @@
 Imported right after ``nova.pci.manager``, before the class there is replaced.
 """
 
+import dataclasses
 from typing import Any
 
 # The registry of Nova's objects. The module of ``Instance`` must not be
@@ -33,12 +34,35 @@ __all__ = [
 ]
 
 
-def is_migrating(context: Any, instance_uuid: str) -> bool:
-    """Whether an instance is migrating live; False if it was deleted."""
+@dataclasses.dataclass(frozen=True)
+class Whereabouts:
+    """Nova's record of where an instance is.
+
+    :ivar host: None if it is on no host: shelved, for example.
+    :ivar is_broken: its state is ERROR; an operator may still change where
+        it is.
+    :ivar migration_id: the migration that its migration context is of, if it
+        has one.
+    """
+
+    host: str | None
+    task_state: str | None
+    is_broken: bool
+    migration_id: int | None
+
+
+def whereabouts_of(context: Any, instance_uuid: str) -> Whereabouts | None:
+    """Return where an instance is; None if it was deleted."""
     try:
         instance = objects.Instance.get_by_uuid(
-            context, instance_uuid, expected_attrs=[]
+            context, instance_uuid, expected_attrs=['migration_context']
         )
     except InstanceNotFound:
-        return False
-    return bool(instance.task_state == 'migrating')
+        return None
+    moving = instance.migration_context
+    return Whereabouts(
+        instance.host,
+        instance.task_state,
+        instance.vm_state == 'error',
+        moving and moving.migration_id,
+    )

@@ -14,8 +14,9 @@ def wrap_test_pci(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     nova-compute calls it before it claims devices for a new instance or a
     move. The replacement says why devices for PCI flavors are missing. It
-    also fails if the flavor asks for PCI flavors and the requests do not:
-    then a nova-api without the Nova plugin has made the requests.
+    also fails if the flavor of a new instance asks for PCI flavors and the
+    requests do not: then a nova-api without the Nova plugin has made the
+    requests. An instance that exists goes on as it was.
     """
 
     @functools.wraps(original)
@@ -25,7 +26,10 @@ def wrap_test_pci(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
             claim.instance, 'flavor'
         )
         pci_requests = claim._pci_requests
-        if requests.lack_pci_flavors(flavor, pci_requests):
+        if (
+            requests.lack_pci_flavors(flavor, pci_requests)
+            and loaded.attribute(claim.instance, 'launched_at') is None
+        ):
             return (
                 'the flavor asks for PCI flavors and the requests do not: '
                 'a nova-api without pci_passthrough has made them'

@@ -26,6 +26,7 @@ from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import loaded
+from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
@@ -99,6 +100,7 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         rows = _attachments_of(driver, instance)
         if not rows:
             return original(driver, context, instance, *args, **kwargs)
+        rows = _without_former(instance, rows)
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
         devices = check(instance, rows, host)
@@ -182,6 +184,32 @@ def _attachments_of(driver: Any, instance: Any) -> list[Any]:
             return []
         rows = instance.pci_devices
     return [row for row in rows or () if attachment.is_attachment(row)]
+
+
+def _without_former(instance: Any, rows: list[Any]) -> list[Any]:
+    """Drop devices from an instance's list that it had on another host.
+
+    After an evacuation, its former host frees them when it comes back; after
+    a resize that failed, a periodic task does. Nova's driver fails for a
+    device whose request the instance does not have any more.
+
+    :returns: the remaining rows of devices of PCI flavors.
+    """
+    pci_requests = getattr(instance.pci_requests, 'requests', ())
+    wanted = {request.request_id for request in pci_requests}
+    ours = {
+        request.request_id
+        for request in requests.for_pci_flavors(pci_requests)
+    }
+    kept = [row for row in rows if row.request_id in wanted]
+    if len(kept) == len(rows) or ours - {row.request_id for row in kept}:
+        # Without rows for all requests, nothing is certain.
+        return rows
+    former = {row.id for row in rows} - {row.id for row in kept}
+    listed = instance.pci_devices
+    # An assignment to a slice does not mark the object as changed.
+    listed.objects[:] = [row for row in listed if row.id not in former]
+    return kept
 
 
 def check(

@@ -190,6 +190,52 @@ def ended(
     ]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FailedMove:
+    """A move of an instance that ended in an error; Nova keeps its record.
+
+    :ivar id: Nova's id of the migration.
+    """
+
+    id: int
+    source: str | None
+    dest: str | None
+    is_live: bool
+
+
+def has_left(
+    host: str,
+    at: str | None,
+    is_broken: bool,
+    migration_id: int | None,
+    failed: Collection[FailedMove],
+) -> bool:
+    """Whether an instance that is not on this host has no device here.
+
+    Nova keeps the devices of a move that has failed for ever, and cannot
+    restart the guest meanwhile.
+
+    :param host: this host.
+    :param at: the host that the instance is on, if any.
+    :param is_broken: the instance is in ERROR.
+    :param migration_id: the migration of the instance's migration context.
+    :param failed: its failed moves from and to this host; no other move of
+        the instance is going on.
+    """
+    if not failed:
+        return True
+    if at == host:
+        return False
+    of_context = [move for move in failed if move.id == migration_id]
+    # A live migration is never resumed, and an instance that is still on the
+    # source of a resize does not go on to its destination. Where an instance
+    # is that was lost on its destination, an operator has to decide.
+    return not is_broken or all(
+        move.is_live or (move.dest == host and move.source == at)
+        for move in of_context
+    )
+
+
 def _to_take_over(
     held: Sequence[objects.PciDevice],
     rows: Sequence[Row],

@@ -6,6 +6,7 @@ the other, so either process may end between the two writes. ``Repairer``
 makes them agree again.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -25,6 +26,12 @@ from pci_passthrough.objects import fields
 
 LOG = logging.getLogger(__name__)
 
+#: The status of a migration that has failed, and that Nova keeps.
+_FAILED = 'error'
+
+#: The task state of an instance that is migrating live.
+_MIGRATING = 'migrating'
+
 
 class Repairer:
     """Makes Nova's rows and the conductor's claims of one host agree.
@@ -41,6 +48,8 @@ class Repairer:
     :param conductor: the conductor, for this host.
     :param held: the attachments of this host.
     :param spec: ``[pci] device_spec`` of this host.
+    :ivar may_run: whether the guest of an instance may be running on this
+        host; set when Nova's resource tracker is complete.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class Repairer:
         self._conductor = conductor
         self._attachments = held
         self._device_spec = spec
+        self.may_run: Callable[[str], bool] = lambda instance_uuid: False
         #: Instances that may have too many devices after a crash.
         self._unsettled = {attached.row.instance_uuid for attached in held}
 
@@ -92,16 +102,21 @@ class Repairer:
         The caller releases them.
 
         :param instances: all instances of this host.
-        :param migrations: all moves to and from this host.
+        :param migrations: all moves to and from this host that are going on
+            or have failed.
         """
-        moving = {migration.instance_uuid for migration in migrations}
-        known = moving | {instance.uuid for instance in instances}
-        wanted = self._settled_requests(instances, moving)
+        wanted = self._settled_requests(
+            instances, {migration.instance_uuid for migration in migrations}
+        )
+        known = {instance.uuid for instance in instances} | {
+            migration.instance_uuid
+            for migration in migrations
+            if migration.status != _FAILED
+        }
         attached = []
         for row in reconcile.ended(self._rows(), known, wanted):
-            # Nova claims for a live migration before it writes where it goes.
-            if row.instance_uuid not in known and pci.is_migrating(
-                self._tracker._context, row.instance_uuid
+            if row.instance_uuid not in known and not self._has_left(
+                row, migrations
             ):
                 continue
             LOG.info(
@@ -111,6 +126,43 @@ class Repairer:
             )
             attached.append(self._attachment_of(row))
         return attached
+
+    def _has_left(self, row: reconcile.Row, migrations: Iterable[Any]) -> bool:
+        """Whether an instance that is not on this host has left its device.
+
+        :param migrations: all moves to and from this host.
+        """
+        at = pci.whereabouts_of(self._tracker._context, row.instance_uuid)
+        if at is not None:
+            # Nova claims for a live migration before it writes where it goes.
+            if at.task_state == _MIGRATING:
+                return False
+            failed = [
+                reconcile.FailedMove(
+                    migration.id,
+                    migration.source_compute,
+                    migration.dest_compute,
+                    migration.is_live_migration,
+                )
+                for migration in migrations
+                if migration.instance_uuid == row.instance_uuid
+            ]
+            if not reconcile.has_left(
+                self._conductor.host,
+                at.host,
+                at.is_broken,
+                at.migration_id,
+                failed,
+            ):
+                return False
+        if self.may_run(row.instance_uuid):
+            LOG.warning(
+                'Device %(address)s stays held: instance %(uuid)s is not on '
+                'this host any more, and its guest is still running here',
+                {'address': row.address, 'uuid': row.instance_uuid},
+            )
+            return False
+        return True
 
     def _settled_requests(
         self, instances: Iterable[Any], moving: set[str]

@@ -14,6 +14,7 @@ Attachments (see ``attachment``) are never among ``pci_devs``: Nova compares
 those with ``[pci] device_spec`` and reports them to Placement.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -125,6 +126,10 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             )
             LOG.critical('%s', text)
             raise MatchedTwice(text)
+
+    def ask_for_guests(self, may_run: Callable[[str], bool]) -> None:
+        """Set the function that tells whether an instance's guest may run."""
+        self._repairer.may_run = may_run
 
     # -- claim --
 

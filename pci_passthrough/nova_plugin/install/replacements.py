@@ -57,10 +57,28 @@ REPLACEMENTS = (
         'flavor_requests.wrap_generate_request_groups',
     ),
     Replacement(
+        'nova.objects.request_spec',
+        'RequestSpec.ensure_network_information',
+        'prepares the request spec of an instance for a move',
+        'request_specs.wrap_ensure_network_information',
+    ),
+    Replacement(
+        'nova.conductor.tasks.migrate',
+        'MigrationTask._set_requested_destination_cell',
+        'keeps a moving instance in its cell, or not',
+        'cross_cell.wrap_set_requested_destination_cell',
+    ),
+    Replacement(
         'nova.compute.resource_tracker',
         'ResourceTracker._move_claim',
         'makes the requests of a move again, from the flavor',
         'flavor_requests.wrap_move_claim',
+    ),
+    Replacement(
+        'nova.compute.resource_tracker',
+        'ResourceTracker._setup_pci_tracker',
+        'makes the PCI device tracker',
+        'compute.driver_use.wrap_setup_pci_tracker',
     ),
     Replacement(
         'nova.pci.manager',

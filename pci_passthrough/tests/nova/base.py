@@ -192,6 +192,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         numa_node: int | None = None,
         bus: int = BUS,
         info: fakelibvirt.HostPCIDevicesInfo | None = None,
+        cell: str | None = None,
         **tags: str,
     ) -> None:
         """Start a compute host whose agent has reported.
@@ -202,6 +203,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         :param numa_node: NUMA node of all devices; None means node 0 for even
             slots, node 1 for odd ones.
         :param info: all devices, instead of those.
+        :param cell: name of the host's cell; None means the first one.
         :param tags: extra info of this project's devices.
         """
         info = info or fakelibvirt.HostPCIDevicesInfo(
@@ -214,7 +216,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         # As on a real host: the agent reports before nova-compute registers
         # its tracker.
         self.report(name, offered(info, native, **tags))
-        self.start_compute(hostname=name, pci_info=info)
+        self.start_compute(hostname=name, pci_info=info, cell_name=cell)
 
     def report(
         self, host: str, devices: list[objects.PciDevice], **changes: Any

@@ -47,12 +47,14 @@ class NicsTest(base.NovaTest):
         bus: int = 0x81,
         gpus: int = 0,
         vdpa: bool = False,
+        **tags: str,
     ) -> None:
         """Start a host with all devices on NUMA node 0.
 
         :param vfs: number of VFs of each PF.
         :param gpus: number of devices without SR-IOV.
         :param vdpa: whether the VFs on blue have vDPA devices.
+        :param tags: further extra info of all devices.
         """
         info = fakelibvirt.HostPCIDevicesInfo(
             num_pfs=3, num_vfs=3 * vfs, bus=bus, numa_node=0
@@ -68,7 +70,7 @@ class NicsTest(base.NovaTest):
             )
         devices = base.offered(info)
         for device in devices:
-            device.extra_info = tags_of(device.address)
+            device.extra_info = {**tags_of(device.address), **tags}
         vdpa_info = fakelibvirt.HostVDPADevicesInfo()
         if vdpa:
             _add_vdpa(vdpa_info, info, devices)

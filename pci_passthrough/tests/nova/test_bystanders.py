@@ -183,6 +183,7 @@ class PassTest(BystandersTest):
         """Return calls for each replaced function."""
         return {
             **self.requests_calls(),
+            **self.move_calls(),
             **self.network_calls(),
             **self.interface_calls(),
             **self.context_calls(),
@@ -229,6 +230,46 @@ class PassTest(BystandersTest):
             'nova.virt.hardware:numa_fit_instance_to_host': [
                 Call((*topologies, None)),
                 Call((*topologies, None, None, [], native_pools)),
+            ],
+        }
+
+    def move_calls(self) -> dict[str, list[Call]]:
+        flavor = _unloaded('Flavor', id=1, extra_specs={})
+        specs = [
+            _unloaded('RequestSpec'),
+            _unloaded(
+                'RequestSpec',
+                flavor=flavor,
+                pci_requests=self.requests(vendor_id='8086'),
+                requested_destination=nova_objects.Destination(
+                    allow_cross_cell_move=False
+                ),
+            ),
+        ]
+        return {
+            'nova.objects.request_spec:RequestSpec'
+            '.ensure_network_information': [
+                Call((spec, self.instance), answer=None) for spec in specs
+            ],
+            'nova.conductor.tasks.migrate:MigrationTask'
+            '._set_requested_destination_cell': [
+                Call((types.SimpleNamespace(request_spec=spec), {}))
+                for spec in specs
+            ],
+            'nova.compute.resource_tracker:ResourceTracker'
+            '._setup_pci_tracker': [
+                Call(
+                    (
+                        types.SimpleNamespace(
+                            pci_tracker=pci_tracker, driver=self.driver
+                        ),
+                        self.context,
+                        object(),
+                        {},
+                    ),
+                    answer=None,
+                )
+                for pci_tracker in (self.tracker, object())
             ],
         }
 

@@ -231,7 +231,7 @@ class TestFailure(TrackerTest):
             if type(enabled).__name__ != 'PciFlavorFilter'
         ]
         flavor_id = self.create_flavor('gpu')
-        with base.replaced(flavor_requests, '_from_flavor', lambda *_: []):
+        with base.replaced(flavor_requests, '_maker', lambda *_: None):
             self.boot_in_vain(flavor_id=flavor_id)
         self.assertIn(
             'a nova-api without pci_passthrough has made them', self.log()

@@ -12,6 +12,52 @@ SYMBOLS = (
         },
     ),
     *symbol.listed(
+        'nova.virt.hardware',
+        symbol.Use.CALLED,
+        {'numa_get_constraints': 'makes the NUMA topology of a flavor'},
+    ),
+    *symbol.listed(
+        'nova.objects.host_mapping',
+        symbol.Use.CALLED,
+        {'HostMapping.get_by_host': 'finds the cell of a host'},
+    ),
+    *symbol.listed(
+        'nova.conductor.tasks.migrate',
+        symbol.Use.RELIED_ON,
+        {
+            'MigrationTask._execute': (
+                'prepares the request spec before it calls the scheduler'
+            ),
+        },
+    ),
+    *symbol.listed(
+        'nova.conductor.tasks.live_migrate',
+        symbol.Use.RELIED_ON,
+        {
+            'LiveMigrationTask._get_request_spec_for_select_destinations': (
+                'prepares the request spec before it calls the scheduler'
+            ),
+        },
+    ),
+    *symbol.listed(
+        'nova.conductor.manager',
+        symbol.Use.RELIED_ON,
+        {
+            'ComputeTaskManager._get_request_spec_for_cold_migrate': (
+                "sets the spec's flavor to that of the resize"
+            ),
+            'ComputeTaskManager._restrict_request_spec_to_cell': (
+                'keeps a moving instance in its cell'
+            ),
+            'ComputeTaskManager.unshelve_instance': (
+                'prepares the request spec before it calls the scheduler'
+            ),
+            'ComputeTaskManager.rebuild_instance': (
+                'prepares the request spec before it calls the scheduler'
+            ),
+        },
+    ),
+    *symbol.listed(
         'nova.objects.instance_pci_requests',
         symbol.Use.CALLED,
         {

@@ -71,7 +71,33 @@ SYMBOLS = (
     *symbol.listed(
         'nova.objects.instance',
         symbol.Use.CALLED,
-        {'Instance.get_by_uuid': 'reads whether an instance is migrating'},
+        {'Instance.get_by_uuid': 'reads where an instance is'},
+    ),
+    *symbol.listed(
+        'nova.objects.migration',
+        symbol.Use.RELIED_ON,
+        {
+            'MigrationList.get_in_progress_and_error': (
+                'returns moves that have failed'
+            ),
+        },
+    ),
+    *symbol.listed(
+        'nova.virt.libvirt.driver',
+        symbol.Use.CALLED,
+        {
+            'LibvirtDriver.get_info': (
+                "finds a guest by the instance's UUID alone"
+            ),
+        },
+    ),
+    *symbol.listed(
+        'nova.compute.power_state',
+        symbol.Use.CALLED,
+        {
+            'SHUTDOWN': 'the guest is not running',
+            'CRASHED': 'the guest is not running',
+        },
     ),
     *symbol.listed(
         'nova.objects.migration',
@@ -114,9 +140,6 @@ SYMBOLS = (
         'nova.compute.resource_tracker',
         symbol.Use.RELIED_ON,
         {
-            'ResourceTracker._setup_pci_tracker': (
-                "finds the tracker's class through its module"
-            ),
             'ResourceTracker.instance_claim': 'claims for a new instance',
             'ResourceTracker.abort_instance_claim': 'aborts a claim',
             'ResourceTracker.drop_move_claim': 'ends a move',

@@ -344,3 +344,33 @@ class MovedTest(testtools.TestCase):
         ):
             with self.subTest(devices=devices, rows=rows):
                 self.assertEqual(moves, self.moved(devices, rows))
+
+
+class HasLeftTest(testtools.TestCase):
+    """The instance of a row on host ``here`` is on another host."""
+
+    def test_table(self) -> None:
+        def failed(source: str, is_live: bool = False) -> reconcile.FailedMove:
+            dest = 'there' if source == 'here' else 'here'
+            return reconcile.FailedMove(1, source, dest, is_live)
+
+        for at, is_broken, context, moves, expected in (
+            ('there', True, None, [], True),
+            # An evacuation, or a live migration that left no context.
+            ('there', True, None, [failed('there')], True),
+            (None, True, None, [failed('there')], True),
+            ('there', True, 1, [failed('there', is_live=True)], True),
+            # A resize to this host that failed at its source.
+            ('there', True, 1, [failed('there')], True),
+            # A resize from this host that failed at its destination.
+            ('there', True, 1, [failed('here')], False),
+            ('there', False, 1, [failed('here')], True),
+            # A later move succeeded.
+            ('there', True, 2, [failed('here')], True),
+            ('here', False, None, [failed('there')], False),
+        ):
+            self.assertEqual(
+                expected,
+                reconcile.has_left('here', at, is_broken, context, moves),
+                f'{at} {is_broken} {context} {moves}',
+            )
