@@ -29,6 +29,14 @@ from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 _devices = models.pci_devices
 _ACTION = 'adopt'
 
+#: Statuses of a physical or virtual function that prevent an adoption. Not
+#: ``cleaning``: handlers wait for the instance, not the other way round.
+_EXCLUDING = tuple(
+    status
+    for status in exclusion.HELD
+    if status != fields.DeviceStatus.CLEANING
+)
+
 
 @database.retried
 def adopt(
@@ -174,7 +182,7 @@ def _check_exclusion(
         on_host,
         _devices.c.address.in_(sorted(parents))
         | _devices.c.parent_addr.in_(sorted(new_addresses)),
-        _devices.c.status.in_(exclusion.HELD)
+        _devices.c.status.in_(_EXCLUDING)
         | _devices.c.address.in_(sorted(new_addresses)),
     )
     for other in related:

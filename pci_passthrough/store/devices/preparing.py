@@ -105,6 +105,7 @@ def _can_be_prepared() -> sa.ColumnElement[bool]:
     """
     return sa.and_(
         _devices.c.status == fields.DeviceStatus.CLEANING,
+        _devices.c.preparation.is_not(None),
         _devices.c.presence == fields.Presence.OFFERED,
         _devices.c.disabled_reason.is_(None),
         _devices.c.conflict.is_(None),

@@ -422,6 +422,18 @@ class HardwareTest(PreparationTest):
         self.assertEqual('quarantined', self.device().state)
         self.assertIn('no handler', str(self.device().quarantine_reason))
 
+    def test_physical_function_waits_for_an_adopted_vf(self) -> None:
+        """A new database does not know what running guests have."""
+        family = base.family(3, 1, **_HANDLERS)
+        self.report('h', family)
+        pf, vf = (device.address for device in family)
+        fence = self.due()[pf].fence
+        adoption.adopt(self.db, 'h', self.owner, 'r', [vf], 'test')
+        self.assertEqual({}, self.due())
+        self.assertFalse(self.may(pf, fence))
+        self.free()
+        self.assertEqual([pf], list(self.due()))
+
     def test_adopted_device_is_left_alone(self) -> None:
         """nova-compute finds out that an instance has a device already."""
         fence = self.gpu().preparation or 0
