@@ -13,6 +13,8 @@ from pci_passthrough.cmd import demo_cloud
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
+from pci_passthrough.reporting import preparation
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.functional.osc import base
@@ -70,6 +72,7 @@ class TourTestCase(base.OscTestCase):
 
     def add_demo_hosts(self) -> None:
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.hosts: list[str] = []
         for config in demo_cloud.Cloud(folder).write_hosts():
             conf = conf_module.load([f'--config-file={config}'], 'test')
             host = libvirt_host.LibvirtHost(conf.agent.connection_uri)
@@ -83,6 +86,22 @@ class TourTestCase(base.OscTestCase):
             self.api.add_host(
                 conf.host, [offer.device for offer in result.offered]
             )
+            self.hosts.append(conf.host)
+        self.let_agents_prepare()
+
+    def let_agents_prepare(self) -> None:
+        """Let the handlers of all devices have succeeded."""
+        for host in self.hosts:
+            for due in preparing.due(self.api.db, host):
+                preparing.prepared(
+                    self.api.db,
+                    preparation.Bounds(),
+                    host,
+                    due.address,
+                    due.fence,
+                    True,
+                    '',
+                )
 
     def run_command(self, command: str) -> str:
         """Run a line of the tour as a shell would; return its output."""
@@ -110,6 +129,7 @@ class TourTestCase(base.OscTestCase):
             return outcome.stderr + outcome.stdout
         self.assertEqual('pci-passthrough-manage', program)
         managed = self.manage.run_bare(*words)
+        self.let_agents_prepare()
         return managed.err + managed.out
 
     def test_tour(self) -> None:
