@@ -56,8 +56,7 @@ _LATER_FIELDS: dict[str, Any] = {
 }
 LATER_FIELDS = tuple(_LATER_FIELDS)
 
-#: Fields about the preparation of a device and about failed starts of its
-#: guests, which a conductor sets.
+#: Fields about the preparation of a device, which a conductor sets.
 PREPARATION_FIELDS = (
     'preparation',
     'preparation_running',
@@ -67,6 +66,10 @@ PREPARATION_FIELDS = (
     'preparation_percent',
     'preparation_text',
     'quarantine_reason',
+)
+
+#: Fields about failed starts of its guests, which a conductor sets.
+START_FIELDS = (
     'failed_starts',
     'failed_instances',
     'start_failed_for',
@@ -127,7 +130,8 @@ class PciDevice(base.PciPassthroughObject):
     # Version 1.1: Added offered_by
     # Version 1.2: Added serial_number, vgpu_type, refusal, confirm_new and
     #   conflict
-    # Version 1.3: Added handlers, on_failure and PREPARATION_FIELDS
+    # Version 1.3: Added handlers, on_failure, PREPARATION_FIELDS and
+    #   START_FIELDS
     VERSION = '1.3'
 
     fields = {
@@ -230,7 +234,8 @@ class PciDevice(base.PciPassthroughObject):
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         if version < (1, 3):
-            for name in ('handlers', 'on_failure', *PREPARATION_FIELDS):
+            later = (*PREPARATION_FIELDS, *START_FIELDS)
+            for name in ('handlers', 'on_failure', *later):
                 primitive.pop(name, None)
         if version < (1, 2):
             for name in (

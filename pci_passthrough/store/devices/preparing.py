@@ -8,6 +8,7 @@ attempt, so it only grows, and no fence of a device is ever used again.
 """
 
 from collections.abc import Mapping
+import dataclasses
 import datetime
 import functools
 from typing import Any
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough import reporting
 from pci_passthrough.objects import fields
 from pci_passthrough.reporting import preparation
 from pci_passthrough.store import database
@@ -53,6 +55,24 @@ class Fence:
         if values['preparation_attempt'] == 1:
             fenced['preparation_since'] = self._at
         return fenced
+
+    def added_to_change(self, change: reporting.Change) -> reporting.Change:
+        """Return a change by a report, with the fence if an attempt begins.
+
+        It begins again if the device has moved, or has lost its address: an
+        agent that is still at work is at work on other hardware.
+        """
+        values = change.values
+        before = change.before
+        if (
+            before is not None
+            and before.status == fields.DeviceStatus.CLEANING
+            and change.action
+            in (reporting.Action.MOVE, reporting.Action.CONFLICT)
+            and 'status' not in values
+        ):
+            values = {**values, **preparation.begin(before.preparation_step)}
+        return dataclasses.replace(change, values=self.added_to(values))
 
     @functools.cached_property
     def _number(self) -> int:

@@ -4,7 +4,6 @@
 from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
-import dataclasses
 from typing import Any
 
 from oslo_log import log as logging
@@ -14,7 +13,6 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough.objects import fields
-from pci_passthrough.reporting import preparation
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
@@ -31,17 +29,6 @@ LOG = logging.getLogger(__name__)
 _devices = models.pci_devices
 _nodes = models.compute_nodes
 
-_PREPARATION_COLUMNS = (
-    'preparation',
-    'preparation_running',
-    'preparation_step',
-    'preparation_attempt',
-    'preparation_since',
-    'preparation_percent',
-    'preparation_text',
-    'quarantine_reason',
-)
-
 #: Columns that a report may set. The owner is not among them, and the status
 #: changes only if nobody holds the device: see ``reporting.preparation``.
 _FACT_COLUMNS = (
@@ -50,7 +37,7 @@ _FACT_COLUMNS = (
     'presence',
     'conflict',
     'disabled_reason',
-    *_PREPARATION_COLUMNS,
+    *objects.device.PREPARATION_FIELDS,
     *(name for name in objects.device.REPORTED_FIELDS if name in _devices.c),
 )
 
@@ -286,7 +273,7 @@ def _carry_out(
     others take them: address and UUID are unique.
     """
     fence = preparing.Fence(connection, node.id)
-    changes = [_fenced(change, fence) for change in changes]
+    changes = [fence.added_to_change(change) for change in changes]
     after = {id(change): _after(node.host, change) for change in changes}
     keys = {i: objects.PoolKey.of(device) for i, device in after.items()}
     ids = pool_keys.ensure(connection, set(keys.values()))
@@ -322,26 +309,6 @@ def _carry_out(
         connection.execute(_devices.insert(), new_rows)
     moving.insert(connection, node.id, [move.after for move in moves])
     ledger.append(connection, events)
-
-
-def _fenced(
-    change: reporting.Change, fence: preparing.Fence
-) -> reporting.Change:
-    """Return a change, with a new fence if a preparation begins by it.
-
-    It begins again if the device has moved, or has lost its address: an agent
-    that is still at work is at work on other hardware.
-    """
-    values = change.values
-    before = change.before
-    if (
-        before is not None
-        and before.status == fields.DeviceStatus.CLEANING
-        and change.action in (reporting.Action.MOVE, reporting.Action.CONFLICT)
-        and 'status' not in values
-    ):
-        values = {**values, **preparation.begin(before.preparation_step)}
-    return dataclasses.replace(change, values=fence.added_to(values))
 
 
 #: Why a record moves, for the ledger.
