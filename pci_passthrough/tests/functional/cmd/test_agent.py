@@ -173,6 +173,23 @@ class DryRunTestCase(testtools.TestCase):
         self.assertEqual(3, outcome.status)
         self.assertIn('did you mean [agent] pci_information?', outcome.out)
 
+    def test_handlers(self) -> None:
+        gpus = '{"match": {"class": "display"}, "handler": "%s"}'
+        outcome = self.run_agent(self.with_root(gpus % 'reset'))
+        self.assertEqual((0, ''), (outcome.status, outcome.err))
+        self.assertIn(' handlers=reset\n', outcome.out)
+        outcome = self.run_agent(self.with_root(gpus % 'nvme-sanitize'))
+        self.assertEqual(3, outcome.status)
+        self.assertRegex(
+            outcome.out,
+            r"entry 0 .*: key 'handler': nvme-sanitize is not made for "
+            r'0000:\S+ \(type-PCI, class 030200\)',
+        )
+        self.assertIn(
+            "there is no handler 'rest'; known are: command, driver",
+            self.refused(self.run_agent(self.with_root(gpus % 'rest'))),
+        )
+
     def test_no_pci_information(self) -> None:
         outcome = self.run_agent(self.configure())
         self.assertEqual((0, ''), (outcome.status, outcome.err))
