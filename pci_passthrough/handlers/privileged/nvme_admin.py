@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs nvme-cli for the NVMe controller of one PCI function."""
 
+import ctypes
 import json
 import os
 import stat
@@ -12,9 +13,11 @@ from pci_passthrough.handlers import program
 #: Seconds for a command that only asks or starts something.
 _ASK = 60.0
 
-#: Without "no new privileges" a program of root's would get all of root's
-#: capabilities back. It ends with the daemon.
-_RUN = ('setpriv', '--no-new-privs', '--pdeathsig=KILL', 'nvme')
+#: The program ends with the daemon.
+_RUN = ('setpriv', '--pdeathsig=KILL', 'nvme')
+
+#: Of prctl(2).
+_PR_SET_NO_NEW_PRIVS = 38
 
 #: Sanitize actions (NVM Express Base Specification, Sanitize command, SANACT).
 BLOCK_ERASE, OVERWRITE, CRYPTO_ERASE = 2, 3, 4
@@ -136,6 +139,20 @@ def create_namespace(address: str, blocks: int, controller: int) -> None:
     _run(address, ['ns-rescan', '{}'])
 
 
+def gain_nothing_by_exec() -> None:
+    """Let programs of this thread have its capabilities at most.
+
+    A program that root's user executes gets all capabilities otherwise, also
+    if the process has given them up.
+
+    :raises OSError: the kernel refuses.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def _run(address: str, arguments: list[str], timeout: float = _ASK) -> bytes:
     """Run nvme-cli; ``{}`` among the arguments is the controller's node."""
     function = privileged.function(address)
@@ -148,6 +165,7 @@ def _run(address: str, arguments: list[str], timeout: float = _ASK) -> bytes:
     [(name, number)] = controllers.items()
     descriptor = function.open_node(name, number, os.O_RDONLY, stat.S_ISCHR)
     try:
+        gain_nothing_by_exec()
         # While it is open, the node's number belongs to this controller.
         node = os.path.join(function.files.root, f'dev/{name}')
         result = program.run(

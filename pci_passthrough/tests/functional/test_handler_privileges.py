@@ -40,6 +40,18 @@ for name, context in privileged.CONTEXTS.items():
                   if l.startswith('CapEff')), flush=True)
 """
 
+#: Prints the capabilities of a program of the daemon for NVMe.
+_OF_A_PROGRAM = """
+from oslo_privsep import capabilities
+from pci_passthrough.handlers import program
+from pci_passthrough.handlers.privileged import nvme_admin
+needed = {capabilities.CAP_SYS_ADMIN}
+capabilities.drop_all_caps_except(needed, needed, [])
+nvme_admin.gain_nothing_by_exec()
+words = [*nvme_admin._RUN[:-1], 'grep', 'CapEff', '/proc/self/status']
+print(program.run(words, 60).text)
+"""
+
 
 class PrivilegesTest(base.HandlerTest):
     def setUp(self) -> None:
@@ -143,6 +155,26 @@ class PrivilegesTest(base.HandlerTest):
                 for line in output.splitlines()
             },
         )
+
+    def test_capabilities_of_a_program(self) -> None:
+        """Whatever root's user executes would get all of them otherwise."""
+        for script, is_limited in (
+            (_OF_A_PROGRAM, True),
+            (
+                _OF_A_PROGRAM.replace('nvme_admin.gain_nothing_by_exec()', ''),
+                False,
+            ),
+        ):
+            output = subprocess.run(
+                [sys.executable, '-W', 'ignore', '-c', script],
+                env=self.environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            self.assertEqual(
+                is_limited, int(output.split()[1], 16) == 1 << 21, output
+            )
 
     def test_killed_agent_takes_its_verb_along(self) -> None:
         script = f"""
