@@ -73,6 +73,12 @@ class VerbRunTest(base.HandlerTest):
         self.useFixture(fixtures.EnvironmentVariable('PYTHONPATH', path))
         self.useFixture(fixtures.PythonPathEntry(str(package)))
         self.addCleanup(sys.modules.pop, 'washing', None)
+        # Otherwise this process knows the entry points that it has read once.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'stevedore.extension.ExtensionManager.ENTRY_POINT_CACHE', {}
+            )
+        )
         self.gpu = self.address('03')
 
     def run_verb(
