@@ -34,6 +34,14 @@ class HandlerTest(testtools.TestCase):
         for context in privileged.CONTEXTS.values():
             context.set_client_mode(False)
             self.addCleanup(context.set_client_mode, True)
+        # What a daemon renounces, this process and all later tests would.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'pci_passthrough.handlers.privileged.nvme_admin.'
+                'gain_nothing_by_exec',
+                lambda: None,
+            )
+        )
         self.host = handlers.Host(str(self.root))
         self.progress: list[tuple[int | None, str]] = []
 
