@@ -69,6 +69,7 @@ class PreparationLoop:
             conf.agent.max_backoff,
             on_end=self._note_end,
             on_defect=on_defect,
+            has_handlers=self._has_handlers,
         )
 
     def wake(self) -> None:

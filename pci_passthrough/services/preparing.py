@@ -102,6 +102,8 @@ class Preparing:
     :param on_end: called when an attempt has ended and ``poll`` is due, with
         whether the device has been prepared.
     :param on_defect: called with an unexpected error of a thread.
+    :param has_handlers: whether devices of this host have handlers; if not,
+        a conductor that knows nothing of them does no harm.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Preparing:
         longest_pause: float,
         on_end: Callable[[bool], None] = lambda is_prepared: None,
         on_defect: Callable[[BaseException], None] = lambda error: None,
+        has_handlers: bool = True,
     ) -> None:
         self._client = client
         self._host = host
@@ -137,7 +140,7 @@ class Preparing:
         self._backoffs: dict[str, backoff.Backoff] = {}
         #: monotonic times before which a device is not tried again
         self._not_before: dict[str, float] = {}
-        self._is_old_reported = False
+        self._is_old_reported = not has_handlers
 
     def poll(self) -> None:
         """Ask what is to be prepared, and begin with it; do not wait.

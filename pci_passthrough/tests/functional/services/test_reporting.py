@@ -2,6 +2,7 @@
 """Agents and conductors that are well, and those of other releases."""
 
 from pci_passthrough import exception
+from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.store import schema
 from pci_passthrough.tests.functional.services import base
@@ -123,8 +124,13 @@ class ReportingTest(base.ServicesTestCase):
         agent = self.start_agent(host)
         self.wait_for_report(host.name)
         self.wait_for_sign_of_life(host.name)
-        self.assertIn('Refused a device of version 1.2', conductor.log)
+        self.assertIn(
+            f'Refused a device of version {objects.PciDevice.VERSION}',
+            conductor.log,
+        )
         self.assertNotIn('not delivered', agent.log)
+        # It has no handlers.
+        self.assertNotIn('Not preparing devices', agent.log)
         self.assertEqual(
             {None}, {d.offered_by for d in self.devices(host.name).values()}
         )
