@@ -66,14 +66,12 @@ def bring_to_host(root: str, address: str) -> str:
     return f'bound to {function.driver} (before: {before or "no driver"})\n'
 
 
-def wait_until(
-    condition: Callable[[], bool], error: str, patience: float = PATIENCE
-) -> None:
+def wait_until(condition: Callable[[], bool], error: str) -> None:
     """Return as soon as a condition is fulfilled.
 
     :raises HandlerError: it is not, in time; with the text.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise interface.HandlerError(error)
