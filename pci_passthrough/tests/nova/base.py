@@ -501,6 +501,26 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         """Stop a nova-compute in an orderly way, and start it again."""
         self.restart_compute_service(host)
 
+    def end_guests_of_cold_migrations(self) -> None:
+        """Let a cold migration end the guest on the source.
+
+        Nova's fixture does nothing there, because it has no disks to move.
+        """
+
+        def end(
+            of_host: Any, _context: Any, instance: Any, *_args: Any
+        ) -> str:
+            of_host.power_off(instance)
+            return '{}'
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.virt.libvirt.driver.LibvirtDriver.'
+                'migrate_disk_and_power_off',
+                end,
+            )
+        )
+
     def restart_after_crash(self, host: str) -> None:
         """Start a nova-compute again after a thread of it ran into ``Crash``.
 

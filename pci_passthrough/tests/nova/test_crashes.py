@@ -364,6 +364,10 @@ class TestTwoHosts(Interrupted):
 
     HOSTS = ('c0', 'c1')
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.end_guests_of_cold_migrations()
+
     def migrate(self, server: Server) -> Server:
         """Start to migrate a server."""
         return self.act(server, 'migrate', {'host': 'c1'})

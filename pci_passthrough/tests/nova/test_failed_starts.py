@@ -48,7 +48,10 @@ class FailedStartTest(base.NovaTest):
             host = self.host_of(server)
             used += self.assert_guest_has(host, server, 1)
         self.assertNotIn(_BAD, used)
-        # It was tried once: after that, another device and host were better.
+        # At most once: after that, another device and host were better. Equal
+        # hosts are chosen at random, so perhaps nobody has got it yet.
+        if not self.wire.calls.count('start_failed'):
+            self.boot_in_vain(flavor_id=flavor)
         self.assertEqual(1, self.wire.calls.count('start_failed'))
         bad = self.bad()
         self.assertEqual(
