@@ -15,6 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from pci_passthrough import objects
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import attachments
@@ -111,7 +112,7 @@ class Repairer:
         known = {instance.uuid for instance in instances} | {
             migration.instance_uuid
             for migration in migrations
-            if migration.status != _FAILED
+            if loaded.attribute(migration, 'status') != _FAILED
         }
         attached = []
         for row in reconcile.ended(self._rows(), known, wanted):
