@@ -17,6 +17,16 @@ from pci_passthrough import objects
 _MOST_ADDRESSES = 8
 
 
+class MatchedTwice(SystemExit):
+    """Both Nova's configuration and pci_information match a device."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        # An exit status, not the text: some programs that run services need
+        # a number.
+        self.code = 1
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class NativeMatch:
     """A device of the host that ``[pci] device_spec`` matches.

@@ -46,16 +46,6 @@ LOG = logging.getLogger(__name__)
 _CANNOT_CLAIM = 'devices for the PCI flavors cannot be claimed on this host'
 
 
-class MatchedTwice(SystemExit):
-    """Both Nova's configuration and pci_information match a device."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        # An exit status, not the text: some programs that run services need
-        # a number.
-        self.code = 1
-
-
 class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     """Nova's PCI device tracker, extended by devices for PCI flavors.
 
@@ -125,7 +115,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
                 f'twice. {matched_twice.describe(twice)}'
             )
             LOG.critical('%s', text)
-            raise MatchedTwice(text)
+            raise matched_twice.MatchedTwice(text)
 
     def ask_for_guests(self, may_run: Callable[[str], bool]) -> None:
         """Set the function that tells whether an instance's guest may run."""

@@ -11,7 +11,7 @@ import oslo_messaging
 from oslo_serialization import jsonutils
 
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin.compute import tracker
+from pci_passthrough.nova_plugin.compute import matched_twice
 from pci_passthrough.tests.nova import base
 
 #: An entry of device_spec that matches all devices of the hosts here.
@@ -215,7 +215,9 @@ class TestMatchedTwice(AdoptionTest):
     def test_at_start(self) -> None:
         """nova-compute ends with an error that has both entries."""
         self.offer(self.devices[0])
-        error = self.assertRaises(tracker.MatchedTwice, self.restart, 'c0')
+        error = self.assertRaises(
+            matched_twice.MatchedTwice, self.restart, 'c0'
+        )
         self.assertEqual(1, error.code)
         for part in (self.devices[0].address, _ALL, _ENTRY):
             self.assertIn(part, str(error))
@@ -308,6 +310,8 @@ class TestVirtualFunctions(AdoptionTest):
         """A PF and its VF exclude each other, so they count as one device."""
         self.set_device_spec(_PF)
         self.offer(self.devices[1])
-        error = self.assertRaises(tracker.MatchedTwice, self.restart, 'c0')
+        error = self.assertRaises(
+            matched_twice.MatchedTwice, self.restart, 'c0'
+        )
         self.assertIn(self.devices[1].address, str(error))
         self.assertIn(_PF, str(error))
