@@ -45,7 +45,10 @@ TRANSITIONS: Final = {
     'allocate': Transition((_S.CLAIMED,), _S.ALLOCATED),
     'free': Transition((_S.CLAIMED, _S.ALLOCATED), _S.AVAILABLE),
     'prepared': Transition((_S.CLEANING,), _S.AVAILABLE),
-    'clean': Transition((_S.AVAILABLE, _S.QUARANTINED), _S.CLEANING),
+    # A device that is only being set up is cleaned instead.
+    'clean': Transition(
+        (_S.AVAILABLE, _S.CLEANING, _S.QUARANTINED), _S.CLEANING
+    ),
     'quarantine': Transition((_S.AVAILABLE, _S.CLEANING), _S.QUARANTINED),
     'release': Transition((_S.QUARANTINED,), _S.AVAILABLE),
 }

@@ -226,6 +226,9 @@ def _differences(
     )
     # An agent that cannot read them any more says nothing about the hardware.
     unknown = (*identity.FIELDS, 'iommu_group') if held else ()
+    # A report for an older conductor does not tell: they are still wanted.
+    if after.get('handlers') is None:
+        hidden = (*hidden, 'handlers', 'on_failure')
     known = before.reported()
     return {
         name: value

@@ -27,6 +27,20 @@ NO_FAILED_STARTS: Final[dict[str, Any]] = {
 }
 
 
+#: The changes of a device with which handlers have nothing to do.
+NOTHING_DUE: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        'preparation_running',
+        'preparation_step',
+        'preparation_attempt',
+        'preparation_since',
+        'preparation_percent',
+        'preparation_text',
+        'quarantine_reason',
+    )
+)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bounds:
     """How often something may fail until a device is quarantined.
@@ -61,16 +75,7 @@ def begin(
 
 def ready() -> dict[str, Any]:
     """Return the changes of a device that the next instance can have."""
-    return {
-        'status': _S.AVAILABLE,
-        'preparation_running': None,
-        'preparation_step': None,
-        'preparation_attempt': None,
-        'preparation_since': None,
-        'preparation_percent': None,
-        'preparation_text': None,
-        'quarantine_reason': None,
-    }
+    return {'status': _S.AVAILABLE, **NOTHING_DUE}
 
 
 def quarantine(reason: str | None) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def given_back(device: objects.PciDevice, bounds: Bounds) -> dict[str, Any]:
     """
     step = {'preparation_step': _STEP.CLEAN} if device.handlers else {}
     if device.get('start_failed_for') != device.instance_uuid:
-        return begin(_STEP.CLEAN) if step else {'status': _S.AVAILABLE}
+        return _to_clean(device) if step else {'status': _S.AVAILABLE}
     others = [u for u in device.failed_instances if u != device.instance_uuid]
     instances = [*others, device.instance_uuid][-MOST_INSTANCES:]
     failed = device.failed_starts + 1
@@ -111,8 +116,19 @@ def given_back(device: objects.PciDevice, bounds: Bounds) -> dict[str, Any]:
         )
         return counted | quarantine(reason) | step
     if step:
-        return counted | begin(_STEP.CLEAN)
+        return counted | _to_clean(device)
     return counted | {'status': _S.AVAILABLE}
+
+
+def _to_clean(device: objects.PciDevice) -> dict[str, Any]:
+    """Return the changes of a device with handlers that has come back."""
+    if device.presence == fields.Presence.WITHDRAWN:
+        # Its agent would leave it alone, for ever.
+        return {'preparation_step': _STEP.CLEAN} | quarantine(
+            'it was to be cleaned, and pci_information does not offer it any '
+            'more'
+        )
+    return begin(_STEP.CLEAN)
 
 
 def failed(
@@ -170,3 +186,21 @@ def reported(
     if is_other or is_back:
         return begin(before.preparation_step)
     return {}
+
+
+def moved(
+    before: objects.PciDevice, after: objects.PciDevice
+) -> dict[str, Any]:
+    """Return the changes of a device that is at another address, or lost.
+
+    Its preparation begins again: an agent that is still at work is at work on
+    other hardware.
+
+    :param before: the device as it was known.
+    :param after: the same, at its address now.
+    """
+    if before.status != _S.CLEANING:
+        return {}
+    return reported(before, after, is_offered_anew=False) or begin(
+        before.preparation_step
+    )

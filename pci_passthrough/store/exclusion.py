@@ -120,13 +120,19 @@ def disturbs_nobody(device: Any) -> sa.ColumnElement[bool]:
 
     A reset of it would reach an instance that holds its physical function, a
     virtual function of it, or another device of its IOMMU group. A virtual
-    function waits until its physical function is ready, which makes it anew.
+    function waits until its physical function is ready, which makes it anew;
+    not for one that handlers leave alone.
     """
     owned = _relative.c.status.in_(lifecycle.OWNED)
     pf = sa.select(_relative.c.id).where(
         _relative.c.compute_node_id == device.c.compute_node_id,
         _relative.c.address == device.c.parent_addr,
-        owned | (_relative.c.status == fields.DeviceStatus.CLEANING),
+        owned
+        | (
+            (_relative.c.status == fields.DeviceStatus.CLEANING)
+            & (_relative.c.presence == fields.Presence.OFFERED)
+            & _relative.c.disabled_reason.is_(None)
+        ),
     )
     vf = sa.select(_relative.c.id).where(
         _relative.c.compute_node_id == device.c.compute_node_id,

@@ -16,6 +16,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
+from pci_passthrough.reporting import preparation
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
@@ -227,7 +228,12 @@ def _write(
             _devices.c.instance_uuid.is_(None)
             | (_devices.c.instance_uuid == owner['instance_uuid']),
         )
-        .values(status=target, updated_at=database.now(), **owner)
+        .values(
+            status=target,
+            updated_at=database.now(),
+            **owner,
+            **preparation.NOTHING_DUE,
+        )
     )
     if updated.rowcount != len(devices):
         raise exception.ClaimContended(

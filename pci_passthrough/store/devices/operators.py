@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators' actions on devices: disable, quarantine, clean and the others."""
 
+import datetime
 from typing import Any
 from typing import Final
 
@@ -135,7 +136,10 @@ def move(
     check_reason(reason)
     with db.write() as connection:
         node_id, before = lock(connection, device)
-        if before.status == lifecycle.TRANSITIONS[action].target:
+        if (
+            before.status == lifecycle.TRANSITIONS[action].target
+            and before.preparation_step != fields.PreparationStep.SETUP
+        ):
             return before
         lifecycle.target_of(before, action)
         values = _CHANGES[action](before, reason)
@@ -170,20 +174,32 @@ def _to_clean(device: objects.PciDevice, reason: str) -> dict[str, Any]:
     return preparation.begin(fields.PreparationStep.CLEAN)
 
 
+#: An agent asks far more often whether it may go on, and ends its handlers.
+_LONGEST_SILENCE: Final = datetime.timedelta(minutes=5)
+
+
 def _released(device: objects.PciDevice, reason: str) -> dict[str, Any]:
     """Return the changes of a device that an operator answers for.
 
     :raises: DeviceStateConflict if its handlers may still run; Invalid if it
         was not prepared, and there is no reason to do without.
     """
-    if device.preparation_running is not None:
+    changed = device.updated_at
+    is_silent = (
+        changed is not None
+        and database.now() - changed.replace(tzinfo=None) > _LONGEST_SILENCE
+    )
+    if device.preparation_running is not None and not (
+        reason.strip() and is_silent
+    ):
         raise exception.DeviceStateConflict(
             f'{device.uuid} ({device.address} on {device.host})',
             'release',
             'being prepared',
             lifecycle.TRANSITIONS['release'].sources,
-            "the host's agent has not reported the end; wait for it, or have "
-            'the device cleaned instead',
+            "the host's agent has not reported the end; if that agent was "
+            'stopped, release it with a reason after '
+            f'{_LONGEST_SILENCE.seconds // 60} minutes, or have it cleaned',
         )
     if device.preparation_step is not None and not reason.strip():
         raise exception.Invalid(

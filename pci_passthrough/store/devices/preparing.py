@@ -57,21 +57,17 @@ class Fence:
         return fenced
 
     def added_to_change(self, change: reporting.Change) -> reporting.Change:
-        """Return a change by a report, with the fence if an attempt begins.
-
-        It begins again if the device has moved, or has lost its address: an
-        agent that is still at work is at work on other hardware.
-        """
+        """Return a change by a report, with the fence if an attempt begins."""
         values = change.values
         before = change.before
         if (
             before is not None
-            and before.status == fields.DeviceStatus.CLEANING
             and change.action
             in (reporting.Action.MOVE, reporting.Action.CONFLICT)
             and 'status' not in values
         ):
-            values = {**values, **preparation.begin(before.preparation_step)}
+            after = before.replace(**values)
+            values = {**values, **preparation.moved(before, after)}
         return dataclasses.replace(change, values=self.added_to(values))
 
     @functools.cached_property
@@ -114,6 +110,8 @@ def due(db: database.Reader, host: str) -> list[objects.Preparation]:
             attempt=device.preparation_attempt,
         )
         for device in devices
+        # Nothing would be done, and the device would be taken for clean.
+        if device.handlers
     ]
 
 
@@ -265,7 +263,11 @@ def _end_of_attempt(
         if succeeded:
             return preparation.ready()
         return preparation.failed(before, output, bounds)
-    if before.status == fields.DeviceStatus.QUARANTINED and succeeded:
+    if (
+        ended
+        and before.status == fields.DeviceStatus.QUARANTINED
+        and succeeded
+    ):
         # An operator was faster, and only has to release it now.
         return ended | {'preparation_step': None}
     return ended

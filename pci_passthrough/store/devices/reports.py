@@ -394,6 +394,8 @@ def _reason(change: reporting.Change) -> str | None:
         '; '.join(
             f'{name}: {change.before.get(name)} -> {value}'
             for name, value in sorted(change.values.items())
+            if name not in objects.device.PREPARATION_FIELDS
+            and value != change.before.get(name)
         )
         or None
     )

@@ -139,9 +139,8 @@ def _move(
             for name, value in facts.items()
             if value is not None or name not in identity.FIELDS
         } | {'presence': occupant.presence}
-    if before.status == fields.DeviceStatus.CLEANING:
-        begun = preparation.begin(before.preparation_step)
-        values |= preparing.Fence(connection, node_id).added_to(begun)
+    begun = preparation.moved(before, before.replace(**values))
+    values |= preparing.Fence(connection, node_id).added_to(begun)
     after = moving.moved(before, **values)
     connection.execute(
         _devices.delete().where(_devices.c.uuid.in_([before.uuid, after.uuid]))

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts about hardware, refusals of hosts, and devices that belong together.
+"""Identity of devices, refusals of hosts, and devices that belong together.
 
 Only additions, and all new columns may be NULL, so conductors of the release
 before go on working. To them, a refused device is a withdrawn one.
 """
-
-from typing import Any
 
 from alembic import op
 import sqlalchemy as sa
@@ -15,38 +13,28 @@ down_revision = '003'
 
 
 def upgrade() -> None:
-    """Add columns and indexes, in place on every database.
+    """Add columns and an index, in place on every database.
 
     Only what is not there yet: MariaDB cannot roll this back.
     """
-    _add_columns(
-        'pci_devices',
+    columns = sa.inspect(op.get_bind()).get_columns('pci_devices')
+    names = {existing['name'] for existing in columns}
+    for column in (
         sa.Column('serial_number', sa.String(128)),
         sa.Column('refusal', sa.Text),
         sa.Column('conflict', sa.Text),
         sa.Column('shared_group', sa.Integer),
-    )
-    _add_columns('pool_keys', sa.Column('vgpu_type', sa.String(16)))
-    indexes = sa.inspect(op.get_bind()).get_indexes('pci_devices')
-    existing = {index['name'] for index in indexes}
-    for name, columns in (
-        (
-            'ix_pci_devices_group',
-            ['shared_group', 'compute_node_id', 'status', 'free_key'],
-        ),
-        ('ix_pci_devices_sharing', ['compute_node_id', 'shared_group']),
     ):
-        if name not in existing:
-            op.create_index(name, 'pci_devices', columns)
-    op.execute(_shared_groups())
-
-
-def _add_columns(table: str, *columns: sa.Column[Any]) -> None:
-    existing = sa.inspect(op.get_bind()).get_columns(table)
-    names = {column['name'] for column in existing}
-    for column in columns:
         if column.name not in names:
-            op.add_column(table, column)
+            op.add_column('pci_devices', column)
+    indexes = sa.inspect(op.get_bind()).get_indexes('pci_devices')
+    if 'ix_pci_devices_group' not in {index['name'] for index in indexes}:
+        op.create_index(
+            'ix_pci_devices_group',
+            'pci_devices',
+            ['shared_group', 'compute_node_id', 'status', 'free_key'],
+        )
+    op.execute(_shared_groups())
 
 
 def _shared_groups() -> sa.Update:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation of devices between two instances, and failed starts.
+"""Preparation of devices between two instances, failed starts, vGPU types.
 
 Only additions, and all new columns may be NULL or have a default, so
 conductors of the release before go on working. They know no handlers: a device
 that is freed by one of them is available at once.
 """
+
+from typing import Any
 
 from alembic import op
 import sqlalchemy as sa
@@ -19,13 +21,13 @@ _TIMESTAMP = sa.DateTime().with_variant(
 
 
 def upgrade() -> None:
-    """Add columns and an index, in place on every database.
+    """Add columns and indexes, in place on every database.
 
     Only what is not there yet: MariaDB cannot roll this back.
     """
-    columns = sa.inspect(op.get_bind()).get_columns('pci_devices')
-    names = {existing['name'] for existing in columns}
-    for column in (
+    _add_columns('pool_keys', sa.Column('vgpu_type', sa.String(16)))
+    _add_columns(
+        'pci_devices',
         sa.Column('handlers', sa.Text),
         sa.Column('on_failure', sa.String(16)),
         sa.Column('preparation', sa.BigInteger),
@@ -42,13 +44,23 @@ def upgrade() -> None:
         sa.Column('failed_instances', sa.Text),
         sa.Column('start_failed_for', sa.String(36)),
         sa.Column('start_failure', sa.Text),
-    ):
-        if column.name not in names:
-            op.add_column('pci_devices', column)
+    )
     indexes = sa.inspect(op.get_bind()).get_indexes('pci_devices')
-    if 'ix_pci_devices_failed' not in {index['name'] for index in indexes}:
-        op.create_index(
+    existing = {index['name'] for index in indexes}
+    for name, columns in (
+        (
             'ix_pci_devices_failed',
-            'pci_devices',
             ['failed_starts', 'free_key', 'compute_node_id'],
-        )
+        ),
+        ('ix_pci_devices_sharing', ['compute_node_id', 'shared_group']),
+    ):
+        if name not in existing:
+            op.create_index(name, 'pci_devices', columns)
+
+
+def _add_columns(table: str, *columns: sa.Column[Any]) -> None:
+    existing = sa.inspect(op.get_bind()).get_columns(table)
+    names = {column['name'] for column in existing}
+    for column in columns:
+        if column.name not in names:
+            op.add_column(table, column)

@@ -26,6 +26,7 @@ TRANSITIONS = {
     ('allocated', 'free'): 'available',
     ('cleaning', 'prepared'): 'available',
     ('available', 'clean'): 'cleaning',
+    ('cleaning', 'clean'): 'cleaning',
     ('quarantined', 'clean'): 'cleaning',
     ('available', 'quarantine'): 'quarantined',
     ('cleaning', 'quarantine'): 'quarantined',
