@@ -6,6 +6,7 @@ the last start of that guest failed: see ``reporting.preparation``.
 """
 
 from collections.abc import Sequence
+import re
 
 import sqlalchemy as sa
 
@@ -28,16 +29,28 @@ def failed(
     """Record that libvirt could not start a guest with its devices.
 
     :param text: the error of libvirt. If it names addresses of some of the
-        devices, the others are not to blame.
+        devices, the others are not to blame, for an earlier failure neither.
     :returns: the addresses of the devices that may be to blame.
     :raises: HostNotFound
     """
+    words = text
     text = objects.recordable.output_line(text)
     with db.write() as connection:
         node_id = hosts.lock(connection, host)
         held = _held(connection, node_id, instance_uuid)
-        named = [device for device in held if device.address in text]
+        named = [device for device in held if _names(words, device)]
         devices = named or held
+        cleared = [
+            device.uuid
+            for device in held
+            if device not in devices and device.start_failed_for is not None
+        ]
+        if cleared:
+            connection.execute(
+                _devices.update()
+                .where(_devices.c.uuid.in_(cleared))
+                .values(start_failed_for=None)
+            )
         news = [
             device
             for device in devices
@@ -79,6 +92,12 @@ def succeeded(
             )
             text = 'the guest runs; failed starts do not count any more'
             _append(connection, doubted, 'started', actor, text)
+
+
+def _names(text: str, device: objects.PciDevice) -> bool:
+    """Whether a text has the address of a device, and not a longer one."""
+    address = re.escape(str(device.address))
+    return re.search(rf'(?<![0-9a-f]){address}', text, re.ASCII) is not None
 
 
 def _held(
