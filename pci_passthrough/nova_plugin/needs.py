@@ -36,13 +36,16 @@ def of_flavor(
 
 
 def of_nics(
-    held: Iterable[Any] | None, ports: Collection[str] | None
+    held: Iterable[Any] | None,
+    ports: Collection[str] | None,
+    in_use: Collection[str] = (),
 ) -> list[Any]:
     """Return the requests of the NICs that an instance still has.
 
     :param held: all requests of the instance.
     :param ports: ids of the ports that the instance has in Neutron. None
         means that they are not known, and all NICs count.
+    :param in_use: ids of requests whose devices the instance still has.
     """
     return [
         request
@@ -53,6 +56,7 @@ def of_nics(
             # Nova has not recorded the port of a very new NIC.
             or request.requester_id is None
             or request.requester_id in ports
+            or request.request_id in in_use
         )
     ]
 

@@ -22,6 +22,7 @@ from pci_passthrough.nova_plugin import needs
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import network as nova_network
 from pci_passthrough.nova_plugin.compat import scheduling
+from pci_passthrough.nova_plugin.compute import attachment
 
 LOG = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def rebuild(spec: Any, instance: Any) -> None:
     :raises: PciPassthroughError
     """
     held = instance.pci_requests and instance.pci_requests.requests
-    nics = needs.of_nics(held, _ports_of(instance, held))
+    nics = needs.of_nics(held, _ports_of(instance, held), _in_use(instance))
     stored = requests.for_pci_flavors(
         spec.pci_requests and spec.pci_requests.requests
     )
@@ -125,11 +126,32 @@ def _replaced(
 def _ports_of(instance: Any, held: Any) -> set[str] | None:
     """Return the ids of the instance's ports in Neutron.
 
-    :returns: None if the instance has no NIC of a PCI flavor.
+    :returns: None if the instance has no NIC of a PCI flavor, or Neutron does
+        not answer.
     """
     if not needs.of_nics(held, None):
         return None
-    ports = nova_network.admin_client(instance._context).list_ports(
-        device_id=instance.uuid, fields=['id']
-    )
+    try:
+        ports = nova_network.admin_client(instance._context).list_ports(
+            device_id=instance.uuid, fields=['id']
+        )
+    except nova_network.NeutronException as error:
+        LOG.warning(
+            'Cannot ask Neutron which ports instance %(uuid)s has: %(error)s. '
+            'All its NICs count',
+            {'uuid': instance.uuid, 'error': error},
+        )
+        return None
     return {port['id'] for port in ports['ports']}
+
+
+def _in_use(instance: Any) -> set[str]:
+    """Return the ids of the requests whose devices the instance has.
+
+    A guest may keep the device of a port that was deleted.
+    """
+    return {
+        str(row.request_id)
+        for row in instance.pci_devices or ()
+        if attachment.is_attachment(row)
+    }

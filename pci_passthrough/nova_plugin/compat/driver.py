@@ -49,5 +49,5 @@ def may_run(driver: Any, instance_uuid: str) -> bool:
         return driver.get_info(instance).state not in _NOT_RUNNING
     except InstanceNotFound:
         return False
-    except NovaException:
+    except (NovaException, NotImplementedError):
         return True

@@ -9,6 +9,9 @@ from typing import Any
 
 from neutronclient.common import exceptions as neutron_exceptions
 
+# Neutron does not answer, or refuses.
+from neutronclient.common.exceptions import NeutronException
+
 # An interface cannot be attached: HTTP 400.
 from nova.exception import InterfaceAttachPciClaimFailed
 
@@ -19,7 +22,11 @@ from nova.exception import NetworkNotFound
 from nova.exception import NovaException
 from nova.network import neutron
 
-__all__ = ['InterfaceAttachPciClaimFailed', 'NovaException']
+__all__ = [
+    'InterfaceAttachPciClaimFailed',
+    'NeutronException',
+    'NovaException',
+]
 
 #: Key of a port: its vNIC type.
 VNIC_TYPE = 'binding:vnic_type'

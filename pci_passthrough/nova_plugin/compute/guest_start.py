@@ -103,7 +103,7 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         rows = _without_former(instance, rows)
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
-        devices = check(instance, rows, host)
+        devices = check(instance, _of_this_host(driver, rows), host)
         try:
             result = original(driver, context, instance, *args, **kwargs)
         except Exception as error:
@@ -184,6 +184,19 @@ def _attachments_of(driver: Any, instance: Any) -> list[Any]:
             return []
         rows = instance.pci_devices
     return [row for row in rows or () if attachment.is_attachment(row)]
+
+
+def _of_this_host(driver: Any, rows: list[Any]) -> list[Any]:
+    """Return the rows of this host's devices.
+
+    An evacuated instance also has those of its former host until that comes
+    back. Their addresses are other devices here.
+    """
+    resource_tracker = virt_driver.resource_tracker_of(driver)
+    pci_tracker = getattr(resource_tracker, 'pci_tracker', None)
+    if pci_tracker is None:
+        return rows
+    return [row for row in rows if row.compute_node_id == pci_tracker.node_id]
 
 
 def _without_former(instance: Any, rows: list[Any]) -> list[Any]:

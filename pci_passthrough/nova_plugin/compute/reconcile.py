@@ -222,10 +222,10 @@ def has_left(
     :param failed: its failed moves from and to this host; no other move of
         the instance is going on.
     """
-    if not failed:
-        return True
     if at == host:
         return False
+    if not failed:
+        return True
     of_context = [move for move in failed if move.id == migration_id]
     # A live migration is never resumed, and an instance that is still on the
     # source of a resize does not go on to its destination. Where an instance

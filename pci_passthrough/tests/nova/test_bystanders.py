@@ -15,6 +15,7 @@ import types
 from typing import Any
 from typing import NoReturn
 
+import fixtures
 from nova import context as nova_context
 from nova import exception as nova_exception
 from nova import objects as nova_objects
@@ -83,10 +84,13 @@ class BystandersTest(testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(
-            nova_objects.PciDeviceList,
-            'get_by_compute_node',
-            lambda context, node_id: nova_objects.PciDeviceList(objects=[]),
+        # It restores the class method itself; ``patch`` would leave a bound
+        # one behind, which tests of Nova in this process cannot replace.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.objects.PciDeviceList.get_by_compute_node',
+                lambda cls, context, node_id: cls(objects=[]),
+            )
         )
         stand_in: Any = conductor.NoHosts()
         self.addCleanup(client.replace, client.replace(stand_in))
