@@ -180,7 +180,16 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
             if data['fna'] & _CRYPTO
             else (nvme_admin.USER_DATA_ERASE, 'user data erase')
         )
-        namespaces = nvme_admin.namespaces(device.address)
+        # A virtual function has only what is attached to it. An owner of the
+        # whole controller may have detached a namespace, with data in it.
+        can_detach = (
+            device.parent_addr is None and data['oacs'] & _NAMESPACE_MANAGEMENT
+        )
+        namespaces = nvme_admin.namespaces(device.address, bool(can_detach))
+        if not namespaces:
+            raise interface.HandlerError(
+                'it has no namespace that could be formatted', str(data)
+            )
         for position, namespace in enumerate(namespaces):
             progress(
                 position * 100 // len(namespaces),
@@ -189,5 +198,5 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
             nvme_admin.format_namespace(
                 device.address, namespace, setting, _FORMAT_PATIENCE
             )
-        numbers = ', '.join(map(str, namespaces)) or 'none'
+        numbers = ', '.join(map(str, namespaces))
         return f'formatted with {name}: namespaces {numbers}'

@@ -73,9 +73,11 @@ class Registry:
             handler: interface.DeviceHandler = handler_class(
                 argument if colon else None, self.host
             )
-        except ValueError as error:
+        except Exception as error:
+            # Of another package, perhaps: ValueError is the documented one.
+            reason = str(error) or type(error).__name__
             raise exception.InvalidConfiguration(
-                f'handler {text!r}: {error}'
+                f'handler {text!r}: {reason}'
             ) from error
         return handler
 

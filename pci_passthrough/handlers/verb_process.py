@@ -90,8 +90,8 @@ def run(request: Request, progress: interface.Progress) -> str:
         raise interface.HandlerError(
             f'handler {request.handler} is not made for {_kind(request)}'
         )
-    output: str = getattr(handler, request.verb)(request.device, progress)
-    return output
+    output = getattr(handler, request.verb)(request.device, progress)
+    return str(output or '')
 
 
 def _kind(request: Request) -> str:
@@ -163,7 +163,11 @@ def main() -> int:
         output = run(request, answers.progress)
     except interface.HandlerError as error:
         answers.write(
-            {'succeeded': False, 'text': str(error), 'output': error.output}
+            {
+                'succeeded': False,
+                'text': str(error),
+                'output': str(error.output or ''),
+            }
         )
     except Exception as error:
         LOG.exception('The handler has a defect')

@@ -123,6 +123,9 @@ class _Conversation:
                     if outcome is not None:
                         return outcome
                 elif self._process.poll() is not None:
+                    # It may have written its result in between.
+                    if selector.select(0):
+                        continue
                     return self._ended()
         return None
 
@@ -138,7 +141,7 @@ class _Conversation:
             if 'succeeded' not in answer:
                 self._on_progress(answer['percent'], answer['text'])
                 continue
-            output = '\n'.join(filter(None, (answer['output'].strip(),)))
+            output = answer['output'].strip()
             if not answer['succeeded']:
                 output = f'{output}\n{answer["text"]}'.strip()
             return Outcome(answer['succeeded'], output[-MOST_OUTPUT:])

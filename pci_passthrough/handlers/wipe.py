@@ -23,9 +23,9 @@ _SAMPLES = 64
 class WipeHandler(interface.DeviceHandler):
     """Wipes the disks that the kernel shows below the function.
 
-    Each disk is discarded. If samples of it do not read as zeros then, or if
-    it cannot discard, zeros are written to all of it. The disks are those
-    whose directory in sysfs is below the function's.
+    Each disk is discarded, if it can, and then zeros are written to all of it:
+    a disk need not heed a discard. The disks are those whose directory in
+    sysfs is below the function's.
     """
 
     erases_storage: ClassVar[bool] = True
@@ -85,11 +85,6 @@ class WipeHandler(interface.DeviceHandler):
         for start, length in _parts(size):
             if not disks.discard(address, name, start, length):
                 break
-            report.add(f'discard of {name}', start + length)
-        else:
-            if _samples_are_zero(address, name, size):
-                report.finish(size)
-                return f'{name}: discarded {size} bytes, which read as zeros\n'
         for start, length in _parts(size):
             disks.overwrite(address, name, start, length)
             report.add(f'overwriting {name}', start + length)

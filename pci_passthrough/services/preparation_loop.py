@@ -11,6 +11,7 @@ from oslo_log import log
 
 from pci_passthrough import exception
 from pci_passthrough import handlers
+from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough import specs
 from pci_passthrough.discovery import domain_use
@@ -153,12 +154,14 @@ class PreparationLoop:
         if is_prepared:
             self._on_success()
 
-    def _look(self, address: str) -> handlers.Device:
-        """Return a device that the host itself lets a handler touch.
+    def _look(self, preparation: objects.Preparation) -> handlers.Device:
+        """Return a device that the host itself lets handlers touch.
 
-        :raises UntouchableDevice: it is not offered, or is in use.
+        :raises UntouchableDevice: it is not offered, is in use, or has other
+            handlers now.
         :raises LibvirtUnavailable: nobody can tell which guests run.
         """
+        address = preparation.address
         verdicts = self._verdicts()
         offered = [] if verdicts is None else verdicts.offered
         for item in offered:
@@ -166,22 +169,26 @@ class PreparationLoop:
                 break
         else:
             raise preparing.UntouchableDevice('the host does not offer it now')
+        if item.device.get('handlers', []) != preparation.handlers:
+            raise preparing.UntouchableDevice(
+                'pci_information names other handlers now'
+            )
         self._libvirt.connect()
         try:
             users = domain_use.users(self._libvirt.list_running_domains())
             function = function_files.FunctionFiles(
                 self._registry.root, address
             )
-        except (ValueError, handlers.HandlerError) as error:
+            opener = open_nodes.opener_of(
+                self._registry.root, address, item.device.iommu_group
+            )
+        except (OSError, ValueError, handlers.HandlerError) as error:
             raise preparing.UntouchableDevice(str(error)) from error
         for used in (address, *function.virtual_functions().values()):
             if used in users:
                 raise preparing.UntouchableDevice(
                     f'the running domain {users[used]} has {used}'
                 )
-        opener = open_nodes.opener_of(
-            self._registry.root, address, item.device.iommu_group
-        )
         if opener is not None:
             raise preparing.UntouchableDevice(
                 f'process {opener} has it open by VFIO'

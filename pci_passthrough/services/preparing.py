@@ -21,7 +21,7 @@ from pci_passthrough.services import backoff
 
 LOG = log.getLogger(__name__)
 
-#: Seconds between two reports of progress with the same text.
+#: Seconds between two reports of progress.
 _PROGRESS_INTERVAL = 5.0
 
 #: Characters of the output of all verbs that are reported; the end tells most.
@@ -70,9 +70,9 @@ RunVerb = Callable[
     verb_run.Outcome,
 ]
 
-#: Returns the facts about a device that may be touched now, by its address,
-#: or raises UntouchableDevice or an Unavailable.
-Look = Callable[[str], handlers.Device]
+#: Returns the facts about a device that these handlers may touch now, or
+#: raises UntouchableDevice or an Unavailable.
+Look = Callable[[objects.Preparation], handlers.Device]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -161,16 +161,21 @@ class Preparing:
                 if key in keys
             }
             running = set(self._running)
+            ended = dict(self._results)
         for preparation in due:
             address = preparation.address
-            if address in running or self._stopping.is_set():
-                continue
-            result = self._results.get((address, preparation.fence))
-            if result is not None:
+            result = ended.get((address, preparation.fence))
+            if result is not None and address not in running:
                 self._report(preparation, result)
-            elif time.monotonic() >= self._not_before.get(address, 0.0):
-                if len(running) >= self._processes:
-                    break
+        for preparation in due:
+            address = preparation.address
+            if len(running) >= self._processes or self._stopping.is_set():
+                break
+            if (
+                address not in running
+                and (address, preparation.fence) not in ended
+                and time.monotonic() >= self._not_before.get(address, 0.0)
+            ):
                 running.add(address)
                 self._begin(preparation)
 
@@ -263,7 +268,7 @@ class Preparing:
         """Run a verb; return None if it must not run, or not go on."""
         address, fence = preparation.address, preparation.fence
         try:
-            device = self._look(address)
+            device = self._look(preparation)
         except UntouchableDevice as error:
             self._pause(address)
             LOG.warning('Not touching %s: %s', address, error)
@@ -349,14 +354,13 @@ class _ThrottledProgress:
         self._client = client
         self._host = host
         self._preparation = preparation
-        self._text: str | None = None
         self._next = 0.0
 
     def __call__(self, percent: int | None, text: str) -> None:
         now = time.monotonic()
-        if text == self._text and now < self._next:
+        if now < self._next:
             return
-        self._text, self._next = text, now + _PROGRESS_INTERVAL
+        self._next = now + _PROGRESS_INTERVAL
         address = self._preparation.address
         LOG.debug('Progress of %s: %s %s', address, percent, text)
         try:

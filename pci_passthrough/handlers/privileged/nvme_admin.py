@@ -48,12 +48,14 @@ def controller_data(address: str) -> dict[str, int]:
 
 
 @privileged.nvme.entrypoint
-def namespaces(address: str) -> list[int]:
+def namespaces(address: str, also_detached: bool = False) -> list[int]:
     """Return the ids of the namespaces that are attached to the controller.
 
+    :param also_detached: all that the NVM subsystem has.
     :raises HandlerError: nvme-cli fails.
     """
-    text = _run(address, ['list-ns', '{}', '--output-format=json'])
+    options = ['--all'] if also_detached else []
+    text = _run(address, ['list-ns', '{}', *options, '--output-format=json'])
     try:
         listed = json.loads(text).get('nsid_list', [])
         return sorted(int(item['nsid']) for item in listed)

@@ -398,7 +398,7 @@ class PreparingTest(testtools.TestCase):
         self.assertEqual(12, len(self.done))
 
     def test_untouchable_device_is_left_alone(self) -> None:
-        def look(address: str) -> handlers.Device:
+        def look(preparation: objects.Preparation) -> handlers.Device:
             raise preparing.UntouchableDevice('the domain g0 has it')
 
         running = self.agent(_Points(None))

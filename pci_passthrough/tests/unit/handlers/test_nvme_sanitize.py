@@ -68,6 +68,7 @@ class NvmeSanitizeTest(base.HandlerTest):
                         'unvmcap': str(512 << 20),
                     },
                     'namespaces': [1, 2],
+                    'detached': [],
                     'sanitize': [0, 0],
                     'result': _ERASED,
                     'calls': [],
@@ -143,6 +144,13 @@ class NvmeSanitizeTest(base.HandlerTest):
                 self.calls,
             )
         self.assertIn('no log', self.run_verb('verify'))
+
+    def test_namespaces_that_the_owner_has_detached(self) -> None:
+        self.set_up(oacs=_FORMAT | _MANAGES, namespaces=[], detached=[7])
+        self.assertIn('namespaces 7', self.run_verb('clean'))
+        self.assertIn('--namespace-id=7', self.calls[0])
+        self.set_up(oacs=_FORMAT | _MANAGES, namespaces=[])
+        self.assertIn('no namespace', self.fails('clean'))
 
     def test_virtual_function_never_sanitizes(self) -> None:
         self.set_up(_CRYPTO)
