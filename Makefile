@@ -125,7 +125,7 @@ nova-functional: .stestr-nova/.stestr
 
 # The rest of our tests inside Nova; and Nova's own tests on each release, with
 # this project and, what fails, without. `make test-nova
-# NOVA_SUITES=--all-functional` runs many more of Nova's, and all of ours.
+# NOVA_SUITES=--all` runs many more of Nova's, and all of ours.
 test-nova: $(VENV)/.installed-for-tests .stestr-nova/.stestr \
     $(foreach release,$(NOVA),.venv-nova-$(basename $(basename \
         $(release)))/.installed)

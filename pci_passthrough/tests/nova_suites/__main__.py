@@ -31,88 +31,10 @@ import subunit
 import testtools
 
 from pci_passthrough.nova_plugin.install import replacements
+from pci_passthrough.tests.nova_suites import suites
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _HERE = pathlib.Path(__file__).resolve().parent
-
-#: Tests of this project that run with each release: short ones, and those
-#: that compare with what the release does with native devices.
-_PROJECT = (
-    'pci_passthrough.tests.nova.test_installed',
-    'pci_passthrough.tests.nova.test_numa_nodes.ClaimTest'
-    '.test_node_with_devices_is_avoided',
-    'pci_passthrough.tests.nova.test_numa_nodes.MultiCreateTest'
-    '.test_node_with_devices_is_avoided',
-)
-
-#: Unit tests, without a host, a cloud, or a database of Nova.
-_UNIT = (
-    'nova.tests.unit.pci.test_devspec',
-    'nova.tests.unit.pci.test_manager',
-    'nova.tests.unit.pci.test_request',
-    'nova.tests.unit.pci.test_stats',
-    'nova.tests.unit.pci.test_utils',
-    'nova.tests.unit.pci.test_whitelist',
-    'nova.tests.unit.api.validation.extra_specs.test_validators',
-    'nova.tests.unit.compute.test_claims',
-    'nova.tests.unit.compute.test_pci_placement_translator',
-    'nova.tests.unit.compute.test_resource_tracker',
-    'nova.tests.unit.objects.test_instance_pci_requests',
-    'nova.tests.unit.objects.test_pci_device',
-    'nova.tests.unit.objects.test_request_spec',
-    'nova.tests.unit.scheduler.filters.test_numa_topology_filters',
-    'nova.tests.unit.scheduler.filters.test_pci_passthrough_filters',
-    'nova.tests.unit.scheduler.test_filters',
-    'nova.tests.unit.scheduler.test_host_filters',
-    'nova.tests.unit.scheduler.test_host_manager',
-    'nova.tests.unit.scheduler.test_utils',
-    'nova.tests.unit.scheduler.weights.test_weights_pci',
-    'nova.tests.unit.virt.test_hardware',
-)
-#: Unit tests of NICs and their ports.
-_NETWORK = (
-    'nova.tests.unit.api.openstack.compute.test_attach_interfaces',
-    'nova.tests.unit.network.test_neutron',
-    'nova.tests.unit.test_context',
-)
-#: All functional tests of PCI devices. They take a quarter of an hour on each
-#: release, so they run on request only.
-_ALL_FUNCTIONAL = (
-    'nova.tests.functional.libvirt.test_pci_sriov_servers',
-    'nova.tests.functional.libvirt.test_pci_in_placement',
-)
-
-
-def _functional(module: str, *classes: str) -> tuple[str, ...]:
-    path = f'nova.tests.functional.libvirt.{module}'
-    return tuple(f'{path}.{name}' for name in classes)
-
-
-#: Major version of Nova to tests: the most on the newest release, and what
-#: releases of Nova do differently on the others.
-_SUITES = {
-    '34': _PROJECT
-    + _UNIT
-    + _NETWORK
-    + _functional(
-        'test_pci_sriov_servers',
-        'PCIServersTest',
-        'PCIServersWithPreferredNUMATest',
-        'PCIServersWithSRIOVAffinityPoliciesTest',
-        'SRIOVAttachDetachTest',
-    )
-    + _functional(
-        'test_pci_in_placement',
-        'PlacementPCIAllocationHealingTests',
-        'RCAndTraitBasedPCIAliasTests',
-    ),
-    '33': _PROJECT
-    + _UNIT
-    + _functional('test_pci_sriov_servers', 'SRIOVAttachDetachTest'),
-    '32': _PROJECT
-    + _UNIT
-    + _functional('test_pci_in_placement', 'RCAndTraitBasedPCIAliasTests'),
-}
 
 #: Number of tests that may fail once with the plugin, pass without it, and
 #: pass with it the second time. More cannot be due to the machine's load.
@@ -145,22 +67,18 @@ class Suite:
 
     :param version: version of Nova.
     :param concurrency: number of processes.
-    :param all_functional: whether to run all functional tests of PCI devices.
+    :param everything: see ``suites.tests_for``.
     :ivar outcome: result of the first run, with the plugin.
     """
 
     def __init__(
-        self, version: str, concurrency: int, all_functional: bool
+        self, version: str, concurrency: int, everything: bool
     ) -> None:
         self.version = version
         self._concurrency = concurrency
         major = version.partition('.')[0]
         self._venv = f'.venv-nova-{major}'
-        self._modules = _SUITES[major]
-        if all_functional:
-            self._modules = _ALL_FUNCTIONAL + tuple(
-                name for name in self._modules if '.functional.' not in name
-            )
+        self._names = suites.tests_for(major, everything)
         self._folder = _ROOT / '.stestr-nova-suites' / version
         shutil.rmtree(self._folder, ignore_errors=True)
         self._evidence = self._folder / 'evidence'
@@ -264,7 +182,7 @@ class Suite:
         folder.mkdir()
         environment = {
             **os.environ,
-            'NOVA_SUITES': ' '.join(self._modules),
+            'NOVA_SUITES': ' '.join(self._names),
             'PYTHONPATH': str(_HERE / 'site'),
         }
         if plugin:
@@ -340,9 +258,10 @@ def main() -> int:
         help='count the tests of the subunit stream on standard input, too',
     )
     parser.add_argument(
-        '--all-functional',
+        '--all',
         action='store_true',
-        help="run all of Nova's functional tests of PCI devices",
+        help="run all of Nova's unit tests of the modules that are changed, "
+        'on each release, and all functional tests of PCI devices',
     )
     parser.add_argument('versions', nargs='+')
     args = parser.parse_args()
@@ -355,7 +274,7 @@ def main() -> int:
             errors.append('no test passed before')
         passed, skipped = len(before.passed), len(before.skipped)
     for version in args.versions:
-        suite = Suite(version, args.concurrency, args.all_functional)
+        suite = Suite(version, args.concurrency, args.all)
         errors += suite.check()
         passed += len(suite.outcome.passed)
         skipped += len(suite.outcome.skipped)
