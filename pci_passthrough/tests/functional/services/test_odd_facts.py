@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Odd facts of one device, through agent and conductor together."""
 
+import itertools
 import pathlib
-import tempfile
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,7 +14,6 @@ import testtools
 from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough import reporting
-from pci_passthrough import rpc
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.specs import pci_information
@@ -128,6 +127,10 @@ class OddFactsTest(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.folder = self.useFixture(fixtures.TempDir()).path
+        self.conductor = wire.Endpoint(pathlib.Path(self.folder))
+        self.addCleanup(self.conductor.db.close)
+        self.client, _ = driver.client(self.conductor.answer)
+        self._numbers = itertools.count(1)
 
     @hypothesis.settings(
         suppress_health_check=[hypothesis.HealthCheck.differing_executors]
@@ -178,9 +181,6 @@ class OddFactsTest(testtools.TestCase):
 
     def test_device_that_cannot_be_described_is_withdrawn(self) -> None:
         """It is not missing: libvirt lists it."""
-        conductor = wire.Endpoint(pathlib.Path(self.folder))
-        self.addCleanup(conductor.db.close)
-        client, _ = driver.client(conductor.answer)
         entries = pci_information.PciInformation.parse(
             [
                 '{"match": {"product_id": "1111"}, '
@@ -196,53 +196,43 @@ class OddFactsTest(testtools.TestCase):
             (5, whole, 'offered'),
         ):
             result = scan.scan([document], None, entries)
-            client.report(
+            self.client.report(
                 _snapshot(result).full_report(
                     host=wire.HOST, agent_version='1', sequence=sequence
                 )
             )
             if sequence == 1:
-                self.claim(client)
-            [device] = lookup.get_all(conductor.db)
+                self.claim()
+            [device] = lookup.get_all(self.conductor.db)
             self.assertEqual(
                 (presence, 'claimed', None),
                 (device.presence, device.status, device.conflict),
             )
 
-    def claim(self, client: rpc.ConductorClient) -> None:
+    def claim(self) -> None:
         request = objects.PciRequest(
             request_id='a', count=1, pci_flavors=['10g'], numa_policy=None
         )
-        client.claim(
+        self.client.claim(
             claims.ClaimRequest(wire.HOST, wire.INSTANCE, [request], 'nova')
         )
 
     def report(self, result: scan.Scan) -> dict[str, objects.PciDevice]:
-        """Report a scan to a new conductor, and give a sign of life.
+        """Report a scan of a new host, and give a sign of life.
 
         :returns: the offered devices that the conductor recorded.
         """
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            conductor = wire.Endpoint(pathlib.Path(folder))
-            try:
-                return self.report_to(conductor, result)
-            finally:
-                conductor.db.close()
-
-    def report_to(
-        self, conductor: wire.Endpoint, result: scan.Scan
-    ) -> dict[str, objects.PciDevice]:
-        client, _ = driver.client(conductor.answer)
+        host = f'compute-{next(self._numbers)}'
         snapshot = _snapshot(result)
-        header = {'host': wire.HOST, 'agent_version': '1', 'sequence': 1}
+        header = {'host': host, 'agent_version': '1', 'sequence': 1}
         nothing = objects.report.Wanted.NOTHING
-        ack = client.report(snapshot.full_report(**header))
+        ack = self.client.report(snapshot.full_report(**header))
         self.assertEqual(nothing, ack.wanted)
-        ack = client.heartbeat(wire.HOST, ack.generation, snapshot.digest)
+        ack = self.client.heartbeat(host, ack.generation, snapshot.digest)
         self.assertEqual(nothing, ack.wanted)
         recorded = {
             device.address: device
-            for device in lookup.get_all(conductor.db)
+            for device in lookup.get_all(self.conductor.db, host)
             if device.presence == 'offered'
         }
         # What a dry run shows is what the conductor takes.

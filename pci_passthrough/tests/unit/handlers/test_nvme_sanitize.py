@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import sys
 from typing import Any
 
 import fixtures
@@ -30,9 +31,14 @@ class NvmeSanitizeTest(base.HandlerTest):
         self.place(self.nvme, f'nvme/{controller}/dev').write_text('242:0\n')
         self.node = f'{self.root}/dev/{controller}'
         self.state = self.folder / 'state'
-        programs = pathlib.Path(__file__).parent
+        # Without site-packages it starts in a moment.
+        program = self.folder / 'programs' / 'nvme'
+        program.parent.mkdir()
+        source = pathlib.Path(__file__).with_name('nvme').read_text()
+        program.write_text(f'#!{sys.executable} -SE\n{source}')
+        program.chmod(0o755)
         for variable, value in (
-            ('PATH', f'{programs}:{os.environ["PATH"]}'),
+            ('PATH', f'{program.parent}:{os.environ["PATH"]}'),
             ('FAKE_NVME', str(self.state)),
         ):
             self.useFixture(fixtures.EnvironmentVariable(variable, value))
