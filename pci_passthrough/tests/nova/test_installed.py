@@ -15,7 +15,7 @@ from pci_passthrough.nova_plugin.install import symbols
 from pci_passthrough.nova_plugin.install import verify
 
 #: Packages beside Nova that compat imports; they are not verified.
-_OTHERS = ('os_vif', 'webob')
+_OTHERS = ('neutronclient', 'os_vif', 'webob')
 
 
 class VerifyTestCase(testtools.TestCase):
