@@ -6,7 +6,7 @@ module                 kind   does
 ====================== ====== ==============================================
 ``libvirt_host``       acts   lists node devices, calls back when they change
 ``domain_use``         pure   finds the functions that running guests have
-``open_nodes``         acts   finds processes that have a function open
+``open_nodes``         acts   finds VFIO nodes, and who has them open
 ``node_device``        pure   parses libvirt's XML into ``PciDevice`` objects
 ``net_interface``      pure   parses the network interfaces in it
 ``chroot_files``       acts   reads files, resolves links as chroot(2) would

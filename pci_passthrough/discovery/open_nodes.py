@@ -1,55 +1,112 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds processes that have a VFIO device of the host open.
+"""Finds the VFIO nodes of a function, and processes that have them open.
 
-Opening the node to see whether it is busy would keep a guest that starts at
-that moment from it: a group of VFIO can be opened once only.
+The nodes are ``/dev/vfio/<group>`` and, with IOMMUFD,
+``/dev/vfio/devices/vfio<n>``. Opening a node to see whether it is busy would
+keep a guest that starts at that moment from it: a group of VFIO can be opened
+once only.
 """
 
+from collections.abc import Collection
+from collections.abc import Iterator
+import dataclasses
 import re
 
 from pci_passthrough.discovery import chroot_files
 
+_NODES = 'dev/vfio'
+_DRIVER = 'vfio-pci'
+#: The end of the names of drivers that are made from it.
+_DRIVER_VARIANT = '_vfio_pci'
 _PROCESS = re.compile(r'\d+', re.ASCII)
 _DEVICE = re.compile(r'vfio\d+', re.ASCII)
 
 
-def opener_of(root: str, address: str, iommu_group: int | None) -> str | None:
-    """Return a process that has a function open by VFIO, None if none has.
+@dataclasses.dataclass(frozen=True)
+class OpenNode:
+    """A node that a process has open.
 
-    The nodes are ``/dev/vfio/<group>`` and, with IOMMUFD,
-    ``/dev/vfio/devices/vfio<n>``. Without CAP_SYS_PTRACE only processes of
-    the agent's user can be looked into: then None may be wrong.
-
-    :param root: the host's root directory.
-    :returns: the number and the command of the process, for people.
+    :ivar node: for example ``/dev/vfio/7``.
+    :ivar process: the number and the command of the process, for people.
+    :ivar arguments: the command line of the process.
     """
-    files = chroot_files.ChrootFiles(root)
+
+    node: str
+    process: str
+    arguments: Collection[str] = ()
+
+
+def lacks_node(
+    files: chroot_files.ChrootFiles, driver: str | None, group: str | None
+) -> bool:
+    """Whether a function that VFIO has cannot be opened by its group.
+
+    Where groups have no nodes at all (only IOMMUFD, no rights, or another
+    ``/dev``) this is not known, and False.
+    """
+    if driver is None or group is None:
+        return False
+    if driver != _DRIVER and not driver.endswith(_DRIVER_VARIANT):
+        return False
+    try:
+        nodes = files.names(_NODES)
+    except OSError:
+        return False
+    return any(map(str.isdigit, nodes)) and group not in nodes
+
+
+def nodes_of(
+    files: chroot_files.ChrootFiles, address: str, group: int | str | None
+) -> set[str]:
+    """Return the nodes by which a function can be opened, if it has them.
+
+    :param group: the number of its IOMMU group, if any.
+    """
     nodes = {
-        f'/dev/vfio/devices/{name}'
+        f'/{_NODES}/devices/{name}'
         for name in files.names(f'sys/bus/pci/devices/{address}/vfio-dev')
         if _DEVICE.fullmatch(name)
     }
-    if iommu_group is not None:
-        nodes.add(f'/dev/vfio/{iommu_group}')
+    if group is not None:
+        nodes.add(f'/{_NODES}/{group}')
+    return nodes
+
+
+def openers_of(
+    files: chroot_files.ChrootFiles, nodes: Collection[str]
+) -> Iterator[OpenNode]:
+    """Yield the processes that have some nodes open.
+
+    Without CAP_SYS_PTRACE only processes of the own user can be looked into:
+    then others are missing.
+    """
+    if not nodes:
+        return
     for process in files.names('proc'):
-        if _PROCESS.fullmatch(process) and _has_open(files, process, nodes):
-            name = files.read_if_exists(f'proc/{process}/comm') or ''
-            return f'{process} ({name.strip()})'
-    return None
+        if not _PROCESS.fullmatch(process):
+            continue
+        for node in sorted(_open_in(files, process) & set(nodes)):
+            folder = f'proc/{process}'
+            name = files.read_if_exists(f'{folder}/comm') or ''
+            arguments = files.read_if_exists(f'{folder}/cmdline') or ''
+            yield OpenNode(
+                node,
+                f'{process} ({name.strip()})',
+                arguments.strip().split('\0'),
+            )
 
 
-def _has_open(
-    files: chroot_files.ChrootFiles, process: str, nodes: set[str]
-) -> bool:
+def _open_in(files: chroot_files.ChrootFiles, process: str) -> set[str]:
+    """Return the files that a process has open, as far as that can be seen."""
     folder = f'proc/{process}/fd'
+    opened = set()
     try:
         for name in files.names(folder):
             try:
-                if files.link(f'{folder}/{name}') in nodes:
-                    return True
+                opened.add(files.link(f'{folder}/{name}'))
             except FileNotFoundError:
                 continue
     except OSError:
         # Another user's process, or one that ends.
-        return False
-    return False
+        pass
+    return opened

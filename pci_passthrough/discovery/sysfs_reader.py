@@ -14,15 +14,12 @@ from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import interface_reader
+from pci_passthrough.discovery import open_nodes
 from pci_passthrough.discovery import read_errors
 from pci_passthrough.discovery import serial_numbers
 
 _FUNCTIONS = 'sys/bus/pci/devices'
 _FRAMEBUFFERS = 'sys/class/graphics'
-
-_VFIO_NODES = 'dev/vfio'
-_VFIO = 'vfio-pci'
-_VFIO_VARIANT = '_vfio_pci'
 
 _STORAGE = host_facts.Subject.STORAGE
 _NETWORK = host_facts.Subject.NETWORK
@@ -148,24 +145,10 @@ class SysfsReader:
             has_mediated_devices=any(map(_MEDIATED_DEVICE.fullmatch, names)),
             supports_mediated_devices='mdev_supported_types' in names,
             vgpu_type=None if vgpu_type is None else vgpu_type.strip(),
-            lacks_vfio_node=self._lacks_vfio_node(target('driver'), group),
+            lacks_vfio_node=open_nodes.lacks_node(
+                files, target('driver'), group
+            ),
         )
-
-    def _lacks_vfio_node(self, driver: str | None, group: str | None) -> bool:
-        """Whether a function that VFIO has cannot be opened by its group.
-
-        Where groups have no nodes at all (only IOMMUFD, no rights, or
-        another ``/dev``) this is not known, and False.
-        """
-        if driver is None or group is None:
-            return False
-        if driver != _VFIO and not driver.endswith(_VFIO_VARIANT):
-            return False
-        try:
-            nodes = self._files.names(_VFIO_NODES)
-        except OSError:
-            return False
-        return any(map(str.isdigit, nodes)) and group not in nodes
 
     def _framebuffers(self) -> tuple[tuple[str, ...], ...]:
         return tuple(

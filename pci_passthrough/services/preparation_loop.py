@@ -179,9 +179,10 @@ class PreparationLoop:
             function = function_files.FunctionFiles(
                 self._registry.root, address
             )
-            opener = open_nodes.opener_of(
-                self._registry.root, address, item.device.iommu_group
+            nodes = open_nodes.nodes_of(
+                function.files, address, item.device.iommu_group
             )
+            opener = next(open_nodes.openers_of(function.files, nodes), None)
         except (OSError, ValueError, handlers.HandlerError) as error:
             raise preparing.UntouchableDevice(str(error)) from error
         for used in (address, *function.virtual_functions().values()):
@@ -191,7 +192,7 @@ class PreparationLoop:
                 )
         if opener is not None:
             raise preparing.UntouchableDevice(
-                f'process {opener} has it open by VFIO'
+                f'process {opener.process} has it open by VFIO'
             )
         return handlers.Device.of(item.device)
 

@@ -7,8 +7,9 @@ example. So nova-compute asks the conductor before libvirt gets the addresses.
 If no conductor answers, the conflicts of its last answer still count; whoever
 held a device then may have given it back.
 
-If libvirt cannot start the guest, the conductor is told why: a device with
-which no guest starts must not be the first choice for the next instance.
+If libvirt cannot start the guest, or VFIO could not open one of its devices
+(``vfio_nodes``), the conductor is told why: a device with which no guest
+starts must not be the first choice for the next instance.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import functools
+import inspect
 import time
 from typing import Any
 
@@ -31,7 +33,9 @@ from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import holders
+from pci_passthrough.nova_plugin.compute import vfio_nodes
 from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.objects import fields
 from pci_passthrough.rpc import older_conductors
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +55,29 @@ class DeviceNotInPlace(errors.NovaException):
     """A device of an instance is in conflict, or has moved."""
 
     msg_fmt = _REFUSED
+
+
+#: As above.
+_NOT_OPENED = (
+    'a PCI device of the instance cannot be opened; an operator has to '
+    'resolve that'
+)
+
+#: The root directory of nova-compute's host.
+_ROOT = '/'
+
+
+class DeviceCannotBeOpened(errors.NovaException):
+    """VFIO could not open a device of an instance.
+
+    Its text is for operators, as libvirt's would be.
+    """
+
+    msg_fmt = '%(reasons)s'
+
+    def format_message(self) -> str:
+        """Return the text for projects."""
+        return _NOT_OPENED
 
 
 class _KnownDevices:
@@ -93,22 +120,27 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
     resume, a reverted migration, and when the host has booted.
     """
 
+    signature = inspect.signature(original)
+
     @functools.wraps(original)
-    def start(
-        driver: Any, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> Any:
+    def start(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        driver, instance = given['self'], given['instance']
         rows = _attachments_of(driver, instance)
         if not rows:
-            return original(driver, context, instance, *args, **kwargs)
-        rows = _without_former(instance, rows)
+            return original(*args, **kwargs)
+        rows = _of_this_host(driver, _without_former(instance, rows))
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
-        devices = check(instance, _of_this_host(driver, rows), host)
+        devices = check(instance, rows, host)
+        if not given.get('power_on', True):
+            return original(*args, **kwargs)
         try:
-            result = original(driver, context, instance, *args, **kwargs)
+            _check_openable(instance, rows)
+            result = original(*args, **kwargs)
         except Exception as error:
             text = str(error)
-            if devices and _is_of_libvirt(error):
+            if devices and _blames_devices(error):
                 _tell(
                     host,
                     lambda conductor, actor: conductor.start_failed(
@@ -126,6 +158,39 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return start
+
+
+def _check_openable(instance: Any, rows: Sequence[Any]) -> None:
+    """Check that VFIO can open the devices of an instance.
+
+    :raises DeviceCannotBeOpened: it surely cannot.
+    """
+    pci_requests = getattr(instance.pci_requests, 'requests', ())
+    macvtap = {
+        request.request_id
+        for request in requests.for_pci_flavors(pci_requests)
+        if (nic := requests.nic_of(request))
+        and nic.vnic_type == fields.VnicType.MACVTAP
+    }
+    reasons = vfio_nodes.reasons(
+        _ROOT,
+        instance.uuid,
+        [row.address for row in rows if row.request_id not in macvtap],
+    )
+    if reasons:
+        text = '; '.join(reasons)
+        LOG.error(
+            'Not starting the guest of instance %s: %s', instance.uuid, text
+        )
+        raise DeviceCannotBeOpened(reasons=text)
+
+
+def _blames_devices(error: BaseException) -> bool:
+    """Whether an error may be the fault of a device.
+
+    Errors of Nova and Neutron are not.
+    """
+    return isinstance(error, DeviceCannotBeOpened) or _is_of_libvirt(error)
 
 
 def _is_of_libvirt(error: BaseException) -> bool:

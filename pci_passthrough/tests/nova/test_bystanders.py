@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import dataclasses
 import functools
 import importlib
+import inspect
 import threading
 import types
 from typing import Any
@@ -134,6 +135,18 @@ class BystandersTest(testtools.TestCase):
         if call.answer is not None:
             self.assertIs(call.answer, answer, name)
         return calls
+
+    def driver_arguments(
+        self, name: str, driver: Any, instance: Any
+    ) -> tuple[Any, ...]:
+        """Return the arguments of a method of LibvirtDriver."""
+        known = {'self': driver, 'context': self.context, 'instance': instance}
+        function = _nova_function(_REPLACEMENTS[name])
+        return tuple(
+            known.get(parameter.name, object())
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.default is parameter.empty
+        )
 
     def requests(self, **spec: Any) -> Any:
         """Return Nova's requests of an instance: one with a spec."""
@@ -367,14 +380,15 @@ class PassTest(BystandersTest):
                 )
             )
         )
-        calls = [
-            Call((driver, self.context, instance, object()), {'a': 1})
-            for driver in (self.driver, elsewhere, of_nova)
-            for instance in (self.instance, loaded)
-        ]
-        where = 'nova.virt.libvirt.driver:LibvirtDriver.'
-        names = ('spawn', '_hard_reboot', 'resume', 'finish_revert_migration')
-        return {f'{where}{name}': calls for name in names}
+        return {
+            name: [
+                Call(self.driver_arguments(name, driver, instance), {})
+                for driver in (self.driver, elsewhere, of_nova)
+                for instance in (self.instance, loaded)
+            ]
+            for name in _REPLACEMENTS
+            if name.startswith('nova.virt.libvirt.driver:')
+        }
 
 
 class ControlTest(BystandersTest):
@@ -425,16 +439,17 @@ class ControlTest(BystandersTest):
             '._process_instance_vif_deleted_event',
             *(self.manager, *who, _PORT),
         )
+        spawn = 'nova.virt.libvirt.driver:LibvirtDriver.spawn'
         self.assert_touched(
-            'nova.virt.libvirt.driver:LibvirtDriver.spawn', self.driver, *who
+            spawn, *self.driver_arguments(spawn, self.driver, self.instance)
         )
 
     def test_before_the_tracker_exists(self) -> None:
         """When nova-compute starts guests, it has not read its rows yet."""
         self.manager.rt.pci_tracker = None
+        reboot = 'nova.virt.libvirt.driver:LibvirtDriver._hard_reboot'
         self.assert_touched(
-            'nova.virt.libvirt.driver:LibvirtDriver._hard_reboot',
-            *(self.driver, self.context, self.instance),
+            reboot, *self.driver_arguments(reboot, self.driver, self.instance)
         )
 
 

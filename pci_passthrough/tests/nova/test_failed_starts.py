@@ -4,8 +4,10 @@
 Two hosts have four GPUs; libvirt cannot start a guest with one of them.
 """
 
+import pathlib
 from typing import Any
 
+import fixtures
 from nova.tests.fixtures import libvirt as fakelibvirt
 
 from pci_passthrough.nova_plugin.compute import guest_start
@@ -87,3 +89,116 @@ class FailedStartTest(base.NovaTest):
         self.assertIn(_TEXT, str(ledger.history(self.db, bad.uuid)[-1].reason))
         server = self.boot_in_vain(flavor_id=flavor)
         self.assertIn('No valid host', server['fault']['message'])
+
+
+class UnopenableTest(base.NovaTest):
+    """A GPU is bound to vfio-pci, in the IOMMU group 7.
+
+    The host's files are in a folder; libvirt, which is Nova's fixture, would
+    start any guest.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(guest_start, '_known', guest_start._KnownDevices())
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.patch(guest_start, '_ROOT', str(self.root))
+        function = self.root / 'sys/bus/pci/devices' / _BAD
+        function.mkdir(parents=True)
+        (function / 'driver').symlink_to('../drivers/vfio-pci')
+        (function / 'iommu_group').symlink_to('../../kernel/iommu_groups/7')
+        self.nodes = self.root / 'dev/vfio'
+        self.nodes.mkdir(parents=True)
+        for node in ('vfio', '7', '8'):
+            (self.nodes / node).touch()
+        self.create_pci_flavor('gpu')
+        self.start_host('c0', 1)
+        self.flavor = self.create_flavor('gpu')
+
+    def open(self, process: int, command: str, *arguments: str) -> None:
+        """Let a process have the node of the group open."""
+        folder = self.root / f'proc/{process}'
+        (folder / 'fd').mkdir(parents=True)
+        (folder / 'fd/9').symlink_to('/dev/vfio/7')
+        (folder / 'comm').write_text(f'{command}\n')
+        (folder / 'cmdline').write_text('\0'.join((command, *arguments, '')))
+
+    def bad(self) -> Any:
+        return lookup.get(self.db, f'c0/{_BAD}')
+
+    def assert_refused(self, text: str) -> None:
+        """Check that no guest starts, and that it is a failed start."""
+        server = self.boot_in_vain(flavor_id=self.flavor)
+        self.assertNotIn('process', server['fault']['message'])
+        self.assertEqual(
+            [], self.computes['c0'].driver._host.list_guests(False)
+        )
+        self.assert_clean('c0')
+        bad = self.bad()
+        self.assertEqual((1, text), (bad.failed_starts, bad.start_failure))
+        history = ledger.history(self.db, bad.uuid)
+        self.assertIn(
+            ('start-failed', text),
+            [(entry.action, entry.reason) for entry in history],
+        )
+
+    def hard_reboot(self, server: Any) -> None:
+        """Reboot a server hard, and wait until Nova has finished."""
+        self.api.post_server_action(server['id'], {'reboot': {'type': 'HARD'}})
+        base.wait_for(
+            lambda: (
+                self.admin_api.get_server(server['id'])[
+                    'OS-EXT-STS:task_state'
+                ]
+                is None
+            ),
+            'the end of the reboot',
+        )
+
+    def test_node_that_another_process_has_open(self) -> None:
+        self.open(42, 'dpdk-testpmd')
+        self.assert_refused(
+            f'VFIO cannot open {_BAD}: process 42 (dpdk-testpmd) has '
+            '/dev/vfio/7 open'
+        )
+
+    def test_node_that_is_absent(self) -> None:
+        (self.nodes / '7').unlink()
+        self.assert_refused(
+            f'VFIO cannot open {_BAD}: it is bound to vfio-pci, and '
+            '/dev/vfio/7 does not exist'
+        )
+
+    def test_hard_reboot(self) -> None:
+        """The guest that runs has its node open; then another process has."""
+        server = self.boot(flavor_id=self.flavor)
+        self.open(41, 'qemu-system-x86', '-uuid', server['id'])
+        self.hard_reboot(server)
+        self.assert_guest_has('c0', server, 1)
+        self.assertEqual(0, self.wire.calls.count('start_failed'))
+        (self.root / 'proc/41/fd/9').unlink()
+        self.open(42, 'vfio-tool')
+        self.hard_reboot(server)
+        self.assertEqual(1, self.wire.calls.count('start_failed'))
+        # For Nova, a reboot that fails while the guest runs has succeeded.
+        self.assert_guest_has('c0', server, 1)
+        (self.root / 'proc/42/fd/9').unlink()
+        self.hard_reboot(server)
+        self.assertEqual(1, self.wire.calls.count('guest_started'))
+        self.assertIsNone(self.bad().start_failure)
+
+    def test_conductor_does_not_answer(self) -> None:
+        """What the host shows is enough to refuse a start."""
+        server = self.boot(flavor_id=self.flavor)
+        self.open(42, 'vfio-tool')
+        starts = []
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.tests.fixtures.libvirt.Domain.createWithFlags',
+                lambda *args: starts.append(args),
+            )
+        )
+        self.wire.is_down = True
+        self.hard_reboot(server)
+        self.wire.is_down = False
+        self.assertEqual([], starts)

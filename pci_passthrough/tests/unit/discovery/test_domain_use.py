@@ -5,6 +5,7 @@ import os
 
 import testtools
 
+from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import domain_use
 from pci_passthrough.discovery import open_nodes
 from pci_passthrough.discovery import sysfs_reader
@@ -74,22 +75,30 @@ class VfioNodesTest(testtools.TestCase):
                     (self.tree.root / 'dev/vfio' / node).unlink()
 
     def test_process_that_has_it_open(self) -> None:
-        root = str(self.tree.root)
+        files = chroot_files.ChrootFiles(str(self.tree.root))
 
-        def opener() -> str | None:
-            return open_nodes.opener_of(root, host_tree.GPU, 7)
+        def openers() -> list[open_nodes.OpenNode]:
+            nodes = open_nodes.nodes_of(files, host_tree.GPU, 7)
+            return list(open_nodes.openers_of(files, nodes))
 
-        self.assertIsNone(opener())
+        self.assertEqual([], openers())
         descriptors = self.tree.root / 'proc/42/fd'
         descriptors.mkdir(parents=True)
         self.tree.write('proc/42/comm', 'qemu-kvm')
+        self.tree.write('proc/42/cmdline', 'qemu-kvm\0-uuid\0u\0')
         for number, target in enumerate(('/dev/vfio/70', '/dev/vfio/vfio')):
             os.symlink(target, descriptors / str(number))
-        self.assertIsNone(opener())
+        self.assertEqual([], openers())
         os.symlink('/dev/vfio/7', descriptors / '9')
-        self.assertEqual('42 (qemu-kvm)', opener())
+        [opener] = openers()
+        self.assertEqual(
+            ('/dev/vfio/7', '42 (qemu-kvm)'), (opener.node, opener.process)
+        )
+        self.assertIn('u', opener.arguments)
         (descriptors / '9').unlink()
         os.symlink('/dev/vfio/devices/vfio3', descriptors / '9')
-        self.assertIsNone(opener())
+        self.assertEqual([], openers())
         (self.tree.root / self.gpu / 'vfio-dev/vfio3').mkdir(parents=True)
-        self.assertEqual('42 (qemu-kvm)', opener())
+        self.assertEqual(
+            ['/dev/vfio/devices/vfio3'], [opener.node for opener in openers()]
+        )
