@@ -3,7 +3,8 @@
 
 ``decide`` is the one function that says whether a host can serve a set of
 requests, and from which pools; the claim, a simulation and the scheduler all
-call it. ``choose`` turns a ``Decision`` into concrete devices. ``explain``
+call it. ``decide_sparing`` calls it so that devices with failed starts are
+used last. ``choose`` turns a ``Decision`` into concrete devices. ``explain``
 gives the reasons why a host cannot serve, and an ``Explanation`` collects the
 answers of all hosts. The scheduler decides on a ``SupplySnapshot`` of the
 candidate hosts, and compares the hosts that can serve by their ``Loss``.
@@ -12,12 +13,14 @@ candidate hosts, and compares the hosts that can serve by their ``Loss``.
 from pci_passthrough.claims.choice import Candidate
 from pci_passthrough.claims.choice import choose
 from pci_passthrough.claims.choice import decide_among
+from pci_passthrough.claims.choice import proven_supply_of
 from pci_passthrough.claims.choice import supply_of
 from pci_passthrough.claims.choice import VF_PLACEMENTS
 from pci_passthrough.claims.claim_request import ClaimRequest
 from pci_passthrough.claims.consumption import consume
 from pci_passthrough.claims.decision import Alternative
 from pci_passthrough.claims.decision import decide
+from pci_passthrough.claims.decision import decide_sparing
 from pci_passthrough.claims.decision import Decision
 from pci_passthrough.claims.decision import Demand
 from pci_passthrough.claims.explanation import Explanation
@@ -59,9 +62,11 @@ __all__ = [
     'consume',
     'decide',
     'decide_among',
+    'decide_sparing',
     'explain',
     'in_words',
     'pool_in_words',
+    'proven_supply_of',
     'summarize',
     'summarize_hosts',
     'supply_of',

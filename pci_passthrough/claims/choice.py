@@ -63,55 +63,54 @@ def supply_of(candidates: Iterable[Candidate]) -> supply_mod.Supply:
     return supply_mod.Supply(dict(free), families)
 
 
+def proven_supply_of(
+    candidates: Sequence[Candidate],
+) -> supply_mod.Supply | None:
+    """Count the candidates of one host that have no failed starts.
+
+    :returns: None if these are all of them.
+    """
+    proven = [device for device in candidates if not device.failed_starts]
+    return supply_of(proven) if len(proven) < len(candidates) else None
+
+
 def decide_among(
     candidates: Sequence[Candidate],
     demands: Sequence[decision_mod.Demand],
     get_key: decision_mod.GetKey,
     numa: objects.NumaAffinity | None = None,
-) -> tuple[
-    Sequence[Candidate], supply_mod.Supply, decision_mod.Decision | None
-]:
-    """Decide how candidates serve demands; see ``decide``.
-
-    Devices with failed starts go last, even if they are nearer or preferred:
-    the next guest would not start, either. They are used only if the demands
-    cannot be served without them.
-
-    :returns: the candidates to choose from, their supply and the decision;
-        all candidates and None if the demands cannot be served.
-    """
-    supply = supply_of(candidates)
-    decision = decision_mod.decide(supply, demands, get_key, numa)
-    proven = [device for device in candidates if not device.failed_starts]
-    if decision is not None and len(proven) < len(candidates):
-        of_proven = supply_of(proven)
-        better = decision_mod.decide(of_proven, demands, get_key, numa)
-        if better is not None:
-            return proven, of_proven, better
-    return candidates, supply, decision
+) -> decision_mod.Decision | None:
+    """Decide how candidates serve demands; see ``decide_sparing``."""
+    return decision_mod.decide_sparing(
+        supply_of(candidates),
+        proven_supply_of(candidates),
+        demands,
+        get_key,
+        numa,
+    )
 
 
 def choose(
     candidates: Sequence[Candidate],
-    supply: supply_mod.Supply,
     decision: decision_mod.Decision,
     held_vfs: Mapping[str, int],
     vf_placement: str = PACK,
 ) -> dict[str, list[Candidate]]:
-    """Choose devices for a decision made on ``supply_of(candidates)``.
+    """Choose devices for a decision made on all or the proven candidates.
 
     :param candidates: the host's devices that can be given away, including
         physical functions that no request asks for: only those among the
         candidates are kept whole.
-    :param supply: the supply that the decision was made on.
     :param decision: how many devices of each pool each request gets.
     :param held_vfs: PF address to number of its virtual functions that are
         held already.
     :param vf_placement: one of ``VF_PLACEMENTS``.
     :returns: request id to devices.
     """
+    if decision.supply == proven_supply_of(candidates):
+        candidates = [c for c in candidates if not c.failed_starts]
     families = _by_family(candidates)
-    opened = _families_to_open(families, supply, decision)
+    opened = _families_to_open(families, decision)
     left = [
         candidate
         for address, members in families.items()
@@ -188,7 +187,6 @@ def _family_shape(
 
 def _families_to_open(
     families: Mapping[str, Sequence[Candidate]],
-    supply: supply_mod.Supply,
     decision: decision_mod.Decision,
 ) -> set[str | None]:
     """Return the addresses of physical functions that are given as a whole.
@@ -207,6 +205,8 @@ def _families_to_open(
         by_shape[_family_shape(members)].append((rank, address))
     return {
         address
-        for family, count in zip(supply.families, decision.opened, strict=True)
+        for family, count in zip(
+            decision.supply.families, decision.opened, strict=True
+        )
         for _, address in sorted(by_shape[family.pf, family.vfs])[:count]
     }

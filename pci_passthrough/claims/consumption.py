@@ -12,10 +12,8 @@ from pci_passthrough.claims import decision as decision_mod
 from pci_passthrough.claims import supply as supply_mod
 
 
-def consume(
-    supply: supply_mod.Supply, decision: decision_mod.Decision
-) -> supply_mod.Supply:
-    """Return the supply that remains after a decision.
+def consume(decision: decision_mod.Decision) -> supply_mod.Supply:
+    """Return what remains after a decision of the supply it was made on.
 
     Virtual functions are taken as ``choice.choose`` takes them: those of a
     whole physical function go last, and all of one physical function before
@@ -27,9 +25,9 @@ def consume(
     although no other instance can have them. Another instance that is placed
     by them has its claim refused, and Nova tries the next host.
 
-    :param supply: the supply that the decision was made on.
     :param decision: an answer of ``decide``.
     """
+    supply = decision.supply
     free = collections.Counter(supply.free)
     whole = []
     for family, as_pf in zip(supply.families, decision.opened, strict=True):

@@ -86,11 +86,13 @@ class Pick:
 class Decision:
     """The answer of ``decide``.
 
+    :ivar supply: the supply that it was made on.
     :ivar picks: in the order of the demands.
     :ivar opened: for each of the supply's families, how many members are
         given as whole physical functions.
     """
 
+    supply: supply_mod.Supply
     picks: tuple[Pick, ...]
     opened: tuple[int, ...]
 
@@ -129,6 +131,29 @@ def decide(
     return _search(
         supply, demands, _all_costs(supply, demands, get_key, numa), ()
     )
+
+
+def decide_sparing(
+    supply: supply_mod.Supply,
+    proven: supply_mod.Supply | None,
+    demands: Sequence[Demand],
+    get_key: GetKey,
+    numa: objects.NumaAffinity | None = None,
+) -> Decision | None:
+    """Decide like ``decide``; use devices with failed starts last.
+
+    They go last even if they are nearer or preferred: the next guest would
+    not start, either. They are used only if the demands cannot be served
+    without them.
+
+    :param proven: the supply without the devices with failed starts; None
+        means that the host has none of them.
+    """
+    if proven is not None:
+        decision = decide(proven, demands, get_key, numa)
+        if decision is not None:
+            return decision
+    return decide(supply, demands, get_key, numa)
 
 
 def numa_penalty(
@@ -221,7 +246,7 @@ def _search(
     if served is None:
         return None
     if all(len(demand.alternatives) == 1 for demand in demands[len(chosen) :]):
-        return _decision(demands, chosen, served)
+        return _decision(supply, demands, chosen, served)
     first = _first_to_try(demands, chosen)
     for index in range(first, len(demands[len(chosen)].alternatives)):
         decision = _search(supply, demands, costs, (*chosen, index))
@@ -285,7 +310,10 @@ def _serve(
 
 
 def _decision(
-    demands: Sequence[Demand], chosen: Sequence[int], served: _Served
+    supply: supply_mod.Supply,
+    demands: Sequence[Demand],
+    chosen: Sequence[int],
+    served: _Served,
 ) -> Decision:
     given, opened = served
     picks = []
@@ -295,4 +323,4 @@ def _decision(
             counts[key_id] = counts.get(key_id, 0) + count
         index = chosen[i] if i < len(chosen) else 0
         picks.append(Pick(demand, demand.alternatives[index], counts))
-    return Decision(tuple(picks), opened)
+    return Decision(supply, tuple(picks), opened)

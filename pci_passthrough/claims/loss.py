@@ -4,15 +4,11 @@
 import collections
 from collections.abc import Mapping
 import dataclasses
-import types
-from typing import Final
 from typing import Self
 
 from pci_passthrough.claims import consumption
 from pci_passthrough.claims import decision as decision_mod
 from pci_passthrough.claims import supply as supply_mod
-
-_NONE: Final[Mapping[int, int]] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -39,18 +35,16 @@ class Loss:
     @classmethod
     def of(
         cls,
-        supply: supply_mod.Supply,
         decision: decision_mod.Decision,
         get_key: decision_mod.GetKey,
-        failed: Mapping[int, int] = _NONE,
+        proven: supply_mod.Supply | None = None,
     ) -> Self:
         """Return the loss of a host by a decision.
 
-        :param supply: the supply that the decision was made on.
-        :param decision: an answer of ``decide``.
+        :param decision: an answer of ``decide_sparing``.
         :param get_key: pool key id to pool key.
-        :param failed: pool key id to number of free devices with failed
-            starts.
+        :param proven: the host's supply without the devices with failed
+            starts; None means that the host has none of them.
         """
         type_cost = tags = 0
         taken: collections.Counter[int] = collections.Counter()
@@ -61,19 +55,34 @@ class Loss:
                 type_cost += count * decision_mod.DEV_TYPE_RANK[key.dev_type]
                 tags += count * len(key.extra_info)
         return cls(
-            sum(
-                max(0, taken[key_id] + count - supply.total({key_id}))
-                for key_id, count in failed.items()
-                if key_id in taken
-            ),
+            _failed(decision, taken, proven),
             tuple(
                 pick.demand.alternatives.index(pick.alternative)
                 for pick in decision.picks
             ),
-            _whole(supply) - _whole(consumption.consume(supply, decision)),
+            _whole(decision.supply) - _whole(consumption.consume(decision)),
             type_cost,
             tags,
         )
+
+
+def _failed(
+    decision: decision_mod.Decision,
+    taken: Mapping[int, int],
+    proven: supply_mod.Supply | None,
+) -> int:
+    """Return how many devices with failed starts a decision takes at least.
+
+    :param taken: pool key id to number of devices that it takes.
+    """
+    if proven is None or decision.supply == proven:
+        return 0
+    beyond = sum(
+        max(0, count - proven.total({key_id}))
+        for key_id, count in taken.items()
+    )
+    # Else it would have been made without them.
+    return max(1, beyond)
 
 
 def _whole(supply: supply_mod.Supply) -> int:

@@ -14,6 +14,7 @@ from typing import Self
 from typing import TypeVar
 
 from pci_passthrough import objects
+from pci_passthrough.claims import consumption
 from pci_passthrough.claims import decision as decision_mod
 from pci_passthrough.claims import refusal as refusal_mod
 from pci_passthrough.claims import supply as supply_mod
@@ -24,8 +25,8 @@ _R = TypeVar('_R')
 #: (NUMA nodes, nodes of their sockets); None means no NUMA topology
 _Place = tuple[tuple[int, ...], tuple[int, ...]] | None
 
-#: Keyed by the supply's identity and the place
-_Cache = dict[tuple[int, _Place], _R]
+#: Keyed by the identities of supplies and the place
+_Cache = dict[tuple[tuple[int, ...], _Place], _R]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +42,15 @@ class SupplySnapshot:
     :ivar supplies: host to its supply; hosts with nothing free are left out.
     :ivar absent: requested host that cannot be used at all, to the reason:
         ``host_unknown``, ``host_down`` or ``tracker_down``.
-    :ivar failed: host to the numbers of its free devices with failed starts,
-        by pool key id; hosts without such devices are left out.
+    :ivar proven: host to its supply without the devices with failed starts;
+        hosts without such devices are left out.
     """
 
     demands: tuple[decision_mod.Demand, ...]
     keys: Mapping[int, objects.PoolKey]
     supplies: Mapping[str, supply_mod.Supply]
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    failed: Mapping[str, Mapping[int, int]] = dataclasses.field(
+    proven: Mapping[str, supply_mod.Supply] = dataclasses.field(
         default_factory=dict
     )
     _decisions: _Cache[decision_mod.Decision | None] = dataclasses.field(
@@ -70,13 +71,40 @@ class SupplySnapshot:
         if host in self.absent:
             return None
         supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
+        proven = self.proven.get(host)
         return self._cached(
             self._decisions,
-            supply,
+            (supply, proven),
             numa,
-            lambda: decision_mod.decide(
-                supply, self.demands, self.keys.__getitem__, numa
+            lambda: decision_mod.decide_sparing(
+                supply, proven, self.demands, self.keys.__getitem__, numa
             ),
+        )
+
+    def consume(self, host: str, decision: decision_mod.Decision) -> Self:
+        """Return the snapshot of one host without the devices of a decision.
+
+        :param decision: an answer of ``decide`` about the host.
+        """
+        left = consumption.consume(decision)
+        proven = self.proven.get(host)
+        if proven is None:
+            return dataclasses.replace(self, supplies={host: left}, proven={})
+        if decision.supply != proven:
+            # Another instance of the same requests cannot do without devices
+            # with failed starts, either.
+            nothing = supply_mod.NO_SUPPLY
+            return dataclasses.replace(
+                self, supplies={host: left}, proven={host: nothing}
+            )
+        same = decision_mod.decide(
+            self.supplies[host], _same(decision), self.keys.__getitem__
+        )
+        of_all = (
+            supply_mod.NO_SUPPLY if same is None else consumption.consume(same)
+        )
+        return dataclasses.replace(
+            self, supplies={host: of_all}, proven={host: left}
         )
 
     def refusal(
@@ -146,7 +174,10 @@ class SupplySnapshot:
     ) -> list[objects.RefusalReason]:
         """Return the reasons why hosts with a supply cannot serve."""
         return self._cached(
-            self._failures, supply, numa, lambda: self._explain(supply, numa)
+            self._failures,
+            (supply,),
+            numa,
+            lambda: self._explain(supply, numa),
         )
 
     def _explain(
@@ -169,12 +200,12 @@ class SupplySnapshot:
     def _cached(
         self,
         cache: _Cache[_R],
-        supply: supply_mod.Supply,
+        supplies: tuple[supply_mod.Supply | None, ...],
         numa: objects.NumaAffinity | None,
         compute: Callable[[], _R],
     ) -> _R:
         # By identity: a supply lives as long as this snapshot.
-        index = id(supply), _place(numa)
+        index = tuple(map(id, supplies)), _place(numa)
         if index not in cache:
             cache[index] = compute()
         return cache[index]
@@ -183,23 +214,21 @@ class SupplySnapshot:
         """Return the versioned object that is sent over RPC."""
         numbers: dict[Any, int] = {}
         rows: list[Any] = []
-        hosts = {}
-        for host, supply in self.supplies.items():
+
+        def number(supply: supply_mod.Supply) -> int:
             content = tuple(sorted(supply.free.items())), supply.families
             if content not in numbers:
                 numbers[content] = len(rows)
                 rows.append(_supply_row(supply))
-            hosts[host] = numbers[content]
+            return numbers[content]
+
         return objects.SchedulingOffer(
             demands=[_demand_row(demand) for demand in self.demands],
             keys=[[i, _key_row(key)] for i, key in sorted(self.keys.items())],
+            hosts={h: number(supply) for h, supply in self.supplies.items()},
+            proven={h: number(supply) for h, supply in self.proven.items()},
             supplies=rows,
-            hosts=hosts,
             absent=dict(self.absent),
-            failed={
-                host: [list(pair) for pair in sorted(counts.items())]
-                for host, counts in self.failed.items()
-            },
         )
 
     @classmethod
@@ -212,8 +241,8 @@ class SupplySnapshot:
             {host: supplies[number] for host, number in offer.hosts.items()},
             offer.absent,
             {
-                host: {key_id: count for key_id, count in counts}
-                for host, counts in offer.get('failed', {}).items()
+                host: supplies[number]
+                for host, number in offer.get('proven', {}).items()
             },
         )
 
@@ -230,6 +259,25 @@ def _absence(
         left=0,
         detail='',
     )
+
+
+def _same(
+    decision: decision_mod.Decision,
+) -> list[decision_mod.Demand]:
+    """Return demands for exactly the devices of a decision."""
+    return [
+        decision_mod.Demand(
+            pick.demand.request_id,
+            count,
+            (
+                dataclasses.replace(
+                    pick.alternative, key_ids=frozenset({key_id})
+                ),
+            ),
+        )
+        for pick in decision.picks
+        for key_id, count in pick.pools.items()
+    ]
 
 
 def _place(numa: objects.NumaAffinity | None) -> _Place:

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import copy
-import dataclasses
 from typing import Any
 from typing import Self
 
@@ -52,11 +51,8 @@ class HostSupply:
 
     def consume(self, decision: claims.Decision) -> None:
         """Remove the devices of a decision from the supply."""
-        left = claims.consume(self.snapshot.supplies[self.host], decision)
         # Other hosts keep the snapshot that they share with this one.
-        self.snapshot = dataclasses.replace(
-            self.snapshot, supplies={self.host: left}
-        )
+        self.snapshot = self.snapshot.consume(self.host, decision)
 
     def pools(self) -> list[dict[str, Any]]:
         """Return the supply as pools in Nova's form.

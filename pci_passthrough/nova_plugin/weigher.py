@@ -84,8 +84,7 @@ def _loss(pools: Any) -> claims.Loss | None:
         return None
     snapshot = pools.supply.snapshot
     return claims.Loss.of(
-        snapshot.supplies[pools.supply.host],
         pools.decision,
         snapshot.keys.__getitem__,
-        snapshot.failed.get(pools.supply.host, {}),
+        snapshot.proven.get(pools.supply.host),
     )

@@ -19,7 +19,7 @@ class SchedulingOffer(base.PciPassthroughObject):
     """
 
     # Version 1.0: Initial version
-    # Version 1.1: Added failed
+    # Version 1.1: Added proven
     VERSION = '1.1'
 
     fields = {
@@ -35,16 +35,16 @@ class SchedulingOffer(base.PciPassthroughObject):
         'hosts': fields.PlainField(),
         #: requested host that cannot be used at all, to the condition
         'absent': fields.PlainField(),
-        #: host to [[pool key id, number of free devices with failed starts],
-        #: …]; hosts without such devices are left out
-        'failed': fields.PlainField(),
+        #: host to the index of its supply without the devices with failed
+        #: starts; hosts without such devices are left out
+        'proven': fields.PlainField(),
     }
 
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Leave out the failed starts, which an older peer does not know."""
+        """Leave out the proven supplies, which an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         if version < (1, 1):
-            primitive.pop('failed', None)
+            primitive.pop('proven', None)

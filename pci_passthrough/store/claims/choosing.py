@@ -59,21 +59,21 @@ def choose(
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
-    free, supply, decision = claims.decide_among(
-        candidates.of_host(connection, node_id, key_ids, instance_uuid),
-        demands,
-        catalog.__getitem__,
-        numa,
-    )
+    free = candidates.of_host(connection, node_id, key_ids, instance_uuid)
+    decision = claims.decide_among(free, demands, catalog.__getitem__, numa)
     if decision is None:
         totals = states.of_host(connection, node_id)
         reasons = claims.explain(
-            host, demands, supply, totals, catalog.__getitem__, numa
+            host,
+            demands,
+            claims.supply_of(free),
+            totals,
+            catalog.__getitem__,
+            numa,
         )
         raise exception.ClaimRefused(claims.summarize(reasons), reasons)
     chosen = claims.choose(
         free,
-        supply,
         decision,
         _held_vfs(connection, node_id),
         vf_placement,

@@ -32,21 +32,15 @@ def of_host(
         exclusion.not_excluded_for_claim(_devices),
     )
     rows = connection.execute(
-        statement.add_columns(
-            _devices.c.capabilities, _devices.c.failed_starts
-        ).where(
+        statement.add_columns(_devices.c.capabilities).where(
             _devices.c.compute_node_id == node_id,
             _devices.c.free_key.is_not(None),
         ),
         {exclusion.CLAIMANT: instance_uuid},
     )
     return [
-        from_row(
-            *columns, features=len(capabilities), failed_starts=failed_starts
-        )
-        for _, *columns, capabilities, failed_starts in map(
-            tuple[Any, ...], rows
-        )
+        from_row(*columns, features=len(capabilities))
+        for _, *columns, capabilities in map(tuple[Any, ...], rows)
     ]
 
 
@@ -66,6 +60,7 @@ def _select(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
         _devices.c.address,
         _devices.c.parent_addr,
         _devices.c.dev_type,
+        _devices.c.failed_starts,
     ).where(*conditions)
 
 
@@ -75,9 +70,9 @@ def from_row(
     address: str,
     parent_addr: str | None,
     dev_type: str,
+    failed_starts: int,
     *,
     features: int = 0,
-    failed_starts: int = 0,
 ) -> claims.Candidate:
     """Turn a row of ``select``, without the host's id, into a candidate."""
     is_pf = dev_type == fields.DevType.SRIOV_PF

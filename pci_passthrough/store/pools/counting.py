@@ -71,7 +71,8 @@ def supply_of(
     if kinds.physical and kinds.virtual:
         keys = sorted(kinds.physical | kinds.virtual)
         families = candidates.select(_devices.c.free_key.in_(keys))
-        supplies = _families(connection, families, live)
+        by_node = _by_node(connection, families, live)
+        supplies = {i: claims.supply_of(free) for i, free in by_node.items()}
         kinds = dataclasses.replace(kinds, physical=set(), virtual=set())
     free: dict[int, dict[int, int]] = collections.defaultdict(dict)
     statement = _free_pools(
@@ -280,47 +281,55 @@ def _blocked_by_group(kinds: _Kinds, *, of_few: bool) -> sa.Select[Any]:
     )
 
 
-def _families(
+def _by_node(
     connection: sa.Connection,
     statement: sa.Select[Any],
     live: live_hosts.LiveHosts,
-) -> dict[int, claims.Supply]:
+) -> dict[int, list[claims.Candidate]]:
+    """Read the candidates of hosts, by the host's id.
+
+    :param statement: of ``candidates.select``.
+    """
     by_node: dict[int, list[claims.Candidate]] = collections.defaultdict(list)
     for node_id, *row in live.rows(connection, statement):
         by_node[node_id].append(candidates.from_row(*row))
-    return {
-        node_id: claims.supply_of(of_node)
-        for node_id, of_node in by_node.items()
-    }
+    return by_node
 
 
 def with_failed_starts(
     connection: sa.Connection,
     key_ids: Collection[int] | None,
     live: live_hosts.LiveHosts,
-) -> dict[str, dict[int, int]]:
-    """Count free devices with which guests could not be started.
+) -> dict[str, tuple[claims.Supply, claims.Supply]]:
+    """Count the free devices of hosts of which some have failed starts.
 
-    There are few of them, and an index of their own.
+    There are few of these hosts, so their devices are read.
 
     :param key_ids: only devices of these pool keys; None means of all.
-    :returns: counts by host name and pool key id.
+    :returns: the supply of each host by name, and the same without the
+        devices with failed starts.
     """
-    statement = (
-        sa.select(
-            _devices.c.compute_node_id,
-            _devices.c.free_key,
-            sa.func.count(),
-        )
-        .where(_devices.c.failed_starts > 0, _devices.c.free_key.is_not(None))
-        .group_by(_devices.c.compute_node_id, _devices.c.free_key)
+    is_wanted = (
+        _devices.c.free_key.is_not(None)
+        if key_ids is None
+        else _devices.c.free_key.in_(sorted(key_ids))
     )
-    counts: dict[str, dict[int, int]] = {}
-    for node_id, key_id, count in connection.execute(statement):
-        wanted = key_ids is None or key_id in key_ids
-        if wanted and node_id in live.names:
-            counts.setdefault(live.names[node_id], {})[key_id] = count
-    return counts
+    statement = (
+        sa.select(_devices.c.compute_node_id)
+        .where(_devices.c.failed_starts > 0, is_wanted)
+        .distinct()
+    )
+    ids = set(connection.execute(statement).scalars()) & live.names.keys()
+    by_node = _by_node(
+        connection,
+        candidates.select(is_wanted),
+        live_hosts.LiveHosts({i: live.names[i] for i in ids}, are_few=True),
+    )
+    return {
+        live.names[node_id]: (claims.supply_of(free), proven)
+        for node_id, free in by_node.items()
+        if (proven := claims.proven_supply_of(free)) is not None
+    }
 
 
 def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:

@@ -42,14 +42,15 @@ def get(
     with db.read() as connection:
         live = live_hosts.find(connection, limits, hosts)
         supplies = counting.supply_of(connection, db.catalog, wanted, live)
-        failed = counting.with_failed_starts(connection, wanted, live)
+        doubted = counting.with_failed_starts(connection, wanted, live)
+    supplies |= {host: supply for host, (supply, _) in doubted.items()}
     free_keys = _keys_of(supplies.values())
     return claims.SupplySnapshot(
         tuple(_narrowed(demand, free_keys) for demand in demands),
         {key_id: db.catalog[key_id] for key_id in free_keys},
         supplies,
         live.absent,
-        failed,
+        {host: proven for host, (_, proven) in doubted.items()},
     )
 
 

@@ -14,6 +14,8 @@ from pci_passthrough import store
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import models
+from pci_passthrough.store.claims import starts
+from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.views import supply_snapshots
@@ -163,6 +165,43 @@ class OfferTest(base.ClaimTest):
             self.offer(gpu, project_id='p2', instance_uuid=self.owner).supplies
         )
         self.assertRaises(exception.InvalidRequest, self.offer, gpu)
+
+    def test_devices_with_failed_starts_are_apart(self) -> None:
+        """As in the claim: only those that can be claimed, and used last."""
+        self.report('g', [base.gpu(1), base.gpu(2)])
+        self.report('n', base.family(3, 2))
+        self.report('e', [base.gpu(1)])
+        gpu = base.request('gpu')
+        self.assertEqual({}, self.offer(gpu).proven)
+        self.fail_start('g', gpu)
+        self.fail_start('n', base.request('pf'))
+        offer = self.offer(gpu)
+        [(key_id, count)] = offer.proven['g'].free.items()
+        self.assertEqual(({'g'}, 1), (set(offer.proven), count))
+        self.assertEqual(2, offer.supplies['g'].total({key_id}))
+        for request, host, failed in (
+            (gpu, 'g', 0),
+            (base.request('gpu', count=2), 'g', 1),
+            (base.request('pf', 'vf'), 'n', 0),
+            (base.request('pf'), 'n', 1),
+        ):
+            offer = self.offer(request)
+            decision = offer.decide(host)
+            assert decision is not None
+            loss = claims.Loss.of(
+                decision, offer.keys.__getitem__, offer.proven.get(host)
+            )
+            self.assertEqual(failed, loss.failed)
+        # The virtual function excludes the physical one.
+        self.assertIn('n', self.offer(base.request('pf', 'vf')).proven)
+        self.claim('n', base.request('vf'))
+        self.assertNotIn('n', self.offer(base.request('pf', 'vf')).proven)
+
+    def fail_start(self, host: str, request: objects.PciRequest) -> None:
+        """Let an instance give a device back with which it did not start."""
+        self.claim(host, request, instance_uuid=self.owner)
+        starts.failed(self.db, host, self.owner, 'vfio: busy', 'test')
+        transitions.free(self.db, self.owner, 'test')
 
     def test_one_pool_query_for_all_hosts(self) -> None:
         for number in range(30):

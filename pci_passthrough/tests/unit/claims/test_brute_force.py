@@ -218,9 +218,7 @@ class BruteForceTest(testtools.TestCase):
         numa: objects.NumaAffinity | None,
     ) -> int:
         """Check the devices; return their NUMA penalty."""
-        devices = claims.choose(
-            host.devices, host.supply, decision, {}, placement
-        )
+        devices = claims.choose(host.devices, decision, {}, placement)
         penalty = 0
         for pick in decision.picks:
             mine = devices[pick.demand.request_id]
@@ -298,15 +296,13 @@ class BruteForceTest(testtools.TestCase):
         ]
         demands = data.draw(demand_lists(list(host.keys)))
         get_key = host.keys.__getitem__
-        free, supply, decision = claims.decide_among(
-            host.devices, demands, get_key, numa
-        )
+        decision = claims.decide_among(host.devices, demands, get_key, numa)
         self.assertEqual(
             host.decide(*demands, numa=numa) is None, decision is None
         )
         if decision is None:
             return
-        chosen = claims.choose(free, supply, decision, {})
+        chosen = claims.choose(host.devices, decision, {})
         taken = list(itertools.chain.from_iterable(chosen.values()))
         proven = claims.supply_of(
             d for d in host.devices if not d.failed_starts

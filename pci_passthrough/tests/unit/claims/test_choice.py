@@ -20,9 +20,7 @@ class ChooseTest(testtools.TestCase):
     ) -> dict[str, list[claims.Candidate]]:
         decision = host.decide(*demands)
         assert decision is not None
-        return claims.choose(
-            host.devices, host.supply, decision, held or {}, placement
-        )
+        return claims.choose(host.devices, decision, held or {}, placement)
 
     def parents(self, devices: list[claims.Candidate]) -> list[int]:
         """Return how many devices were taken of each PF, most first."""

@@ -140,7 +140,7 @@ class AssignmentTest(testtools.TestCase):
 
     def test_nothing_asked(self) -> None:
         host = made_up.Host().family(1, {2: 2})
-        self.assertEqual(claims.Decision((), (0,)), host.decide())
+        self.assertEqual(claims.Decision(host.supply, (), (0,)), host.decide())
         for count, alternatives in ((0, [[1]]), (-1, [[1]]), (1, [])):
             self.assertRaises(
                 exception.InvalidRequest, want, 'a', count, *alternatives

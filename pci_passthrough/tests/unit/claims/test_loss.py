@@ -17,9 +17,7 @@ class LossTest(testtools.TestCase):
         for name, host in hosts.items():
             decision = host.decide(*demands)
             assert decision is not None
-            losses[name] = claims.Loss.of(
-                host.supply, decision, host.keys.__getitem__
-            )
+            losses[name] = claims.Loss.of(decision, host.keys.__getitem__)
         self.assertEqual(len(hosts), len(set(losses.values())))
         return sorted(hosts, key=losses.__getitem__)
 
@@ -88,20 +86,53 @@ class LossTest(testtools.TestCase):
 
     def test_failed_starts_count_most(self) -> None:
         host = made_up.Host().add(1, 3).add(2)
-        for count, failed, expected in (
-            (1, {1: 2}, 0),
-            (2, {1: 2}, 1),
-            (3, {1: 2}, 2),
-            (1, {2: 1}, 0),
+        for count, proven, expected in (
+            (1, {1: 1, 2: 1}, 0),
+            (2, {1: 1, 2: 1}, 1),
+            (3, {1: 1, 2: 1}, 2),
+            (3, {2: 1}, 3),
+            (3, {1: 3}, 0),
         ):
-            decision = host.decide(want('a', count, [1]))
-            assert decision is not None
-            loss = claims.Loss.of(
-                host.supply, decision, host.keys.__getitem__, failed
-            )
+            loss = self.sparing(host, proven, want('a', count, [1]))
             self.assertEqual(expected, loss.failed)
         other = made_up.Host().add(1, size='big', san='yes')
-        decision = other.decide(want('a', 1, [1]))
-        assert decision is not None
-        better = claims.Loss.of(other.supply, decision, other.keys.__getitem__)
+        better = self.sparing(other, None, want('a', 1, [1]))
         self.assertLess(better, loss.__class__(1, (0,), 0, 0, 0))
+
+    def test_failed_starts_of_preferred_devices(self) -> None:
+        """The claim takes the second alternative, which has not failed."""
+        host = made_up.Host().add(1).add(2)
+        loss = self.sparing(host, {2: 1}, want('a', 1, [1], [2]))
+        self.assertEqual((0, (1,)), (loss.failed, loss.preferences))
+
+    def test_failed_starts_within_a_family(self) -> None:
+        """One of two PFs has failed, and both are wanted."""
+        host = made_up.Host().family(1, {2: 1}).family(1, {2: 1})
+        proven = claims.Supply({2: 1}, (claims.Family(1, ((2, 1),), 1),))
+        decision = claims.decide_sparing(
+            host.supply,
+            proven,
+            [want('a', 2, [1])],
+            host.keys.__getitem__,
+        )
+        assert decision is not None
+        loss = claims.Loss.of(decision, host.keys.__getitem__, proven)
+        self.assertEqual(1, loss.failed)
+
+    def sparing(
+        self,
+        host: made_up.Host,
+        proven: dict[int, int] | None,
+        demand: claims.Demand,
+    ) -> claims.Loss:
+        """Return the loss of a host with these devices that have not failed.
+
+        :param proven: their numbers by pool key; None means all devices.
+        """
+        supply = None if proven is None else claims.Supply(proven)
+        get_key = host.keys.__getitem__
+        decision = claims.decide_sparing(
+            host.supply, supply, [demand], get_key
+        )
+        assert decision is not None
+        return claims.Loss.of(decision, get_key, supply)

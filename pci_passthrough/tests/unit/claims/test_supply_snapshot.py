@@ -6,12 +6,15 @@ import dataclasses
 import json
 from unittest import mock
 
+import hypothesis
+from hypothesis import strategies
 import testtools
 
 from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.claims import decision
 from pci_passthrough.tests.unit import claims as made_up
+from pci_passthrough.tests.unit.claims import test_brute_force
 
 _DEMANDS = (made_up.want('a', 2, [1], [2]), made_up.want('b', 1, [3, 4]))
 
@@ -21,14 +24,28 @@ def snapshot_of(
     *demands: claims.Demand,
     absent: Mapping[str, str] | None = None,
 ) -> claims.SupplySnapshot:
-    """Return the snapshot of some hosts."""
+    """Return the snapshot of some hosts, whose devices may have failed."""
+    proven = {
+        name: claims.proven_supply_of(host.devices)
+        for name, host in hosts.items()
+    }
     keys = {i: k for host in hosts.values() for i, k in host.keys.items()}
     return claims.SupplySnapshot(
         demands or _DEMANDS,
         keys,
         {name: host.supply for name, host in hosts.items()},
         absent or {},
+        {name: supply for name, supply in proven.items() if supply},
     )
+
+
+def failing(host: made_up.Host, *failed_starts: int) -> made_up.Host:
+    """Let the first devices of a host have failed starts."""
+    for index, count in enumerate(failed_starts):
+        host.devices[index] = dataclasses.replace(
+            host.devices[index], failed_starts=count
+        )
+    return host
 
 
 def through_json(snapshot: claims.SupplySnapshot) -> claims.SupplySnapshot:
@@ -45,6 +62,7 @@ def _hosts() -> dict[str, made_up.Host]:
         'plain': made_up.Host().add(1, 2, group='g').add(3),
         'alike': made_up.Host().add(1, 2, group='g').add(3),
         'nic': made_up.Host().add(2, 2, numa=None).family(4, {3: 2}),
+        'failing': failing(made_up.Host().add(1, 2).add(2, 2).add(3), 1),
         'little': made_up.Host().add(1, 1, group='g').add(3, 5),
     }
 
@@ -59,7 +77,7 @@ class WireTest(testtools.TestCase):
     def test_hosts_alike_share_a_supply(self) -> None:
         snapshot = through_json(snapshot_of(_hosts()))
         self.assertIs(snapshot.supplies['plain'], snapshot.supplies['alike'])
-        self.assertEqual(3, len(snapshot_of(_hosts()).to_wire().supplies))
+        self.assertEqual(5, len(snapshot_of(_hosts()).to_wire().supplies))
 
     def test_more_than_is_known(self) -> None:
         wire = snapshot_of(_hosts()).to_wire()
@@ -76,7 +94,9 @@ class DecideTest(testtools.TestCase):
         snapshot = through_json(snapshot_of(hosts))
         for numa in (None, made_up.near(0), made_up.near(1)):
             for name, host in hosts.items():
-                expected = host.decide(*_DEMANDS, numa=numa)
+                expected = claims.decide_among(
+                    host.devices, _DEMANDS, host.keys.__getitem__, numa
+                )
                 decided = snapshot.decide(name, numa)
                 self.assertEqual(expected, decided)
                 self.assertEqual(
@@ -204,3 +224,55 @@ class RefusedTest(testtools.TestCase):
             self.assertEqual(['too_few'], [f.condition for f in refused])
             refused = snapshot_of({}, demand).refused(['none'])
             self.assertEqual(['none_free'], [f.condition for f in refused])
+
+
+class ConsumeTest(testtools.TestCase):
+    """What remains of a host after each of several equal instances."""
+
+    @hypothesis.given(
+        strategies.data(), test_brute_force.hosts(families=False)
+    )
+    def test_as_claims(
+        self, data: strategies.DataObject, host: made_up.Host
+    ) -> None:
+        failed = strategies.integers(0, 1)
+        failing(host, *(data.draw(failed) for _ in host.devices))
+        demands = data.draw(test_brute_force.demand_lists(sorted(host.keys)))
+        get_key = host.keys.__getitem__
+        snapshot = snapshot_of({'h': host}, *demands)
+        free = list(host.devices)
+        while True:
+            decided = snapshot.decide('h')
+            claimed = claims.decide_among(free, demands, get_key)
+            self.assertEqual(claimed is None, decided is None)
+            if claimed is None or decided is None:
+                break
+            loss = claims.Loss.of(decided, get_key, snapshot.proven.get('h'))
+            chosen = claims.choose(free, claimed, {})
+            taken = [d for devices in chosen.values() for d in devices]
+            self.assertEqual(
+                any(device.failed_starts for device in taken),
+                loss.failed > 0,
+            )
+            free = [device for device in free if device not in taken]
+            snapshot = snapshot.consume('h', decided)
+
+    @hypothesis.given(strategies.data(), test_brute_force.hosts())
+    def test_families(
+        self, data: strategies.DataObject, host: made_up.Host
+    ) -> None:
+        """Nothing that was taken remains, in either supply."""
+        failed = strategies.integers(0, 1)
+        failing(host, *(data.draw(failed) for _ in host.devices))
+        demands = data.draw(test_brute_force.demand_lists(sorted(host.keys)))
+        snapshot = snapshot_of({'h': host}, *demands)
+        decided = snapshot.decide('h')
+        hypothesis.assume(decided is not None)
+        assert decided is not None
+        left = snapshot.consume('h', decided)
+        for pick in decided.picks:
+            for key_id, count in pick.pools.items():
+                before = snapshot.supplies['h'].total({key_id})
+                self.assertLessEqual(
+                    left.supplies['h'].total({key_id}), before - count
+                )

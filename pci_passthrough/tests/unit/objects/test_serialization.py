@@ -166,7 +166,7 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         supplies=[[[1, 4], [[1, [[2, 8]], 1]]]],
         hosts={'h1': 0},
         absent={'h2': 'tracker_down'},
-        failed={'h1': [[1, 1]]},
+        proven={'h1': 0},
     ),
     objects.SchedulingRefusal(
         instance_uuid=UUID,
