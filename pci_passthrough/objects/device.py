@@ -284,7 +284,9 @@ class PciDevice(base.PciPassthroughObject):
     def is_fresh(self) -> bool:
         """Whether no instance has it, nor has left anything on it.
 
-        It is available, or is being set up for its first instance.
+        It is available, or its handlers set it up because it is offered for
+        the first time or again. A device that an instance has given back is
+        not fresh until it was cleaned, nor is a quarantined one.
         """
         return bool(
             self.status == fields.DeviceStatus.AVAILABLE

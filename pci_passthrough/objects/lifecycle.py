@@ -9,8 +9,9 @@
         cleaning      with handlers
         quarantined   if guests could not be started with it too often
     available, claimed or cleaning --adopt--> allocated
-    cleaning --prepared--> available, or quarantined after too many attempts
-    available or quarantined --clean--> cleaning
+    cleaning --prepared--> available
+    cleaning --not-prepared--> cleaning, or quarantined after too many attempts
+    available, cleaning or quarantined --clean--> cleaning
     available or cleaning --quarantine--> quarantined --release--> available
 
 A device with handlers is ``cleaning`` when it is first offered. ``disable``
@@ -29,28 +30,39 @@ from pci_passthrough.objects import fields
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transition:
-    """The statuses in which an action is allowed, and the resulting one."""
+    """The statuses in which an action is allowed, and the resulting ones.
+
+    An action with several targets depends on the device: see
+    ``reporting.preparation``.
+    """
 
     sources: tuple[str, ...]
-    target: str
+    targets: tuple[str, ...]
 
 
 _S = fields.DeviceStatus
 
+#: The statuses of a device that its instance gives back.
+_GIVEN_BACK = (_S.AVAILABLE, _S.CLEANING, _S.QUARANTINED)
+
 TRANSITIONS: Final = {
-    'claim': Transition((_S.AVAILABLE,), _S.CLAIMED),
+    'claim': Transition((_S.AVAILABLE,), (_S.CLAIMED,)),
     # An instance has an adopted device already, whatever is known of it.
-    'adopt': Transition((_S.AVAILABLE, _S.CLAIMED, _S.CLEANING), _S.ALLOCATED),
-    'abort': Transition((_S.CLAIMED,), _S.AVAILABLE),
-    'allocate': Transition((_S.CLAIMED,), _S.ALLOCATED),
-    'free': Transition((_S.CLAIMED, _S.ALLOCATED), _S.AVAILABLE),
-    'prepared': Transition((_S.CLEANING,), _S.AVAILABLE),
+    'adopt': Transition(
+        (_S.AVAILABLE, _S.CLAIMED, _S.CLEANING), (_S.ALLOCATED,)
+    ),
+    'abort': Transition((_S.CLAIMED,), _GIVEN_BACK),
+    'allocate': Transition((_S.CLAIMED,), (_S.ALLOCATED,)),
+    'free': Transition((_S.CLAIMED, _S.ALLOCATED), _GIVEN_BACK),
+    'prepared': Transition((_S.CLEANING,), (_S.AVAILABLE,)),
+    # Another attempt follows, or none.
+    'not-prepared': Transition((_S.CLEANING,), (_S.CLEANING, _S.QUARANTINED)),
     # A device that is only being set up is cleaned instead.
     'clean': Transition(
-        (_S.AVAILABLE, _S.CLEANING, _S.QUARANTINED), _S.CLEANING
+        (_S.AVAILABLE, _S.CLEANING, _S.QUARANTINED), (_S.CLEANING,)
     ),
-    'quarantine': Transition((_S.AVAILABLE, _S.CLEANING), _S.QUARANTINED),
-    'release': Transition((_S.QUARANTINED,), _S.AVAILABLE),
+    'quarantine': Transition((_S.AVAILABLE, _S.CLEANING), (_S.QUARANTINED,)),
+    'release': Transition((_S.QUARANTINED,), (_S.AVAILABLE,)),
 }
 
 #: All values of ``PciDevice.state``.
@@ -72,17 +84,16 @@ ACTIONS_WITH_REASON: Final = ('disable', 'quarantine')
 OWNED: Final = (_S.CLAIMED, _S.ALLOCATED)
 
 
-def target_of(device: device_obj.PciDevice, action: str) -> str:
-    """Return the status of a device after an action.
+def check_allowed(device: device_obj.PciDevice, action: str) -> None:
+    """Check that a device's status allows an action.
 
-    :raises: DeviceStateConflict if the device's status does not allow it.
+    :raises: DeviceStateConflict
     """
-    transition = TRANSITIONS[action]
-    if device.status not in transition.sources:
+    sources = TRANSITIONS[action].sources
+    if device.status not in sources:
         raise exception.DeviceStateConflict(
             f'{device.uuid} ({device.address} on {device.host})',
             action,
             device.state,
-            transition.sources,
+            sources,
         )
-    return transition.target

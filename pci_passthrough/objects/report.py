@@ -58,10 +58,15 @@ class HostReport(base.PciPassthroughObject):
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Turn refused devices into withdrawn ones for an older peer."""
+        """Turn refused devices into withdrawn ones for an older peer.
+
+        Without a digest, the next heartbeat asks for all devices again: a
+        conductor may know then what this form leaves out.
+        """
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         if version < (1, 1):
+            primitive['digest'] = ''
             primitive.pop('withdrawn_hardware', None)
             if primitive.pop('refused', None):
                 refused = {str(device.address) for device in self.refused}

@@ -98,9 +98,11 @@ def _move(
     """
     if change is not None and change.action == Action.REMOVE:
         return Change(Action.REMOVE, before.address, before, {})
-    values = {} if change is None else change.values
-    moved = {'address': address, 'conflict': None}
-    return Change(Action.MOVE, address, before, {**moved, **values})
+    values = {} if change is None else dict(change.values)
+    values = {'address': address, 'conflict': None, **values}
+    if 'status' not in values:
+        values |= preparation.moved(before, before.replace(**values))
+    return Change(Action.MOVE, address, before, values)
 
 
 def must_be_kept(device: objects.PciDevice) -> bool:
@@ -212,6 +214,7 @@ def _in_conflict(
     }
     values = {n: value for n, value in after.items() if before.get(n) != value}
     if values:
+        values |= preparation.moved(before, before.replace(**values))
         yield Change(Action.CONFLICT, before.address, before, values)
 
 

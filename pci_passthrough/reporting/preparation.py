@@ -154,6 +154,36 @@ def failed(
     )
 
 
+def ended(
+    device: objects.PciDevice,
+    fence: int,
+    succeeded: bool,
+    output: str,
+    bounds: Bounds,
+) -> dict[str, Any]:
+    """Return the changes of a device by the end of an attempt.
+
+    The end of an older attempt, or of one that was reported already, changes
+    nothing but that the agent is no longer at work on it.
+
+    :param fence: the fence of the attempt.
+    :param output: what the handlers have said, in one line.
+    """
+    ended: dict[str, Any] = (
+        {'preparation_running': None}
+        if device.preparation_running == fence
+        else {}
+    )
+    if device.preparation != fence or device.conflict is not None:
+        return ended
+    if device.status == _S.CLEANING:
+        return ready() if succeeded else failed(device, output, bounds)
+    if ended and device.status == _S.QUARANTINED and succeeded:
+        # An operator was faster, and only has to release it now.
+        return ended | {'preparation_step': None}
+    return ended
+
+
 def reported(
     before: objects.PciDevice,
     after: objects.PciDevice,

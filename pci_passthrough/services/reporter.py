@@ -60,8 +60,9 @@ class Reporter:
             if ack.wanted == report_obj.Wanted.FULL_REPORT:
                 LOG.info(
                     'The conductor wants a full report of host %s: an '
-                    'instance gave a device back, a database was restored, or '
-                    'another agent reports for the host. Sending it',
+                    'instance gave a device back, a database was restored, '
+                    'another agent reports for the host, or a conductor of '
+                    'an earlier release took the last report. Sending it',
                     self._host,
                 )
                 self._send(snapshot, None)

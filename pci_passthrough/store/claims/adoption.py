@@ -158,7 +158,7 @@ def _check_free(device: objects.PciDevice, instance_uuid: str) -> None:
     if device.instance_uuid == instance_uuid:
         return
     if device.instance_uuid is None:
-        lifecycle.target_of(device, _ACTION)
+        lifecycle.check_allowed(device, _ACTION)
         return
     raise exception.DeviceStateConflict(
         f'{device.host}/{device.address}',
@@ -203,7 +203,7 @@ def _check_exclusion(
 
 
 def _is_recorded(device: objects.PciDevice, owner: Mapping[str, str]) -> bool:
-    return device.status == lifecycle.TRANSITIONS[_ACTION].target and all(
+    return device.status == fields.DeviceStatus.ALLOCATED and all(
         device.get(name) == value for name, value in owner.items()
     )
 
@@ -220,7 +220,7 @@ def _write(
 
     :raises: ClaimContended
     """
-    target = lifecycle.TRANSITIONS[_ACTION].target
+    target = fields.DeviceStatus.ALLOCATED
     updated = connection.execute(
         _devices.update()
         .where(

@@ -15,7 +15,6 @@ from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
-from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import exclusion
 from pci_passthrough.store import models
@@ -123,7 +122,7 @@ def take(
             _devices.c.id.in_(_still_claimable(node_id, assignments)),
         )
         .values(
-            status=lifecycle.TRANSITIONS['claim'].target,
+            status=fields.DeviceStatus.CLAIMED,
             instance_uuid=instance_uuid,
             request_id=sa.case(
                 {i: a.request_id for i, a in by_id.items()},

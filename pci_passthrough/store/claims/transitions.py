@@ -134,13 +134,13 @@ def _move(
     bounds: preparation.Bounds = _BOUNDS,
 ) -> list[objects.PciDevice]:
     transition = lifecycle.TRANSITIONS[action]
-    is_end = transition.target not in lifecycle.OWNED
+    is_end = fields.DeviceStatus.AVAILABLE in transition.targets
     with db.write() as connection:
         node_id = hosts.lock(connection, host)
         conditions = [
             _devices.c.compute_node_id == node_id,
             _devices.c.instance_uuid == instance_uuid,
-            _devices.c.status.in_((*transition.sources, transition.target)),
+            _devices.c.status.in_((*transition.sources, *transition.targets)),
         ]
         if request_ids is not None:
             conditions.append(_devices.c.request_id.in_(sorted(request_ids)))
@@ -151,7 +151,7 @@ def _move(
             device.uuid: fence.added_to(
                 preparation.given_back(device, bounds) | _NO_OWNER
                 if is_end
-                else {'status': transition.target}
+                else {'status': fields.DeviceStatus.ALLOCATED}
             )
             for device in changing
         }

@@ -137,11 +137,11 @@ def move(
     with db.write() as connection:
         node_id, before = lock(connection, device)
         if (
-            before.status == lifecycle.TRANSITIONS[action].target
+            before.status in lifecycle.TRANSITIONS[action].targets
             and before.preparation_step != fields.PreparationStep.SETUP
         ):
             return before
-        lifecycle.target_of(before, action)
+        lifecycle.check_allowed(before, action)
         values = _CHANGES[action](before, reason)
         values = preparing.Fence(connection, node_id).added_to(values)
         return _write(

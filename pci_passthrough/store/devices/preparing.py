@@ -8,7 +8,6 @@ attempt, so it only grows, and no fence of a device is ever used again.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import datetime
 import functools
 from typing import Any
@@ -17,7 +16,6 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough import reporting
 from pci_passthrough.objects import fields
 from pci_passthrough.reporting import preparation
 from pci_passthrough.store import database
@@ -55,20 +53,6 @@ class Fence:
         if values['preparation_attempt'] == 1:
             fenced['preparation_since'] = self._at
         return fenced
-
-    def added_to_change(self, change: reporting.Change) -> reporting.Change:
-        """Return a change by a report, with the fence if an attempt begins."""
-        values = change.values
-        before = change.before
-        if (
-            before is not None
-            and change.action
-            in (reporting.Action.MOVE, reporting.Action.CONFLICT)
-            and 'status' not in values
-        ):
-            after = before.replace(**values)
-            values = {**values, **preparation.moved(before, after)}
-        return dataclasses.replace(change, values=self.added_to(values))
 
     @functools.cached_property
     def _number(self) -> int:
@@ -137,9 +121,13 @@ def may_prepare(
 ) -> bool:
     """Return whether the agent may change a device now.
 
-    True is recorded under the host's lock: from then on, until ``prepared``
-    is called with this fence or another attempt begins, nobody can make the
-    device available.
+    True is recorded under the host's lock as ``preparation_running``. As long
+    as it is, no report makes the device available, nor does an operator
+    without a reason, nor with one before the agent has been silent for some
+    minutes. It ends when ``prepared`` is called with this fence.
+
+    :returns: False if the fence is that of an earlier attempt, the device is
+        not due or does not exist, or a reset would reach an instance.
     """
     with db.write() as connection:
         try:
@@ -217,7 +205,7 @@ def prepared(
     with db.write() as connection:
         node_id = hosts.lock(connection, host)
         before = lookup.find(connection, name)
-        values = _end_of_attempt(before, fence, succeeded, output, bounds)
+        values = preparation.ended(before, fence, succeeded, output, bounds)
         if not values:
             return str(before.status)
         values = Fence(connection, node_id).added_to(values)
@@ -242,35 +230,6 @@ def prepared(
             withheld.renew(connection, node_id, actor)
             hosts.ask_for_report(connection, node_id)
         return str(after.status)
-
-
-def _end_of_attempt(
-    before: objects.PciDevice,
-    fence: int,
-    succeeded: bool,
-    output: str,
-    bounds: preparation.Bounds,
-) -> dict[str, Any]:
-    """Return the changes of a device by the end of an attempt. Pure."""
-    ended: dict[str, Any] = (
-        {'preparation_running': None}
-        if before.preparation_running == fence
-        else {}
-    )
-    if before.preparation != fence or before.conflict is not None:
-        return ended
-    if before.status == fields.DeviceStatus.CLEANING:
-        if succeeded:
-            return preparation.ready()
-        return preparation.failed(before, output, bounds)
-    if (
-        ended
-        and before.status == fields.DeviceStatus.QUARANTINED
-        and succeeded
-    ):
-        # An operator was faster, and only has to release it now.
-        return ended | {'preparation_step': None}
-    return ended
 
 
 def write(

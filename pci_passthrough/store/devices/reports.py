@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 from typing import Any
 
 from oslo_log import log as logging
@@ -273,7 +274,10 @@ def _carry_out(
     others take them: address and UUID are unique.
     """
     fence = preparing.Fence(connection, node.id)
-    changes = [fence.added_to_change(change) for change in changes]
+    changes = [
+        dataclasses.replace(change, values=fence.added_to(change.values))
+        for change in changes
+    ]
     after = {id(change): _after(node.host, change) for change in changes}
     keys = {i: objects.PoolKey.of(device) for i, device in after.items()}
     ids = pool_keys.ensure(connection, set(keys.values()))

@@ -70,7 +70,7 @@ def _notes(
         sa.select(
             _devices.c.compute_node_id,
             _devices.c.pool_key_id,
-            _devices.c.status,
+            _state(),
             _devices.c.preparation_percent,
             _devices.c.preparation_since,
             _devices.c.quarantine_reason,
@@ -80,7 +80,7 @@ def _notes(
     )
     for node_id, key_id, state, *facts in connection.execute(statement):
         texts = notes[node_id, key_id, state]
-        text = _note(state, *facts)
+        text = _note(state, *facts) if state in states else None
         if text and len(texts) < _MOST_NOTES:
             texts.append(text)
     return notes
@@ -115,14 +115,18 @@ def _totals(
     return totals
 
 
-def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _state() -> sa.ColumnElement[str]:
+    """Return the state by which devices are counted."""
     # Held devices, too: nobody can claim them once they are free.
     is_withdrawn = _devices.c.presence == fields.Presence.WITHDRAWN
-    state = sa.case(
+    return sa.case(
         (device_states.is_refused(), 'refused'),
         (is_withdrawn, 'withdrawn'),
         else_=device_states.state_in_full(),
     )
+
+
+def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
     # Grouped by the column's name: PostgreSQL does not recognize the same
     # expression with other bound parameters.
     name = 'device_state'
@@ -130,7 +134,7 @@ def _counted(wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
         sa.select(
             _devices.c.compute_node_id,
             _devices.c.pool_key_id,
-            state.label(name),
+            _state().label(name),
             sa.func.count(),
         )
         .where(wanted)

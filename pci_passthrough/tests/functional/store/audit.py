@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 
@@ -16,7 +18,7 @@ _events = models.pci_device_events
 
 def violations(db: store.Writer) -> list[str]:
     """Return all violations of the rules, as sentences."""
-    return [*_rows(db), *_ledger(db)]
+    return [*_rows(db), *_ledger(db), *transitions(db)]
 
 
 def unclean(db: store.Writer) -> list[str]:
@@ -34,6 +36,25 @@ def unclean(db: store.Writer) -> list[str]:
             dirty.discard(line.device_uuid)
         elif line.action == 'claim' and line.device_uuid in dirty:
             wrong.append(f'{line.host}/{line.address} was claimed unclean')
+    return wrong
+
+
+def transitions(db: store.Writer) -> list[str]:
+    """Return changes that ``lifecycle.TRANSITIONS`` does not have.
+
+    Where another state hides the status, there is nothing to compare.
+    """
+    wrong = []
+    for line in _lines(db):
+        transition = lifecycle.TRANSITIONS.get(line.action)
+        if transition is None:
+            continue
+        for state, statuses in (
+            (line.from_state, transition.sources),
+            (line.to_state, transition.targets),
+        ):
+            if state in fields.DeviceStatus.ALL and state not in statuses:
+                wrong.append(f'{line.action}: {state} is not in {statuses}')
     return wrong
 
 

@@ -24,6 +24,7 @@ from pci_passthrough import store
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
+from pci_passthrough.store.claims import starts
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
@@ -31,6 +32,7 @@ from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.functional import servers
+from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
 from pci_passthrough.tests.functional.store import test_pools
 
@@ -105,6 +107,10 @@ class Machine(stateful.RuleBasedStateMachine):
         self.held: dict[tuple[str, str], tuple[str, str, str]] = {}
         #: what instances have had since it was last prepared
         self.unclean: set[tuple[str, str]] = set()
+        #: whose guests could not be started with a device, in a row
+        self.failed_starts: dict[tuple[str, str], list[str]] = {}
+        #: whose last guest could not be started
+        self.start_failed: set[tuple[str, str]] = set()
         #: at what the agent is at work, with the fence
         self.working: dict[tuple[str, str], int] = {}
 
@@ -262,8 +268,38 @@ class Machine(stateful.RuleBasedStateMachine):
         for key in self._keys_of(host, instance):
             self._give_back(key)
 
+    @stateful.rule(host=_HOSTS, instance=_INSTANCES, runs=st.booleans())
+    def start(self, host: str, instance: str, runs: bool) -> None:
+        """A guest with devices starts, or libvirt cannot start it."""
+        keys = self._keys_of(host, instance)
+        try:
+            if runs:
+                starts.succeeded(self.db, host, instance, 'nova')
+                blamed = set()
+            else:
+                blamed = set(
+                    starts.failed(self.db, host, instance, 'busy', 'nova')
+                )
+        except exception.HostNotFound:
+            assert not keys
+            return
+        assert blamed == (set() if runs else {a for _, a in keys})
+        for key in keys:
+            if runs:
+                self.failed_starts.pop(key, None)
+                self.start_failed.discard(key)
+            else:
+                self.start_failed.add(key)
+
     def _give_back(self, key: tuple[str, str]) -> None:
-        del self.held[key]
+        instance, _, _ = self.held.pop(key)
+        if key in self.start_failed:
+            self.start_failed.discard(key)
+            failed = self.failed_starts.setdefault(key, [])
+            failed.append(instance)
+            if len(failed) >= 3 and len(set(failed)) >= 2:
+                device = lookup.get(self.db, '/'.join(key))
+                assert device.status == 'quarantined'
         if _has_handler(key[1]):
             self.unclean.add(key)
 
@@ -309,6 +345,7 @@ class Machine(stateful.RuleBasedStateMachine):
             if (device.status, action) == ('quarantined', 'release'):
                 # The operator answers for it.
                 self.unclean.discard(key)
+                self.failed_starts.pop(key, None)
 
     # -- handlers --
 
@@ -383,6 +420,18 @@ class Machine(stateful.RuleBasedStateMachine):
         assert not self.unclean & self.held.keys()
 
     @stateful.invariant()
+    def failed_starts_count(self) -> None:
+        """Each device counts its own, until its record is gone."""
+        counts = {
+            (d.host, d.address): d.failed_starts
+            for d in lookup.get_all(self.db)
+        }
+        for key in self.failed_starts.keys() - counts.keys():
+            del self.failed_starts[key]
+        for key, count in counts.items():
+            assert count == len(self.failed_starts.get(key, ())), key
+
+    @stateful.invariant()
     def holders_are_as_they_should(self) -> None:
         """Every held device has its owner, and no other device has one."""
         devices = lookup.get_all(self.db)
@@ -433,6 +482,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def ledger_tells_it_all(self) -> None:
         """The ledger, replayed, gives the current states and owners."""
+        assert audit.transitions(self.db) == []
         events = models.pci_device_events
         with self.db.read() as connection:
             lines = connection.execute(events.select().order_by(events.c.id))

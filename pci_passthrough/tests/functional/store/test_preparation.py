@@ -9,6 +9,7 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.reporting import preparation
+from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import starts
@@ -17,6 +18,7 @@ from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import resolving
+from pci_passthrough.store.pools import states
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
@@ -333,6 +335,40 @@ class OperatorTest(PreparationTest):
         self.assertFalse(self.may(_ONE, fence))
         self.assertEqual('cleaning', self.act('enable').state)
         self.assertTrue(self.may(_ONE, fence))
+
+
+class NotesTest(PreparationTest):
+    def test_notes_of_states(self) -> None:
+        """Where another state hides the status, nothing is noted."""
+        gpus = [base.gpu(n, **_HANDLERS) for n in range(1, 5)]
+        self.report('h', gpus)
+        for number, (action, reason) in enumerate(
+            [
+                ('disable', 'hot'),
+                ('quarantine', 'odd'),
+                ('quarantine', 'away'),
+            ],
+            start=2,
+        ):
+            name = f'h/{gpus[number - 1].address}'
+            operators.act(self.db, name, action, reason, 'op')
+        self.report('h', gpus[:3], withdrawn=[gpus[3].address])
+        with self.db.write() as connection:
+            node_id = hosts.lock(connection, 'h')
+            [total] = states.of_host(connection, node_id)
+        self.assertEqual(
+            {
+                'cleaning': 1,
+                'disabled': 1,
+                'quarantined': 1,
+                'withdrawn': 1,
+            },
+            total.states,
+        )
+        notes = {s: list(texts) for s, texts in total.notes.items() if texts}
+        self.assertEqual({'cleaning', 'quarantined'}, set(notes))
+        self.assertEqual(1, len(notes['cleaning']))
+        self.assertEqual(['odd'], notes['quarantined'])
 
 
 class HardwareTest(PreparationTest):

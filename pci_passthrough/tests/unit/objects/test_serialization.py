@@ -266,6 +266,7 @@ class OlderPeerTest(testtools.TestCase):
             refused=[refused],
             withdrawn=['0000:66:00.0'],
             withdrawn_hardware={'0000:66:00.0': '8086:1889:::'},
+            digest='abc',
         )
         data = self.older(report)['pci_passthrough_object.data']
         self.assertEqual(
@@ -273,6 +274,8 @@ class OlderPeerTest(testtools.TestCase):
         )
         self.assertNotIn('refused', data)
         self.assertNotIn('withdrawn_hardware', data)
+        # The next heartbeat asks for all again.
+        self.assertEqual('', data['digest'])
         received = objects.HostReport.obj_from_primitive(self.older(report))
         self.assertEqual([], received.get('refused', []))
 

@@ -9,6 +9,7 @@ import testtools
 
 from pci_passthrough import objects
 from pci_passthrough import reporting
+from pci_passthrough.reporting import preparation
 from pci_passthrough.reporting import withholding
 from pci_passthrough.tests.unit.reporting import test_changes
 from pci_passthrough.tests.unit.reporting import test_snapshot as snapshots
@@ -68,11 +69,12 @@ class ConflictTest(testtools.TestCase):
 
     def test_offered(self) -> None:
         for status in ('claimed', 'allocated', 'cleaning', 'quarantined'):
+            before = self.mine.replace(status=status, preparation_step='clean')
+            # An agent at work is at work on other hardware: it begins again.
+            begun = preparation.begin('clean') if status == 'cleaning' else {}
             self.assertEqual(
-                ('conflict', self.conflict),
-                self.only(
-                    self.mine.replace(status=status), full(device(1, USB))
-                ),
+                ('conflict', self.conflict | begun),
+                self.only(before, full(device(1, USB))),
             )
 
     def test_refused(self) -> None:
