@@ -85,11 +85,9 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     findings = _findings(conf, information)
     uri = conf.agent.connection_uri
     host_root = agent.host_root_for(uri, conf.agent.host_root)
-    registry = configured.registry_for(
-        None if host_root is None else host_root.path,
-        conf.agent.handler_command,
-        information.entries,
-    )
+    path = None if host_root is None else host_root.path
+    registry = configured.registry_for(conf, path, information.entries)
+    defaults = configured.defaults_for(conf, path, registry)
     if not information.entries:
         print('No [agent] pci_information: this host offers nothing.')
         return _report(findings)
@@ -99,13 +97,20 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
         result = scan.scan_twice_in_doubt(
             None,
             lambda: scan.scan(
-                host.list_node_devices(), host_root, information
+                host.list_node_devices(),
+                host_root,
+                information,
+                handlers_of=defaults.handlers_of,
             ),
         ).scan
     finally:
         host.close()
     for line in _lines(result, information, uri):
         print(line)
+    for item in result.offered:
+        obstacle = defaults.obstacle(item.device, item.entry)
+        if obstacle is not None:
+            print(f'{item.device.address} has no handler, {obstacle}')
     findings += configured.unsupported(
         registry, [(item.device, item.entry) for item in result.offered]
     )
@@ -196,8 +201,8 @@ def _lines(
 
 
 def _handlers(offered: scan.Offered) -> Iterator[str]:
-    if offered.entry.handlers:
-        yield f'handlers={",".join(offered.entry.handlers)}'
+    if offered.device.handlers:
+        yield f'handlers={",".join(offered.device.handlers)}'
 
 
 def _shared_groups(offers: list[scan.Offered]) -> Iterator[str]:

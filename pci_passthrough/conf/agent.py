@@ -104,6 +104,24 @@ the device is not given to anybody. With a malformed value the agent does not
 start.
 """,
     ),
+    cfg.BoolOpt(
+        'default_handlers',
+        default=True,
+        help="""
+Whether devices whose entry names no handler get the one of their PCI class.
+
+Those are ``reset`` for display controllers, processing accelerators,
+co-processors and encryption controllers, and ``nvme-sanitize`` for NVMe
+controllers, **which erases them** when they come back from an instance. A
+device gets it only if the host can run it: the kernel offers a reset of it,
+nvme-cli is installed, and the agent is root or has a ``helper_command`` in
+``[privileged_files]`` (for nvme-cli, in ``[privileged_nvme]``, too).
+``"handler": "none"`` in an entry switches it off for the entry's devices,
+``False`` for the host: such a device gets from one instance to the next as it
+is. ``pci-passthrough-agent --once --dry-run`` shows the handlers of each
+device.
+""",
+    ),
     cfg.FloatOpt(
         'handler_timeout',
         default=14400,

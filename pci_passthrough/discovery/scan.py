@@ -26,6 +26,11 @@ from pci_passthrough.objects import identity
 from pci_passthrough.objects import recordable
 from pci_passthrough.specs import pci_information as pci_information_module
 
+#: Returns the names of the handlers of a device, from its entry.
+HandlersOf = Callable[
+    [device_obj.PciDevice, pci_information_module.Entry], Sequence[str]
+]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offered:
@@ -107,6 +112,7 @@ def classify(
     functions: Mapping[str, host_facts.Function],
     pci_information: pci_information_module.PciInformation,
     unusable: Mapping[str, str] | None = None,
+    handlers: Mapping[str, Sequence[str]] | None = None,
 ) -> Scan:
     """Sort devices into offered, refused and others. Pure.
 
@@ -117,16 +123,20 @@ def classify(
     :param functions: the result of ``deliverable.functions_of``.
     :param pci_information: the host's entries.
     :param unusable: ``Scan.unusable``.
+    :param handlers: the handlers of matched devices, by address.
     """
     devices = list(devices)
+    handlers = handlers or {}
     matches, others = _match(devices, pci_information)
     fittings = {
         address: recordable.fit(
             device.replace(
                 extra_info=dict(entry.extra_info),
                 offered_by=entry.canonical,
-                handlers=list(entry.handlers),
-                on_failure=entry.on_failure if entry.handlers else None,
+                handlers=list(handlers.get(address, ())),
+                on_failure=(
+                    entry.on_failure if handlers.get(address) else None
+                ),
                 **({'confirm_new': True} if entry.confirm_new else {}),
             )
         )
@@ -240,6 +250,7 @@ def scan(
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
     remembered: hidden_properties.HiddenProperties | None = None,
+    handlers_of: HandlersOf = lambda device, entry: entry.handlers or (),
     erases: Callable[[Sequence[str]], bool] = lambda handlers: False,
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
@@ -250,7 +261,8 @@ def scan(
         then the host's use of its devices is unknown, and only some of those
         that no guest can have are refused.
     :param remembered: the same object for each scan of a host.
-    :param erases: whether handlers of an entry erase what is on a device.
+    :param handlers_of: returns the handlers of a device that an entry matches.
+    :param erases: whether handlers erase what is on a device.
     """
     # After the listing: a device that appears in between is ignored until the
     # next scan; one that disappears is refused, not offered.
@@ -271,14 +283,14 @@ def scan(
     if remembered is not None:
         devices = remembered.restore(devices, listing.unusable)
         given_out = remembered.given_out
+    handlers = {
+        address: handlers_of(*match)
+        for address, match in _match(devices, pci_information)[0].items()
+    }
     uses: dict[str, str] | None = None
     if sysfs_reader is not None and facts is not None:
         erased = {
-            address
-            for address, (_, entry) in _match(devices, pci_information)[
-                0
-            ].items()
-            if erases(entry.handlers)
+            address for address, names in handlers.items() if erases(names)
         }
         uses = in_use.reasons_in_use(facts, given_out, erased)
         for device in devices:
@@ -287,7 +299,7 @@ def scan(
                     device.address, sysfs_reader.reason_not_in_sysfs()
                 )
     return classify(
-        devices, uses, functions, pci_information, listing.unusable
+        devices, uses, functions, pci_information, listing.unusable, handlers
     )
 
 

@@ -3,10 +3,13 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
+
+from oslo_config import cfg
 
 from pci_passthrough import exception
+from pci_passthrough.handlers import default_handlers
 from pci_passthrough.handlers import interface
+from pci_passthrough.handlers import privileged
 from pci_passthrough.handlers import registry as registry_module
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import handler_command
@@ -15,25 +18,26 @@ from pci_passthrough.specs import pci_information
 
 
 def registry_for(
+    conf: cfg.ConfigOpts,
     root: str | None,
-    commands: Sequence[str],
     entries: Iterable[pci_information.Entry],
 ) -> registry_module.Registry:
     """Return the handlers of a host, which has all that its entries name.
 
     :param root: the host's root directory, None if it is elsewhere.
-    :param commands: the values of ``[agent] handler_command``.
     :raises InvalidPciInformation: an entry names a handler that does not
         exist, or that does not take the argument.
     :raises InvalidConfiguration: a command is malformed, or the handlers have
         no root directory.
     """
     registry = registry_module.Registry(
-        interface.Host(root or '/', handler_command.parse(commands))
+        interface.Host(
+            root or '/', handler_command.parse(conf.agent.handler_command)
+        )
     )
     for entry in entries:
         try:
-            registry.handlers(entry.handlers)
+            registry.handlers(entry.handlers or ())
         except exception.InvalidConfiguration as error:
             raise exception.InvalidPciInformation(
                 entry.text, 'handler', str(error), '{"handler": "reset", …}'
@@ -47,14 +51,29 @@ def registry_for(
     return registry
 
 
+def defaults_for(
+    conf: cfg.ConfigOpts,
+    root: str | None,
+    registry: registry_module.Registry,
+) -> default_handlers.DefaultHandlers:
+    """Return the handlers of entries that name none.
+
+    :param root: the host's root directory, None if it is elsewhere.
+    """
+    is_wanted = conf.agent.default_handlers and root is not None
+    return default_handlers.DefaultHandlers(
+        registry, privileged.startable(conf) if is_wanted else None
+    )
+
+
 def unsupported(
     registry: registry_module.Registry,
     offered: Iterable[tuple[device_obj.PciDevice, pci_information.Entry]],
 ) -> Iterator[lint.Finding]:
-    """Yield a finding for each handler that is not made for its device."""
+    """Yield a finding for each handler that cannot prepare its device."""
     for device, entry in offered:
         facts = interface.Device.of(device)
-        for text, handler in registry.handlers(entry.handlers):
+        for text, handler in registry.handlers(entry.handlers or ()):
             if not handler.supports(facts):
                 yield lint.Finding(
                     f'entry {entry.index} {entry.text}',

@@ -143,6 +143,17 @@ class DeviceHandler(abc.ABC):
         It is asked before each verb, and must only look at the facts.
         """
 
+    def obstacle(self, device: Device) -> str | None:
+        """Return why this host cannot run the handler for a device.
+
+        It is asked with each scan if the handler is the default of a class,
+        and by the dry run. It looks at the host, quickly, and changes nothing.
+
+        :returns: one line, None if nothing is known against it.
+        :raises HandlerError: the host has no such function.
+        """
+        return None
+
     def setup(self, device: Device, progress: Progress) -> str:
         """Make a clean device ready for its next owner."""
         return ''

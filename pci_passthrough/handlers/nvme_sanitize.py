@@ -7,6 +7,8 @@ log page.
 """
 
 from collections.abc import Mapping
+import os
+import shutil
 import time
 from typing import ClassVar
 
@@ -57,6 +59,14 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
     def supports(self, device: interface.Device) -> bool:
         """NVMe controllers."""
         return device.pci_class.startswith(_CLASS)
+
+    def obstacle(self, device: interface.Device) -> str | None:
+        """Return which program, or folder of device nodes, is missing."""
+        for name in nvme_admin.PROGRAMS:
+            if shutil.which(name) is None:
+                return f'{name} is not installed'
+        nodes = os.path.join(self.host.root, 'dev')
+        return None if os.path.isdir(nodes) else f'there is no {nodes}'
 
     def clean(
         self, device: interface.Device, progress: interface.Progress

@@ -19,6 +19,25 @@ class ResetHandler(interface.DeviceHandler):
         """Any function can have a reset; the kernel tells if it has."""
         return True
 
+    def obstacle(self, device: interface.Device) -> str | None:
+        """Return why the kernel cannot reset the function, or None."""
+        function = self._function(device)
+        if not function.files.exists(f'{function.folder}/reset'):
+            return (
+                'the kernel offers no reset of this function alone (no file '
+                'reset in sysfs)'
+            )
+        if function.read('reset_method') == '':
+            return (
+                'all methods of reset are switched off (reset_method is empty)'
+            )
+        return None
+
+    def _function(
+        self, device: interface.Device
+    ) -> function_files.FunctionFiles:
+        return function_files.FunctionFiles(self.host.root, device.address)
+
     def clean(
         self, device: interface.Device, progress: interface.Progress
     ) -> str:
@@ -26,17 +45,10 @@ class ResetHandler(interface.DeviceHandler):
 
         :raises HandlerError: the kernel offers no reset, or it failed.
         """
-        function = function_files.FunctionFiles(self.host.root, device.address)
-        methods = function.read('reset_method')
-        if not function.files.exists(f'{function.folder}/reset'):
-            raise interface.HandlerError(
-                'the kernel offers no reset of this function alone (no file '
-                'reset in sysfs)'
-            )
-        if methods == '':
-            raise interface.HandlerError(
-                'all methods of reset are switched off (reset_method is empty)'
-            )
+        obstacle = self.obstacle(device)
+        if obstacle is not None:
+            raise interface.HandlerError(obstacle)
+        methods = self._function(device).read('reset_method')
         names = methods or 'unknown, as the kernel has no reset_method'
         progress(None, f'resetting; methods of the kernel: {names}')
         try:

@@ -95,14 +95,12 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
                 "host's sys, proc and run are found: without them nobody "
                 'can tell which devices the host itself uses'
             )
-        registry = configured.registry_for(
-            None if root is None else root.path,
-            options.handler_command,
-            information.entries,
-        )
+        path = None if root is None else root.path
+        registry = configured.registry_for(conf, path, information.entries)
         rpc.check_transport(conf)
         self._conf = conf
         self._registry = registry
+        self._defaults = configured.defaults_for(conf, path, registry)
         self._uri, self._host_root = uri, root
         self._pci_information = information
 
@@ -169,7 +167,6 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._conf,
             self._registry,
             self._libvirt,
-            self._pci_information,
             lambda: self._verdicts,
             on_success=self._changed.set,
             on_defect=self._fail,
@@ -391,5 +388,6 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._host_root,
             self._pci_information,
             self._remembered,
+            self._defaults.handlers_of,
             self._registry.erases_storage,
         )

@@ -13,12 +13,12 @@ from pci_passthrough import exception
 from pci_passthrough import handlers
 from pci_passthrough import objects
 from pci_passthrough import rpc
-from pci_passthrough import specs
 from pci_passthrough.discovery import domain_use
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import open_nodes
 from pci_passthrough.discovery import scan
 from pci_passthrough.handlers import function_files
+from pci_passthrough.handlers import privileged
 from pci_passthrough.handlers import verb_process
 from pci_passthrough.handlers import verb_run
 from pci_passthrough.services import backoff
@@ -42,7 +42,6 @@ class PreparationLoop:
         conf: cfg.ConfigOpts,
         registry: handlers.Registry,
         libvirt: libvirt_host.LibvirtHost,
-        information: specs.PciInformation,
         verdicts: Callable[[], scan.Scan | None],
         on_success: Callable[[], None],
         on_defect: Callable[[BaseException], None],
@@ -52,7 +51,6 @@ class PreparationLoop:
         self._libvirt = libvirt
         self._verdicts = verdicts
         self._on_success = on_success
-        self._has_handlers = any(e.handlers for e in information.entries)
         self._host_lock: int | None = None
         self._due = threading.Event()
         self._stopping = threading.Event()
@@ -90,14 +88,10 @@ class PreparationLoop:
         still wait for those of an earlier configuration.
         """
         pauses = backoff.Backoff(self._conf.agent.max_backoff)
-        interval = (
-            self._conf.agent.preparation_interval
-            if self._has_handlers
-            else None
-        )
+        interval = self._conf.agent.preparation_interval
         try:
             while not self._stopping.is_set():
-                self._due.wait(interval)
+                self._due.wait(interval if self._has_handlers() else None)
                 self._due.clear()
                 if self._verdicts() is None or self._stopping.is_set():
                     continue
@@ -120,6 +114,13 @@ class PreparationLoop:
             if self._host_lock is not None and self._preparing.is_idle:
                 os.close(self._host_lock)
                 self._host_lock = None
+
+    def _has_handlers(self) -> bool:
+        """Whether a device that the host offers now has handlers."""
+        verdicts = self._verdicts()
+        return verdicts is not None and any(
+            item.device.get('handlers') for item in verdicts.offered
+        )
 
     def _is_alone(self) -> bool:
         """Whether no other agent prepares this host's devices.
@@ -217,8 +218,7 @@ class PreparationLoop:
             handler=text,
             device=device,
             host=self._registry.host,
-            # The files of a simulated host belong to the agent's user.
-            in_process=self._libvirt.uri.startswith('test:'),
+            in_process=privileged.run_in_process(self._libvirt.uri),
             config_files=tuple(self._conf.config_file or ()),
             config_dirs=tuple(map(str, self._conf.config_dirs or ())),
         )

@@ -102,8 +102,8 @@ class Preparing:
     :param on_end: called when an attempt has ended and ``poll`` is due, with
         whether the device has been prepared.
     :param on_defect: called with an unexpected error of a thread.
-    :param has_handlers: whether devices of this host have handlers; if not,
-        a conductor that knows nothing of them does no harm.
+    :param has_handlers: whether devices of this host have handlers now; if
+        not, a conductor that knows nothing of them does no harm.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Preparing:
         longest_pause: float,
         on_end: Callable[[bool], None] = lambda is_prepared: None,
         on_defect: Callable[[BaseException], None] = lambda error: None,
-        has_handlers: bool = True,
+        has_handlers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
         self._host = host
@@ -140,7 +140,8 @@ class Preparing:
         self._backoffs: dict[str, backoff.Backoff] = {}
         #: monotonic times before which a device is not tried again
         self._not_before: dict[str, float] = {}
-        self._is_old_reported = not has_handlers
+        self._has_handlers = has_handlers
+        self._is_old_reported = False
 
     def poll(self) -> None:
         """Ask what is to be prepared, and begin with it; do not wait.
@@ -195,7 +196,7 @@ class Preparing:
                 thread.join()
 
     def _say_once_that_conductors_are_old(self) -> None:
-        if not self._is_old_reported:
+        if self._has_handlers() and not self._is_old_reported:
             self._is_old_reported = True
             LOG.warning(
                 'Not preparing devices: a conductor is older than RPC 1.5. '

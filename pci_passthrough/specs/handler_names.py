@@ -57,13 +57,14 @@ def parse(value: Any) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def parse_on_failure(value: Any, handlers: tuple[str, ...]) -> str:
+def parse_on_failure(value: Any, handlers: tuple[str, ...] | None) -> str:
     """Return one of ``ON_FAILURE``.
 
+    :param handlers: None for those that the host chooses by itself.
     :raises ValueError: it is none of them, or there is no handler.
     """
     if value not in ON_FAILURE:
         raise ValueError(f'must be one of: {", ".join(ON_FAILURE)}')
-    if not handlers:
+    if handlers == ():
         raise ValueError('is about handlers, and there is none')
     return str(value)

@@ -73,8 +73,9 @@ class Entry:
     #: whether new hardware is disabled until an operator has looked at it
     confirm_new: bool
     #: what sets the devices up and cleans them, each with its argument
-    #: (``driver:vfio-pci``), in the order of work; empty for nothing
-    handlers: tuple[str, ...]
+    #: (``driver:vfio-pci``), in the order of work; empty for nothing, None
+    #: for what the agent chooses by the class of a device
+    handlers: tuple[str, ...] | None
     #: one of ``handler_names.ON_FAILURE``
     on_failure: str
     #: the JSON document as the operator wrote it
@@ -316,11 +317,15 @@ class _EntryParser:
             )
         return value
 
-    def _handlers(self, flags: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    def _handlers(
+        self, flags: dict[str, Any]
+    ) -> tuple[tuple[str, ...] | None, str]:
         """Return the handlers, and what follows on their failure."""
         key = 'handler'
         try:
-            handlers = handler_names.parse(flags[key]) if key in flags else ()
+            handlers = (
+                handler_names.parse(flags[key]) if key in flags else None
+            )
             on_failure = handler_names.ON_FAILURE[0]
             key = 'on_failure'
             if key in flags:

@@ -73,6 +73,33 @@ def set_root(root: str) -> None:
     cfg.CONF.set_override('host_root', root, group='agent')
 
 
+def run_in_process(libvirt_uri: str) -> bool:
+    """Whether privileged functions need no daemon on this host.
+
+    The files of a simulated host, of libvirt's test driver, belong to the
+    agent's user.
+    """
+    return libvirt_uri.startswith('test:')
+
+
+def startable(conf: cfg.ConfigOpts) -> set[str]:
+    """Return the contexts that this process can use, for certain.
+
+    Those are all for root's process, and for any other one those with a
+    ``helper_command``. Whether sudo would start the others is not tried: a
+    refusal of sudo is reported as an incident.
+    """
+    if os.geteuid() == 0 or run_in_process(conf.agent.connection_uri):
+        return set(CONTEXTS)
+    for context in CONTEXTS.values():
+        conf.register_opts(priv_context.OPTS, group=context.cfg_section)
+    return {
+        name
+        for name, context in CONTEXTS.items()
+        if conf[context.cfg_section].helper_command
+    }
+
+
 def function(address: str) -> function_files.FunctionFiles:
     """Return the files of a PCI function of this host.
 

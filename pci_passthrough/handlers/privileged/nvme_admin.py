@@ -13,6 +13,9 @@ from pci_passthrough.handlers import program
 #: Seconds for a command that only asks or starts something.
 _ASK = 60.0
 
+#: The programs that must be installed, of util-linux and of nvme-cli.
+PROGRAMS = ('setpriv', 'nvme')
+
 #: The program ends with the daemon.
 _RUN = ('setpriv', '--pdeathsig=KILL', 'nvme')
 

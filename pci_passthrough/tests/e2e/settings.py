@@ -389,5 +389,6 @@ def pci_passthrough_agent(
             'connection_uri': libvirt_uri,
             'host_root': host_root,
             'report_interval': 5,
+            'default_handlers': False,
         },
     }

@@ -2,6 +2,7 @@
 """``pci-passthrough-agent --once --dry-run``: the devices of a host."""
 
 import pathlib
+import re
 
 import fixtures
 import testtools
@@ -188,6 +189,24 @@ class DryRunTestCase(testtools.TestCase):
         self.assertIn(
             "there is no handler 'rest'; known are: command, driver",
             self.refused(self.run_agent(self.with_root(gpus % 'rest'))),
+        )
+
+    def test_default_handlers(self) -> None:
+        outcome = self.run_agent(self.with_root(_GPUS, _NICS))
+        self.assertEqual((0, ''), (outcome.status, outcome.err))
+        self.assertIn(' group=gpu handlers=reset\n', outcome.out)
+        self.assertEqual(1, len({*re.findall(r'handlers=\S*', outcome.out)}))
+        self.assertNotIn('has no handler', outcome.out)
+        root = pathlib.Path(self.written.host_root)
+        for address, device in self.model.devices.items():
+            if device.model.class_code >> 16 == 3:
+                (root / 'sys' / self.model.path(address) / 'reset').unlink()
+        outcome = self.run_agent(self.with_root(_GPUS))
+        self.assertEqual((0, ''), (outcome.status, outcome.err))
+        self.assertNotIn('handlers=', outcome.out)
+        self.assertIn(
+            ' has no handler, no reset: the kernel offers no reset',
+            outcome.out,
         )
 
     def test_no_pci_information(self) -> None:

@@ -147,6 +147,7 @@ class ServicesTestCase(testtools.TestCase):
                 'report_interval': 1,
                 'rpc_timeout': programs.PATIENCE,
                 'max_backoff': 2,
+                'default_handlers': False,
                 **options,
             },
             [f'pci_information = {entry}' for entry in pci_information],

@@ -98,6 +98,7 @@ class AgentServiceTest(testtools.TestCase):
             'pci_information': '{"match": {"vendor_id": "*"}}',
             'report_interval': 1,
             'scan_interval': 1,
+            'default_handlers': False,
             **agent_options,
         }
         config = self.folder / 'agent.conf'

@@ -142,6 +142,29 @@ class PreparationLoopTest(testtools.TestCase):
                 self.assertEqual('', self.reset_of(device.address))
         self.assertIn(f'Prepared {held}', self.logger.output)
 
+    def test_default_of_a_class(self) -> None:
+        gpu = '{"match": {"class": "display"}}'
+        self.start(gpu)
+        self.wait_until_all_are('available')
+        self.assertEqual(
+            {('reset',)}, {tuple(device.handlers) for device in self.devices()}
+        )
+        held = self.hold('gpu')
+        self.give_back()
+        self.wait_until_all_are('available')
+        self.assertEqual('1', self.reset_of(held))
+
+    def test_no_default_where_it_is_not_wanted(self) -> None:
+        self.start(
+            '{"match": {"class": "display"}, "handler": "none"}',
+            '{"match": {"class": "network"}}',
+        )
+        self.assertEqual({'available'}, self.states())
+        held = self.hold('gpu')
+        self.give_back()
+        self.assertEqual({'available'}, self.states())
+        self.assertEqual('', self.reset_of(held))
+
     def test_hanging_program_stops_nobody_else(self) -> None:
         wait = {
             'name': 'wait',
