@@ -15,6 +15,7 @@ module                 kind   does
 ``interface_reader``   acts   reads network interfaces
 ``netlink``            acts   reads addresses and routes
 ``serial_numbers``     acts   reads serial numbers
+``undescribed``        pure   devices that libvirt cannot describe, from sysfs
 ``sysfs_reader``       acts   reads functions, and all of the above
 ``hidden_properties``  pure   remembers what guests hide of their devices
 ``host_facts``         pure   the data that ``sysfs_reader`` returns

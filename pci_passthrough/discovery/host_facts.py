@@ -74,6 +74,8 @@ class Function:
     address: str
     #: class code of six hexadecimal digits, None if unreadable
     pci_class: str | None = None
+    vendor_id: str | None = None
+    product_id: str | None = None
     subsystem_vendor_id: str | None = None
     subsystem_id: str | None = None
     driver: str | None = None
@@ -82,6 +84,8 @@ class Function:
     #: the address of a virtual function's physical function
     physical_function: str | None = None
     boot_vga: bool = False
+    #: None if it is near no NUMA node
+    numa_node: int | None = None
     #: number of the IOMMU group, None if the function is in no group
     iommu_group: int | None = None
     #: whether sysfs shows a bus behind it: a bridge for PCI or CardBus

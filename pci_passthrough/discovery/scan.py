@@ -20,6 +20,7 @@ from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
 from pci_passthrough.discovery import sysfs_reader as sysfs_reader_module
+from pci_passthrough.discovery import undescribed
 from pci_passthrough.discovery import uplink
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import identity
@@ -78,7 +79,7 @@ class Scan:
     find_idle: Callable[[], tuple[idle_entries.IdleEntry, ...]] = (
         dataclasses.field(default=tuple, compare=False)
     )
-    #: why other devices cannot be described, by address
+    #: why neither libvirt nor sysfs describes other devices, by address
     unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -122,10 +123,12 @@ def classify(
         sysfs was not read; then nothing is refused for its use.
     :param functions: the result of ``deliverable.functions_of``.
     :param pci_information: the host's entries.
-    :param unusable: ``Scan.unusable``.
+    :param unusable: why libvirt cannot describe devices, by address; those
+        among ``devices`` are refused if an entry matches them.
     :param handlers: the handlers of matched devices, by address.
     """
     devices = list(devices)
+    unusable = unusable or {}
     handlers = handlers or {}
     matches, others = _match(devices, pci_information)
     fittings = {
@@ -142,7 +145,7 @@ def classify(
         )
         for address, (device, entry) in matches.items()
     }
-    reasons = _reasons(matches, fittings, uses, functions)
+    reasons = _reasons(matches, fittings, uses, functions, unusable)
     offered: list[Offered] = []
     refused: list[Refused] = []
     for address, (_, entry) in matches.items():
@@ -161,7 +164,7 @@ def classify(
         others,
         use_unknown=uses is None,
         find_idle=find_idle,
-        unusable=unusable or {},
+        unusable=_without(unusable, {d.address for d in devices}),
     )
 
 
@@ -170,10 +173,13 @@ def _reasons(
     fittings: Mapping[str, recordable.Fitting],
     uses: Mapping[str, str] | None,
     functions: Mapping[str, host_facts.Function],
+    unusable: Mapping[str, str],
 ) -> dict[str, list[str]]:
     """Return all reasons to refuse each matched device, by address."""
     reasons = {
-        address: _reasons_to_keep(
+        address: [unusable[address]]
+        if address in unusable
+        else _reasons_to_keep(
             entry, (uses or {}).get(address), fittings[address].obstacle
         )
         for address, (_, entry) in matches.items()
@@ -283,6 +289,10 @@ def scan(
     if remembered is not None:
         devices = remembered.restore(devices, listing.unusable)
         given_out = remembered.given_out
+    undescribed_devices = undescribed.from_sysfs(listing.unusable, in_sysfs)
+    if sysfs_reader is not None:
+        sysfs_reader.serial_numbers.add(undescribed_devices)
+    devices = [*devices, *undescribed_devices]
     handlers = {
         address: handlers_of(*match)
         for address, match in _match(devices, pci_information)[0].items()

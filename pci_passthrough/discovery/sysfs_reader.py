@@ -127,6 +127,7 @@ class SysfsReader:
             return os.path.basename(files.link(f'{folder}/{name}'))
 
         total_vfs = int(text('sriov_totalvfs') or 0)
+        numa_node = int(text('numa_node') or -1)
         group = target('iommu_group')
         vgpu_type = None
         if 'nvidia' in names:
@@ -134,12 +135,15 @@ class SysfsReader:
         return host_facts.Function(
             address=address,
             pci_class=_hex(text('class'), 6),
+            vendor_id=_hex(text('vendor'), 4),
+            product_id=_hex(text('device'), 4),
             subsystem_vendor_id=_hex(text('subsystem_vendor'), 4),
             subsystem_id=_hex(text('subsystem_device'), 4),
             driver=target('driver'),
             total_vfs=total_vfs or None,
             physical_function=target('physfn'),
             boot_vga=text('boot_vga') == '1',
+            numa_node=None if numa_node < 0 else numa_node,
             iommu_group=None if group is None else int(group),
             has_secondary_bus='secondary_bus_number' in names,
             has_mediated_devices=any(map(_MEDIATED_DEVICE.fullmatch, names)),

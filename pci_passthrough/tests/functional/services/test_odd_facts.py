@@ -16,10 +16,13 @@ from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.specs import pci_information
+from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.cases import files
 from pci_passthrough.tests.functional.services import wire
+from pci_passthrough.tests.unit.discovery import host_tree
 from pci_passthrough.tests.unit.rpc import driver
 
 _SAMPLES = pathlib.Path(__file__).parents[2] / 'unit' / 'discovery' / 'samples'
@@ -208,6 +211,57 @@ class OddFactsTest(testtools.TestCase):
                 (presence, 'claimed', None),
                 (device.presence, device.status, device.conflict),
             )
+
+    def test_reason_is_visible_at_the_centre(self) -> None:
+        """sysfs tells which device it is that libvirt cannot describe."""
+        entries = pci_information.PciInformation.parse(
+            ['{"match": {"vendor_id": "1234"}, "extra_info": {"group": "a"}}']
+        )
+        tree = self.useFixture(host_tree.HostTree())
+        folder = tree.device('0000:62:00.0')
+        for name, value in (
+            ('vendor', '0x1234'),
+            ('device', '0x1111'),
+            ('class', '0x038000'),
+            ('numa_node', '-1'),
+        ):
+            tree.write(f'{folder}/{name}', value)
+        tree.link('sys/bus/pci/devices/0000:62:00.0', folder)
+        tree.link(f'{folder}/iommu_group', 'sys/kernel/iommu_groups/17')
+        reader = sysfs_reader.SysfsReader(str(tree.root))
+        whole = _DOCUMENTS['pci_0000_62_00_0']
+        reasons = []
+        for sequence, document, state in (
+            (1, whole[:-20], 'refused'),
+            (2, whole, 'available'),
+            (3, whole.replace("<vendor id='0x1234'/>", ''), 'refused'),
+        ):
+            result = scan.scan([document], reader, entries)
+            self.client.report(
+                _snapshot(result).full_report(
+                    host=wire.HOST, agent_version='1', sequence=sequence
+                )
+            )
+            [device] = lookup.get_all(self.conductor.db)
+            self.assertEqual(
+                (state, '1234', '1111'),
+                (device.state, device.vendor_id, device.product_id),
+            )
+            self.assertEqual({}, result.unusable)
+            reasons.append(str(device.refusal))
+        malformed, _, incomplete = reasons
+        self.assertIn("libvirt's description is unusable: malf", malformed)
+        self.assertIn('it has no vendor id', incomplete)
+        last = ledger.history(self.conductor.db, device.uuid)[-1]
+        self.assertEqual(('refuse', incomplete), (last.action, last.reason))
+        # No entry matches it, so that it is nobody's business.
+        none = pci_information.PciInformation.parse(
+            ['{"match": {"vendor_id": "10de"}, "extra_info": {}}']
+        )
+        result = scan.scan([whole[:-20]], reader, none)
+        self.assertEqual(
+            (['0000:62:00.0'], []), ([*result.others], result.refused)
+        )
 
     def claim(self) -> None:
         request = objects.PciRequest(
