@@ -9,12 +9,14 @@ from collections.abc import Callable
 import importlib.util
 import os
 import sys
+import types
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
 import pci_passthrough
 from pci_passthrough import conf as conf_module
+from pci_passthrough import exception
 from pci_passthrough import store
 from pci_passthrough.cmd import errors
 from pci_passthrough.nova_plugin.install import deployment
@@ -30,13 +32,17 @@ _FAILED = 255
 _MOST_HOSTS = 10
 
 _OPTS = [
+    cfg.StrOpt('noun', positional=True, required=True, choices=['upgrade']),
+    cfg.StrOpt('verb', positional=True, required=True, choices=['check']),
+    cfg.BoolOpt('json', default=False, help='Print the results as JSON.'),
     cfg.MultiStrOpt(
         'nova-conf',
         default=[],
         metavar='FILE',
         help="""
 A nova.conf to check, of any of Nova's processes. It may be given several
-times; like the files of Nova's --config-file, they are one configuration.
+times; like the files of Nova's --config-file, they are one configuration. The
+default are nova.conf and the files of nova.conf.d where Nova looks for them.
 """,
     ),
     cfg.StrOpt(
@@ -44,7 +50,7 @@ times; like the files of Nova's --config-file, they are one configuration.
         metavar='FILE',
         help="""
 The paste file of nova-api to check: Nova's api-paste.ini, or the file that
-replaces it.
+replaces it. The default is the one beside nova.conf, if there is one.
 """,
     ),
 ]
@@ -62,18 +68,37 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
-        self._upgrade_checks = (
-            ('Database schema', _guarded(Checks._check_schema)),
-            ('Hosts', _guarded(Checks._check_hosts)),
-            ("Nova's code", _guarded(Checks._check_nova)),
-            ("Nova's configuration", _guarded(Checks._check_nova_conf)),
-            ("nova-api's paste file", _guarded(Checks._check_paste)),
-        )
+
+    def check(self) -> upgradecheck.Code:
+        """Run the checks for which this machine has something to check.
+
+        What is not checked is no success: it has no row in the table, and a
+        line on standard error with the reason.
+        """
+        checks = []
+        for name, check, reason_against in (
+            ('Database schema', Checks._check_schema, self._no_database()),
+            ('Hosts', Checks._check_hosts, self._no_database()),
+            ("Nova's code", Checks._check_nova, _no_nova()),
+            (
+                "Nova's configuration",
+                Checks._check_nova_conf,
+                self._no_nova_conf(),
+            ),
+            ("nova-api's paste file", Checks._check_paste, self._no_paste()),
+        ):
+            if reason_against is None:
+                checks.append((name, _guarded(check)))
+            else:
+                print(
+                    f'Not checked: {name}: {reason_against}', file=sys.stderr
+                )
+        if not checks:
+            raise exception.InvalidConfiguration('there is nothing to check')
+        self._upgrade_checks = tuple(checks)
+        return super().check()
 
     def _check_schema(self) -> upgradecheck.Result:
-        missing = self._missing_database()
-        if missing is not None:
-            return missing
         database = store.Reader.from_conf(self._conf)
         try:
             schema.check(database)
@@ -83,9 +108,6 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_hosts(self) -> upgradecheck.Result:
         """Warn of hosts whose agent reports, but not their nova-compute."""
-        missing = self._missing_database()
-        if missing is not None:
-            return missing
         database = store.Reader.from_conf(self._conf)
         try:
             schema.check(database)
@@ -112,48 +134,57 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     def _check_nova(self) -> upgradecheck.Result:
-        if importlib.util.find_spec('nova') is None:
-            return _Result(
-                _Code.SUCCESS, 'not checked: Nova is not installed here'
-            )
         accepted: tuple[str, ...] = ()
-        if self._conf.nova_conf:
-            conf = deployment.read_nova_conf(self._conf.nova_conf)
-            accepted = conf.accepted_changes
+        files = self._nova_conf()
+        if files:
+            accepted = deployment.read_nova_conf(files).accepted_changes
         verify.check(accepted)
         return _Result(_Code.SUCCESS)
 
     def _check_nova_conf(self) -> upgradecheck.Result:
-        files = self._conf.nova_conf
-        if not files:
-            return _Result(
-                _Code.SUCCESS, 'not checked: no --nova-conf was given'
-            )
+        files = self._nova_conf()
         conf = deployment.read_nova_conf(files)
         faults = deployment.faults_of_source(conf)
+        faults += deployment.faults_of_later_files(files)
         faults += deployment.faults_of_filters(conf)
         faults += deployment.faults_of_weighers(conf)
         if faults:
-            return _failure(' '.join(files), faults)
-        if conf.enabled_filters is None:
-            return _Result(
-                _Code.WARNING,
-                f'{" ".join(files)}: [filter_scheduler] enabled_filters is '
-                "not set; nova-scheduler's must be, with PciFlavorFilter",
-            )
+            return _Result(_Code.FAILURE, _faults(' '.join(files), faults))
         return _Result(_Code.SUCCESS)
 
     def _check_paste(self) -> upgradecheck.Result:
-        path = self._conf.api_paste
-        if not path:
-            return _Result(
-                _Code.SUCCESS, 'not checked: no --api-paste was given'
-            )
+        path = str(self._paste())
         faults = deployment.faults_of_paste(path)
-        return _failure(path, faults) if faults else _Result(_Code.SUCCESS)
+        if not faults:
+            return _Result(_Code.SUCCESS)
+        if self._conf.api_paste:
+            return _Result(_Code.FAILURE, _faults(path, faults))
+        # Packages of Nova bring the file to compute hosts, too.
+        return _Result(
+            _Code.WARNING,
+            _faults(path, faults) + '. If nova-api runs here, it refuses '
+            'servers with PCI flavors, or makes them without devices',
+        )
 
-    def _missing_database(self) -> upgradecheck.Result | None:
-        """Return a warning if there is no database to check; None if there is.
+    def _nova_conf(self) -> list[str]:
+        return self._conf.nova_conf or deployment.find_nova_conf()
+
+    def _paste(self) -> str | None:
+        given: str | None = self._conf.api_paste
+        return given or deployment.find_paste(self._nova_conf())
+
+    def _no_nova_conf(self) -> str | None:
+        if self._nova_conf():
+            return None
+        return 'there is no nova.conf where Nova looks for it; try --nova-conf'
+
+    def _no_paste(self) -> str | None:
+        if self._paste():
+            return None
+        return 'there is no paste file beside nova.conf; try --api-paste'
+
+    def _no_database(self) -> str | None:
+        """Return why there is no database to check; None if there is one.
 
         A compute host has no database. A default SQLite database that was
         never created cannot be distinguished from that.
@@ -166,12 +197,18 @@ class Checks(upgradecheck.UpgradeCommands):
         )
         if chosen or os.path.exists(path):
             return None
-        return _Result(
-            _Code.WARNING,
-            f'not checked: [database] connection is not set, and {path} does '
-            'not exist. This is normal on a compute host, but conductors '
-            'need a database',
+        return (
+            f'[database] connection is not set, and {path} does not exist. '
+            'This is normal on a compute host, but conductors need a database'
         )
+
+
+def _no_nova() -> str | None:
+    if importlib.util.find_spec('nova') is None:
+        return (
+            'Nova is not installed in the Python environment of this program'
+        )
+    return None
 
 
 def _guarded(
@@ -188,8 +225,8 @@ def _guarded(
     return guarded
 
 
-def _failure(where: str, faults: list[str]) -> upgradecheck.Result:
-    return _Result(_Code.FAILURE, f'{where}: {"; ".join(faults)}')
+def _faults(where: str, faults: list[str]) -> str:
+    return f'{where}: {"; ".join(faults)}'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -200,7 +237,6 @@ def main(argv: list[str] | None = None) -> int:
     conf = cfg.ConfigOpts()
     conf_module.register_opts(conf)
     conf.register_cli_opts(_OPTS)
-    upgradecheck.register_cli_options(conf, Checks(conf))
     try:
         conf(
             sys.argv[1:] if argv is None else argv,
@@ -211,7 +247,13 @@ def main(argv: list[str] | None = None) -> int:
     except errors.EXPECTED as error:
         errors.report(PROG, error, None)
         return _FAILED
-    # ``run`` reads --json from here. upgradecheck.main would set it, too, but
-    # has no --version.
-    upgradecheck.CONF = conf
-    return upgradecheck.run(conf)
+    # Its own command line takes options before the subcommand only, and has
+    # no --version. It reads --json from here.
+    upgradecheck.CONF = types.SimpleNamespace(  # type: ignore[assignment]
+        command=types.SimpleNamespace(json=conf.json)
+    )
+    try:
+        return int(Checks(conf).check())
+    except Exception as error:
+        errors.report(PROG, error, conf)
+        return _FAILED

@@ -57,8 +57,7 @@ For an instance with PCI flavors, the scheduler prefers hosts with the first
 alternative of a request, hosts that keep most physical functions completely
 free, and hosts that serve the requests with the least valuable devices. For
 other instances, the scheduler avoids hosts that offer devices. The option
-needs ``pci_passthrough.nova_plugin.weigher.PciFlavorWeigher`` in
-``[filter_scheduler] weight_classes``.
+needs PciFlavorWeigher among the weighers, see ``insert_filter``.
 
 Nova's other weighers have multipliers, too, most of them 1.0; with 2.0 the
 devices count twice as much. With 0 devices have no weight. A negative value
@@ -105,6 +104,22 @@ count alike, for new servers and for NICs that are attached later. Virtio NICs
 With ``refuse``, users cannot create servers with such a combination any more,
 even if existing applications need it. With ``allow``, users do not notice the
 disadvantage. Only nova-api reads this option.
+""",
+    ),
+    cfg.BoolOpt(
+        'insert_filter',
+        default=True,
+        help="""
+Whether nova-scheduler inserts PciFlavorFilter and PciFlavorWeigher by itself.
+
+It does where ``[filter_scheduler] enabled_filters`` and ``weight_classes`` do
+not name them: the filter before NUMATopologyFilter and PciPassthroughFilter,
+or after all others if there are none. nova-scheduler logs the result when it
+starts. A filter that is named is used where it stands.
+
+With ``false`` and without the filter in ``enabled_filters``, nova-scheduler
+chooses hosts for instances with PCI flavors without regard to their devices,
+and logs an error when it starts. Only nova-scheduler reads this option.
 """,
     ),
     cfg.ListOpt(

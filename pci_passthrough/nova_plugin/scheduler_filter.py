@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A filter of nova-scheduler: hosts that can serve requests for PCI flavors.
 
-``nova.conf``::
-
-    [filter_scheduler]
-    available_filters = nova.scheduler.filters.all_filters
-    available_filters = pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter
-    enabled_filters = ...,PciFlavorFilter,NUMATopologyFilter,PciPassthroughFilter
-
 It comes before NUMATopologyFilter and PciPassthroughFilter, which read the
-hosts' ``pci_stats`` after this filter has replaced them.
-"""  # noqa: E501
+hosts' ``pci_stats`` after this filter has replaced them. ``scheduler_lists``
+inserts it there.
+"""
 
 from collections.abc import Iterable
 from collections.abc import Mapping

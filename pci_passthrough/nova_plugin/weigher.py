@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A weigher of nova-scheduler: prefers the host with the least loss.
 
-``nova.conf``::
-
-    [filter_scheduler]
-    weight_classes = nova.scheduler.weights.all_weighers,pci_passthrough.nova_plugin.weigher.PciFlavorWeigher
-"""  # noqa: E501
+``scheduler_lists`` inserts it into the weighers of nova-scheduler.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -8,6 +8,8 @@ returns the faults as texts for operators.
 from collections.abc import Sequence
 import configparser
 import dataclasses
+import itertools
+import pathlib
 
 from oslo_config import cfg
 
@@ -16,15 +18,19 @@ from pci_passthrough.conf import nova as nova_options
 
 _FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
 _ALL_FILTERS = 'nova.scheduler.filters.all_filters'
-_FILTER_NAME = _FILTER.rpartition('.')[2]
 _WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
 _ALL_WEIGHERS = 'nova.scheduler.weights.all_weighers'
+
+#: The filter as ``enabled_filters`` names it.
+FILTER_NAME = _FILTER.rpartition('.')[2]
 
 #: Filters that read the pools after PciFlavorFilter has replaced them.
 _LATER_FILTERS = ('NUMATopologyFilter', 'PciPassthroughFilter')
 
 _FACTORY = 'pci_passthrough.nova_plugin.middleware:factory'
 _EGG = 'egg:pci_passthrough'
+
+_PASTE_FILES = ('api-paste-pci-passthrough.ini', 'api-paste.ini')
 
 #: The factory and the application of nova-api's pipelines.
 _PIPELINES = 'call:nova.api.auth:pipeline_factory_v21'
@@ -43,6 +49,7 @@ class NovaConf:
 
     :ivar has_source: whether ``config_source`` and ``driver`` are right.
     :ivar enabled_filters: None means not set.
+    :ivar inserts_filter: ``[pci_passthrough] insert_filter``.
     :ivar accepted_changes: ``[pci_passthrough] accepted_nova_changes``.
     """
 
@@ -50,7 +57,33 @@ class NovaConf:
     available_filters: tuple[str, ...]
     enabled_filters: tuple[str, ...] | None
     weight_classes: tuple[str, ...]
+    inserts_filter: bool
     accepted_changes: tuple[str, ...]
+
+
+def find_nova_conf() -> list[str]:
+    """Return the files that all of Nova's processes read by default.
+
+    They are ``nova.conf`` and those of ``nova.conf.d``, in Nova's order.
+    """
+    files = list(cfg.find_config_files('nova', 'nova'))
+    for folder in cfg.find_config_dirs('nova', 'nova'):
+        files += map(str, sorted(pathlib.Path(folder).glob('*.conf')))
+    return files
+
+
+def find_paste(nova_conf: Sequence[str]) -> str | None:
+    """Return the paste file beside ``nova.conf``; None if there is none.
+
+    That of this package comes first: it stands for Nova's.
+
+    :param nova_conf: paths, as of ``find_nova_conf``.
+    """
+    folders = [pathlib.Path(path).parent for path in nova_conf]
+    for folder, name in itertools.product(folders, _PASTE_FILES):
+        if (folder / name).is_file():
+            return str(folder / name)
+    return None
 
 
 def read_nova_conf(files: Sequence[str]) -> NovaConf:
@@ -76,12 +109,43 @@ def read_nova_conf(files: Sequence[str]) -> NovaConf:
             tuple(conf.filter_scheduler.available_filters),
             None if enabled is None else tuple(enabled),
             tuple(conf.filter_scheduler.weight_classes),
+            conf[nova_options.GROUP].insert_filter,
             tuple(conf[nova_options.GROUP].accepted_nova_changes),
         )
     except (cfg.Error, ValueError, OSError) as error:
         raise exception.InvalidConfiguration(
             f'{" ".join(files)}: {error}'
         ) from error
+
+
+def faults_of_later_files(files: Sequence[str]) -> list[str]:
+    """Return which filters and weighers are lost between the files.
+
+    Of several files, Nova takes the list of the last one that has it.
+
+    :param files: paths, as for ``read_nova_conf``.
+    :raises InvalidConfiguration: they cannot be read.
+    """
+    faults = []
+    before: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for path in files:
+        conf = read_nova_conf([path])
+        for option, value in (
+            ('enabled_filters', conf.enabled_filters),
+            ('weight_classes', conf.weight_classes),
+        ):
+            if not value or value == (_ALL_WEIGHERS,):
+                continue
+            earlier, names = before.get(option, ('', ()))
+            lost = [name for name in names if name not in value]
+            if lost:
+                faults.append(
+                    f'[filter_scheduler] {option} of {path} replaces that of '
+                    f'{earlier}, without {", ".join(lost)}: keep one of the '
+                    f'two lines, with {",".join([*lost, *value])}'
+                )
+            before[option] = path, value
+    return faults
 
 
 def faults_of_source(conf: NovaConf) -> list[str]:
@@ -98,35 +162,63 @@ def faults_of_source(conf: NovaConf) -> list[str]:
 def faults_of_filters(conf: NovaConf) -> list[str]:
     """Return why nova-scheduler would ignore requests for PCI flavors.
 
-    A file without ``enabled_filters`` has no fault: it is for another
-    process.
+    Without ``enabled_filters`` Nova takes its default, into which the filter
+    is inserted.
     """
-    enabled = conf.enabled_filters
-    if enabled is None:
-        return []
+    enabled = conf.enabled_filters or ()
+    is_named = FILTER_NAME in enabled
     faults = []
-    if _FILTER_NAME not in enabled:
+    if is_named and _FILTER not in conf.available_filters:
         faults.append(
-            f'[filter_scheduler] enabled_filters lacks {_FILTER_NAME}'
+            '[filter_scheduler] available_filters lacks what enabled_filters '
+            f'names: add available_filters = {_FILTER}'
         )
-    if _FILTER not in conf.available_filters:
-        faults.append(f'[filter_scheduler] available_filters lacks {_FILTER}')
     if _ALL_FILTERS not in conf.available_filters and set(enabled) - {
-        _FILTER_NAME
+        FILTER_NAME
     }:
         faults.append(
             '[filter_scheduler] available_filters has only '
-            f"{_FILTER_NAME}: add {_ALL_FILTERS} for Nova's filters"
+            f'{FILTER_NAME}: add available_filters = {_ALL_FILTERS} for '
+            "Nova's filters"
         )
-    if _FILTER_NAME in enabled:
-        position = enabled.index(_FILTER_NAME)
-        faults += [
-            f'[filter_scheduler] enabled_filters has {name} before '
-            f'{_FILTER_NAME}, which must come first'
-            for name in _LATER_FILTERS
-            if name in enabled[:position]
-        ]
+    if is_named or not conf.inserts_filter:
+        faults += faults_of_order(enabled)
     return faults
+
+
+def place_of_filter(enabled: Sequence[str]) -> int:
+    """Return the index at which the filter is inserted into others.
+
+    :param enabled: the names of the filters, without ours.
+    """
+    later = [
+        position
+        for position, name in enumerate(enabled)
+        if name in _LATER_FILTERS
+    ]
+    return min(later, default=len(enabled))
+
+
+def faults_of_order(enabled: Sequence[str]) -> list[str]:
+    """Return why the filter would not work among these filters.
+
+    :param enabled: the names of all filters, in their order.
+    """
+    if FILTER_NAME not in enabled:
+        others = list(enabled)
+        others.insert(place_of_filter(others), FILTER_NAME)
+        return [
+            f'[filter_scheduler] enabled_filters lacks {FILTER_NAME}, and '
+            f'[{nova_options.GROUP}] insert_filter is false: write '
+            f'enabled_filters = {",".join(others)}'
+        ]
+    position = enabled.index(FILTER_NAME)
+    return [
+        f'[filter_scheduler] enabled_filters has {name} before '
+        f'{FILTER_NAME}, which must come first'
+        for name in _LATER_FILTERS
+        if name in enabled[:position]
+    ]
 
 
 def faults_of_weighers(conf: NovaConf) -> list[str]:

@@ -94,6 +94,12 @@ REPLACEMENTS = (
         'compute.claim_test.wrap_test_pci',
     ),
     Replacement(
+        'nova.scheduler.host_manager',
+        'HostManager.__init__',
+        'makes the filters and weighers',
+        'scheduler_lists.wrap_init',
+    ),
+    Replacement(
         'nova.virt.hardware',
         'numa_fit_instance_to_host',
         "chooses the host's NUMA nodes for an instance",

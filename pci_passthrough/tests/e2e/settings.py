@@ -290,6 +290,13 @@ def nova_controller(site: Site, host: str) -> Sections:
         'database': site.database('nova_cell1'),
         'conductor': {'workers': 1},
         'scheduler': {'workers': 1},
+        # A list of the operator, who has not heard of this project.
+        'filter_scheduler': {
+            'enabled_filters': 'AggregateMultiTenancyIsolation,ComputeFilter,'
+            'ComputeCapabilitiesFilter,ImagePropertiesFilter,'
+            'ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,'
+            'NUMATopologyFilter,PciPassthroughFilter',
+        },
     }
 
 

@@ -45,9 +45,6 @@ from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import wire
 
-FILTER = 'pci_passthrough.nova_plugin.scheduler_filter.PciFlavorFilter'
-WEIGHER = 'pci_passthrough.nova_plugin.weigher.PciFlavorWeigher'
-
 #: The devices of ``NovaTest.start_host``: without SR-IOV.
 GPU = {'product_id': fakelibvirt.PCI_PROD_ID}
 
@@ -105,12 +102,8 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         )
     ]
 
-    #: Nova's base class adds its own.
-    ADDITIONAL_FILTERS = [
-        'PciFlavorFilter',
-        'NUMATopologyFilter',
-        'PciPassthroughFilter',
-    ]
+    #: Nova's base class adds its own, and nova-scheduler inserts ours.
+    ADDITIONAL_FILTERS = ['NUMATopologyFilter', 'PciPassthroughFilter']
 
     #: ``[conductor]`` of this project's configuration.
     POLICY = store.Policy(store.Limits(3600, 3600))
@@ -132,11 +125,6 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         self.addCleanup(client.replace, before)
         self.install_plugin()
         self.flags(api_paste_config=self._paste_file(), group='wsgi')
-        self.flags(
-            available_filters=['nova.scheduler.filters.all_filters', FILTER],
-            weight_classes=['nova.scheduler.weights.all_weighers', WEIGHER],
-            group='filter_scheduler',
-        )
         super().setUp()
         self.neutron = self.useFixture(
             libvirt_base.LibvirtNeutronFixture(self)

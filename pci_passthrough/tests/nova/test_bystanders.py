@@ -23,9 +23,13 @@ from nova import objects as nova_objects
 from nova.network import model
 from nova.network import neutron
 from oslo_concurrency import lockutils
+from oslo_config import cfg
 import testtools
 
+from pci_passthrough.conf import nova as nova_options
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import scheduler_filter
+from pci_passthrough.nova_plugin import weigher
 from pci_passthrough.nova_plugin.compat import scheduling
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import tracker
@@ -201,6 +205,7 @@ class PassTest(BystandersTest):
         return {
             **self.requests_calls(),
             **self.move_calls(),
+            **self.scheduler_calls(),
             **self.network_calls(),
             **self.interface_calls(),
             **self.context_calls(),
@@ -287,6 +292,19 @@ class PassTest(BystandersTest):
                     answer=None,
                 )
                 for pci_tracker in (self.tracker, object())
+            ],
+        }
+
+    def scheduler_calls(self) -> dict[str, list[Call]]:
+        nova_options.register_opts(cfg.CONF)
+        manager = types.SimpleNamespace(
+            # As they are made, with nothing read.
+            enabled_filters=[object.__new__(scheduler_filter.PciFlavorFilter)],
+            weighers=[object.__new__(weigher.PciFlavorWeigher)],
+        )
+        return {
+            'nova.scheduler.host_manager:HostManager.__init__': [
+                Call((manager,), answer=None)
             ],
         }
 

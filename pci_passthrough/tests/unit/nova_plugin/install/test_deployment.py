@@ -68,9 +68,11 @@ class NovaConfTestCase(DeploymentTestCase):
         )
         self.assertEqual([], deployment.faults_of_source(conf))
         self.assertEqual([], deployment.faults_of_filters(conf))
-        self.assertIsNotNone(conf.enabled_filters)
         self.assertEqual([], deployment.faults_of_weighers(conf))
-        self.assertEqual((_NOVAS_WEIGHERS, _WEIGHER), conf.weight_classes)
+        # A list here would replace the operator's.
+        self.assertIsNone(conf.enabled_filters)
+        self.assertEqual((_NOVAS_WEIGHERS,), conf.weight_classes)
+        self.assertEqual((_NOVAS,), conf.available_filters)
 
     def test_two_lines_of_weighers(self) -> None:
         # The second line replaces the first one, with Nova's weighers.
@@ -126,12 +128,17 @@ class NovaConfTestCase(DeploymentTestCase):
         self.assertEqual([], self.filters(_OURS, enabled='PciFlavorFilter'))
 
     def test_filter_is_not_enabled(self) -> None:
-        [fault] = self.filters(_NOVAS, _OURS, enabled='ComputeFilter')
+        text = '[filter_scheduler]\nenabled_filters = A,NUMATopologyFilter\n'
+        conf = self.read(text)
+        self.assertEqual([], deployment.faults_of_filters(conf))
+        off = '[pci_passthrough]\ninsert_filter = false\n'
+        [fault] = deployment.faults_of_filters(self.read(text + off))
         self.assertIn('enabled_filters lacks PciFlavorFilter', fault)
+        self.assertIn('= A,PciFlavorFilter,NUMATopologyFilter', fault)
 
     def test_filter_is_not_available(self) -> None:
         [fault] = self.filters(enabled='PciFlavorFilter')
-        self.assertIn(f'available_filters lacks {_OURS}', fault)
+        self.assertIn(f'add available_filters = {_OURS}', fault)
 
     def test_novas_filters_are_not_available(self) -> None:
         [fault] = self.filters(_OURS, enabled='PciFlavorFilter,ComputeFilter')
