@@ -14,6 +14,9 @@ from prometheus_client import registry
 
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
+from pci_passthrough.store.claims import starts
+from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.views import census
 from pci_passthrough.tests.functional.store import base
@@ -39,7 +42,17 @@ class DashboardTest(base.StoreTest):
     def exported(self) -> dict[str, dict[str, set[str]]]:
         """Return the values of each label, by metric, from a scrape."""
         self.flavors()
-        self.report('compute-1', [base.gpu(1)])
+        self.report(
+            'compute-1', [base.gpu(1), base.gpu(2, handlers=['reset'])]
+        )
+        [due] = preparing.due(self.db, 'compute-1')
+        preparing.progress(
+            self.db, 'compute-1', due.address, due.fence, 50, 'half'
+        )
+        owner = base.new_id()
+        self.claim('compute-1', base.request('gpu'), instance_uuid=owner)
+        starts.failed(self.db, 'compute-1', owner, 'busy', 'test')
+        transitions.free(self.db, owner, 'test')
         trackers.register(self.db, 'compute-1', '1')
         collector = metrics_census.CensusCollector()
         collector.use(self.db, base.TRACKED)
