@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A PCI function of one host: its hardware, its state and its holder."""
 
+import re
 from typing import Any
 
 from oslo_utils import versionutils
@@ -271,6 +272,11 @@ class PciDevice(base.PciPassthroughObject):
             for name, value in self.reported().items()
             if name not in passing
         }
+
+    def is_named_in(self, text: str) -> bool:
+        """Return whether a text has the address, and not a longer one."""
+        whole = rf'(?<![0-9a-f]){re.escape(str(self.address))}'
+        return re.search(whole, text, re.ASCII) is not None
 
     @property
     def is_bound_to_host(self) -> bool:

@@ -25,18 +25,17 @@ from oslo_log import log as logging
 
 from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough import rpc
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.nova_plugin.compute import failed_starts
 from pci_passthrough.nova_plugin.compute import holders
 from pci_passthrough.nova_plugin.compute import vfio_nodes
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.objects import fields
-from pci_passthrough.rpc import older_conductors
 
 LOG = logging.getLogger(__name__)
 
@@ -117,9 +116,9 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
     """Replace a method of LibvirtDriver that starts a guest.
 
     Nova calls it for a new instance, a rebuild, a start, a hard reboot, a
-    resume, a reverted migration, and when the host has booted.
+    resume, a resize and a cold migration, the reversion of one, and when the
+    host has booted.
     """
-
     signature = inspect.signature(original)
 
     @functools.wraps(original)
@@ -141,15 +140,15 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             text = str(error)
             if devices and _blames_devices(error):
-                _tell(
+                failed_starts.tell(
                     host,
                     lambda conductor, actor: conductor.start_failed(
                         host, instance.uuid, text, actor
                     ),
                 )
             raise
-        if any(map(_is_doubted, devices)):
-            _tell(
+        if any(map(failed_starts.is_doubted, devices)):
+            failed_starts.tell(
                 host,
                 lambda conductor, actor: conductor.guest_started(
                     host, instance.uuid, actor
@@ -190,42 +189,9 @@ def _blames_devices(error: BaseException) -> bool:
 
     Errors of Nova and Neutron are not.
     """
-    return isinstance(error, DeviceCannotBeOpened) or _is_of_libvirt(error)
-
-
-def _is_of_libvirt(error: BaseException) -> bool:
-    """Whether libvirt, and not Nova or Neutron, could not start a guest.
-
-    By its name: nova-compute imports libvirt only when it connects to it.
-    """
-    return any(
-        type_.__name__ == 'libvirtError' for type_ in type(error).__mro__
-    )
-
-
-def _is_doubted(device: objects.PciDevice) -> bool:
-    """Whether guests could not be started with a device before."""
-    return bool(
-        device.get('failed_starts', 0)
-        or device.get('start_failed_for') is not None
-    )
-
-
-def _tell(host: str, call: Callable[[rpc.ConductorClient, str], None]) -> None:
-    """Tell the conductor how a start went; log that it cannot be told.
-
-    A conductor of an earlier release does not want to know.
-    """
-    try:
-        older_conductors.answer_or(
-            None, lambda: call(client.conductor(), f'nova-compute/{host}')
-        )
-    except exception.PciPassthroughError as error:
-        LOG.warning(
-            'Could not tell the conductor how the start of a guest went: %s. '
-            'Its devices are chosen as before',
-            error,
-        )
+    return isinstance(
+        error, DeviceCannotBeOpened
+    ) or failed_starts.is_of_libvirt(error)
 
 
 def _configured_host() -> str:

@@ -203,6 +203,18 @@ REPLACEMENTS = (
     ),
     Replacement(
         'nova.virt.libvirt.driver',
+        'LibvirtDriver.finish_migration',
+        'starts a guest at the destination of a resize or cold migration',
+        'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver._live_migration_operation',
+        'lets libvirt migrate a running guest',
+        'compute.failed_starts.wrap_live_migration',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
         'LibvirtDriver.finish_revert_migration',
         'starts a guest on its former host',
         'compute.guest_start.wrap_start',

@@ -6,7 +6,6 @@ the last start of that guest failed: see ``reporting.preparation``.
 """
 
 from collections.abc import Sequence
-import re
 
 import sqlalchemy as sa
 
@@ -38,7 +37,7 @@ def failed(
     with db.write() as connection:
         node_id = hosts.lock(connection, host)
         held = _held(connection, node_id, instance_uuid)
-        named = [device for device in held if _names(words, device)]
+        named = [device for device in held if device.is_named_in(words)]
         devices = named or held
         cleared = [
             device.uuid
@@ -92,12 +91,6 @@ def succeeded(
             )
             text = 'the guest runs; failed starts do not count any more'
             _append(connection, doubted, 'started', actor, text)
-
-
-def _names(text: str, device: objects.PciDevice) -> bool:
-    """Whether a text has the address of a device, and not a longer one."""
-    address = re.escape(str(device.address))
-    return re.search(rf'(?<![0-9a-f]){address}', text, re.ASCII) is not None
 
 
 def _held(

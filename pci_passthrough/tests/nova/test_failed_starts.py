@@ -90,6 +90,75 @@ class FailedStartTest(base.NovaTest):
         server = self.boot_in_vain(flavor_id=flavor)
         self.assertIn('No valid host', server['fault']['message'])
 
+    def start_two_hosts(self, **tags: Any) -> None:
+        """Start c0, whose only GPU is the bad one, and c1."""
+        self.start_host('c0', 1, **tags)
+        self.start_host('c1', 1, bus=0x82, **tags)
+
+    def test_cold_migration(self) -> None:
+        """The guest cannot start at the destination."""
+        self.end_guests_of_cold_migrations()
+        self.start_two_hosts()
+        server = self.boot('gpu', host='c1')
+        # In these tests Nova's API waits for the whole move.
+        self.refused(
+            self.api.post_server_action, server['id'], {'migrate': None}
+        )
+        server = self._wait_for_state_change(server, 'ERROR')
+        self._delete_server(server)
+        self.assert_clean('c0', 'c1')
+        bad = self.bad()
+        self.assertEqual((1, _TEXT), (bad.failed_starts, bad.start_failure))
+
+    def test_migration_of_a_stopped_server(self) -> None:
+        """A guest that is not started says nothing about its device."""
+        self.start_two_hosts()
+        self.boot_in_vain('gpu', host='c0')
+        self.assert_clean('c0')
+        server = self._stop_server(self.boot('gpu', host='c1'))
+        server = self._migrate_server(server)
+        self.api.post_server_action(server['id'], {'confirmResize': None})
+        server = self._wait_for_state_change(server, 'SHUTOFF')
+        self.assert_consistent('c0', server, 1)
+        self.assertEqual(1, self.wire.calls.count('start_failed'))
+        self.assertEqual(0, self.wire.calls.count('guest_started'))
+        self.assertEqual(1, self.bad().failed_starts)
+        self.is_broken = False
+        self._start_server(server)
+        self.assertEqual(0, self.bad().failed_starts)
+
+    def migrate_live_in_vain(self, text: str) -> None:
+        """Migrate a server from c1 to c0, where libvirt raises an error."""
+        self.flags(device_detach_timeout='1', group='libvirt')
+        self.create_pci_flavor('lm', {**base.GPU, 'e.live_migratable': 'true'})
+        self.start_two_hosts(live_migratable='true')
+        server = self.boot('lm', host='c1')
+
+        def fail(*_args: Any, **_kwargs: Any) -> None:
+            raise fakelibvirt.libvirtError(text)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.tests.fixtures.libvirt.Domain.migrateToURI3', fail
+            )
+        )
+        self._live_migrate(server, 'error', 'ERROR', wait_for_fault_key=False)
+        self.run_periodic_tasks()
+        self.assert_clean('c0')
+        self.assert_guest_has('c1', server, 1)
+
+    def test_live_migration(self) -> None:
+        """QEMU cannot start at the destination."""
+        self.migrate_live_in_vain(_TEXT)
+        bad = self.bad()
+        self.assertEqual((1, _TEXT), (bad.failed_starts, bad.start_failure))
+
+    def test_live_migration_that_fails_otherwise(self) -> None:
+        """No device of the destination is named."""
+        self.migrate_live_in_vain(f'no memory for 1{_BAD}')
+        self.assertEqual(0, self.wire.calls.count('start_failed'))
+        self.assertEqual(0, self.bad().failed_starts)
+
 
 class UnopenableTest(base.NovaTest):
     """A GPU is bound to vfio-pci, in the IOMMU group 7.
