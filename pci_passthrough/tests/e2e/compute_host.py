@@ -194,6 +194,10 @@ class ComputeHost(fixtures.Fixture):
         finally:
             connection.close()
 
+    def break_devices(self, *addresses: str) -> None:
+        """Let no guest start with some devices, and with all others again."""
+        self.machine.write(emulator.BROKEN, '\n'.join(addresses))
+
     def nics(self, instance: str) -> dict[str, Any]:
         """Return the network interfaces of a domain, by MAC address."""
         interfaces = {}
