@@ -96,7 +96,8 @@ Example::
 
 ``program`` is a list of arguments, and no shell reads it. ``verbs`` are
 ``clean``, ``verify`` and ``setup``, the default is ``clean``. ``timeout`` are
-the seconds after which it is killed, by default 600. The program gets the
+the seconds after which it is killed, by default 600, and at most
+``handler_timeout``. The program gets the
 facts about the device as variables (``PCI_ADDRESS``, ``PCI_VERB`` and so on)
 and as JSON on its standard input. It runs as the agent's user: let it use
 ``sudo`` if it needs privileges. Exit status 0 means success; with another one

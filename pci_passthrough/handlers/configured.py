@@ -27,13 +27,21 @@ def registry_for(
     :param root: the host's root directory, None if it is elsewhere.
     :raises InvalidPciInformation: an entry names a handler that does not
         exist, or that does not take the argument.
-    :raises InvalidConfiguration: a command is malformed, or the handlers have
-        no root directory.
+    :raises InvalidConfiguration: a command is malformed or may take longer
+        than all handlers, or the handlers have no root directory.
     """
+    commands = handler_command.parse(conf.agent.handler_command)
+    timeout = conf.agent.handler_timeout
+    for command in commands.values():
+        if command.timeout > timeout:
+            raise exception.InvalidConfiguration(
+                f'[agent] handler_command {command.name} may take '
+                f'{command.timeout:g} seconds, and handler_timeout ends it '
+                f'after {timeout:g}: lower its "timeout", or raise '
+                'handler_timeout'
+            )
     registry = registry_module.Registry(
-        interface.Host(
-            root or '/', handler_command.parse(conf.agent.handler_command)
-        )
+        interface.Host(root or '/', commands, timeout)
     )
     for entry in entries:
         try:

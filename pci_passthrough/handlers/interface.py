@@ -103,6 +103,8 @@ class Host:
     #: directory with the host's ``sys`` and ``dev``
     root: str = '/'
     commands: Mapping[str, Command] = dataclasses.field(default_factory=dict)
+    #: seconds after which a verb is killed, from its start
+    timeout: float = 14400.0
 
 
 class DeviceHandler(abc.ABC):

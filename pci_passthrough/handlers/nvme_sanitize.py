@@ -39,8 +39,12 @@ _WHOLE = 65536
 #: Seconds between two looks at the progress.
 _PAUSE = 2.0
 
-#: Seconds in which one namespace must be formatted.
-_FORMAT_PATIENCE = 6 * 3600.0
+#: Seconds before the end of the verb at which a format is given up, so that
+#: nvme-cli ends first.
+_MARGIN = 30.0
+
+#: Bit of CMIC: the NVM subsystem can have several controllers.
+_SEVERAL_CONTROLLERS = 1 << 1
 
 _CLASS = '0108'
 
@@ -75,13 +79,16 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
 
         :raises HandlerError: the controller can do neither, or failed.
         """
+        deadline = time.monotonic() + self.host.timeout
         done = driver_binding.bring_to_host(self.host.root, device.address)
         self._wait_for_controller(device)
         data = nvme_admin.controller_data(device.address)
+        if device.parent_addr is None:
+            _check_is_alone(device.address, data)
         if device.parent_addr is None and data['sanicap'] & 0b111:
             done += self._sanitize(device, data['sanicap'], progress)
         elif data['oacs'] & _FORMAT:
-            done += self._format(device, data, progress)
+            done += self._format(device, data, progress, deadline)
         else:
             raise interface.HandlerError(
                 'the controller can neither sanitize nor format; use the '
@@ -178,6 +185,7 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
         device: interface.Device,
         data: Mapping[str, int],
         progress: interface.Progress,
+        deadline: float,
     ) -> str:
         all_at_once = data['fna'] & (_FORMATS_ALL | _ERASES_ALL)
         if device.parent_addr is not None and all_at_once:
@@ -200,13 +208,49 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
             raise interface.HandlerError(
                 'it has no namespace that could be formatted', str(data)
             )
+        if device.parent_addr is not None:
+            for namespace in namespaces:
+                _check_is_private(device.address, namespace)
         for position, namespace in enumerate(namespaces):
             progress(
                 position * 100 // len(namespaces),
                 f'format of namespace {namespace}, {name}',
             )
             nvme_admin.format_namespace(
-                device.address, namespace, setting, _FORMAT_PATIENCE
+                device.address,
+                namespace,
+                setting,
+                max(1.0, deadline - time.monotonic() - _MARGIN),
             )
         numbers = ', '.join(map(str, namespaces))
         return f'formatted with {name}: namespaces {numbers}'
+
+
+def _check_is_alone(address: str, data: Mapping[str, int]) -> None:
+    """Refuse a subsystem in which other controllers can have namespaces.
+
+    Those of the function's own virtual functions do not count: no guest has
+    them while its physical function is between two owners.
+
+    :raises HandlerError: there are others, or nobody can tell.
+    """
+    if not data['cmic'] & _SEVERAL_CONTROLLERS:
+        return
+    others = nvme_admin.other_controllers(address, data['cntlid'])
+    if others:
+        raise interface.HandlerError(
+            'its NVM subsystem has other controllers, whose data would be '
+            f'erased, too: {", ".join(map(str, others))}; use the handler wipe'
+        )
+
+
+def _check_is_private(address: str, namespace: int) -> None:
+    """Refuse a namespace that other controllers can have, too.
+
+    :raises HandlerError: it is shared, or nobody can tell.
+    """
+    if nvme_admin.is_shared(address, namespace):
+        raise interface.HandlerError(
+            f'its namespace {namespace} can be attached to other controllers, '
+            'too, whose owner would lose it'
+        )

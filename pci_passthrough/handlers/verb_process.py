@@ -68,7 +68,7 @@ class Request:
             verb=interface.Verb(values['verb']),
             handler=values['handler'],
             device=interface.Device.from_dict(values['device']),
-            host=interface.Host(host['root'], commands),
+            host=interface.Host(host['root'], commands, host['timeout']),
             in_process=values['in_process'],
             config_files=tuple(values['config_files']),
             config_dirs=tuple(values['config_dirs']),

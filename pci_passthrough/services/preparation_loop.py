@@ -205,7 +205,7 @@ class PreparationLoop:
     ) -> verb_run.Outcome:
         return verb_run.run(
             request,
-            self._conf.agent.handler_timeout,
+            self._registry.host.timeout,
             on_progress,
             still_wanted,
         )

@@ -70,6 +70,56 @@ def namespaces(address: str, also_detached: bool = False) -> list[int]:
 
 
 @privileged.nvme.entrypoint
+def other_controllers(address: str, controller: int) -> list[int]:
+    """Return the ids of the other controllers of the NVM subsystem.
+
+    :param controller: the id of the function's own controller. Its secondary
+        controllers, those of virtual functions, are left out.
+    :raises HandlerError: nvme-cli fails.
+    """
+    own = {controller}
+    as_json = '--output-format=json'
+    text = _run(address, ['list-ctrl', '{}', as_json])
+    try:
+        every = {int(i['ctrl_id']) for i in json.loads(text)['ctrl_list']}
+        if every > own:
+            text = _run(address, ['list-secondary', '{}', as_json])
+            own |= {
+                int(item['secondary-controller-identifier'])
+                for item in json.loads(text)['secondary-controllers']
+                if int(item['primary-controller-identifier']) == controller
+            }
+        return sorted(every - own)
+    except (ValueError, TypeError, KeyError) as error:
+        raise interface.HandlerError(
+            f'nvme lists controllers in an unknown form: {error}',
+            text.decode(errors='replace'),
+        ) from error
+
+
+@privileged.nvme.entrypoint
+def is_shared(address: str, namespace: int) -> bool:
+    """Return whether several controllers can have a namespace (NMIC).
+
+    :raises HandlerError: nvme-cli fails.
+    """
+    text = _run(
+        address,
+        [
+            'id-ns', '{}', f'--namespace-id={int(namespace)}',
+            '--output-format=json',
+        ],
+    )  # fmt: skip
+    try:
+        return bool(int(json.loads(text)['nmic']) & 1)
+    except (ValueError, TypeError, KeyError) as error:
+        raise interface.HandlerError(
+            f'nvme id-ns answers in an unknown form: {error}',
+            text.decode(errors='replace'),
+        ) from error
+
+
+@privileged.nvme.entrypoint
 def sanitize_status(address: str) -> tuple[int, int]:
     """Return SPROG and SSTAT of the sanitize status log.
 

@@ -246,3 +246,14 @@ class PreparationLoopTest(testtools.TestCase):
                 self.load(entry),
             )
             self.assertIn(reason, str(error))
+
+    def test_command_that_may_take_longer_than_handlers(self) -> None:
+        wait = {'name': 'wait', 'program': ['/bin/true'], 'timeout': 60.5}
+        error = self.assertRaises(
+            exception.InvalidConfiguration,
+            agent.AgentService,
+            self.load(
+                _GPU, handler_command=json.dumps(wait), handler_timeout=60
+            ),
+        )
+        self.assertIn('wait may take 60.5 seconds', str(error))

@@ -59,6 +59,7 @@ class NvmeSanitizeTest(base.HandlerTest):
         sanicap: int = 0,
         oacs: int = _FORMAT,
         fna: int = 0,
+        cmic: int = 0,
         **state: Any,
     ) -> None:
         self.state.write_text(
@@ -68,13 +69,17 @@ class NvmeSanitizeTest(base.HandlerTest):
                         'sanicap': sanicap,
                         'oacs': oacs,
                         'fna': fna,
-                        'cmic': 0,
+                        'cmic': cmic,
                         'cntlid': 3,
                         # As nvme-cli writes large numbers.
                         'unvmcap': str(512 << 20),
                     },
                     'namespaces': [1, 2],
                     'detached': [],
+                    'nmic': 0,
+                    'controllers': [3],
+                    'primary': 3,
+                    'secondary': [],
                     'sanitize': [0, 0],
                     'result': _ERASED,
                     'calls': [],
@@ -92,7 +97,7 @@ class NvmeSanitizeTest(base.HandlerTest):
         return [
             ' '.join([call[0], *call[2:]])
             for call in calls
-            if call[0] not in ('id-ctrl', 'list-ns', 'sanitize-log')
+            if not call[0].startswith(('id-', 'list-', 'sanitize-log'))
         ]
 
     def run_verb(self, verb: str, **changes: Any) -> str:
@@ -141,14 +146,19 @@ class NvmeSanitizeTest(base.HandlerTest):
         for fna, setting in ((0, 1), (4, 2)):
             self.set_up(fna=fna)
             self.run_verb('clean')
+            calls = [call.rpartition('=') for call in self.calls]
             self.assertEqual(
                 [
                     f'format --namespace-id={number} --ses={setting} '
-                    '--force --timeout=21600000'
+                    '--force --timeout'
                     for number in (1, 2)
                 ],
-                self.calls,
+                [words for words, _, _ in calls],
             )
+            for _, _, milliseconds in calls:
+                # It ends before the agent ends the verb.
+                self.assertLess(int(milliseconds), self.host.timeout * 1000)
+                self.assertGreater(int(milliseconds), 10**6)
         self.assertIn('no log', self.run_verb('verify'))
 
     def test_namespaces_that_the_owner_has_detached(self) -> None:
@@ -171,6 +181,43 @@ class NvmeSanitizeTest(base.HandlerTest):
                 'would erase', self.fails('clean', parent_addr=parent)
             )
             self.assertEqual([], self.calls)
+
+    def test_namespace_that_others_can_have(self) -> None:
+        self.set_up(nmic=1)
+        parent = self.address('02')
+        self.assertIn(
+            'namespace 1 can', self.fails('clean', parent_addr=parent)
+        )
+        self.assertEqual([], self.calls)
+        self.run_verb('clean')
+        self.assertNotEqual([], self.calls)
+
+    def test_controllers_of_one_subsystem(self) -> None:
+        for sanicap in (_CRYPTO, 0):
+            for controllers, primary, others in (
+                ([3], 3, None),
+                ([3, 10, 11], 3, None),
+                ([3, 10, 11], 9, '10, 11;'),
+                ([3, 4, 10, 11], 3, 'too: 4;'),
+                ([], 3, None),
+            ):
+                with self.subTest(f'{sanicap} {controllers} {primary}'):
+                    self.set_up(
+                        sanicap,
+                        cmic=2,
+                        controllers=controllers,
+                        primary=primary,
+                        secondary=[10, 11],
+                    )
+                    if others is None:
+                        self.run_verb('clean')
+                        self.assertNotEqual([], self.calls)
+                    else:
+                        self.assertIn(others, self.fails('clean'))
+                        self.assertEqual([], self.calls)
+        self.set_up(_CRYPTO, cmic=2, fails='list-ctrl')
+        self.assertIn('status 2', self.fails('clean'))
+        self.assertEqual([], self.calls)
 
     def test_controller_that_can_neither(self) -> None:
         self.set_up(oacs=0)

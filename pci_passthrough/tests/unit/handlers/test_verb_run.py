@@ -106,6 +106,7 @@ class VerbRunTest(base.HandlerTest):
             host=handlers.Host(
                 '/host',
                 {'x': handlers.Command('x', ('/a', 'b'), ('clean',), 1.5)},
+                7.5,
             ),
             in_process=True,
             config_files=('a',),
