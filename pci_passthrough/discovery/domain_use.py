@@ -4,6 +4,8 @@
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
+from pci_passthrough.discovery import node_device
+
 _PARTS = ('domain', 'bus', 'slot', 'function')
 
 
@@ -28,12 +30,5 @@ def users(documents: Iterable[str]) -> dict[str, str]:
         for source in domain.iter('source'):
             for address in source.iter('address'):
                 if all(address.get(part) for part in _PARTS):
-                    functions[_address(address)] = name
+                    functions[node_device.address_of(address.attrib)] = name
     return functions
-
-
-def _address(element: ElementTree.Element) -> str:
-    domain, bus, slot, function = (
-        int(element.get(part, ''), 0) for part in _PARTS
-    )
-    return f'{domain:04x}:{bus:02x}:{slot:02x}.{function:x}'

@@ -19,7 +19,8 @@ RECORDED_NETWORK = 'run/pci-passthrough/network.json'
 #: The content of ``current_vgpu_type`` of a virtual function without a type.
 NO_VGPU_TYPE = '0'
 
-_ADDRESS = re.compile(
+#: ``dddd:bb:ss.f``, as the kernel writes it.
+ADDRESS = re.compile(
     r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
 )
 
@@ -30,7 +31,7 @@ def functions_in(path: str) -> tuple[str, ...]:
     A path contains bridges, which are never offered, and may contain a VMD
     controller, which must not be offered either.
     """
-    return tuple(part for part in path.split('/') if _ADDRESS.fullmatch(part))
+    return tuple(part for part in path.split('/') if ADDRESS.fullmatch(part))
 
 
 class Subject(enum.Enum):

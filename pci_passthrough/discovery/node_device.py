@@ -247,7 +247,7 @@ def _physical_function(capability: ElementTree.Element | None) -> str | None:
     if capability is None:
         return None
     address = capability.find('address')
-    return None if address is None else _address(address.attrib)
+    return None if address is None else address_of(address.attrib)
 
 
 def _virtual_functions(
@@ -266,10 +266,12 @@ def _virtual_functions(
 
 
 def _device_address(capability: ElementTree.Element) -> str:
-    return _address({part: _text(capability, part) for part in _ADDRESS_PARTS})
+    return address_of(
+        {part: _text(capability, part) for part in _ADDRESS_PARTS}
+    )
 
 
-def _address(parts: dict[str, str]) -> str:
+def address_of(parts: Mapping[str, str]) -> str:
     """Return the address in the form ``dddd:bb:ss.f``.
 
     Elements are decimal and attributes are hexadecimal with ``0x``; base 0

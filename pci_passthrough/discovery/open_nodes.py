@@ -20,6 +20,8 @@ _DRIVER = 'vfio-pci'
 _DRIVER_VARIANT = '_vfio_pci'
 _PROCESS = re.compile(r'\d+', re.ASCII)
 _DEVICE = re.compile(r'vfio\d+', re.ASCII)
+_VDPA = re.compile(r'vdpa\d+', re.ASCII)
+_VHOST = re.compile(r'vhost-vdpa-\d+', re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,18 @@ def nodes_of(
     if group is not None:
         nodes.add(f'/{_NODES}/{group}')
     return nodes
+
+
+def vhost_nodes_of(files: chroot_files.ChrootFiles, address: str) -> set[str]:
+    """Return the nodes by which guests have the vdpa devices of a function."""
+    folder = f'sys/bus/pci/devices/{address}'
+    return {
+        f'/dev/{name}'
+        for device in files.names(folder)
+        if _VDPA.fullmatch(device)
+        for name in files.names(f'{folder}/{device}')
+        if _VHOST.fullmatch(name)
+    }
 
 
 def openers_of(

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``driver``: the function is bound to a named driver of the host."""
 
-import re
-
 from pci_passthrough.handlers import driver_binding
+from pci_passthrough.handlers import function_files
 from pci_passthrough.handlers import interface
-
-_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,63}', re.ASCII)
 
 
 class DriverHandler(interface.DeviceHandler):
@@ -18,7 +15,9 @@ class DriverHandler(interface.DeviceHandler):
 
     def __init__(self, argument: str | None, host: interface.Host) -> None:
         super().__init__(None, host)
-        if argument is None or not _NAME.fullmatch(argument):
+        if argument is None or not function_files.DRIVER_NAME.fullmatch(
+            argument
+        ):
             raise ValueError(
                 'needs the name of a driver, for example driver:vfio-pci'
             )

@@ -16,9 +16,9 @@ from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.handlers import interface
 
-_ADDRESS = re.compile(
-    r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
-)
+#: Drivers have names of this form (Linux allows more, and uses no more).
+DRIVER_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,63}', re.ASCII)
+
 _VIRTUAL_FUNCTION = re.compile(r'virtfn(\d+)', re.ASCII)
 _NVME_CONTROLLER = re.compile(r'nvme\d+', re.ASCII)
 #: Kernel's names of disks that can be below a PCI function.
@@ -37,7 +37,7 @@ class FunctionFiles:
     """
 
     def __init__(self, root: str, address: str) -> None:
-        if not _ADDRESS.fullmatch(address):
+        if not host_facts.ADDRESS.fullmatch(address):
             raise interface.HandlerError(f'{address!r} is no PCI address')
         self.address = address
         self._root = root
@@ -72,6 +72,11 @@ class FunctionFiles:
         """The name of the bound driver, None for none."""
         return self._target('driver')
 
+    @property
+    def iommu_group(self) -> str | None:
+        """The number of the IOMMU group, None for none."""
+        return self._target('iommu_group')
+
     def _target(self, name: str) -> str | None:
         try:
             return os.path.basename(self.files.link(f'{self.folder}/{name}'))
@@ -88,7 +93,7 @@ class FunctionFiles:
         for name in self.files.names(self.folder):
             match = _VIRTUAL_FUNCTION.fullmatch(name)
             address = self._target(name) if match else None
-            if match and address and _ADDRESS.fullmatch(address):
+            if match and address and host_facts.ADDRESS.fullmatch(address):
                 functions[int(match[1])] = address
         return dict(sorted(functions.items()))
 

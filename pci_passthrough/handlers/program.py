@@ -47,7 +47,6 @@ def run(
     *,
     stdin: bytes = b'',
     environment: Mapping[str, str] | None = None,
-    most_output: int = MOST_OUTPUT,
 ) -> Result:
     """Run a program, without a shell.
 
@@ -71,7 +70,7 @@ def run(
     _groups.add(process.pid)
     deadline = time.monotonic() + timeout
     try:
-        output, is_cut = _exchange(process, stdin, deadline, most_output)
+        output, is_cut = _exchange(process, stdin, deadline)
         status = process.wait(max(0.0, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired) as error:
         output, is_cut = getattr(error, 'partial', (b'', False))
@@ -112,7 +111,6 @@ def _exchange(
     process: subprocess.Popen[bytes],
     stdin: bytes,
     deadline: float,
-    most_output: int,
 ) -> tuple[bytes, bool]:
     """Write the input and read the output until the program closes it."""
     assert process.stdin is not None and process.stdout is not None  # noqa: S101
@@ -136,8 +134,8 @@ def _exchange(
                     if not chunk:
                         return output, is_cut
                     output += chunk
-                    is_cut = is_cut or len(output) > most_output
-                    output = output[-most_output:]
+                    is_cut = is_cut or len(output) > MOST_OUTPUT
+                    output = output[-MOST_OUTPUT:]
                     continue
                 try:
                     todo = todo[os.write(process.stdin.fileno(), todo) :]

@@ -16,14 +16,12 @@ from pci_passthrough.handlers import nvme_sanitize
 from pci_passthrough.handlers import reset
 from pci_passthrough.handlers import vfs
 from pci_passthrough.handlers import wipe
+from pci_passthrough.specs import handler_names
 
 LOG = log.getLogger(__name__)
 
 #: Namespace of the entry points with handlers of other packages.
 NAMESPACE = 'pci_passthrough.device_handler'
-
-#: Says explicitly that a device has no handlers.
-NONE = 'none'
 
 #: The handlers of this project; no other package can replace them.
 SHIPPED: dict[str, type[interface.DeviceHandler]] = {
@@ -67,7 +65,7 @@ class Registry:
         if handler_class is None:
             raise exception.InvalidConfiguration(
                 f'there is no handler {name!r}; known are: '
-                f'{", ".join([*self.names, NONE])}'
+                f'{", ".join([*self.names, handler_names.NONE])}'
             )
         try:
             handler: interface.DeviceHandler = handler_class(
@@ -118,7 +116,7 @@ def _from_elsewhere() -> dict[str, Any]:
                 extension.entry_point.value,
                 extension.plugin,
             )
-        elif extension.name in SHIPPED or extension.name == NONE:
+        elif extension.name in (*SHIPPED, handler_names.NONE):
             LOG.error(
                 'Ignoring handler %s of %s: pci_passthrough has one of that '
                 'name',

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 import fcntl
+import logging
 import os
 import threading
 
@@ -135,20 +136,25 @@ class PreparationLoop:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            # Without sysfs there is nothing to prepare.
-            LOG.debug('Not preparing devices: %s', error)
+            self._say_why_not(f'{path}: {error.strerror}')
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(descriptor)
-            LOG.warning(
-                'Not preparing devices: another agent of this host does, or '
-                'has not ended yet. Trying again'
+            self._say_why_not(
+                'another agent of this host does, or has not ended yet'
+                if isinstance(error, BlockingIOError)
+                else f'{path} cannot be locked: {error.strerror}'
             )
             return False
         self._host_lock = descriptor
         return True
+
+    def _say_why_not(self, reason: str) -> None:
+        # Without sysfs there are neither handlers nor a need for a warning.
+        level = logging.WARNING if self._has_handlers() else logging.DEBUG
+        LOG.log(level, 'Not preparing devices: %s. Trying again', reason)
 
     def _note_end(self, is_prepared: bool) -> None:
         self._due.set()
@@ -180,20 +186,25 @@ class PreparationLoop:
             function = function_files.FunctionFiles(
                 self._registry.root, address
             )
-            nodes = open_nodes.nodes_of(
-                function.files, address, item.device.iommu_group
-            )
+            touched = (address, *function.virtual_functions().values())
+            nodes = set()
+            for name in touched:
+                group = function_files.FunctionFiles(
+                    self._registry.root, name
+                ).iommu_group
+                nodes |= open_nodes.nodes_of(function.files, name, group)
+                nodes |= open_nodes.vhost_nodes_of(function.files, name)
             opener = next(open_nodes.openers_of(function.files, nodes), None)
         except (OSError, ValueError, handlers.HandlerError) as error:
             raise preparing.UntouchableDevice(str(error)) from error
-        for used in (address, *function.virtual_functions().values()):
+        for used in touched:
             if used in users:
                 raise preparing.UntouchableDevice(
                     f'the running domain {users[used]} has {used}'
                 )
         if opener is not None:
             raise preparing.UntouchableDevice(
-                f'process {opener.process} has it open by VFIO'
+                f'process {opener.process} has {opener.node} open'
             )
         return handlers.Device.of(item.device)
 

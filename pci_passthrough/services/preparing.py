@@ -2,7 +2,6 @@
 """Prepares devices: runs the handlers of those that the conductor names."""
 
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import threading
@@ -16,6 +15,7 @@ from pci_passthrough import handlers
 from pci_passthrough import objects
 from pci_passthrough.handlers import verb_process
 from pci_passthrough.handlers import verb_run
+from pci_passthrough.objects import fields
 from pci_passthrough.rpc import older_conductors
 from pci_passthrough.services import backoff
 
@@ -26,8 +26,6 @@ _PROGRESS_INTERVAL = 5.0
 
 #: Characters of the output of all verbs that are reported; the end tells most.
 _MOST_OUTPUT = 8000
-
-_CLEAN = 'clean'
 
 
 class UntouchableDevice(Exception):
@@ -89,7 +87,8 @@ class Preparing:
     Everything that must outlive this process is the conductor's: it names a
     device until it has the result. So a device that was being cleaned when
     the agent ended is cleaned again from the beginning. A result that no
-    conductor has got is kept, and is sent again instead.
+    conductor has got is kept, and is sent again instead. If no conductor says
+    whether the next verb may run, the agent goes on with that verb later.
 
     :param client: for this object alone; its threads share it.
     :param host: this host's name.
@@ -137,6 +136,9 @@ class Preparing:
         self._running: dict[str, threading.Thread] = {}
         #: results that no conductor has answered, by address and fence
         self._results: dict[tuple[str, int], _Result] = {}
+        #: outputs of verbs that have succeeded, of attempts that wait for a
+        #: conductor, by address and fence
+        self._outputs: dict[tuple[str, int], list[str]] = {}
         self._backoffs: dict[str, backoff.Backoff] = {}
         #: monotonic times before which a device is not tried again
         self._not_before: dict[str, float] = {}
@@ -159,6 +161,11 @@ class Preparing:
             self._results = {
                 key: result
                 for key, result in self._results.items()
+                if key in keys
+            }
+            self._outputs = {
+                key: outputs
+                for key, outputs in self._outputs.items()
                 if key in keys
             }
             running = set(self._running)
@@ -188,12 +195,6 @@ class Preparing:
     def is_idle(self) -> bool:
         """Whether no device is being prepared."""
         return not self._running
-
-    def wait(self) -> None:
-        """Return when no device is being prepared."""
-        while not self.is_idle:
-            for thread in list(self._running.values()):
-                thread.join()
 
     def _say_once_that_conductors_are_old(self) -> None:
         if self._has_handlers() and not self._is_old_reported:
@@ -247,15 +248,22 @@ class Preparing:
             preparation.fence,
             ', '.join(preparation.handlers),
         )
-        outputs: list[str] = []
+        key = preparation.address, preparation.fence
+        with self._lock:
+            outputs = self._outputs.pop(key, [])
         try:
             chosen = self._registry.handlers(preparation.handlers)
         except exception.InvalidConfiguration as error:
             return _Result(False, error.text)
-        for verb, text, handler in _work_of(preparation.step, chosen):
-            if verb not in handler.verbs():
-                continue
-            outcome = self._run(preparation, verb, text)
+        work = _work_of(preparation.step, chosen)
+        for verb, text in work[len(outputs) :]:
+            try:
+                outcome = self._run(preparation, verb, text)
+            except exception.ConductorUnavailable:
+                # What is done stays done as long as the fence is valid.
+                with self._lock:
+                    self._outputs[key] = outputs
+                raise
             if outcome is None:
                 return None
             outputs.append(f'{text} {verb}: {outcome.output.strip()}')
@@ -268,16 +276,14 @@ class Preparing:
     ) -> verb_run.Outcome | None:
         """Run a verb; return None if it must not run, or not go on."""
         address, fence = preparation.address, preparation.fence
+        progress = _ThrottledProgress(self._client, self._host, preparation)
         try:
             device = self._look(preparation)
         except UntouchableDevice as error:
             self._pause(address)
             LOG.warning('Not touching %s: %s', address, error)
-            self._client.preparation_progress(
-                self._host, address, fence, None, f'waiting: {error}'
-            )
+            progress(None, f'waiting: {error}')
             return None
-        progress = _ThrottledProgress(self._client, self._host, preparation)
         progress(None, f'{text} {verb}')
         # Last of all: nothing comes between this answer and the verb.
         if not self._client.may_prepare(self._host, address, fence):
@@ -374,14 +380,17 @@ class _ThrottledProgress:
 
 def _work_of(
     step: str, chosen: Sequence[tuple[str, handlers.DeviceHandler]]
-) -> Iterator[tuple[handlers.Verb, str, handlers.DeviceHandler]]:
-    """Yield the verbs of a step in their order."""
+) -> list[tuple[handlers.Verb, str]]:
+    """Return the verbs of a step with their handlers, in their order."""
     verbs: tuple[handlers.Verb, ...] = (handlers.Verb.SETUP,)
-    if step == _CLEAN:
+    if step == fields.PreparationStep.CLEAN:
         verbs = tuple(handlers.Verb)
-    for verb in verbs:
-        for text, handler in chosen:
-            yield verb, text, handler
+    return [
+        (verb, text)
+        for verb in verbs
+        for text, handler in chosen
+        if verb in handler.verbs()
+    ]
 
 
 def _joined(outputs: Sequence[str]) -> str:

@@ -2,13 +2,10 @@
 """Writes the attributes of one PCI function in sysfs."""
 
 import os
-import re
 
+from pci_passthrough.handlers import function_files
 from pci_passthrough.handlers import interface
 from pci_passthrough.handlers import privileged
-
-#: Drivers have names of this form (Linux allows more, and uses no more).
-_DRIVER = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,63}', re.ASCII)
 
 
 @privileged.files.entrypoint
@@ -27,7 +24,7 @@ def override_driver(address: str, driver: str) -> None:
     :param driver: empty to let the kernel choose again.
     :raises HandlerError: the name has not the form of a driver's.
     """
-    if driver and not _DRIVER.fullmatch(driver):
+    if driver and not function_files.DRIVER_NAME.fullmatch(driver):
         raise interface.HandlerError(f'{driver!r} is no name of a driver')
     _write(privileged.function(address).path('driver_override'), f'{driver}\n')
 

@@ -235,7 +235,9 @@ class PreparingTest(testtools.TestCase):
             running.poll()
         except _Killed:
             pass
-        running.wait()
+        while not running.is_idle:
+            for thread in list(running._running.values()):
+                thread.join()
 
     def hold(self) -> str:
         """Claim the device for an instance; return the instance's UUID."""
@@ -372,6 +374,50 @@ class PreparingTest(testtools.TestCase):
         self.poll(running)
         self.assertEqual('available', self.now().status)
         self.assertEqual(len(_ALL), len(self.done))
+        self.assertEqual([], self.mistakes)
+
+    def go_away_after_clean(self, running: preparing.Preparing) -> None:
+        """Let no conductor say whether the device may be verified."""
+
+        def lose() -> None:
+            raise exception.ConductorUnavailable('a conductor is away')
+
+        self.points.hooks['end of rinse clean'] = lambda: (
+            self.points.hooks.update({'before may_prepare': lose})
+        )
+        self.poll(running)
+        self.assertEqual(_ALL[:2], [verb for _, verb in self.done])
+
+    def test_work_goes_on_when_a_conductor_answers_again(self) -> None:
+        self.poll(self.agent(_Points(None)))
+        self.give_back(self.hold())
+        running = self.agent(_Points(None))
+        self.go_away_after_clean(running)
+        self.poll(running)
+        self.check_handed_on(_ALL)
+        self.assertEqual('available', self.now().status)
+        self.assertEqual(_ALL, [verb for _, verb in self.done])
+        # The next guest's traces are no part of that.
+        self.give_back(self.hold())
+        self.poll(running)
+        self.assertEqual(_ALL, [verb for _, verb in self.done])
+        self.assertEqual([], self.mistakes)
+
+    def test_work_begins_anew_if_somebody_has_touched_the_device(self) -> None:
+        self.poll(self.agent(_Points(None)))
+        self.give_back(self.hold())
+        running = self.agent(_Points(None))
+        self.go_away_after_clean(running)
+        look = running._look
+
+        def see_a_guest(preparation: objects.Preparation) -> handlers.Device:
+            raise preparing.UntouchableDevice('the domain g0 has it')
+
+        running._look = see_a_guest
+        self.poll(running)
+        running._look = look
+        self.poll(running)
+        self.assertEqual(_ALL[:2] + _ALL, [verb for _, verb in self.done])
         self.assertEqual([], self.mistakes)
 
     def test_failure_quarantines_with_its_output(self) -> None:

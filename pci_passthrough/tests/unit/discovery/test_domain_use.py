@@ -98,6 +98,13 @@ class VfioNodesTest(testtools.TestCase):
         (descriptors / '9').unlink()
         os.symlink('/dev/vfio/devices/vfio3', descriptors / '9')
         self.assertEqual([], openers())
+        vhost = self.tree.root / self.gpu / 'vdpa4/vhost-vdpa-5'
+        vhost.mkdir(parents=True)
+        (self.tree.root / self.gpu / 'vdpa4/driver').mkdir()
+        self.assertEqual(
+            {'/dev/vhost-vdpa-5'},
+            open_nodes.vhost_nodes_of(files, host_tree.GPU),
+        )
         (self.tree.root / self.gpu / 'vfio-dev/vfio3').mkdir(parents=True)
         self.assertEqual(
             ['/dev/vfio/devices/vfio3'], [opener.node for opener in openers()]
