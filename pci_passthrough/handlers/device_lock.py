@@ -11,6 +11,7 @@ write.
 import errno
 import fcntl
 import os
+import pathlib
 import time
 
 from pci_passthrough.handlers import function_files
@@ -20,15 +21,15 @@ from pci_passthrough.handlers import interface
 PATIENCE = 10.0
 _PAUSE = 0.05
 
-#: Descriptors of this process, and of the one that forked it, by address.
-_held: dict[str, int] = {}
+#: The process that took the lock and its descriptor, by address.
+_held: dict[str, tuple[int, int]] = {}
 
 
 def take(root: str, address: str) -> None:
     """Wait until nobody else acts on a device, and keep others from it.
 
-    The lock lasts as long as this process, its forks, and the daemons that
-    share it.
+    The lock lasts as long as this process, its forks and programs, and the
+    daemons that share it.
 
     :raises HandlerError: another process still acts on the device.
     """
@@ -38,13 +39,13 @@ def take(root: str, address: str) -> None:
         if time.monotonic() > deadline:
             os.close(descriptor)
             raise interface.HandlerError(
-                'a process that was started before still acts on it; see '
-                'lslocks(8)'
+                'a process that was started before still acts on it: '
+                f'{_names_of_holders(root, address)}'
             )
         time.sleep(_PAUSE)
     # So that the daemons of this process can share it.
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    _held[address] = descriptor
+    _held[address] = os.getpid(), descriptor
 
 
 def share(root: str, address: str) -> None:
@@ -52,19 +53,75 @@ def share(root: str, address: str) -> None:
 
     :raises HandlerError: another process takes the device just now.
     """
-    if address in _held:
+    # A forked daemon takes its own, too: so /proc/locks has its number.
+    if address in _held and _held[address][0] == os.getpid():
         return
     descriptor = _open(root, address)
     if not _try(descriptor, fcntl.LOCK_SH):
         os.close(descriptor)
         raise interface.HandlerError(f'another process acts on {address}')
-    _held[address] = descriptor
+    _held[address] = os.getpid(), descriptor
+
+
+def descriptors() -> tuple[int, ...]:
+    """Return the descriptors of the locks, for programs to inherit.
+
+    A program that outlives this process, because it waits in the kernel or has
+    left its process group, keeps its device locked.
+    """
+    return tuple(descriptor for _, descriptor in _held.values())
+
+
+def holder(root: str, address: str) -> str | None:
+    """Return who has the lock of a device, None for nobody.
+
+    :returns: the processes that took it, for people; one of them may have
+        ended, and a program of it has the lock.
+    """
+    try:
+        descriptor = _open(root, address)
+    except interface.HandlerError:
+        # The function is gone.
+        return None
+    try:
+        if _try(descriptor, fcntl.LOCK_EX):
+            return None
+    finally:
+        os.close(descriptor)
+    return _names_of_holders(root, address)
 
 
 def release_all() -> None:
     """Release the locks of this process."""
     while _held:
-        os.close(_held.popitem()[1])
+        _, (_, descriptor) = _held.popitem()
+        os.close(descriptor)
+
+
+def _names_of_holders(root: str, address: str) -> str:
+    """Return the holders by proc(5), ``/proc/locks``."""
+    function = function_files.FunctionFiles(root, address)
+    try:
+        status = os.stat(function.path('class'))
+        lines = pathlib.Path('/proc/locks').read_text().splitlines()
+    except OSError as error:
+        return f'unknown, {error}'
+    device = status.st_dev
+    place = f'{os.major(device):02x}:{os.minor(device):02x}:{status.st_ino}'
+    numbers = {
+        words[4]
+        for words in map(str.split, lines)
+        if words[1] == 'FLOCK' and words[5] == place
+    }
+    return ', '.join(map(_name, sorted(numbers))) or 'unknown, see lslocks(8)'
+
+
+def _name(number: str) -> str:
+    try:
+        name = pathlib.Path(f'/proc/{number}/comm').read_text().strip()
+    except OSError:
+        return f'a program of process {number}, which has ended'
+    return f'process {number} ({name})'
 
 
 def _open(root: str, address: str) -> int:

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import time
 
+from pci_passthrough.handlers import device_lock
+
 #: Bytes that are kept of the output of a program; what comes last tells most.
 MOST_OUTPUT = 16384
 
@@ -51,8 +53,8 @@ def run(
     """Run a program, without a shell.
 
     After the time limit the program and all processes of its group get
-    SIGKILL. A process that outlives even that is left behind, and its output
-    is not awaited.
+    SIGKILL. A process that outlives even that is left behind, its output is
+    not awaited, and it keeps its device locked.
 
     :param arguments: the program and its arguments.
     :param timeout: seconds.
@@ -66,6 +68,7 @@ def run(
         stderr=subprocess.STDOUT,
         env=None if environment is None else dict(environment),
         process_group=0,
+        pass_fds=device_lock.descriptors(),
     )
     _groups.add(process.pid)
     deadline = time.monotonic() + timeout

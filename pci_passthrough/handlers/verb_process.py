@@ -20,6 +20,7 @@ from typing import Any
 from typing import TextIO
 
 from oslo_config import cfg
+from oslo_privsep import comm
 
 from pci_passthrough import exception
 from pci_passthrough.handlers import device_lock
@@ -167,6 +168,15 @@ def main() -> int:
                 'succeeded': False,
                 'text': str(error),
                 'output': str(error.output or ''),
+            }
+        )
+    except comm.PrivsepTimeout:
+        answers.write(
+            {
+                'succeeded': False,
+                'text': 'a daemon of oslo.privsep has not answered within '
+                f'{privileged.PATIENCE:g} seconds',
+                'output': '',
             }
         )
     except Exception as error:

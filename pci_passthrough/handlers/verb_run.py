@@ -16,10 +16,12 @@ import subprocess
 import sys
 import time
 
+from pci_passthrough.handlers import device_lock
 from pci_passthrough.handlers import verb_process
 
 #: Seconds for a process to end after SIGKILL.
 _END = 5.0
+_PAUSE = 0.05
 #: Seconds for a process to end by itself.
 _GRACE = 3.0
 
@@ -40,8 +42,6 @@ class Outcome:
     succeeded: bool
     #: what the handler says, or why it failed
     output: str
-    #: process that did not end after SIGKILL, None if it has ended
-    left_behind: int | None = None
 
 
 def run(
@@ -73,15 +73,31 @@ def run(
         if outcome is None:
             outcome = Outcome(False, f'did not end within {timeout:g} seconds')
     finally:
-        left_behind = _end(process)
-    if left_behind is None:
+        is_ended = _end(process)
+    if outcome.succeeded and is_ended:
+        return outcome
+    name = f'process {process.pid}'
+    holder = _wait_for_lock(request) or (None if is_ended else name)
+    if holder is None:
         return outcome
     return Outcome(
         False,
-        f'{outcome.output}\nprocess {left_behind} is left behind: it does not '
-        'end after SIGKILL, so it waits in the kernel, perhaps for a guest',
-        left_behind,
+        f'{outcome.output}\nleft behind: {holder}. It does not end, and so '
+        'waits in the kernel, perhaps for a guest; nothing else is done with '
+        'the device until it ends',
     )
+
+
+def _wait_for_lock(request: verb_process.Request) -> str | None:
+    """Wait until nobody has the device's lock; return who keeps it."""
+    deadline = time.monotonic() + _END
+    while holder := device_lock.holder(
+        request.host.root, request.device.address
+    ):
+        if time.monotonic() > deadline:
+            return holder
+        time.sleep(_PAUSE)
+    return None
 
 
 class _Conversation:
@@ -157,8 +173,8 @@ class _Conversation:
         )
 
 
-def _end(process: subprocess.Popen[bytes]) -> int | None:
-    """End a process with all of its own; return its number if it does not.
+def _end(process: subprocess.Popen[bytes]) -> bool:
+    """End a process with all of its own; return whether it has ended.
 
     Without standard input it ends its programs and itself. SIGKILL comes
     after that, because it would leave the programs alone.
@@ -174,5 +190,5 @@ def _end(process: subprocess.Popen[bytes]) -> int | None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
         else:
-            return None
-    return process.pid
+            return True
+    return False

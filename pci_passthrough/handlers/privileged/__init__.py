@@ -32,6 +32,10 @@ from pci_passthrough.handlers import function_files
 
 _PREFIX = __name__
 
+#: Seconds in which a daemon must have written a file or set a link. Hundreds
+#: of virtual functions take minutes; longer is the wait for a guest's end.
+PATIENCE = 600.0
+
 #: Option of the global configuration, which oslo.privsep uses.
 _ROOT = cfg.StrOpt('host_root', help="Directory with the host's files.")
 
@@ -51,18 +55,22 @@ class _Context(priv_context.PrivContext):
         super().start(method)
 
 
-def _context(name: str, needed: list[int]) -> priv_context.PrivContext:
+def _context(
+    name: str, needed: list[int], timeout: float | None
+) -> priv_context.PrivContext:
     return _Context(
         _PREFIX,
         cfg_section=f'privileged_{name}',
         pypath=f'{_PREFIX}.{name}',
         capabilities=needed,
+        timeout=timeout,
     )
 
 
-files = _context('files', [])
-nvme = _context('nvme', [capabilities.CAP_SYS_ADMIN])
-links = _context('links', [capabilities.CAP_NET_ADMIN])
+files = _context('files', [], PATIENCE)
+# Its programs have time limits of their own.
+nvme = _context('nvme', [capabilities.CAP_SYS_ADMIN], None)
+links = _context('links', [capabilities.CAP_NET_ADMIN], PATIENCE)
 
 CONTEXTS = {'files': files, 'nvme': nvme, 'links': links}
 

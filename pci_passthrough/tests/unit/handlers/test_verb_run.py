@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs in their own processes, with a handler that another package brings."""
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -12,6 +13,7 @@ import fixtures
 import psutil
 
 from pci_passthrough import handlers
+from pci_passthrough.handlers import device_lock
 from pci_passthrough.handlers import verb_process
 from pci_passthrough.handlers import verb_run
 from pci_passthrough.tests.functional.services import programs
@@ -200,6 +202,42 @@ class VerbRunTest(base.HandlerTest):
             lambda: not psutil.pid_exists(program), 'the end of the program'
         )
 
+    def test_program_that_escapes_keeps_the_device_locked(self) -> None:
+        marker = self.folder / 'pid'
+        script = (
+            f"setsid sh -c 'echo $$ > {marker}.new; mv {marker}.new {marker};"
+            " exec sleep 99d' > /dev/null 2>&1 & "
+            f'until [ -e {marker} ]; do sleep 0.01; done; exit 3'
+        )
+        command = handlers.Command(
+            'wait', ('/bin/sh', '-c', script), ('clean',), 3600.0
+        )
+        self.host = handlers.Host(str(self.root), {'wait': command})
+        for name in ('verb_run._END', 'device_lock.PATIENCE'):
+            self.useFixture(
+                fixtures.MonkeyPatch(f'pci_passthrough.handlers.{name}', 0.2)
+            )
+        outcome = self.run_verb('clean', 'command:wait')
+        program = psutil.Process(int(marker.read_text()))
+        self.addCleanup(_kill, program)
+        self.assertIn('status 3', outcome.output)
+        self.assertIn('left behind: ', outcome.output)
+        error = self.assertRaises(
+            handlers.HandlerError,
+            device_lock.take,
+            str(self.root),
+            self.gpu,
+        )
+        self.assertIn('still acts on it: ', str(error))
+        program.kill()
+        programs.wait_for(
+            lambda: device_lock.holder(str(self.root), self.gpu) is None,
+            'the end of the lock',
+        )
+        device_lock.take(str(self.root), self.gpu)
+        name = f'process {os.getpid()} ('
+        self.assertIn(name, str(device_lock.holder(str(self.root), self.gpu)))
+
     def has_process(self, session: str) -> bool:
         for process in psutil.process_iter():
             try:
@@ -214,3 +252,8 @@ class VerbRunTest(base.HandlerTest):
         outcome = self.run_verb('setup', 'wash:60', timeout=0.1)
         self.assertFalse(outcome.succeeded)
         self.assertIn('did not end within 0.1 seconds', outcome.output)
+
+
+def _kill(program: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        program.kill()
