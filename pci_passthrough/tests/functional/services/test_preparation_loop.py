@@ -223,6 +223,29 @@ class PreparationLoopTest(testtools.TestCase):
             )
         self.assertIn('the running domain g0 has', self.logger.output)
 
+    def test_card_whose_virtual_function_is_open_is_not_touched(self) -> None:
+        card = next(d for d in self.model.devices.values() if d.vfs)
+        group = self.model.devices[card.vfs[0]].iommu_group
+        descriptors = self.host.host_root / 'proc/4242/fd'
+        descriptors.mkdir(parents=True)
+        (descriptors / '9').symlink_to(f'/dev/vfio/{group}')
+        (descriptors.parent / 'comm').write_text('qemu-kvm\n')
+        ready = {'name': 'ok', 'program': ['/bin/true'], 'verbs': ['setup']}
+        self.start(
+            f'{{"address": "{card.address}", "handler": "command:ok"}}',
+            handler_command=json.dumps(ready),
+        )
+        programs.wait_for(
+            lambda: f'Not touching {card.address}' in self.logger.output,
+            'a look',
+        )
+        self.assertIn(
+            f'process 4242 (qemu-kvm) has /dev/vfio/{group} open',
+            self.logger.output,
+        )
+        (descriptors / '9').unlink()
+        self.wait_until_all_are('available')
+
     def test_second_agent_of_a_host_waits(self) -> None:
         self.start(_GPU)
         self.wait_until_all_are('available')
