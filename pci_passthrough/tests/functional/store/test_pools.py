@@ -15,11 +15,14 @@ from pci_passthrough import claims as claims_rules
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.store import live_hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
+from pci_passthrough.store.claims import starts
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import resolving
 from pci_passthrough.store.pools import counting
@@ -87,17 +90,29 @@ class CountTest(base.StoreTest):
         self.flavors()
 
     def test_random_fleets(self) -> None:
+        states: set[str] = set()
         for seed in range(4):
             self._grow(random.Random(seed))
             devices = lookup.get_all(self.db)
+            states |= {device.state for device in devices}
+            states |= {
+                'failed' for d in free_devices(devices) if d.failed_starts
+            }
             self._compare(devices, None)
             names = sorted({d.host for d in devices})
             self._compare(devices, names[::2])
             self._compare(devices, [*names, *map(str, range(600))])
             self._compare(devices, [])
             self._compare_supplies(devices)
+            self._compare_proven(devices)
             self._compare_numa_nodes(devices)
             self._compare_answers(names)
+        # The fleets are not the same if the code around them changes.
+        self.assertEqual(
+            set(),
+            {'claimed', 'cleaning', 'quarantined', 'disabled', 'failed'}
+            - states,
+        )
 
     def test_digests(self) -> None:
         """Conductors of earlier releases find keys without later fields."""
@@ -197,6 +212,35 @@ class CountTest(base.StoreTest):
                 name,
             )
 
+    def _compare_proven(self, devices: Collection[objects.PciDevice]) -> None:
+        """Compare the supplies of hosts with free devices that have failed."""
+        free = free_devices(devices)
+        for name in base.FLAVORS:
+            (demand,) = self._demands(name)
+            key_ids = demand.alternatives[0].key_ids
+            wanted = [
+                d for d in free if self._id(objects.PoolKey.of(d)) in key_ids
+            ]
+            doubted = {d.host for d in wanted if d.failed_starts}
+            with self.db.read() as connection:
+                supplies = counting.with_failed_starts(
+                    connection, key_ids, live_hosts.known(connection)
+                )
+            self.assertEqual(doubted, supplies.keys())
+            for index, of_host in (
+                (0, wanted),
+                (1, [d for d in wanted if not d.failed_starts]),
+            ):
+                self.assertEqual(
+                    counted([d for d in of_host if d.host in doubted]),
+                    {
+                        (host, self.db.catalog[key_id]): count
+                        for host, both in supplies.items()
+                        for key_id in key_ids
+                        if (count := both[index].total({key_id}))
+                    },
+                )
+
     def _compare_numa_nodes(
         self, devices: Collection[objects.PciDevice]
     ) -> None:
@@ -248,7 +292,12 @@ class CountTest(base.StoreTest):
                 else d
                 for d in fleet
             ]
+            fleet = [
+                d.replace(handlers=['reset']) if rnd.random() < 0.3 else d
+                for d in fleet
+            ]
             self.report(host, fleet)
+            self._prepare(rnd, host)
             self._hold(rnd, host)
             kept = [device for device in fleet if rnd.random() < 0.8]
             withdrawn = [d.address for d in fleet if rnd.random() < 0.1]
@@ -258,12 +307,30 @@ class CountTest(base.StoreTest):
                 withdrawn=withdrawn,
             )
 
+    def _prepare(self, rnd: random.Random, host: str) -> None:
+        """Let handlers be done with most devices; the others are cleaning."""
+        for todo in preparing.due(self.db, host):
+            if rnd.random() < 0.7:
+                preparing.prepared(
+                    self.db,
+                    base.POLICY.bounds,
+                    host,
+                    todo.address,
+                    todo.fence,
+                    True,
+                    '',
+                )
+
     def _hold(self, rnd: random.Random, host: str) -> None:
-        for name in rnd.choices(('gpu', 'vf', 'pf', 'big'), k=4):
+        for name in rnd.choices(('gpu', 'vf', 'pf', 'big'), k=6):
+            owner = uuidutils.generate_uuid()
             try:
-                self.claim(host, base.request(name))
+                self.claim(host, base.request(name), instance_uuid=owner)
             except exception.ClaimRefused:
                 continue
+            if rnd.random() < 0.4:
+                starts.failed(self.db, host, owner, 'busy', 'test')
+                transitions.free(self.db, owner, 'test', host)
         for device in lookup.get_all(self.db, host, state='available'):
             if rnd.random() < 0.1:
                 operators.disable(self.db, device.uuid, 'hot', 'op')
