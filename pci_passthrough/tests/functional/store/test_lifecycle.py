@@ -21,6 +21,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough import store
+from pci_passthrough.reporting import preparation
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
@@ -512,7 +513,7 @@ class LifecycleTest(testtools.TestCase):
 
     def test_invariants(self) -> None:
         Machine.make_url = staticmethod(
-            self._copied() if self.server is None else self._emptied
+            _copied(self) if self.server is None else self._emptied
         )
         examples, steps = (25, 40) if self.server is None else (2, 20)
         stateful.run_state_machine_as_test(
@@ -526,17 +527,6 @@ class LifecycleTest(testtools.TestCase):
             ),
         )
 
-    def _copied(self) -> Callable[[str], str]:
-        """Return a function that copies a SQLite database."""
-        template = self.useFixture(fixtures.TempDir()).join('db')
-        db = store.Writer(f'sqlite:///{template}')
-        schema.sync(db)
-        _create_flavors(db)
-        with db.read() as connection:
-            connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
-        db.close()
-        return lambda folder: f'sqlite:///{shutil.copy(template, folder)}'
-
     def _emptied(self, _folder: str) -> str:
         """Empty the server's database."""
         url = base.empty_url(typing.cast(Any, self.server))
@@ -544,6 +534,47 @@ class LifecycleTest(testtools.TestCase):
         _create_flavors(db)
         db.close()
         return url
+
+
+def _copied(test: testtools.TestCase) -> Callable[[str], str]:
+    """Return a function that copies a SQLite database."""
+    template = test.useFixture(fixtures.TempDir()).join('db')
+    db = store.Writer(f'sqlite:///{template}')
+    schema.sync(db)
+    _create_flavors(db)
+    with db.read() as connection:
+        connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
+    db.close()
+    return lambda folder: f'sqlite:///{shutil.copy(template, folder)}'
+
+
+class ControlTest(testtools.TestCase):
+    """The machine notices devices that are handed on uncleaned."""
+
+    def test_given_back(self) -> None:
+        Machine.make_url = staticmethod(_copied(self))
+        machine = Machine()
+        self.addCleanup(machine.teardown)
+        # The first GPU has no handler.
+        machine.offer_or_withdraw(host='g', number=0)
+        machine.report(host='g', is_full=False)
+        while preparing.due(machine.db, 'g'):
+            machine.begin_to_prepare(host='g', number=0, is_done=True)
+        instance = base.new_id()
+        machine.claim(
+            host='g', instance=instance, requests=[base.request('gpu')]
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'{preparation.__name__}.given_back',
+                lambda device, bounds: {'status': 'available'},
+            )
+        )
+        machine.nobody_gets_what_is_not_clean()
+        machine.free(host='g', instance=instance)
+        self.assertRaises(
+            AssertionError, machine.nobody_gets_what_is_not_clean
+        )
 
 
 def _create_flavors(db: store.Writer) -> None:
