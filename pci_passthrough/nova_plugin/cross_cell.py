@@ -56,12 +56,9 @@ def wrap_set_requested_destination_cell(
 
 
 def _has_or_gets_devices(task: Any) -> bool:
-    stored = loaded.attribute(task.request_spec, 'pci_requests')
     held = task.instance.pci_requests
-    return bool(
-        requests.asks_for_pci_flavors(loaded.attribute(task, 'flavor'))
-        or requests.for_pci_flavors(stored and stored.requests)
-        or requests.for_pci_flavors(held and held.requests)
+    return requests.ask_for_pci_flavors((task.request_spec,), (task,)) or bool(
+        requests.for_pci_flavors(held and held.requests)
     )
 
 

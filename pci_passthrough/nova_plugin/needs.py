@@ -25,14 +25,19 @@ def of_flavor(
     """Return the requests of an instance's flavor.
 
     :param flavor: Nova's flavor; in a resize, the new one.
-    :param held: the requests that are known to be made from this flavor.
-    :param make: called if there are none and the flavor asks for PCI flavors.
-        None means that the guest is running and can get no other devices.
+    :param held: the requests that the instance has. After a resize that has
+        failed on its destination they are those of the other flavor.
+    :param make: called if they are not those of this flavor. None means that
+        the guest is running and can get no other devices.
+    :raises InvalidRequest: the instance has requests, and the extra specs of
+        its flavor are malformed.
     """
     kept = requests.of_flavor(held)
-    if kept or make is None or not requests.asks_for_pci_flavors(flavor):
+    if make is None or (
+        kept and requests.summary(kept) == requests.summary_of_flavor(flavor)
+    ):
         return kept
-    return make(flavor)
+    return make(flavor) if requests.asks_for_pci_flavors(flavor) else []
 
 
 def of_nics(

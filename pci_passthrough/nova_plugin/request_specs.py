@@ -17,7 +17,6 @@ from oslo_log import log as logging
 
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import flavor_requests
-from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin import needs
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import network as nova_network
@@ -41,7 +40,9 @@ def wrap_ensure_network_information(
     @functools.wraps(original)
     def ensure_network_information(spec: Any, instance: Any) -> None:
         original(spec, instance)
-        if _asks(spec, instance) and not scheduling.request_is_rebuild(spec):
+        if requests.ask_for_pci_flavors(
+            (spec,), (spec, instance)
+        ) and not scheduling.request_is_rebuild(spec):
             try:
                 rebuild(spec, instance)
             except exception.PciPassthroughError as error:
@@ -53,16 +54,6 @@ def wrap_ensure_network_information(
                 )
 
     return ensure_network_information
-
-
-def _asks(spec: Any, instance: Any) -> bool:
-    """Whether a spec or a flavor of the instance asks for PCI flavors."""
-    stored = loaded.attribute(spec, 'pci_requests')
-    return bool(
-        requests.for_pci_flavors(stored and stored.requests)
-        or requests.asks_for_pci_flavors(loaded.attribute(spec, 'flavor'))
-        or requests.asks_for_pci_flavors(loaded.attribute(instance, 'flavor'))
-    )
 
 
 def rebuild(spec: Any, instance: Any) -> None:
@@ -104,15 +95,15 @@ def rebuild(spec: Any, instance: Any) -> None:
                 'stored': requests.describe(stored) or 'none',
             },
         )
-        spec.pci_requests = _replaced(spec, instance.uuid, [*wanted, *nics])
+        spec.pci_requests = replaced(spec, instance.uuid, [*wanted, *nics])
     if not needs.ask_alike(requests.for_pci_flavors(held), [*own, *nics]):
-        instance.pci_requests = _replaced(
+        instance.pci_requests = replaced(
             instance, instance.uuid, [*own, *nics]
         )
         instance.save()
 
 
-def _replaced(
+def replaced(
     owner: Any, instance_uuid: str, for_pci_flavors: Collection[Any]
 ) -> Any:
     """Return the requests of a spec or an instance, with our part replaced."""

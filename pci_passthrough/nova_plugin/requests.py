@@ -105,6 +105,38 @@ def asks_for_pci_flavors(flavor: Any) -> bool:
     )
 
 
+def summary(requests: Iterable[Any]) -> list[tuple[str, int]]:
+    """Return the names and counts of a flavor's requests, sorted."""
+    return sorted((request.alias_name, request.count) for request in requests)
+
+
+def summary_of_flavor(flavor: Any) -> list[tuple[str, int]]:
+    """Return the ``summary`` of the requests that a flavor asks for.
+
+    :raises InvalidRequest: its extra specs are malformed.
+    """
+    asked = request_spec.from_extra_specs(extra_specs(flavor))
+    return sorted((_alias(request), request.count) for request in asked)
+
+
+def ask_for_pci_flavors(
+    with_requests: Iterable[Any], with_flavor: Iterable[Any]
+) -> bool:
+    """Whether any of Nova's objects asks for PCI flavors, as far as loaded.
+
+    :param with_requests: objects with ``pci_requests``.
+    :param with_flavor: objects with a ``flavor``.
+    """
+    return any(
+        asks_for_pci_flavors(loaded.attribute(obj, 'flavor'))
+        for obj in with_flavor
+    ) or any(
+        for_pci_flavors(held.requests)
+        for obj in with_requests
+        if (held := loaded.attribute(obj, 'pci_requests'))
+    )
+
+
 def extra_specs(flavor: Any) -> Mapping[str, str]:
     """Return the extra specs of a Nova flavor; it may be None."""
     if not flavor or 'extra_specs' not in flavor:
@@ -195,10 +227,14 @@ def make_flavor_request(
     return pools.InstancePCIRequest(
         count=request.count,
         spec=_specs(alternatives),
-        alias_name='|'.join(request.pci_flavors),
+        alias_name=_alias(request),
         numa_policy=policy,
         request_id=request.request_id,
     )
+
+
+def _alias(request: objects.PciRequest) -> str:
+    return '|'.join(request.pci_flavors)
 
 
 def make_nic_request(

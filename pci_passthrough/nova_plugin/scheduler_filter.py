@@ -21,6 +21,7 @@ from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import cloud_facts
 from pci_passthrough.nova_plugin import flavor_requests
+from pci_passthrough.nova_plugin import request_specs
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import scheduler
@@ -86,7 +87,7 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         :param spec_obj: Nova's ``RequestSpec``.
         """
         hosts = list(filter_obj_list)
-        if not hosts or scheduler.request_is_rebuild(spec_obj):
+        if not hosts or nova_scheduling.request_is_rebuild(spec_obj):
             return hosts
         pci_requests = spec_obj.pci_requests
         wanted = requests.for_pci_flavors(
@@ -143,12 +144,8 @@ def _missing(spec: Any) -> list[Any]:
             'a nova-api without pci_passthrough has made it'
         )
     wanted = flavor_requests.make_for_existing(spec.flavor, spec.image)
-    spec.pci_requests = nova_scheduling.InstancePCIRequests(
-        instance_uuid=spec.instance_uuid,
-        requests=[
-            *(spec.pci_requests.requests if spec.pci_requests else ()),
-            *wanted,
-        ],
+    spec.pci_requests = request_specs.replaced(
+        spec, spec.instance_uuid, wanted
     )
     return wanted
 

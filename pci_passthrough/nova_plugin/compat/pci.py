@@ -10,6 +10,8 @@ from typing import Any
 # The registry of Nova's objects. The module of ``Instance`` must not be
 # imported here yet.
 from nova import objects
+from nova.compute import task_states
+from nova.compute import vm_states
 
 # A claim failed: Nova tries another host.
 from nova.exception import ComputeResourcesUnavailable
@@ -25,6 +27,8 @@ from nova.objects.instance_pci_requests import InstancePCIRequests
 # Nova's row for a device.
 from nova.objects.pci_device import PciDevice
 
+from pci_passthrough.nova_plugin import loaded
+
 __all__ = [
     'ComputeResourcesUnavailable',
     'InstancePCIRequests',
@@ -39,6 +43,8 @@ class Whereabouts:
     """Nova's record of where an instance is.
 
     :ivar host: None if it is on no host: shelved, for example.
+    :ivar is_migrating_live: Nova claims for a live migration before it writes
+        where the instance goes.
     :ivar is_broken: its state is ERROR; an operator may still change where
         it is.
     :ivar migration_id: the migration that its migration context is of, if it
@@ -46,7 +52,7 @@ class Whereabouts:
     """
 
     host: str | None
-    task_state: str | None
+    is_migrating_live: bool
     is_broken: bool
     migration_id: int | None
 
@@ -62,7 +68,12 @@ def whereabouts_of(context: Any, instance_uuid: str) -> Whereabouts | None:
     moving = instance.migration_context
     return Whereabouts(
         instance.host,
-        instance.task_state,
-        instance.vm_state == 'error',
+        instance.task_state == task_states.MIGRATING,
+        instance.vm_state == vm_states.ERROR,
         moving and moving.migration_id,
     )
+
+
+def has_failed(migration: Any) -> bool:
+    """Whether a move of an instance has failed; Nova keeps its record."""
+    return bool(loaded.attribute(migration, 'status') == 'error')

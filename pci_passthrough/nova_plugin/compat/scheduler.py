@@ -6,14 +6,10 @@ from nova.scheduler.filters import BaseHostFilter
 
 # Reads a multiplier, which an aggregate of hosts may set.
 from nova.scheduler.utils import get_weight_multiplier
-
-# In a rebuild the instance stays on its host, and keeps its devices.
-from nova.scheduler.utils import request_is_rebuild
 from nova.scheduler.weights import BaseHostWeigher
 
 __all__ = [
     'BaseHostFilter',
     'BaseHostWeigher',
     'get_weight_multiplier',
-    'request_is_rebuild',
 ]

@@ -7,6 +7,7 @@ Imported in nova-api, nova-conductor and nova-scheduler when they are running.
 from typing import Any
 
 from nova import objects
+from nova.compute import task_states
 
 # The instance has no request spec: it is very old, or deleted.
 from nova.exception import RequestSpecNotFound
@@ -46,14 +47,14 @@ def is_resize(spec: Any, instance: Any) -> bool:
     failed before.
     """
     return bool(
-        instance.task_state == 'resize_prep'
+        instance.task_state == task_states.RESIZE_PREP
         and spec.flavor.id != instance.flavor.id
     )
 
 
 def is_live_migration(instance: Any) -> bool:
     """Whether an instance is being migrated live."""
-    return bool(instance.task_state == 'migrating')
+    return bool(instance.task_state == task_states.MIGRATING)
 
 
 def set_flavor(spec: Any, instance: Any) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives nova-compute's virt driver to the PCI device tracker.
+"""Lets the PCI device tracker ask the virt driver which guests may run.
 
 Nova's tracker does not know the driver. A server that was deleted while its
 nova-compute was down leaves a running guest behind, until a periodic task of

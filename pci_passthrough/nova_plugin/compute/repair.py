@@ -15,7 +15,6 @@ from typing import Any
 from oslo_log import log as logging
 
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import attachments
@@ -26,12 +25,6 @@ from pci_passthrough.nova_plugin.compute import reconcile
 from pci_passthrough.objects import fields
 
 LOG = logging.getLogger(__name__)
-
-#: The status of a migration that has failed, and that Nova keeps.
-_FAILED = 'error'
-
-#: The task state of an instance that is migrating live.
-_MIGRATING = 'migrating'
 
 
 class Repairer:
@@ -112,13 +105,16 @@ class Repairer:
         known = {instance.uuid for instance in instances} | {
             migration.instance_uuid
             for migration in migrations
-            if loaded.attribute(migration, 'status') != _FAILED
+            if not pci.has_failed(migration)
+        }
+        rows = reconcile.ended(self._rows(), known, wanted)
+        left = {
+            instance_uuid: self._has_left(instance_uuid, migrations)
+            for instance_uuid in {row.instance_uuid for row in rows} - known
         }
         attached = []
-        for row in reconcile.ended(self._rows(), known, wanted):
-            if row.instance_uuid not in known and not self._has_left(
-                row, migrations
-            ):
+        for row in rows:
+            if not left.get(row.instance_uuid, True):
                 continue
             LOG.info(
                 'Freeing device %(address)s: instance %(uuid)s does not have '
@@ -128,15 +124,14 @@ class Repairer:
             attached.append(self._attachment_of(row))
         return attached
 
-    def _has_left(self, row: reconcile.Row, migrations: Iterable[Any]) -> bool:
-        """Whether an instance that is not on this host has left its device.
+    def _has_left(self, instance_uuid: str, migrations: Iterable[Any]) -> bool:
+        """Whether an instance that is not on this host has left its devices.
 
         :param migrations: all moves to and from this host.
         """
-        at = pci.whereabouts_of(self._tracker._context, row.instance_uuid)
+        at = pci.whereabouts_of(self._tracker._context, instance_uuid)
         if at is not None:
-            # Nova claims for a live migration before it writes where it goes.
-            if at.task_state == _MIGRATING:
+            if at.is_migrating_live:
                 return False
             failed = [
                 reconcile.FailedMove(
@@ -146,7 +141,7 @@ class Repairer:
                     migration.is_live_migration,
                 )
                 for migration in migrations
-                if migration.instance_uuid == row.instance_uuid
+                if migration.instance_uuid == instance_uuid
             ]
             if not reconcile.has_left(
                 self._conductor.host,
@@ -156,11 +151,11 @@ class Repairer:
                 failed,
             ):
                 return False
-        if self.may_run(row.instance_uuid):
+        if self.may_run(instance_uuid):
             LOG.warning(
-                'Device %(address)s stays held: instance %(uuid)s is not on '
-                'this host any more, and its guest is still running here',
-                {'address': row.address, 'uuid': row.instance_uuid},
+                'Devices of instance %s stay held: it is not on this host any '
+                'more, and its guest is still running here',
+                instance_uuid,
             )
             return False
         return True

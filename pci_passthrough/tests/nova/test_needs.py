@@ -21,6 +21,7 @@ class Request:
     count: int = 1
     numa_policy: str | None = None
     requester_id: str | None = None
+    alias_name: str | None = 'gpu'
 
 
 def gpu(request_id: str = 'r', **fields: Any) -> Any:
@@ -56,6 +57,12 @@ class NeedsTest(testtools.TestCase):
             (_ASKS, [], None, []),
             (_PLAIN, [NATIVE, nic('p')], make, []),
             (_PLAIN, None, make, []),
+            # After a resize that has failed.
+            (_ASKS, [gpu('held', count=2)], make, [MADE]),
+            (_ASKS, [gpu('held', alias_name='other')], make, [MADE]),
+            (_ASKS, [gpu('held'), gpu('more')], make, [MADE]),
+            (_PLAIN, [gpu('held')], make, []),
+            (_ASKS, [gpu('held', count=2)], None, [gpu('held', count=2)]),
         ):
             self.assertEqual(expected, needs.of_flavor(flavor, kept, maker))
 

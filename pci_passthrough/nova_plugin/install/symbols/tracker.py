@@ -92,6 +92,19 @@ SYMBOLS = (
         },
     ),
     *symbol.listed(
+        'nova.compute.task_states',
+        symbol.Use.CALLED,
+        {
+            'MIGRATING': 'the instance is being migrated live',
+            'RESIZE_PREP': 'the instance is being resized',
+        },
+    ),
+    *symbol.listed(
+        'nova.compute.vm_states',
+        symbol.Use.CALLED,
+        {'ERROR': 'an operator has to decide where the instance is'},
+    ),
+    *symbol.listed(
         'nova.compute.power_state',
         symbol.Use.CALLED,
         {
