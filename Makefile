@@ -54,7 +54,7 @@ REQUIREMENTS := requirements.txt setup.cfg setup.py pyproject.toml bindep.txt
 TEST_REQUIREMENTS := test-requirements.txt doc/requirements.txt
 
 .PHONY: demo tour unit functional nova-functional test test-servers test-nova \
-    test-e2e environments lint docs bench genconfig clean
+    test-e2e environments lint docs bench hil genconfig clean
 
 # The end of each layer's recipe: its line and its status. $(1) are commands
 # that print the runs' subunit streams.
@@ -155,6 +155,10 @@ environments: $(E2E_VENV)/.installed $(foreach release,$(NOVA_RELEASES), \
 
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python -m pci_passthrough.tests.bench
+
+# nvme-sanitize with a real kernel and QEMU's NVMe controllers.
+hil: $(VENV)/.installed-for-tests
+	$(BIN)/python -m pci_passthrough.tests.hil
 
 docs: $(VENV)/.installed-for-tests
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nvme-sanitize with a real kernel, nvme-cli and QEMU's NVMe controllers."""
