@@ -208,6 +208,17 @@ class AttemptTest(PreparationTest):
         # It is cleaning again, and the old answer does not make it available.
         self.assertEqual('cleaning', self.end(fence=old))
 
+    def test_end_of_an_older_attempt_is_not_in_the_ledger(self) -> None:
+        todo = self.unclean()
+        self.assertTrue(self.may(_ONE, todo.fence))
+        for action in ('quarantine', 'clean'):
+            operators.act(self.db, f'h/{_ONE}', action, 'odd', 'op')
+        self.assertEqual('cleaning', self.end(_ONE, todo.fence))
+        device = self.device()
+        self.assertIsNone(device.preparation_running)
+        history = ledger.history(self.db, device.uuid)
+        self.assertEqual('clean', history[-1].action)
+
     def test_progress(self) -> None:
         fence = self.unclean().fence
         preparing.progress(self.db, 'h', _ONE, fence, 140, 'sanitize\tlog\n')
