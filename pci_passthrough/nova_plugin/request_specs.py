@@ -40,9 +40,7 @@ def wrap_ensure_network_information(
     @functools.wraps(original)
     def ensure_network_information(spec: Any, instance: Any) -> None:
         original(spec, instance)
-        if requests.ask_for_pci_flavors(
-            (spec,), (spec, instance)
-        ) and not scheduling.request_is_rebuild(spec):
+        if _asks(spec, instance) and not scheduling.request_is_rebuild(spec):
             try:
                 rebuild(spec, instance)
             except exception.PciPassthroughError as error:
@@ -54,6 +52,19 @@ def wrap_ensure_network_information(
                 )
 
     return ensure_network_information
+
+
+def _asks(spec: Any, instance: Any) -> bool:
+    """Whether a spec or an instance asks for PCI flavors.
+
+    The flavor of an instance that is unshelved is not loaded yet. Nova loads
+    it later in the same call; without it, an instance whose spec is that of
+    another flavor would lose its devices.
+    """
+    return requests.ask_for_pci_flavors((spec,), (spec, instance)) or (
+        scheduling.is_unshelving(instance)
+        and requests.asks_for_pci_flavors(instance.flavor)
+    )
 
 
 def rebuild(spec: Any, instance: Any) -> None:

@@ -17,6 +17,8 @@ from nova.objects.instance_pci_requests import InstancePCIRequests
 from nova.scheduler.utils import request_is_rebuild
 from nova.virt import hardware
 
+from pci_passthrough.nova_plugin import loaded
+
 __all__ = [
     'InstancePCIRequests',
     'RequestSpecNotFound',
@@ -55,6 +57,12 @@ def is_resize(spec: Any, instance: Any) -> bool:
 def is_live_migration(instance: Any) -> bool:
     """Whether an instance is being migrated live."""
     return bool(instance.task_state == task_states.MIGRATING)
+
+
+def is_unshelving(instance: Any) -> bool:
+    """Whether an instance is being unshelved."""
+    state = loaded.attribute(instance, 'task_state')
+    return bool(state == task_states.UNSHELVING)
 
 
 def set_flavor(spec: Any, instance: Any) -> None:

@@ -271,7 +271,15 @@ class PassTest(BystandersTest):
         return {
             'nova.objects.request_spec:RequestSpec'
             '.ensure_network_information': [
-                Call((spec, self.instance), answer=None) for spec in specs
+                Call((spec, instance), answer=None)
+                for spec in specs
+                for instance in (
+                    self.instance,
+                    # Nova reads its flavor later in the same call.
+                    _unloaded(
+                        'Instance', task_state='unshelving', flavor=flavor
+                    ),
+                )
             ],
             'nova.conductor.tasks.migrate:MigrationTask'
             '._set_requested_destination_cell': [
@@ -426,6 +434,13 @@ class ControlTest(BystandersTest):
             nova_objects.Flavor(
                 extra_specs={'pci_passthrough:pci_flavor': 'gpu:1'}
             ),
+        )
+
+    def test_instance_that_is_unshelved(self) -> None:
+        self.assert_touched(
+            'nova.objects.request_spec:RequestSpec.ensure_network_information',
+            _unloaded('RequestSpec'),
+            _unloaded('Instance', task_state='unshelving'),
         )
 
     def test_port(self) -> None:

@@ -97,6 +97,7 @@ SYMBOLS = (
         {
             'MIGRATING': 'the instance is being migrated live',
             'RESIZE_PREP': 'the instance is being resized',
+            'UNSHELVING': 'the instance is being unshelved',
         },
     ),
     *symbol.listed(
