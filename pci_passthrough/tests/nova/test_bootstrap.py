@@ -100,20 +100,24 @@ _GROUPS = (
     'nova.objects.request_spec:'
     'RequestSpec.generate_request_groups_from_pci_requests'
 )
-#: nova-compute imports all these modules, other processes only some.
-#: The task of nova-conductor that moves instances.
-_MIGRATE = 'nova.conductor.tasks.migrate'
+#: Modules that one process has, and nova-compute has not: the task of
+#: nova-conductor that moves instances, and what has the filters.
+_OWN_MODULES = {
+    'nova-conductor': 'nova.conductor.tasks.migrate',
+    'nova-scheduler': 'nova.scheduler.host_manager',
+}
 
-_IN_COMPUTE = {
-    str(replacement)
-    for replacement in replacements.REPLACEMENTS
-    if replacement.module != _MIGRATE
-}
-_IN_CONDUCTOR = {
-    str(replacement)
-    for replacement in replacements.REPLACEMENTS
-    if replacement.module == _MIGRATE
-}
+
+def _replacements_in(name: str) -> set[str]:
+    """Return what a process replaces, and of all but nova-compute its own."""
+    modules = set(_OWN_MODULES.values())
+    return {
+        str(replacement)
+        for replacement in replacements.REPLACEMENTS
+        if replacement.module == _OWN_MODULES.get(name)
+        or (name == 'nova-compute' and replacement.module not in modules)
+    }
+
 
 _PASTE_FILTER = """
 [filter:pci_passthrough]
@@ -239,9 +243,10 @@ class InstalledTestCase(ProcessTestCase):
         for name in ('nova-conductor', 'nova-scheduler', 'nova-api'):
             replaced = self.replaced(name)
             self.assertLessEqual({_REQUESTS, _GROUPS}, replaced)
-            if name == 'nova-conductor':
-                self.assertLessEqual(_IN_CONDUCTOR, replaced)
-        self.assertEqual(_IN_COMPUTE, self.replaced('nova-compute'))
+            self.assertLessEqual(_replacements_in(name), replaced)
+        self.assertEqual(
+            _replacements_in('nova-compute'), self.replaced('nova-compute')
+        )
 
     def test_paste_filter_alone(self) -> None:
         self.configure()
@@ -261,9 +266,13 @@ class InstalledTestCase(ProcessTestCase):
     def test_compute_that_config_source_does_not_reach(self) -> None:
         """The plugin of os-vif installs it."""
         self.configure(group=_DRIVER)
-        self.assertEqual(_IN_COMPUTE, self.replaced('nova-compute'))
+        self.assertEqual(
+            _replacements_in('nova-compute'), self.replaced('nova-compute')
+        )
         self.configure(_SOURCE)
-        self.assertEqual(_IN_COMPUTE, self.replaced('nova-compute'))
+        self.assertEqual(
+            _replacements_in('nova-compute'), self.replaced('nova-compute')
+        )
 
     def test_merely_installed(self) -> None:
         self.configure()
@@ -324,7 +333,9 @@ class RefusedTestCase(ProcessTestCase):
             if 'accepted_nova_changes = ' in line
         ]
         self.configure(_SOURCE, f'{_DRIVER}\n{option}')
-        self.assertEqual(_IN_COMPUTE, self.replaced('nova-compute'))
+        self.assertEqual(
+            _replacements_in('nova-compute'), self.replaced('nova-compute')
+        )
 
     def test_group_of_another_name(self) -> None:
         self.configure('config_source = pci')
