@@ -125,6 +125,8 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         self.addCleanup(client.replace, before)
         self.install_plugin()
         self.flags(api_paste_config=self._paste_file(), group='wsgi')
+        # Beside tests of Nova, which count the filters, it is off.
+        self.flags(insert_filter=True, group='pci_passthrough')
         super().setUp()
         self.neutron = self.useFixture(
             libvirt_base.LibvirtNeutronFixture(self)
