@@ -29,15 +29,10 @@ NO_FAILED_STARTS: Final[dict[str, Any]] = {
 
 #: The changes of a device with which handlers have nothing to do.
 NOTHING_DUE: Final[dict[str, Any]] = dict.fromkeys(
-    (
-        'preparation_running',
-        'preparation_step',
-        'preparation_attempt',
-        'preparation_since',
-        'preparation_percent',
-        'preparation_text',
-        'quarantine_reason',
-    )
+    name
+    for name in objects.device.PREPARATION_FIELDS
+    # The fence only grows.
+    if name != 'preparation'
 )
 
 
