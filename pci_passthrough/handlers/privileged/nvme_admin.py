@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs nvme-cli for the NVMe controller of one PCI function."""
 
+from collections.abc import Callable
 import ctypes
 import json
 import os
 import stat
+from typing import Any
+from typing import TypeVar
 
 from pci_passthrough.handlers import interface
 from pci_passthrough.handlers import privileged
 from pci_passthrough.handlers import program
+
+_T = TypeVar('_T')
 
 #: Seconds for a command that only asks or starts something.
 _ASK = 60.0
@@ -38,16 +43,12 @@ def controller_data(address: str) -> dict[str, int]:
 
     :raises HandlerError: nvme-cli fails, or there is no controller.
     """
-    text = _run(address, ['id-ctrl', '{}', '--output-format=json'])
-    try:
-        document = json.loads(text)
+    return _read(
+        address,
+        'id-ctrl',
         # Some releases of nvme-cli write the capacity as a string.
-        return {name: int(document.get(name, 0)) for name in _FIELDS}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise interface.HandlerError(
-            f'nvme id-ctrl answers in an unknown form: {error}',
-            text.decode(errors='replace'),
-        ) from error
+        lambda document: {n: int(document.get(n, 0)) for n in _FIELDS},
+    )
 
 
 @privileged.nvme.entrypoint
@@ -57,16 +58,14 @@ def namespaces(address: str, also_detached: bool = False) -> list[int]:
     :param also_detached: all that the NVM subsystem has.
     :raises HandlerError: nvme-cli fails.
     """
-    options = ['--all'] if also_detached else []
-    text = _run(address, ['list-ns', '{}', *options, '--output-format=json'])
-    try:
-        listed = json.loads(text).get('nsid_list', [])
-        return sorted(int(item['nsid']) for item in listed)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise interface.HandlerError(
-            f'nvme list-ns answers in an unknown form: {error}',
-            text.decode(errors='replace'),
-        ) from error
+    return _read(
+        address,
+        'list-ns',
+        lambda document: sorted(
+            int(item['nsid']) for item in document.get('nsid_list', [])
+        ),
+        *(['--all'] if also_detached else []),
+    )
 
 
 @privileged.nvme.entrypoint
@@ -77,24 +76,23 @@ def other_controllers(address: str, controller: int) -> list[int]:
         controllers, those of virtual functions, are left out.
     :raises HandlerError: nvme-cli fails.
     """
+    every = _read(
+        address,
+        'list-ctrl',
+        lambda document: {int(i['ctrl_id']) for i in document['ctrl_list']},
+    )
     own = {controller}
-    as_json = '--output-format=json'
-    text = _run(address, ['list-ctrl', '{}', as_json])
-    try:
-        every = {int(i['ctrl_id']) for i in json.loads(text)['ctrl_list']}
-        if every > own:
-            text = _run(address, ['list-secondary', '{}', as_json])
-            own |= {
+    if every > own:
+        own |= _read(
+            address,
+            'list-secondary',
+            lambda document: {
                 int(item['secondary-controller-identifier'])
-                for item in json.loads(text)['secondary-controllers']
+                for item in document['secondary-controllers']
                 if int(item['primary-controller-identifier']) == controller
-            }
-        return sorted(every - own)
-    except (ValueError, TypeError, KeyError) as error:
-        raise interface.HandlerError(
-            f'nvme lists controllers in an unknown form: {error}',
-            text.decode(errors='replace'),
-        ) from error
+            },
+        )
+    return sorted(every - own)
 
 
 @privileged.nvme.entrypoint
@@ -103,20 +101,12 @@ def is_shared(address: str, namespace: int) -> bool:
 
     :raises HandlerError: nvme-cli fails.
     """
-    text = _run(
+    return _read(
         address,
-        [
-            'id-ns', '{}', f'--namespace-id={int(namespace)}',
-            '--output-format=json',
-        ],
-    )  # fmt: skip
-    try:
-        return bool(int(json.loads(text)['nmic']) & 1)
-    except (ValueError, TypeError, KeyError) as error:
-        raise interface.HandlerError(
-            f'nvme id-ns answers in an unknown form: {error}',
-            text.decode(errors='replace'),
-        ) from error
+        'id-ns',
+        lambda document: bool(int(document['nmic']) & 1),
+        f'--namespace-id={int(namespace)}',
+    )
 
 
 @privileged.nvme.entrypoint
@@ -206,6 +196,26 @@ def gain_nothing_by_exec() -> None:
     if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def _read(
+    address: str,
+    command: str,
+    take: Callable[[Any], _T],
+    *options: str,
+) -> _T:
+    """Return what is taken from the JSON document that nvme-cli writes.
+
+    :raises HandlerError: nvme-cli fails, or the document has another form.
+    """
+    text = _run(address, [command, '{}', *options, '--output-format=json'])
+    try:
+        return take(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise interface.HandlerError(
+            f'nvme {command} answers in an unknown form: {error}',
+            text.decode(errors='replace'),
+        ) from error
 
 
 def _run(address: str, arguments: list[str], timeout: float = _ASK) -> bytes:
