@@ -94,20 +94,27 @@ class HiddenProperties:
             if device.is_bound_to_host:
                 before = device
             elif before is not None and device.driver is not None:
-                device = device.replace(
-                    **{
-                        name: before.get(name)
-                        for name in device_obj.HIDDEN_IN_GUESTS
-                        if name not in device_obj.READ_IN_GUESTS
-                        or device.get(name) is None
-                    }
-                )
+                device = _with_hidden(device, before)
             if before is not None:
                 known[device.address] = before
             restored.append(device)
         self._devices = known
         self._given_out = given_out
         return restored
+
+
+def _with_hidden(
+    device: device_obj.PciDevice, before: device_obj.PciDevice
+) -> device_obj.PciDevice:
+    """Return a device in a guest with the properties from before."""
+    return device.replace(
+        **{
+            name: before.get(name)
+            for name in device_obj.HIDDEN_IN_GUESTS
+            if name not in device_obj.READ_IN_GUESTS
+            or device.get(name) is None
+        }
+    )
 
 
 def _same_hardware(

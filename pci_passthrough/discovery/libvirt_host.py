@@ -15,6 +15,7 @@ import libvirt
 from oslo_log import log
 
 from pci_passthrough import exception
+from pci_passthrough.discovery import node_device
 
 LOG = log.getLogger(__name__)
 
@@ -102,11 +103,12 @@ class LibvirtHost:
         with self._lock:
             self._close()
 
-    def list_node_devices(self) -> list[str]:
+    def list_node_devices(self) -> list[str | node_device.Undescribed]:
         """Return the XML of all node devices that describe PCI functions.
 
         Node devices with a ``pci``, ``net``, ``vdpa`` or ``mdev`` capability
-        are listed, except those that disappear during the call.
+        are listed, except those that disappear during the call. A device that
+        libvirt cannot describe has no XML.
 
         :raises LibvirtUnavailable: not connected, or the connection broke.
             An empty list always means that there are no such devices.
@@ -235,10 +237,10 @@ class LibvirtHost:
 
 def _readable(
     connection: libvirt.virConnect, device: libvirt.virNodeDevice
-) -> str | None:
+) -> str | node_device.Undescribed | None:
     """Return a device's XML; None if it has disappeared, or has an odd name.
 
-    :raises libvirtError: the device exists and cannot be described.
+    :raises libvirtError: the connection broke.
     """
     try:
         return _describe(connection, device)
@@ -253,14 +255,14 @@ def _readable(
 
 def _describe(
     connection: libvirt.virConnect, device: libvirt.virNodeDevice
-) -> str | None:
+) -> str | node_device.Undescribed | None:
     """Return a device's XML, None if the device has disappeared.
 
     libvirt reads links and attributes for each description. If the device
     disappears at this moment, any kind of error is possible. Therefore the
     device is looked up again after an error.
 
-    :raises libvirtError: the device exists and cannot be described.
+    :raises libvirtError: the connection broke.
     :raises UnicodeDecodeError: libvirt cannot describe the device, and its
         name is not UTF-8.
     """
@@ -279,7 +281,9 @@ def _describe(
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
             return None
-        raise
+        if not _is_alive(connection):
+            raise
+        return node_device.Undescribed(device.name(), str(error))
 
 
 def _xml(device: libvirt.virNodeDevice) -> str:

@@ -11,6 +11,7 @@ would save a tenth of a second on the largest hosts.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import re
 from xml.etree import ElementTree
@@ -47,6 +48,18 @@ class _UnusableDevice(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Undescribed:
+    """A node device that libvirt lists, but fails to describe.
+
+    :ivar name: the node device's name.
+    :ivar reason: libvirt's error.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Listing:
     """The PCI functions of one listing of a host's node devices."""
 
@@ -75,7 +88,7 @@ class _Documents:
 
 
 def parse_listing(
-    documents: Iterable[str],
+    documents: Iterable[str | Undescribed],
     main_interfaces: Mapping[str, str | None] | None = None,
 ) -> Listing:
     """Return the PCI functions of one listing of a host's node devices.
@@ -128,10 +141,15 @@ def _by_address(unusable: Mapping[str, str]) -> dict[str, str]:
     return reasons
 
 
-def _sort_by_capability(documents: Iterable[str]) -> _Documents:
+def _sort_by_capability(
+    documents: Iterable[str | Undescribed],
+) -> _Documents:
     """Sort the documents by capability."""
     listing = _Documents([], {}, set(), set(), {})
     for document in documents:
+        if isinstance(document, Undescribed):
+            listing.unusable[document.name] = document.reason
+            continue
         try:
             # Trusted: the local libvirtd, which runs as root, wrote it.
             element = ElementTree.fromstring(document)  # noqa: S314
@@ -185,12 +203,10 @@ def _device(
         name, functions.get('virt_functions')
     )
     address = _device_address(capability)
-    interfaces = listing.interfaces.get(name, [])
-    if address in main_interfaces:
-        net = net_interface.named(interfaces, main_interfaces[address])
-    else:
-        net = net_interface.main(interfaces)
-    return device_obj.PciDevice(
+    net = _interface(
+        address, listing.interfaces.get(name, []), main_interfaces
+    )
+    return device_obj.described(
         address=address,
         parent_addr=parent_addr,
         dev_type=_dev_type(
@@ -200,27 +216,28 @@ def _device(
         ),
         vendor_id=_id(capability, 'vendor'),
         product_id=_id(capability, 'product'),
-        subsystem_vendor_id=None,
-        subsystem_id=None,
         pci_class=pci_class,
         driver=element.findtext('driver/name') or None,
-        numa_node=_number(capability.find('numa'), 'node'),
-        iommu_group=_optional_number(
-            name, capability.find('iommuGroup'), 'number'
-        ),
+        numa_node=_number(name, capability.find('numa'), 'node'),
+        iommu_group=_number(name, capability.find('iommuGroup'), 'number'),
         devname=net.devname if net else None,
         mac_address=net.mac_address if net else None,
         link_speed=net.link_speed if net else None,
         total_vfs=total_vfs,
         capabilities=list(net.features) if net else [],
         serial_number=_serial_number(functions.get('vpd')),
-        vgpu_type=None,
-        extra_info={},
-        offered_by=None,
-        refusal=None,
-        handlers=[],
-        on_failure=None,
     )
+
+
+def _interface(
+    address: str,
+    interfaces: Sequence[net_interface.NetInterface],
+    main_interfaces: Mapping[str, str | None],
+) -> net_interface.NetInterface | None:
+    """Return the interface that stands for a function, the uplink of a PF."""
+    if address in main_interfaces:
+        return net_interface.named(interfaces, main_interfaces[address])
+    return net_interface.main(interfaces)
 
 
 def _dev_type(*, is_vf: bool, is_pf: bool, has_vdpa: bool) -> str:
@@ -261,7 +278,7 @@ def _virtual_functions(
     """
     if capability is None:
         return None, False
-    total = _optional_number(device, capability, 'maxCount')
+    total = _number(device, capability, 'maxCount')
     return total, bool(total) or capability.find('address') is not None
 
 
@@ -306,15 +323,19 @@ def _text(element: ElementTree.Element, name: str) -> str:
     return text
 
 
-def _optional_number(
+def _number(
     device: str, element: ElementTree.Element | None, name: str
 ) -> int | None:
-    """Return an attribute that only describes a device, None if malformed.
+    """Return an attribute that only describes a device.
 
     :param device: the node device's name, for the log.
+    :returns: None if it is missing, negative or malformed.
     """
+    value = element.get(name) if element is not None else None
+    if value is None:
+        return None
     try:
-        return _number(element, name)
+        number = int(value, 0)
     except ValueError as error:
         LOG.warning(
             'Ignoring the malformed attribute %s of node device %s: %s',
@@ -323,12 +344,4 @@ def _optional_number(
             error,
         )
         return None
-
-
-def _number(element: ElementTree.Element | None, name: str) -> int | None:
-    """Return an attribute as a number, None if it is missing or negative."""
-    value = element.get(name) if element is not None else None
-    if value is None:
-        return None
-    number = int(value, 0)
     return number if number >= 0 else None

@@ -133,15 +133,7 @@ def classify(
     matches, others = _match(devices, pci_information)
     fittings = {
         address: recordable.fit(
-            device.replace(
-                extra_info=dict(entry.extra_info),
-                offered_by=entry.canonical,
-                handlers=list(handlers.get(address, ())),
-                on_failure=(
-                    entry.on_failure if handlers.get(address) else None
-                ),
-                **({'confirm_new': True} if entry.confirm_new else {}),
-            )
+            _as_offered(device, entry, handlers.get(address, ()))
         )
         for address, (device, entry) in matches.items()
     }
@@ -165,6 +157,21 @@ def classify(
         use_unknown=uses is None,
         find_idle=find_idle,
         unusable=_without(unusable, {d.address for d in devices}),
+    )
+
+
+def _as_offered(
+    device: device_obj.PciDevice,
+    entry: pci_information_module.Entry,
+    handlers: Sequence[str],
+) -> device_obj.PciDevice:
+    """Return a device with what the entry that matches it says."""
+    return device.replace(
+        extra_info=dict(entry.extra_info),
+        offered_by=entry.canonical,
+        handlers=list(handlers),
+        on_failure=entry.on_failure if handlers else None,
+        **({'confirm_new': True} if entry.confirm_new else {}),
     )
 
 
@@ -252,7 +259,7 @@ def add_sysfs_properties(
 
 
 def scan(
-    documents: Iterable[str],
+    documents: Iterable[str | node_device.Undescribed],
     sysfs_reader: sysfs_reader_module.SysfsReader | None,
     pci_information: pci_information_module.PciInformation,
     remembered: hidden_properties.HiddenProperties | None = None,
@@ -297,17 +304,14 @@ def scan(
         address: handlers_of(*match)
         for address, match in _match(devices, pci_information)[0].items()
     }
-    uses: dict[str, str] | None = None
+    erased = {address for address, names in handlers.items() if erases(names)}
+    uses = None
     if sysfs_reader is not None and facts is not None:
-        erased = {
-            address for address, names in handlers.items() if erases(names)
-        }
-        uses = in_use.reasons_in_use(facts, given_out, erased)
-        for device in devices:
-            if device.address not in in_sysfs:
-                uses.setdefault(
-                    device.address, sysfs_reader.reason_not_in_sysfs()
-                )
+        uses = {
+            str(device.address): sysfs_reader.reason_not_in_sysfs()
+            for device in devices
+            if device.address not in in_sysfs
+        } | in_use.reasons_in_use(facts, given_out, erased)
     return classify(
         devices, uses, functions, pci_information, listing.unusable, handlers
     )

@@ -9,6 +9,8 @@ proc(5).
 import os
 import re
 
+from oslo_log import log
+
 from pci_passthrough.discovery import block_reader
 from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import host_facts
@@ -17,6 +19,8 @@ from pci_passthrough.discovery import interface_reader
 from pci_passthrough.discovery import open_nodes
 from pci_passthrough.discovery import read_errors
 from pci_passthrough.discovery import serial_numbers
+
+LOG = log.getLogger(__name__)
 
 _FUNCTIONS = 'sys/bus/pci/devices'
 _FRAMEBUFFERS = 'sys/class/graphics'
@@ -31,6 +35,7 @@ _MEDIATED_DEVICE = re.compile(
 #: Of a virtual function of a vGPU card, while NVIDIA's driver is bound; see
 #: "Virtual GPU Software User Guide", vendor-specific VFIO framework.
 _VGPU_TYPE = 'nvidia/current_vgpu_type'
+_NUMBER = re.compile(r'-?\d+', re.ASCII)
 
 
 class SysfsReader:
@@ -126,8 +131,20 @@ class SysfsReader:
                 return None
             return os.path.basename(files.link(f'{folder}/{name}'))
 
-        total_vfs = int(text('sriov_totalvfs') or 0)
-        numa_node = int(text('numa_node') or -1)
+        def number(name: str) -> int | None:
+            """Return a descriptive fact; None if it is no number."""
+            value = text(name)
+            if value is None or _NUMBER.fullmatch(value):
+                return None if value is None else int(value)
+            LOG.warning(
+                'Device %s: its %s is not recorded: %r is no number',
+                address,
+                name,
+                value,
+            )
+            return None
+
+        numa_node = number('numa_node')
         group = target('iommu_group')
         vgpu_type = None
         if 'nvidia' in names:
@@ -140,10 +157,10 @@ class SysfsReader:
             subsystem_vendor_id=_hex(text('subsystem_vendor'), 4),
             subsystem_id=_hex(text('subsystem_device'), 4),
             driver=target('driver'),
-            total_vfs=total_vfs or None,
+            total_vfs=number('sriov_totalvfs') or None,
             physical_function=target('physfn'),
             boot_vga=text('boot_vga') == '1',
-            numa_node=None if numa_node < 0 else numa_node,
+            numa_node=None if (numa_node or 0) < 0 else numa_node,
             iommu_group=None if group is None else int(group),
             has_secondary_bus='secondary_bus_number' in names,
             has_mediated_devices=any(map(_MEDIATED_DEVICE.fullmatch, names)),

@@ -47,7 +47,7 @@ def _device(function: host_facts.Function) -> device_obj.PciDevice:
     else:
         dev_type = fields.DevType.STANDARD
     vgpu_type = function.vgpu_type
-    return device_obj.PciDevice(
+    return device_obj.described(
         address=function.address,
         parent_addr=function.physical_function,
         dev_type=dev_type,
@@ -59,16 +59,6 @@ def _device(function: host_facts.Function) -> device_obj.PciDevice:
         driver=function.driver,
         numa_node=function.numa_node,
         iommu_group=function.iommu_group,
-        devname=None,
-        mac_address=None,
-        link_speed=None,
         total_vfs=function.total_vfs,
-        capabilities=[],
-        serial_number=None,
         vgpu_type=None if vgpu_type == host_facts.NO_VGPU_TYPE else vgpu_type,
-        extra_info={},
-        offered_by=None,
-        refusal=None,
-        handlers=[],
-        on_failure=None,
     )

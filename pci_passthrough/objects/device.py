@@ -347,3 +347,16 @@ class PciDeviceEvent(base.PciPassthroughObject):
         'reason': ovo_fields.StringField(nullable=True),
         'instance_uuid': ovo_fields.UUIDField(nullable=True),
     }
+
+
+def described(**facts: Any) -> PciDevice:
+    """Return a device with some facts about its hardware.
+
+    ``REPORTED_FIELDS`` are set; those that are not given are empty.
+    """
+    empty = dict.fromkeys(REPORTED_FIELDS) | {
+        'capabilities': [],
+        'extra_info': {},
+        'handlers': [],
+    }
+    return PciDevice(**(empty | facts))

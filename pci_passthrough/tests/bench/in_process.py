@@ -45,7 +45,11 @@ def _listing() -> list[str]:
         libvirt = libvirt_host.LibvirtHost(host.uri)
         libvirt.connect()
         try:
-            return libvirt.list_node_devices()
+            return [
+                document
+                for document in libvirt.list_node_devices()
+                if isinstance(document, str)
+            ]
         finally:
             libvirt.close()
 

@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 import fixtures
 import hypothesis
 from hypothesis import strategies
+import libvirt
 import testtools
 
 from pci_passthrough import claims
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough.discovery import libvirt_host
@@ -90,15 +92,20 @@ def _snapshot(result: scan.Scan) -> reporting.Snapshot:
 
 
 class _NodeDevice:
-    """A node device of libvirt, whose description is some bytes."""
+    """A node device of libvirt.
 
-    def __init__(self, description: bytes) -> None:
+    :param description: its XML, or libvirt's error.
+    """
+
+    def __init__(self, description: bytes | libvirt.libvirtError) -> None:
         self._description = description
 
     def name(self) -> str:
         return 'pci_0000_62_00_0'
 
     def XMLDesc(self, _flags: int) -> str:
+        if isinstance(self._description, libvirt.libvirtError):
+            raise self._description
         # As the binding in C does.
         return self._description.decode()
 
@@ -106,22 +113,58 @@ class _NodeDevice:
 class _Connection:
     """A connection to libvirt with some node devices."""
 
-    def __init__(self, *descriptions: bytes) -> None:
+    def __init__(
+        self,
+        *descriptions: bytes | libvirt.libvirtError,
+        is_alive: bool = True,
+    ) -> None:
         self._devices = list(map(_NodeDevice, descriptions))
+        self._is_alive = is_alive
 
     def listAllDevices(self, _flags: int) -> list[_NodeDevice]:
         return self._devices
 
+    def nodeDeviceLookupByName(self, _name: str) -> _NodeDevice:
+        return self._devices[-1]
 
-class NotUtf8Test(testtools.TestCase):
-    def test_it_costs_one_fact(self) -> None:
-        host = libvirt_host.LibvirtHost('test:///default')
+    def isAlive(self) -> bool:
+        return self._is_alive
+
+
+class ListingTest(testtools.TestCase):
+    """One bad device costs one device, also in libvirt."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+        self.host = libvirt_host.LibvirtHost('test:///default')
+
+    def test_not_utf8(self) -> None:
+        """It costs one fact."""
         document = _DOCUMENTS['pci_0000_62_00_0']
         odd = document.replace('<driver>', '<driver>?').encode()
-        host._connection = _Connection(odd.replace(b'?', b'\xff'))
-        [listed] = host.list_node_devices()
+        self.host._connection = _Connection(odd.replace(b'?', b'\xff'))
+        [listed] = self.host.list_node_devices()
         self.assertEqual(odd.decode().replace('?', '\ufffd'), listed)
-        self.assertEqual(listed, host.list_node_devices()[0])
+
+    def test_not_described(self) -> None:
+        good = _DOCUMENTS['pci_0000_61_00_0'].encode()
+        error = libvirt.libvirtError('no VPD: input/output error')
+        self.host._connection = _Connection(good, error)
+        result = scan.scan(self.host.list_node_devices(), None, _ENTRIES)
+        [offered] = result.offered
+        self.assertEqual('0000:61:00.0', offered.device.address)
+        self.assertEqual(['0000:62:00.0'], list(result.unusable))
+        self.assertIn('input/output', result.unusable['0000:62:00.0'])
+
+    def test_connection_broke(self) -> None:
+        """No device is gone because libvirtd is."""
+        good = _DOCUMENTS['pci_0000_61_00_0'].encode()
+        error = libvirt.libvirtError('end of file')
+        self.host._connection = _Connection(good, error, is_alive=False)
+        self.assertRaises(
+            exception.LibvirtUnavailable, self.host.list_node_devices
+        )
 
 
 class OddFactsTest(testtools.TestCase):

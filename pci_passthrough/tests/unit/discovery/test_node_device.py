@@ -279,9 +279,19 @@ class ParseListingTestCase(testtools.TestCase):
             ('0x038000', 'display'),
             ('<slot>0</slot>', '<slot>99</slot>'),
             ("'0x1234'", "'0x12345'"),
-            ("node='1'", "node='one'"),
         ):
             self._unusable(whole.replace(right, wrong))
+
+    def test_malformed_numa_node_costs_one_fact(self) -> None:
+        whole = _sample('pci_0000_62_00_0')
+        odd = whole.replace("node='1'", "node='one'")
+        [device], [expected] = (
+            node_device.parse_listing([document]).devices
+            for document in (odd, whole)
+        )
+        self.assertEqual(1, expected.numa_node)
+        expected.numa_node = None
+        self.assertEqual(expected.reported(), device.reported())
 
     def test_broken_xml_does_not_break_the_listing(self) -> None:
         whole = _sample('pci_0000_62_00_0')

@@ -71,6 +71,25 @@ class SysfsReaderTestCase(testtools.TestCase):
                 ),
             )
 
+    def test_no_number(self) -> None:
+        """One bad fact costs one fact; an identity is needed."""
+        gpu = self.tree.device(host_tree.GPU)
+        self.tree.write(f'{gpu}/numa_node', 'x')
+        self.tree.write(f'{gpu}/sriov_totalvfs', '')
+        nic = self.tree.device(host_tree.NIC)
+        self.tree.write(f'{nic}/numa_node', '1')
+        self.tree.write(f'{nic}/sriov_totalvfs', '-')
+        disk = self.tree.device(host_tree.DISK)
+        self.tree.write(f'{disk}/vendor', '0xxx')
+        facts = self.reader.facts()
+        for address, numa_node in ((host_tree.GPU, None), (host_tree.NIC, 1)):
+            function = facts.functions[address]
+            self.assertEqual(numa_node, function.numa_node)
+            self.assertIsNone(function.total_vfs)
+        self.assertNotIn(host_tree.DISK, facts.functions)
+        [unreadable] = facts.unreadable
+        self.assertIn(host_tree.DISK, str(unreadable.functions))
+
     def test_missing_function(self) -> None:
         self.assertNotIn('0000:99:00.0', self.reader.facts().functions)
         reason = self.reader.reason_not_in_sysfs()
