@@ -95,7 +95,7 @@ def find(
 def known(connection: sa.Connection) -> LiveHosts:
     """Return all hosts, as though all of them were up."""
     rows = connection.execute(sa.select(_nodes.c.id, _nodes.c.host))
-    return LiveHosts(dict(rows.tuples().all()), are_few=False)
+    return LiveHosts(dict(rows.all()), are_few=False)
 
 
 def find_with_absent(
@@ -110,7 +110,7 @@ def find_with_absent(
     if hosts is not None:
         return find(connection, limits, hosts)
     statement = sa.select(_nodes.c.id, _nodes.c.host, _absence(limits))
-    rows = connection.execute(statement).tuples().all()
+    rows = connection.execute(statement).all()
     return LiveHosts(
         {node_id: host for node_id, host, absence in rows if absence is None},
         are_few=False,
@@ -135,13 +135,13 @@ def _named(
     wanted = sorted(set(filter(database.is_storable, hosts)))
     if len(wanted) > MOST_IN_LIST and len(wanted) * 3 > known:
         names = set(wanted)
-        rows = connection.execute(statement).tuples()
+        rows = connection.execute(statement)
         return [row for row in rows if row[1] in names]
     selected: list[tuple[int, str, str | None]] = []
     while wanted:
         batch, wanted = wanted[:MOST_IN_LIST], wanted[MOST_IN_LIST:]
         of_batch = statement.where(_nodes.c.host.in_(batch))
-        selected += connection.execute(of_batch).tuples().all()
+        selected += connection.execute(of_batch).all()
     return selected
 
 

@@ -59,9 +59,7 @@ def _ids(connection: sa.Connection, digests: Iterable[str]) -> dict[str, int]:
                 sa.select(table.c.digest, table.c.id).where(
                     table.c.digest.in_(batch)
                 )
-            )
-            .tuples()
-            .all()
+            ).all()
         )
     return ids
 

@@ -99,7 +99,7 @@ def _held_vfs(connection: sa.Connection, node_id: int) -> dict[str, int]:
         )
         .group_by(_devices.c.parent_addr)
     )
-    return dict(connection.execute(statement).tuples().all())
+    return dict(connection.execute(statement).all())
 
 
 def take(

@@ -22,6 +22,7 @@ from pci_passthrough.store import pool_keys
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import moving
 from pci_passthrough.store.devices import preparing
+from pci_passthrough.store.devices import recording
 from pci_passthrough.store.devices import shared_groups
 from pci_passthrough.store.devices import withheld
 
@@ -53,7 +54,7 @@ def apply(
     generation, changes nothing; the answer then asks for a full report. A
     report that arrives twice is acknowledged twice.
     """
-    report = _fitting(report)
+    report = recording.fitting(report)
     with db.write() as connection:
         node = _lock(connection, report.host)
         if node is None and not report.is_full:
@@ -77,24 +78,31 @@ def apply(
             {c.address for c in changes if 'serial_number' in c.values},
         )
         shared_groups.record(connection, node.id)
-        # After a move, only a full report tells what is at the old address.
-        has_moved = any(c.action == reporting.Action.MOVE for c in changes)
-        connection.execute(
-            _nodes.update()
-            .where(_nodes.c.id == node.id)
-            .values(
-                generation=node.generation + 1,
-                sequence=report.sequence,
-                digest=''
-                if has_moved and not report.is_full
-                else report.digest,
-                agent_version=report.agent_version,
-                last_report_at=database.now(),
-            )
-        )
+        _note_applied(connection, node, report, changes)
     for change in changes:
         _log(report.host, change)
     return _ack(node.generation + 1, report.sequence, wanted_full=False)
+
+
+def _note_applied(
+    connection: sa.Connection,
+    node: sa.Row[Any],
+    report: objects.HostReport,
+    changes: Iterable[reporting.Change],
+) -> None:
+    # After a move, only a full report tells what is at the old address.
+    has_moved = any(c.action == reporting.Action.MOVE for c in changes)
+    connection.execute(
+        _nodes.update()
+        .where(_nodes.c.id == node.id)
+        .values(
+            generation=node.generation + 1,
+            sequence=report.sequence,
+            digest='' if has_moved and not report.is_full else report.digest,
+            agent_version=report.agent_version,
+            last_report_at=database.now(),
+        )
+    )
 
 
 #: Actions after which hardware is at an address that was not there before.
@@ -135,71 +143,6 @@ def _log(host: str, change: reporting.Change) -> None:
             holder,
             change.address,
         )
-
-
-def _fitting(report: objects.HostReport) -> objects.HostReport:
-    """Return a report without what cannot be recorded.
-
-    Agents of this release leave it out themselves. An agent of another
-    release must not lose its host by one odd fact.
-
-    :raises: Invalid if the host's name cannot be stored.
-    """
-    limits = objects.recordable
-    if not report.host or not limits.is_line(report.host, _LONGEST_HOST):
-        raise exception.Invalid(
-            f'{report.host[:_LONGEST_HOST]!r} is not a name of a host: one '
-            f'line of up to {_LONGEST_HOST} printable characters'
-        )
-    left_out: list[str] = []
-    lists = {
-        name: _recordable(report.host, report.get(name, ()), left_out)
-        for name in ('offered', 'refused')
-    }
-    version = report.agent_version
-    if not limits.is_line(version, _LONGEST_VERSION):
-        version = 'unknown'
-    return report.replace(
-        **lists,
-        agent_version=version,
-        withdrawn=[*report.withdrawn, *left_out],
-    )
-
-
-#: Characters of the columns of ``compute_nodes``.
-_LONGEST_HOST = 255
-_LONGEST_VERSION = 64
-
-
-def _recordable(
-    host: str, devices: Iterable[objects.PciDevice], left_out: list[str]
-) -> list[objects.PciDevice]:
-    """Return the devices that can be recorded, without facts that cannot.
-
-    :param left_out: the addresses of the other devices are added to it.
-    """
-    recordable = []
-    for device in devices:
-        fitting = objects.recordable.fit(device)
-        for name, reason in fitting.dropped.items():
-            LOG.warning(
-                'Host %s, device %s: %s is not recorded: %s',
-                host,
-                device.address,
-                name,
-                reason,
-            )
-        if fitting.obstacle is None:
-            recordable.append(fitting.device)
-            continue
-        LOG.warning(
-            'Host %s: device %s is left out: %s',
-            host,
-            device.address,
-            fitting.obstacle,
-        )
-        left_out.append(device.address)
-    return recordable
 
 
 def _ack(

@@ -59,7 +59,7 @@ def count(
     )
     devices = 0
     instances = set()
-    for instance, key_id, count in connection.execute(statement).tuples():
+    for instance, key_id, count in connection.execute(statement):
         if key_ids is None or key_id in key_ids:
             devices += count
             instances.add(str(instance))
@@ -125,7 +125,7 @@ def lock_matches(
         )
         .with_for_update(read=True, key_share=True)
     )
-    rows = connection.execute(statement).tuples().all()
+    rows = connection.execute(statement).all()
     return {
         flavor_uuid: pci_flavor_spec.MatchExpression.parse(match)
         for flavor_uuid, match in rows

@@ -103,7 +103,7 @@ def _select(
             statement = statement.where(
                 _access.c.pci_flavor_id.in_([row['id'] for row in rows])
             )
-        for flavor_id, project_id in connection.execute(statement).tuples():
+        for flavor_id, project_id in connection.execute(statement):
             projects.setdefault(flavor_id, []).append(project_id)
     return [_flavor(row, projects.get(row['id'], [])) for row in rows]
 

@@ -23,7 +23,7 @@ _devices = models.pci_devices
 def of_host(connection: sa.Connection, node_id: int) -> list[claims.PoolTotal]:
     """Count a host's devices by pool key and state."""
     on_host = _devices.c.compute_node_id == node_id
-    rows = connection.execute(_counted(on_host)).tuples().all()
+    rows = connection.execute(_counted(on_host)).all()
     notes = _notes(connection, rows, on_host)
     return _totals(rows, notes)[node_id]
 

@@ -119,11 +119,11 @@ def take(
     catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
-        nodes = connection.execute(_hosts()).tuples().all()
+        nodes = connection.execute(_hosts()).all()
         # After the query, because the database may have been slow.
         now = database.now()
-        rows = connection.execute(_counts()).tuples().all()
-        doubted = connection.execute(_doubted()).tuples().all()
+        rows = connection.execute(_counts()).all()
+        doubted = connection.execute(_doubted()).all()
     flavors = _flavors_by_key(catalog, lookup.get_all(db))
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
     devices: dict[Group, dict[str, int]] = {}

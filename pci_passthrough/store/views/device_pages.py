@@ -173,7 +173,7 @@ def _after(connection: sa.Connection, marker: str) -> sa.ColumnElement[bool]:
         .where(_devices.c.uuid == marker)
     )
     row = (
-        connection.execute(statement).tuples().first()
+        connection.execute(statement).first()
         if database.is_storable(marker)
         else None
     )

@@ -98,7 +98,7 @@ def _keys(
 def _counts(connection: sa.Connection) -> dict[int, int]:
     statement = sa.select(_devices.c.pool_key_id, sa.func.count())
     rows = connection.execute(statement.group_by(_devices.c.pool_key_id))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _pools(

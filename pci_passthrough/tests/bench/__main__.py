@@ -264,7 +264,7 @@ class Benchmark:
             devices.c.shared_group,
         ).join(nodes, nodes.c.id == devices.c.compute_node_id)
         with self.db.read() as connection:
-            rows = connection.execute(statement).tuples().all()
+            rows = connection.execute(statement).all()
         held = {
             (host, place)
             for host, address, _, _, status, group in rows

@@ -42,7 +42,7 @@ class GroupTestCase(base.StoreTest):
             .where(nodes.c.host == host)
         )
         with self.db.read() as connection:
-            return dict(connection.execute(statement).tuples().all())
+            return dict(connection.execute(statement).all())
 
     def take(self, *names: str, **arguments: Any) -> list[str]:
         """Claim devices of ``h`` for a new instance, or for the owner."""
