@@ -64,6 +64,10 @@ devices count twice as much. With 0 devices have no weight. A negative value
 reverses the order, so that instances without devices fill the hosts with
 devices. Metadata of a host aggregate with the name of this option overrides
 the value for the hosts of the aggregate.
+
+Hosts that could only serve the requests with a device whose last guest did not
+start are the last ones: with any value but 0, this counts a thousand times as
+much.
 """,
     ),
     cfg.IntOpt(

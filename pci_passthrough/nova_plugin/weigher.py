@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+import math
 from typing import Any
 
 from pci_passthrough import claims
@@ -16,13 +17,24 @@ from pci_passthrough.nova_plugin.install import bootstrap
 
 _MULTIPLIER = 'pci_flavor_weight_multiplier'
 
+#: Subtracted from the weight of a host, otherwise 0 to 1, on which a guest
+#: would get a device with failed starts: more than Nova's weighers add up to,
+#: but for those whose default multipliers decide alone (failed builds, cells).
+_FAILED_STARTS = 1000.0
+
 
 class PciFlavorWeigher(scheduler.BaseHostWeigher):
     """Keeps devices for the instances that need them.
 
     An instance with PCI flavors goes to the host that would lose least (see
-    ``claims.Loss``), any other instance to a host without devices.
+    ``claims.Loss``), any other instance to a host without devices. A host
+    whose only choice is a device with failed starts is the last one, whatever
+    Nova's other weighers prefer.
     """
+
+    # The weights are normalized already.
+    minval = 0.0
+    maxval = 1.0
 
     def __init__(self) -> None:
         bootstrap.install()
@@ -48,9 +60,24 @@ class PciFlavorWeigher(scheduler.BaseHostWeigher):
         if requests.for_pci_flavors(
             pci_requests.requests if pci_requests else ()
         ):
-            return _by_loss(hosts)
+            losses = [_loss(host.pci_stats) for host in hosts]
+            return [
+                weight - self._penalty(host, loss)
+                for host, loss, weight in zip(
+                    hosts, losses, _by_loss(losses), strict=True
+                )
+            ]
         avoided = self._hosts.get(_options().hosts_with_devices_interval)
-        return [-1.0 if host.host in avoided else 0.0 for host in hosts]
+        return [0.0 if host.host in avoided else 1.0 for host in hosts]
+
+    def _penalty(self, host: Any, loss: claims.Loss | None) -> float:
+        """Return what to subtract from the weight of a host.
+
+        A negative multiplier prefers another order of the devices that work.
+        """
+        if loss is None or not loss.failed:
+            return 0.0
+        return math.copysign(_FAILED_STARTS, self.weight_multiplier(host))
 
     def _weigh_object(self, host_state: Any, weight_properties: Any) -> float:
         """Refuse: a loss can only be compared with those of other hosts."""
@@ -61,14 +88,15 @@ def _options() -> Any:
     return bootstrap.nova_conf().pci_passthrough
 
 
-def _by_loss(hosts: Sequence[Any]) -> list[float]:
-    """Return 0 for the least loss, -1 for the next one, and so on."""
-    losses = [_loss(host.pci_stats) for host in hosts]
-    order = sorted({loss for loss in losses if loss is not None})
-    ranks = {loss: float(rank) for rank, loss in enumerate(order)}
-    return [
-        -float(len(order)) if loss is None else -ranks[loss] for loss in losses
+def _by_loss(losses: Sequence[claims.Loss | None]) -> list[float]:
+    """Return 1 for the least loss, 0 for the greatest or an unknown one."""
+    order: list[claims.Loss | None] = [
+        *sorted({loss for loss in losses if loss is not None})
     ]
+    if None in losses:
+        order.append(None)
+    step = 1 / max(1, len(order) - 1)
+    return [1 - order.index(loss) * step for loss in losses]
 
 
 def _loss(pools: Any) -> claims.Loss | None:

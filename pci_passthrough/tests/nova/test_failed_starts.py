@@ -10,6 +10,7 @@ from typing import Any
 import fixtures
 from nova.tests.fixtures import libvirt as fakelibvirt
 
+from pci_passthrough.conf.nova import GROUP
 from pci_passthrough.nova_plugin.compute import guest_start
 from pci_passthrough.objects import fields
 from pci_passthrough.store import ledger
@@ -94,6 +95,20 @@ class FailedStartTest(base.NovaTest):
         """Start c0, whose only GPU is the bad one, and c1."""
         self.start_host('c0', 1, **tags)
         self.start_host('c1', 1, bus=0x82, **tags)
+
+    def test_host_comes_last(self) -> None:
+        """No weigher of Nova outweighs a failed start."""
+        self.start_two_hosts()
+        self.boot_in_vain('gpu', host='c0')
+        # Now c0 has more free memory, disk and CPUs than c1.
+        self.boot(None, host='c1')
+        for multiplier in (1.0, -1.0):
+            self.flags(pci_flavor_weight_multiplier=multiplier, group=GROUP)
+            server = self.boot('gpu')
+            self.assertEqual('c1', self.host_of(server))
+            self._delete_server(server)
+            self.assert_clean('c0', 'c1')
+        self.assertEqual(1, self.bad().failed_starts)
 
     def test_cold_migration(self) -> None:
         """The guest cannot start at the destination."""
