@@ -111,7 +111,7 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
         obstacle = defaults.obstacle(item.device, item.entry)
         if obstacle is not None:
             print(f'{item.device.address} has no handler, {obstacle}')
-    findings += configured.unsupported(
+    findings += configured.unable(
         registry, [(item.device, item.entry) for item in result.offered]
     )
     return _report(findings)

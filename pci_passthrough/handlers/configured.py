@@ -74,21 +74,20 @@ def defaults_for(
     )
 
 
-def unsupported(
+def unable(
     registry: registry_module.Registry,
     offered: Iterable[tuple[device_obj.PciDevice, pci_information.Entry]],
 ) -> Iterator[lint.Finding]:
     """Yield a finding for each handler that cannot prepare its device."""
     for device, entry in offered:
-        facts = interface.Device.of(device)
-        for text, handler in registry.handlers(entry.handlers or ()):
-            if not handler.supports(facts):
+        for text in entry.handlers or ():
+            obstacle = registry.obstacle(text, device)
+            if obstacle is not None:
                 yield lint.Finding(
                     f'entry {entry.index} {entry.text}',
                     'handler',
-                    f'{text} is not made for {device.address} '
-                    f'({device.dev_type}, class {device.pci_class}), which '
-                    'will be quarantined',
+                    f'{text} cannot prepare {device.address}, which will be '
+                    f'quarantined: {obstacle}',
                     'name another handler, or match fewer devices',
                     is_mistake=True,
                 )

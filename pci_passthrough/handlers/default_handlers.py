@@ -25,7 +25,6 @@ The codes are those of the PCI Code and ID Assignment Specification.
 
 from collections.abc import Collection
 
-from pci_passthrough.handlers import interface
 from pci_passthrough.handlers import registry as registry_module
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information
@@ -109,10 +108,4 @@ class DefaultHandlers:
                     'the agent is not root, and there is no '
                     f'[privileged_{context}] helper_command'
                 )
-        handler = self._registry.handler(name)
-        try:
-            return handler.obstacle(interface.Device.of(device))
-        except interface.HandlerError as error:
-            return str(error)
-        except OSError as error:
-            return f'sysfs cannot be read: {error.strerror}'
+        return self._registry.obstacle(name, device)

@@ -16,6 +16,7 @@ from pci_passthrough.handlers import nvme_sanitize
 from pci_passthrough.handlers import reset
 from pci_passthrough.handlers import vfs
 from pci_passthrough.handlers import wipe
+from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import handler_names
 
 LOG = log.getLogger(__name__)
@@ -87,6 +88,25 @@ class Registry:
         :raises InvalidConfiguration: see ``handler``.
         """
         return [(text, self.handler(text)) for text in texts]
+
+    def obstacle(self, text: str, device: device_obj.PciDevice) -> str | None:
+        """Return why a handler cannot work on a device; None: nothing known.
+
+        :raises InvalidConfiguration: see ``handler``.
+        """
+        handler = self.handler(text)
+        facts = interface.Device.of(device)
+        if not handler.supports(facts):
+            return (
+                f'it is not made for a {device.dev_type} of class '
+                f'{device.pci_class}'
+            )
+        try:
+            return handler.obstacle(facts)
+        except interface.HandlerError as error:
+            return str(error)
+        except OSError as error:
+            return f'sysfs cannot be read: {error.strerror}'
 
     def erases_storage(self, texts: Iterable[str]) -> bool:
         """Whether one of some known handlers erases what a device stores."""

@@ -183,8 +183,8 @@ class DryRunTestCase(testtools.TestCase):
         self.assertEqual(3, outcome.status)
         self.assertRegex(
             outcome.out,
-            r"entry 0 .*: key 'handler': nvme-sanitize is not made for "
-            r'0000:\S+ \(type-PCI, class 030200\)',
+            r"entry 0 .*: key 'handler': nvme-sanitize cannot prepare "
+            r'0000:\S+, .*: it is not made for a type-PCI of class 030200',
         )
         self.assertIn(
             "there is no handler 'rest'; known are: command, driver",
@@ -207,6 +207,14 @@ class DryRunTestCase(testtools.TestCase):
         self.assertIn(
             ' has no handler, no reset: the kernel offers no reset',
             outcome.out,
+        )
+        named = '{"match": {"class": "display"}, "handler": "reset"}'
+        outcome = self.run_agent(self.with_root(named))
+        self.assertEqual((3, ''), (outcome.status, outcome.err))
+        self.assertRegex(
+            outcome.out,
+            r'reset cannot prepare \S+, which will be quarantined: the kernel '
+            r'offers no reset',
         )
 
     def test_no_pci_information(self) -> None:
