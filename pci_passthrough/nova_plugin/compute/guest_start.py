@@ -15,6 +15,7 @@ starts must not be the first choice for the next instance.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
 import inspect
@@ -116,8 +117,8 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
     """Replace a method of LibvirtDriver that starts a guest.
 
     Nova calls it for a new instance, a rebuild, a start, a hard reboot, a
-    resume, a resize and a cold migration, the reversion of one, and when the
-    host has booted.
+    resume, a rescue and its end, a resize and a cold migration, the reversion
+    of one, and when the host has booted.
     """
     signature = inspect.signature(original)
 
@@ -132,6 +133,8 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
         devices = check(instance, rows, host)
+        if devices:
+            check_ports(instance, given.get('network_info'), devices)
         if not given.get('power_on', True):
             return original(*args, **kwargs)
         try:
@@ -271,15 +274,49 @@ def check(
     devices, is_new = _known.of(host)
     if not is_new:
         devices = [d for d in devices if d.get('conflict') is not None]
-    reasons = list(reasons_not_in_place(instance.uuid, rows, devices))
-    if not reasons:
-        return [d for d in devices if d.instance_uuid == instance.uuid]
-    LOG.error(
-        'Not starting the guest of instance %s: %s',
-        instance.uuid,
-        '; '.join(reasons),
+    _refuse_for(instance, reasons_not_in_place(instance.uuid, rows, devices))
+    return [d for d in devices if d.instance_uuid == instance.uuid]
+
+
+def check_ports(
+    instance: Any,
+    network_info: Iterable[Mapping[str, Any]] | None,
+    held: Iterable[objects.PciDevice],
+) -> None:
+    """Check that the ports of an instance are bound to devices that it has.
+
+    For a NIC, Nova gives libvirt the address in the port's binding, not that
+    in its own row, which has followed the device to another address.
+
+    :param network_info: Nova's VIFs of the instance, None for unknown.
+    :param held: the devices that it holds on this host.
+    :raises DeviceNotInPlace: one is bound to another device.
+    """
+    rows = loaded.attribute(instance, 'pci_devices') or ()
+    own = {str(device.address) for device in (*rows, *held)}
+    _refuse_for(
+        instance,
+        [
+            f'port {vif["id"]} is bound to {slot}, which is no device of the '
+            'instance: detach the interface, and attach it again'
+            for vif in network_info or ()
+            if (slot := (vif.get('profile') or {}).get('pci_slot'))
+            and slot not in own
+        ],
     )
-    raise DeviceNotInPlace
+
+
+def _refuse_for(instance: Any, reasons: Iterable[str]) -> None:
+    """Log reasons not to start a guest.
+
+    :raises DeviceNotInPlace: there are any.
+    """
+    text = '; '.join(reasons)
+    if text:
+        LOG.error(
+            'Not starting the guest of instance %s: %s', instance.uuid, text
+        )
+        raise DeviceNotInPlace
 
 
 def reasons_not_in_place(

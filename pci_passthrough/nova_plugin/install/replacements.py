@@ -203,6 +203,18 @@ REPLACEMENTS = (
     ),
     Replacement(
         'nova.virt.libvirt.driver',
+        'LibvirtDriver.rescue',
+        'starts a guest with another image',
+        'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver.unrescue',
+        'starts a guest with its own image again',
+        'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
         'LibvirtDriver.finish_migration',
         'starts a guest at the destination of a resize or cold migration',
         'compute.guest_start.wrap_start',

@@ -318,6 +318,27 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             self._wait_for_state_change(server, state) for server in servers
         ]
 
+    def hard_reboot(self, server: Mapping[str, Any]) -> None:
+        """Reboot a server hard, and wait until Nova has finished.
+
+        For Nova, a reboot that fails while the guest runs on has succeeded.
+        """
+        self.api.post_server_action(server['id'], {'reboot': {'type': 'HARD'}})
+        wait_for(
+            lambda: (
+                self.admin_api.get_server(server['id'])[
+                    'OS-EXT-STS:task_state'
+                ]
+                is None
+            ),
+            'the end of the reboot',
+        )
+
+    def log(self) -> str:
+        """Return what the processes of Nova have logged."""
+        text: str = self.stdlog.logger.output
+        return text
+
     def refused(self, call: Callable[..., Any], *args: Any, **kw: Any) -> Any:
         """Return status and text of the error that Nova's API answers."""
         error = self.assertRaises(

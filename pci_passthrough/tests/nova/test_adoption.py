@@ -114,11 +114,6 @@ class AdoptionTest(base.NovaTest):
         self.assertNotIn('pci_passthrough_device', row.extra_info)
         self.assertNotIn('pci_passthrough_claim', row.extra_info)
 
-    def log(self) -> str:
-        """Return the log of Nova's processes."""
-        text: str = self.stdlog.logger.output
-        return text
-
 
 class TestThereAndBack(AdoptionTest):
     """Devices of running servers are taken over, and handed back."""

@@ -226,19 +226,6 @@ class UnopenableTest(base.NovaTest):
             [(entry.action, entry.reason) for entry in history],
         )
 
-    def hard_reboot(self, server: Any) -> None:
-        """Reboot a server hard, and wait until Nova has finished."""
-        self.api.post_server_action(server['id'], {'reboot': {'type': 'HARD'}})
-        base.wait_for(
-            lambda: (
-                self.admin_api.get_server(server['id'])[
-                    'OS-EXT-STS:task_state'
-                ]
-                is None
-            ),
-            'the end of the reboot',
-        )
-
     def test_node_that_another_process_has_open(self) -> None:
         self.open(42, 'dpdk-testpmd')
         self.assert_refused(

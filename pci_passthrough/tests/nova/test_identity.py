@@ -2,15 +2,18 @@
 """Hardware that moves or is exchanged under an instance."""
 
 from collections.abc import Mapping
+import os
 from typing import Any
 
 from nova.tests.fixtures import libvirt as fakelibvirt
+from nova.virt.libvirt import utils
 
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin.compute import guest_start
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import resolving
 from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import nics
 
 
 class IdentityTest(base.NovaTest):
@@ -46,21 +49,6 @@ class IdentityTest(base.NovaTest):
             vendor_id='1b21', product_id='2142', serial_number=None
         )
 
-    def hard_reboot(self) -> None:
-        """Reboot the server hard, and wait until Nova has finished.
-
-        For Nova, a reboot that fails while the guest runs on has succeeded.
-        """
-        server = self.server['id']
-        self.api.post_server_action(server, {'reboot': {'type': 'HARD'}})
-        base.wait_for(
-            lambda: (
-                self.admin_api.get_server(server)['OS-EXT-STS:task_state']
-                is None
-            ),
-            'the end of the reboot',
-        )
-
     def outcome(self) -> str:
         """Return the outcome of the server's last action."""
         action, *_ = self.api.get_instance_actions(self.server['id'])
@@ -70,20 +58,16 @@ class IdentityTest(base.NovaTest):
         ).body['instanceAction']
         return str(details['events'][0]['result'])
 
-    def log(self) -> str:
-        text: str = self.stdlog.logger.output
-        return text
-
     def assert_refused(self, text: str) -> None:
         refusal = f'Not starting the guest of instance {self.server["id"]}: '
         before = self.log().count(refusal + text)
-        self.hard_reboot()
+        self.hard_reboot(self.server)
         self.assertEqual(before + 1, self.log().count(refusal + text))
         # The guest that runs is left alone.
         self.assertEqual([self.address], self.hostdevs('c0', self.server))
 
     def test_conflict(self) -> None:
-        self.hard_reboot()
+        self.hard_reboot(self.server)
         self.assertNotIn('Not starting', self.log())
         self.report('c0', [self.usb(), *self.others()])
         self.assert_refused(
@@ -98,8 +82,24 @@ class IdentityTest(base.NovaTest):
         self.assertEqual(500, status)
         self.assertEqual('Error', self.outcome())
 
+    def test_rescue(self) -> None:
+        # Nova's fixtures make no files of instances.
+        os.makedirs(utils.get_instance_path(self.instance(self.server)))
+        self._rescue_server(self.server)
+        self.assertEqual([self.address], self.hostdevs('c0', self.server))
+        self._unrescue_server(self.server)
+        self.assertEqual([self.address], self.hostdevs('c0', self.server))
+        self.report('c0', [self.usb(), *self.others()])
+        status, _ = self.refused(
+            self.api.post_server_action,
+            self.server['id'],
+            {'rescue': {'adminPass': 'secret'}},
+        )
+        self.assertEqual(400, status)
+        self.assertIn(f'{self.address} is in conflict', self.log())
+
     def test_former_holder_in_the_last_answer_does_not_count(self) -> None:
-        self.hard_reboot()
+        self.hard_reboot(self.server)
         self._delete_server(self.server)
         # Claims are answered meanwhile, this question is not.
         self.patch(guest_start._known, '_silent_until', float('inf'))
@@ -115,7 +115,7 @@ class IdentityTest(base.NovaTest):
     def test_conductor_never_answered(self) -> None:
         self.patch(guest_start, '_known', guest_start._KnownDevices())
         self.wire.is_down = True
-        self.hard_reboot()
+        self.hard_reboot(self.server)
         self.assertNotIn('Not starting', self.log())
         self.wire.is_down = False
 
@@ -137,7 +137,7 @@ class IdentityTest(base.NovaTest):
         self.assertEqual(
             ('available', '1b21'), (device.state, device.vendor_id)
         )
-        self.hard_reboot()
+        self.hard_reboot(self.server)
         self.assertEqual([address], self.hostdevs('c0', self.server))
         self._delete_server(self.server)
         self.assert_clean('c0')
@@ -173,5 +173,32 @@ class IdentityTest(base.NovaTest):
         self.run_periodic_tasks()
         self.assertEqual({}, self.held('c0'))
         self.assertEqual({}, self.attachment_rows('c0'))
-        self.hard_reboot()
+        self.hard_reboot(self.server)
         self.assertEqual([], self.hostdevs('c0', self.server))
+
+
+class PortTest(nics.NicsTest):
+    """Nova gives libvirt the address in a port's binding, not in its row."""
+
+    def test_bound_to_another_device(self) -> None:
+        self.distinguish_devices()
+        self.patch(guest_start, '_known', guest_start._KnownDevices())
+        self.start_nic_host('c0')
+        server = self.boot_with(self.nic(self.net.red))
+        other: Mapping[str, Any] = self.boot_with(self.nic(self.net.red))
+        [(port_id, address)] = self.assert_nics('c0', server).items()
+        [(_, its_address)] = self.assert_nics('c0', other).items()
+        self.hard_reboot(server)
+        self.assertNotIn('Not starting', self.log())
+        # The device has moved, and the port was left behind.
+        [port] = self.ports(server)
+        profile = {**self.profile(port), 'pci_slot': its_address}
+        self.net.update_port(port_id, {'port': {'binding:profile': profile}})
+        self.hard_reboot(server)
+        self.assertIn(
+            f'Not starting the guest of instance {server["id"]}: port '
+            f'{port_id} is bound to {its_address}',
+            self.log(),
+        )
+        [(_, _, still)] = self.interfaces('c0', server)
+        self.assertEqual(address, still)

@@ -32,11 +32,6 @@ class TrackerTest(base.NovaTest):
         super().setUp()
         self.create_pci_flavor('gpu')
 
-    def log(self) -> str:
-        """Return the log of Nova's processes."""
-        text: str = self.stdlog.logger.output
-        return text
-
     def boot_elsewhere(self, refused: list[str]) -> Mapping[str, Any]:
         """Boot a server whose first host fails; check that nothing is left.
 
