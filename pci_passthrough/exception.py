@@ -20,6 +20,8 @@
     │   ├── PciFlavorInUse
     │   ├── PciFlavorChanged
     │   ├── DeviceStateConflict
+    │   ├── HostInUse
+    │   ├── HostIsUp
     │   ├── ClaimMismatch
     │   └── ClaimRefused
     └── Unavailable          a peer is down or busy; retry later
@@ -314,6 +316,67 @@ class DeviceStateConflict(Conflict):
             allowed,
             # Earlier releases rebuild the error from four arguments.
             *(() if reason is None else (reason,)),
+        )
+
+
+class HostInUse(Conflict):
+    """Instances hold devices of a host that is to be forgotten.
+
+    :param host: its name.
+    :param devices: how many devices instances hold.
+    :param holders: each of these devices with its instance, as text. Only
+        administrators may see them.
+    """
+
+    code = 'host.in_use'
+
+    def __init__(
+        self, host: str, devices: int, holders: Sequence[str] = ()
+    ) -> None:
+        self.host = host
+        self.devices = devices
+        self.holders = list(holders)
+        names = ', '.join(self.holders[:_MOST_HOLDERS])
+        if len(self.holders) > _MOST_HOLDERS:
+            names += f' and {len(self.holders) - _MOST_HOLDERS} more'
+        super().__init__(
+            f'instances hold {devices} device(s) of host {host!r}'
+            f'{": " if names else ""}{names}. Move or delete these instances '
+            'first. Only with force and a reason is the host forgotten '
+            'although they have the devices: that is for a machine that will '
+            'never run them again',
+            host,
+            devices,
+            self.holders,
+        )
+
+
+#: Holders that the text of an error names.
+_MOST_HOLDERS = 20
+
+
+class HostIsUp(Conflict):
+    """A service of a host still works, and would bring the host back.
+
+    :param host: its name.
+    :param service: the program that runs there.
+    :param timeout: seconds without a sign of life after which it is down.
+    """
+
+    code = 'host.up'
+
+    def __init__(self, host: str, service: str, timeout: float) -> None:
+        self.host = host
+        self.service = service
+        self.timeout = timeout
+        super().__init__(
+            f'host {host!r} is up: its {service} has shown a sign of life '
+            f'within the last {timeout:g} seconds, and would go on with the '
+            f'host at once. Stop {service} there, and keep it from starting '
+            f'again; then repeat this after {timeout:g} seconds',
+            host,
+            service,
+            timeout,
         )
 
 

@@ -81,6 +81,8 @@ class Application:
         )
         if route.path != '/':
             request.api_version = microversion.of(request)
+        if not microversion.includes(request.api_version, route.since):
+            raise exceptions.NotFound
         request.backends = self._backends
         request.viewer = Viewer.from_environ(
             request.environ, self._backends.enforcer

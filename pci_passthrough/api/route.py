@@ -7,6 +7,7 @@ import dataclasses
 
 from werkzeug import wrappers
 
+from pci_passthrough.api import microversion
 from pci_passthrough.api.schemas.base import Schema
 
 #: Gets the request, and the path's parameters by name.
@@ -25,6 +26,7 @@ class Route:
     :ivar errors: the statuses of errors that only some routes have.
     :ivar query: the schema of each parameter of the query.
     :ivar body: the schema of the body; None means that there is none.
+    :ivar since: the microversion with which the route came.
     :ivar dry_run: the handler for ``?dry_run=true``, which changes nothing;
         None means that the route has no dry run.
     """
@@ -39,6 +41,7 @@ class Route:
     query: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
     body: Schema | None = None
     dry_run: Handler | None = None
+    since: str = microversion.MIN
 
     @property
     def operation_id(self) -> str:

@@ -205,6 +205,18 @@ _ROUTES = [
         {200: host_schema.LISTED},
         query=host_schema.LIST_QUERY,
     ),
+    Route(
+        'DELETE',
+        '/v1/hosts/{host}',
+        host.delete,
+        'Forget a host that is down, with its devices. Since microversion '
+        '1.2.',
+        host_policy.DELETE,
+        {204: None},
+        (409,),
+        host_schema.DELETE_QUERY,
+        since='1.2',
+    ),
 ]
 
 #: All routes, with that of the OpenAPI document. Their order has no meaning.

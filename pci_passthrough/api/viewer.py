@@ -138,6 +138,8 @@ class Viewer:
             return exception.PciFlavorExists(error.name)
         if isinstance(error, exception.PciFlavorInUse):
             return _InUse(f'PCI flavor {error.name!r} is in use.')
+        if isinstance(error, exception.HostInUse):
+            return exception.HostInUse(error.host, error.devices)
         return error
 
 

@@ -232,6 +232,16 @@ class Client:
         """Yield hosts, at most ``limit``."""
         return self._pages('/hosts', 'hosts', query, limit)
 
+    def delete_host(
+        self, name: str, force: bool = False, reason: str | None = None
+    ) -> None:
+        """Forget a host that is down.
+
+        :param force: even if instances hold devices of it.
+        """
+        query = {**_flags(force=force), 'reason': reason}
+        self._request('DELETE', f'/hosts/{_quote(name)}', query=query)
+
     # HTTP
 
     def _pages(

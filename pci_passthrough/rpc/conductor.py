@@ -394,6 +394,18 @@ class ConductorClient(preparations.PreparationCalls):
             methods.Conductor.resolve_device, device, moved_to, reason, actor
         )
 
+    def forget_host(
+        self, host: str, force: bool, reason: str, actor: str
+    ) -> int:
+        """Delete a host; see ``store.host_changes.forget``.
+
+        :returns: how many devices instances held.
+        :raises: HostNotFound, HostIsUp, HostInUse, Invalid
+        """
+        return self._call(
+            methods.Conductor.forget_host, host, force, reason, actor
+        )
+
 
 def _sorted(names: Collection[str] | None) -> list[str] | None:
     return None if names is None else sorted(names)

@@ -39,7 +39,8 @@ _R = TypeVar('_R')
 #: * 1.3 - PciRequest 1.1 in resolve, offer and claim: requests for NICs
 #: * 1.4 - free_by_numa_node, resolve_device, given_out
 #: * 1.5 - preparations, may_prepare, preparation_progress, prepared,
-#:   start_failed, guest_started; the action ``clean`` of set_device
+#:   start_failed, guest_started; the action ``clean`` of set_device;
+#:   forget_host
 VERSION: Final = '1.5'
 
 #: The version that resolve, offer and claim need for requests for NICs.
@@ -240,6 +241,11 @@ class Conductor(Protocol):
     def resolve_device(
         self, device: str, moved_to: str | None, reason: str, actor: str
     ) -> objects.PciDevice: ...
+
+    @_since('1.5')
+    def forget_host(
+        self, host: str, force: bool, reason: str, actor: str
+    ) -> int: ...
 
     @_since('1.5')
     def preparations(self, host: str) -> list[objects.Preparation]: ...

@@ -91,7 +91,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             self._transport,
             self._conf.host,
             ConductorEndpoint(self.database, policy, self._observations),
-            OperatorEndpoint(self.database),
+            OperatorEndpoint(self.database, policy.limits),
             PreparationEndpoint(self.database, policy),
         )
         server.start()

@@ -10,6 +10,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
+from pci_passthrough.store import host_changes
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import resolving
 from pci_passthrough.store.pci_flavors import editing
@@ -19,15 +20,17 @@ LOG = logging.getLogger(__name__)
 
 
 class OperatorEndpoint:
-    """Changes PCI flavors, and takes devices in and out of service.
+    """Changes PCI flavors, devices and hosts for operators.
 
     :param db: the database.
+    :param limits: timeouts after which silent hosts are down.
     """
 
     target = oslo_messaging.Target(version=methods.VERSION)
 
-    def __init__(self, db: store.Writer) -> None:
+    def __init__(self, db: store.Writer, limits: store.Limits) -> None:
         self._db = db
+        self._limits = limits
 
     @answering.answers(methods.Conductor.create_pci_flavor)
     def create_pci_flavor(
@@ -143,6 +146,23 @@ class OperatorEndpoint:
             reason,
         )
         return after
+
+    @answering.answers(methods.Conductor.forget_host)
+    def forget_host(
+        self, host: str, force: bool, reason: str, actor: str
+    ) -> int:
+        """See ``store.host_changes.forget``."""
+        held = host_changes.forget(
+            self._db, self._limits, host, force, reason, actor
+        )
+        LOG.info(
+            '%s: forgot host %s, of which instances held %d devices: %s',
+            actor,
+            host,
+            held,
+            reason or 'no reason given',
+        )
+        return held
 
 
 def _name_and_uuid(flavor: objects.PciFlavor) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from werkzeug import wrappers
 
+from pci_passthrough import exception
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.store import hosts
@@ -24,6 +25,20 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     shown, last = responses.cut(page, lambda host: host.host, request)
     views = [_view(host) for host in shown]
     return responses.page(request, 'hosts', views, last)
+
+
+def delete(request: request_mod.ApiRequest, host: str) -> wrappers.Response:
+    """Forget a host."""
+    try:
+        request.backends.conductor.forget_host(
+            host,
+            request.query.get('force', False),
+            request.query.get('reason', ''),
+            request.viewer.actor,
+        )
+    except exception.Conflict as error:
+        raise request.viewer.readable(error) from error
+    return responses.empty()
 
 
 def _view(host: hosts.Host) -> dict[str, Any]:

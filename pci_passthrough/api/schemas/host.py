@@ -27,3 +27,15 @@ LIST_QUERY = {
     'limit': base.LIMIT,
     'marker': base.WORD,
 }
+
+DELETE_QUERY = {
+    'force': {
+        **base.BOOLEAN,
+        'description': 'Forget the host although instances hold devices of '
+        'it. Needs a reason.',
+    },
+    'reason': {
+        **base.WORD,
+        'description': 'Why, for the history of the devices.',
+    },
+}

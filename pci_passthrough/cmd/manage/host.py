@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``host …``: commands of ``openstack pci host``, for the operator."""
 
+import argparse
 from typing import Any
 from typing import ClassVar
 
@@ -35,3 +36,19 @@ class List(pci_host.List):
 
     short_columns = _COLUMNS
     long_columns: ClassVar[columns.Columns | None] = None
+
+
+class Forget(pci_host.Delete):
+    """Forget hosts that are gone, with their devices.
+
+    Stop pci-passthrough-agent on the host before; it would bring the host
+    back. The history of the devices is kept. A host of which instances hold
+    devices is only forgotten with --force and a --reason.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Forget the hosts; stop at the first error."""
+        for host in parsed_args.hosts:
+            self.service.delete_host(
+                host, parsed_args.force, parsed_args.reason
+            )

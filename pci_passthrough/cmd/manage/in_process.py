@@ -127,7 +127,9 @@ class _Conductor(rpc.ConductorClient):
 
     @functools.cached_property
     def _endpoint(self) -> operator_endpoint.OperatorEndpoint:
-        return operator_endpoint.OperatorEndpoint(self._context.writer)
+        return operator_endpoint.OperatorEndpoint(
+            self._context.writer, self._context.policy.limits
+        )
 
     def _call(
         self,

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``openstack pci host …``."""
 
+import argparse
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
 
+from pci_passthrough.osc import errors
+from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
@@ -52,3 +55,51 @@ class List(listing.Lister):
     ) -> Iterable[Mapping[str, Any]]:
         """Return hosts."""
         return self.service.hosts(query, limit)
+
+
+class Delete(base.Command):
+    """Forget hosts that are gone, with their devices.
+
+    Stop pci-passthrough-agent on the host before; it would bring the host
+    back. The history of the devices is kept. A host of which instances hold
+    devices is only forgotten with --force and a --reason.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the hosts, force and reason."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'hosts',
+            nargs='+',
+            metavar='<host>',
+            help='name of a host that is down (one or more)',
+        )
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help='forget the hosts although instances hold devices of them: '
+            'for machines that will never run these instances again',
+        )
+        parser.add_argument(
+            '--reason',
+            metavar='<reason>',
+            help='why, for the history of the devices; needed with --force',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Forget each host, even if others cannot be forgotten."""
+        failures = 0
+        for host in parsed_args.hosts:
+            try:
+                self.service.delete_host(
+                    host, parsed_args.force, parsed_args.reason
+                )
+            except errors.RequestFailed as error:
+                failures += 1
+                self.log.error('Failed to delete host %r: %s', host, error)
+        if failures:
+            total = len(parsed_args.hosts)
+            raise errors.ClientError(
+                f'{failures} of {total} hosts failed to delete.'
+            )

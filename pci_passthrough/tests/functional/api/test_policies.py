@@ -32,14 +32,18 @@ _FLAVORS = '/v1/pci-flavors'
 _FLAVOR = '/v1/pci-flavors/{pci_flavor}'
 _PROJECT = '/v1/pci-flavors/{pci_flavor}/access/{project_id}'
 _DEVICE = '/v1/pci-devices/{pci_device}'
+_HOST = '/v1/hosts/{host}'
 
 _NAMES = {
     'pci_flavor': 'blueGPU',
     'project_id': world.RED,
     'pci_device': world.device_uuid(world.CHARLIE, '0000:02:00.0'),
+    'host': world.CHARLIE,
 }
 
 _MATCH = [{'vendor_id': '10de'}]
+
+_NEWEST = {'OpenStack-API-Version': 'pci-passthrough latest'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +69,7 @@ class _Row:
             self.method,
             self.path.format(**_NAMES),
             self.body,
-            {'If-Match': '*'} if self.method == 'PATCH' else {},
+            _NEWEST | ({'If-Match': '*'} if self.method == 'PATCH' else {}),
             **self.query,
         )
         shown = self.member and self.member in (answer.json or {})
@@ -159,6 +163,8 @@ _RULES = {
     ),
     'pci_pools:list': _Row('GET', '/v1/pci-pools', '401 403 403 403 403 200'),
     'hosts:list': _Row('GET', '/v1/hosts', '401 403 403 403 403 200'),
+    # The host is up.
+    'hosts:delete': _Row('DELETE', _HOST, '401 403 403 403 403 409'),
 }
 
 _PUBLIC = [

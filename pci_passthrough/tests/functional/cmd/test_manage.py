@@ -2,6 +2,7 @@
 """Every command of pci-passthrough-manage, in every format."""
 
 import csv
+import datetime
 import getpass
 import io
 import re
@@ -472,6 +473,30 @@ class StoryTestCase(ManageTestCase):
         )
         self.assertEqual('', self.ok('flavor', 'delete', 'nic', 'gpu').out)
         self.assertEqual([], self.ok('flavor', 'list', '-f', 'json').data)
+
+    def test_host_is_forgotten(self) -> None:
+        self.ok('claim', _ONE, 'gpu', '--host', 'one')
+        up = self.refused('host', 'forget', 'one')
+        self.assertIn('Stop pci-passthrough-agent there', up)
+        database = store.Writer(self.manage.url)
+        self.addCleanup(database.close)
+        with database.write() as connection:
+            connection.execute(
+                models.compute_nodes.update().values(
+                    last_report_at=datetime.datetime(2020, 1, 1)
+                )
+            )
+        held = self.refused('host', 'forget', 'one')
+        self.assertIn(f'{_GPU} (instance {_ONE})', held)
+        self.assertIn(
+            'a reason', self.refused('host', 'forget', 'one', '--force')
+        )
+        self.ok('host', 'forget', 'two')
+        self.ok('host', 'forget', 'one', '--force', '--reason', 'burned')
+        self.assertEqual([], self.ok('host', 'list', '-f', 'json').data)
+        history = self.ok('device', 'history', f'one/{_GPU}').out
+        self.assertIn('the host was forgotten: burned', history)
+        self.assertIn('no', self.refused('host', 'forget', 'one'))
 
     def test_flavor_in_use_goes_by_force(self) -> None:
         self.ok('claim', _ONE, 'gpu')

@@ -3,9 +3,12 @@
 
 from typing import Any
 
+from pci_passthrough.store import database
+from pci_passthrough.store import models
 from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.osc import base
+from pci_passthrough.tests.functional.osc import shells
 from pci_passthrough.tests.functional.store import base as store_base
 
 _FIRST = 'cmp1/0000:65:00.0'
@@ -32,6 +35,39 @@ class GpuTestCase(base.OscTestCase):
             self.admin('pci device show', which, '-f', 'json')
         )
         return shown
+
+
+class ForgottenHostTestCase(GpuTestCase):
+    def assert_failed(self, outcome: shells.Outcome, *texts: str) -> None:
+        """Check the errors: a line for each host, and how many failed."""
+        self.assertEqual((1, ''), (outcome.status, outcome.stdout))
+        for text in texts:
+            self.assertIn(text, outcome.stderr)
+
+    def test_delete(self) -> None:
+        self.api.add_host('gone', [store_base.gpu(1)])
+        self.assert_failed(self.admin('pci host delete', 'cmp1'), 'host.up')
+        with self.api.db.write() as connection:
+            connection.execute(
+                models.compute_nodes.update().values(
+                    last_report_at=database.now().replace(year=2020),
+                    tracker_seen_at=None,
+                )
+            )
+        self.assert_failed(
+            self.admin('pci host delete', 'cmp1', 'gone', 'nope'),
+            f'0000:65:00.0 (instance {self.held.instance_uuid})',
+            'host.in_use',
+            "host 'nope' is unknown",
+            '2 of 3 hosts failed to delete',
+        )
+        force = ('pci host delete', 'cmp1', '--force')
+        self.assert_failed(self.admin(*force), 'takes a reason')
+        self.assert_failed(self.member(*force), 'HTTP 403')
+        self.succeed(self.admin(*force, '--reason', 'burned & gone'))
+        self.assertEqual('', self.admin('pci host list', '-f', 'value').stdout)
+        history = self.admin('pci device history', self.held.uuid).stdout
+        self.assertIn('the host was forgotten: burned & gone', history)
 
 
 class DeviceTestCase(GpuTestCase):

@@ -110,6 +110,8 @@ class ApiCallsTest(base.ServicesTestCase):
                 ('compute-1/nope\ud800', 'enable', ''),
             ),
             (exception.Invalid, 'set_device', ('x', 'explode', 'why')),
+            (exception.HostIsUp, 'forget_host', ('compute-1', False, '')),
+            (exception.HostNotFound, 'forget_host', ('nope', False, '')),
         ):
             self.assertRaises(
                 error, getattr(self.calls, method), *arguments, 'me'

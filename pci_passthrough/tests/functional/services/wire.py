@@ -46,7 +46,7 @@ class Endpoint:
         self.observations = conductor.observations
         self._dispatcher = driver.Dispatcher(
             conductor,
-            operator_endpoint.OperatorEndpoint(self.db),
+            operator_endpoint.OperatorEndpoint(self.db, policy.limits),
             preparation_endpoint.PreparationEndpoint(self.db, policy),
         )
 

@@ -39,6 +39,11 @@ def unclean(db: store.Writer) -> list[str]:
     return wrong
 
 
+def actions(db: store.Writer) -> set[str]:
+    """Return the actions that the ledger has."""
+    return {str(line.action) for line in _lines(db)}
+
+
 def transitions(db: store.Writer) -> list[str]:
     """Return changes that ``lifecycle.TRANSITIONS`` does not have.
 
@@ -81,7 +86,6 @@ def _ledger(db: store.Writer) -> list[str]:
     devices = {d.uuid: d for d in lookup.get_all(db)}
     wrong = []
     for line in _lines(db):
-        device = devices[line.device_uuid]
         name = f'{line.host}/{line.address}'
         if line.action == 'adopt' and (
             owners.get(line.device_uuid) == line.instance_uuid
@@ -91,10 +95,15 @@ def _ledger(db: store.Writer) -> list[str]:
             if line.device_uuid in owners:
                 wrong.append(f'{name} was claimed twice')
             for other in held[line.host] - {line.device_uuid}:
-                wrong += _beside(line, device, devices[other], owners[other])
+                wrong += _beside(
+                    line,
+                    devices.get(line.device_uuid),
+                    devices.get(other),
+                    owners[other],
+                )
             owners[line.device_uuid] = line.instance_uuid
             held[line.host].add(line.device_uuid)
-        elif line.action in ('free', 'abort'):
+        elif line.action in ('free', 'abort', 'forget'):
             if owners.pop(line.device_uuid, None) != line.instance_uuid:
                 wrong.append(f'{name} was freed for no holder')
             held[line.host].discard(line.device_uuid)
@@ -108,17 +117,20 @@ def _ledger(db: store.Writer) -> list[str]:
 
 def _beside(
     line: sa.Row[Any],
-    device: objects.PciDevice,
-    other: objects.PciDevice,
+    device: objects.PciDevice | None,
+    other: objects.PciDevice | None,
     owner: str,
 ) -> list[str]:
     """Return what is wrong about getting a device beside another.
 
     :param line: the event by which an instance got it.
+    :param device: None if it was forgotten with its host, like ``other``.
     :param owner: the instance that held the other device then.
     """
     name = f'{line.host}/{line.address}'
-    wrong = []
+    wrong: list[str] = []
+    if device is None or other is None:
+        return wrong
     if _are_related(device, other):
         wrong.append(f'{name} was claimed beside a related function')
     # An adoption records what is so already.

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import datetime
 import itertools
 import pathlib
 import re
@@ -10,12 +11,14 @@ from typing import Any
 
 import fixtures
 from oslo_utils import uuidutils
+import sqlalchemy as sa
 import testtools
 
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
@@ -87,6 +90,23 @@ class StoreTest(testtools.TestCase):
             POLICY,
             claims.ClaimRequest(host, owner, requests, 'test', **arguments),
         )
+
+    def make_silent(self, host: str) -> None:
+        """Make a host's agent and tracker silent for longer than allowed."""
+        nodes = models.compute_nodes
+        long_ago = database.now() - datetime.timedelta(days=1)
+        with self.db.write() as connection:
+            connection.execute(
+                nodes.update()
+                .where(nodes.c.host == host)
+                .values(
+                    last_report_at=long_ago,
+                    tracker_seen_at=sa.case(
+                        (nodes.c.tracker_seen_at.is_not(None), long_ago),
+                        else_=None,
+                    ),
+                )
+            )
 
     def flavors(self) -> None:
         """Create the PCI flavors that match ``gpu`` and ``family``."""

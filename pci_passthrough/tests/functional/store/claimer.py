@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import store
+from pci_passthrough.store import host_changes
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
@@ -26,6 +27,7 @@ from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import preparing
+from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.store import base
 
 #: Each of these alternatives, for so many devices.
@@ -219,6 +221,55 @@ def take_and_give_back(
             if rnd.random() < 0.5:
                 transitions.allocate(db, host, owner, 'claimer')
             transitions.free(db, owner, 'claimer', host)
+
+
+def take_and_hold(
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
+) -> None:
+    """Claim, look and give back, while others forget the hosts.
+
+    :raises AssertionError: a claimed device is not held any more.
+    """
+    for _ in range(20):
+        owner, host = base.new_id(), rnd.choice(hosts)
+        request = claims.ClaimRequest(
+            host, owner, [base.request('gpu')], 'claimer'
+        )
+        try:
+            claiming.claim(db, base.POLICY, request)
+        except (exception.ClaimRefused, exception.HostNotFound):
+            continue
+        transitions.allocate(db, host, owner, 'claimer')
+        if not transitions.free(db, owner, 'claimer', host):
+            raise AssertionError(f'{owner} has lost its device of {host}')
+
+
+def report_again(
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
+) -> None:
+    """Report hosts as their agents do, known or not."""
+    for _ in range(20):
+        devices = [base.gpu(n) for n in (1, 2, 3)]
+        reports.apply(db, base.full_report(rnd.choice(hosts), devices))
+
+
+def forget_hosts(
+    db: store.Writer, rnd: random.Random, hosts: list[str], *_meet: Any
+) -> None:
+    """Forget hosts of which no instance holds a device.
+
+    By the limits all hosts are down, by those of the claims all are up.
+    """
+    for _ in range(20):
+        with contextlib.suppress(exception.HostInUse, exception.HostNotFound):
+            host_changes.forget(
+                db,
+                store.Limits(-3600, -3600),
+                rnd.choice(hosts),
+                False,
+                '',
+                'op',
+            )
 
 
 def prepare(

@@ -31,6 +31,7 @@ _ROUTES = {
     'GET /v1/pci-devices/{pci_device}/history',
     'GET /v1/pci-pools',
     'GET /v1/hosts',
+    'DELETE /v1/hosts/{host}',
 }
 
 

@@ -27,6 +27,9 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.PciFlavorChanged('10g'),
     exception.DeviceStateConflict('d', 'allocate', 'cleaning', ('claimed',)),
     exception.DeviceStateConflict('d', 'disable', 'disabled', (), 'hot'),
+    exception.HostInUse('h1', 2),
+    exception.HostInUse('h1', 30, ['0000:65:00.0 (instance i)'] * 30),
+    exception.HostIsUp('h1', 'nova-compute', 60.0),
     exception.ClaimMismatch('i', 'two of them'),
     exception.ClaimRefused('1 host: no free 10g', [samples.REASON]),
     exception.ClaimRefused('1 host: no free 10g'),
@@ -54,7 +57,9 @@ CODES = {
     'nova.unsupported',
     'database.not_ready',
     'database.unavailable',
+    'host.in_use',
     'host.not_found',
+    'host.up',
     'libvirt.unavailable',
     'nova.unsupported',
     'pci_device.not_found',
@@ -108,6 +113,14 @@ class ExceptionTest(testtools.TestCase):
             self.assertIn(word, error.text)
         # Some who may delete a PCI flavor may not see who uses it.
         self.assertNotIn("'i'", error.text)
+
+    def test_host_in_use_names_some_holders(self) -> None:
+        few = exception.HostInUse('h1', 2, ['a (i)', 'b (j)'])
+        self.assertIn('a (i), b (j). Move', few.text)
+        many = exception.HostInUse('h1', 30, [f'a{n}' for n in range(30)])
+        self.assertIn('a19 and 10 more. Move', many.text)
+        self.assertNotIn('a20', many.text)
+        self.assertIn("of host 'h1'. Move", exception.HostInUse('h1', 2).text)
 
     def test_name_of_a_deleted_one(self) -> None:
         error = exception.PciFlavorExists('10g', 3)

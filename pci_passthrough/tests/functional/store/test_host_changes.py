@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forgetting hosts."""
+
+import testscenarios
+
+from pci_passthrough import exception
+from pci_passthrough.store import host_changes
+from pci_passthrough.store import hosts
+from pci_passthrough.store import ledger
+from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import trackers
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pools import pool_list
+from pci_passthrough.store.views import census
+from pci_passthrough.store.views import explanations
+from pci_passthrough.tests.functional.store import audit
+from pci_passthrough.tests.functional.store import base
+from pci_passthrough.tests.functional.store import claimer
+
+load_tests = testscenarios.load_tests_apply_scenarios
+
+_GPU = '0000:01:00.0'
+
+
+class _HostsTest(base.StoreTest):
+    """Two hosts with two GPUs each; ``old`` is down."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        for host in ('old', 'other'):
+            self.report(host, [base.gpu(1), base.gpu(2)])
+            trackers.register(self.db, host, '1')
+        self.make_silent('old')
+
+    def names(self) -> list[str]:
+        return [host.host for host in hosts.get_all(self.db, base.TRACKED)]
+
+    def hold(self, host: str = 'old') -> str:
+        """Have an instance hold a GPU of a host; return its UUID."""
+        owner = base.new_id()
+        adoption.adopt(self.db, host, owner, base.new_id(), [_GPU], 'test')
+        return owner
+
+
+class ForgetTest(_HostsTest):
+    def forget(
+        self, host: str = 'old', force: bool = False, reason: str = ''
+    ) -> int:
+        return host_changes.forget(
+            self.db, base.TRACKED, host, force, reason, 'op'
+        )
+
+    def test_nothing_is_left_but_the_ledger(self) -> None:
+        self.assertEqual(0, self.forget(reason='sold'))
+        self.assertEqual(['other'], self.names())
+        self.assertEqual(
+            {'other'}, {str(d.host) for d in lookup.get_all(self.db)}
+        )
+        taken = census.take(self.db, base.TRACKED)
+        self.assertEqual(['other'], [signs.host for signs in taken.hosts])
+        self.assertEqual({'other'}, {group.host for group in taken.devices})
+        pools = pool_list.PciDevicePoolList.get_all(self.db, base.TRACKED)
+        self.assertEqual({'other'}, {str(pool.host) for pool in pools})
+        flavor = editing.create(
+            self.db, 'none', None, match=[{'vendor_id': '1002'}]
+        )
+        [explained] = explanations.explain(
+            self.db, base.TRACKED, flavor, count=1
+        ).hosts
+        self.assertEqual('other', explained.host)
+        history = ledger.history(self.db, lookup.uuid_of('old', _GPU))
+        self.assertEqual(
+            [
+                ('appear', None, 'available', 'agent@old', None),
+                (
+                    'forget',
+                    'available',
+                    None,
+                    'op',
+                    'the host was forgotten: sold',
+                ),
+            ],
+            [
+                (e.action, e.from_state, e.to_state, e.actor, e.reason)
+                for e in history
+            ],
+        )
+
+    def test_comes_back_as_a_new_host(self) -> None:
+        """A report of changes, or a heartbeat, is not enough."""
+        before = hosts.get_all(self.db, base.TRACKED)[0]
+        self.forget()
+        self.assertFalse(
+            hosts.touch(self.db, 'old', before.generation, 'digest 1')
+        )
+        ack = self.report('old', [base.gpu(1)], is_full=False)
+        self.assertEqual('full-report', ack.wanted)
+        self.assertEqual(['other'], self.names())
+        self.report('old', [base.gpu(1)])
+        self.assertEqual(['old', 'other'], self.names())
+        self.assertEqual(1, len(self.claim('old', base.request('gpu'))))
+        history = ledger.history(self.db, lookup.uuid_of('old', _GPU))
+        self.assertEqual(
+            ['appear', 'forget', 'appear', 'claim'],
+            [event.action for event in history],
+        )
+
+    def test_refused_while_its_agent_reports(self) -> None:
+        self.report('old', [base.gpu(1)])
+        for force in (False, True):
+            error = self.assertRaises(
+                exception.HostIsUp, self.forget, force=force, reason='sold'
+            )
+            self.assertIn('Stop pci-passthrough-agent', error.text)
+        self.assertEqual(['old', 'other'], self.names())
+
+    def test_refused_while_something_is_held(self) -> None:
+        owner = self.hold()
+        error = self.assertRaises(exception.HostInUse, self.forget)
+        self.assertEqual(1, error.devices)
+        self.assertEqual([f'{_GPU} (instance {owner})'], error.holders)
+        self.assertEqual(['old', 'other'], self.names())
+        self.assertEqual(
+            owner, lookup.get(self.db, f'old/{_GPU}').instance_uuid
+        )
+
+    def test_force_needs_a_reason_and_records_the_holder(self) -> None:
+        owner = self.hold()
+        for reason in ('', ' ', 'two\nlines'):
+            self.assertRaises(
+                exception.Invalid, self.forget, force=True, reason=reason
+            )
+        self.assertEqual(1, self.forget(force=True, reason='burned'))
+        self.assertEqual(['other'], self.names())
+        *_, last = ledger.history(self.db, lookup.uuid_of('old', _GPU))
+        self.assertEqual(
+            ('forget', 'allocated', owner, 'the host was forgotten: burned'),
+            (last.action, last.from_state, last.instance_uuid, last.reason),
+        )
+        self.assertEqual([], audit.violations(self.db))
+
+    def test_force_is_refused_while_nova_compute_is_up(self) -> None:
+        self.hold()
+        trackers.register(self.db, 'old', '1')
+        error = self.assertRaises(
+            exception.HostIsUp, self.forget, force=True, reason='burned'
+        )
+        self.assertIn('Stop nova-compute', error.text)
+
+    def test_running_nova_compute_alone_does_no_harm(self) -> None:
+        trackers.register(self.db, 'old', '1')
+        self.forget()
+        ack = trackers.register(self.db, 'old', '1')
+        self.assertIsNone(ack.generation)
+        self.assertEqual(['other'], self.names())
+
+    def test_unknown(self) -> None:
+        for name in ('nobody', 'OLD', 'x\ud800'):
+            self.assertRaises(exception.HostNotFound, self.forget, name)
+
+
+class ForgetRacesTest(base.StoreTest):
+    """Hosts are forgotten while they report, and while others claim."""
+
+    def test_no_owner_is_lost(self) -> None:
+        self.flavors()
+        names = ['h0', 'h1']
+        for host in names:
+            self.report(host, [base.gpu(n) for n in (1, 2, 3)])
+        errors = claimer.run_all(
+            [
+                *[claimer.take_and_hold] * 4,
+                *[claimer.report_again] * 2,
+                *[claimer.forget_hosts] * 2,
+            ],
+            self.url,
+            names,
+        )
+        self.assertEqual([], errors)
+        self.assertEqual([], audit.violations(self.db))
+        # The processes did meet.
+        self.assertLessEqual(
+            {'appear', 'claim', 'free', 'forget'}, audit.actions(self.db)
+        )
