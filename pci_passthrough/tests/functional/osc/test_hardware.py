@@ -65,7 +65,8 @@ class ForgottenHostTestCase(GpuTestCase):
         self.assert_failed(self.admin(*force), 'takes a reason')
         self.assert_failed(self.member(*force), 'HTTP 403')
         self.succeed(self.admin(*force, '--reason', 'burned & gone'))
-        self.assertEqual('', self.admin('pci host list', '-f', 'value').stdout)
+        left = self.admin('pci host list', '-f', 'value', '-c', 'Host')
+        self.assertEqual('cmp2\n', left.stdout)
         history = self.admin('pci device history', self.held.uuid).stdout
         self.assertIn('the host was forgotten: burned & gone', history)
 
