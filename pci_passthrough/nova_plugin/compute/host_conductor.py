@@ -158,6 +158,24 @@ class HostConductor:
             f'record {address} as held by instance {instance_uuid}', either
         )
 
+    def pci_flavor_named(self, name: str) -> str | None:
+        """Return the UUID of a PCI flavor.
+
+        :returns: None if there is none of this name, or nobody answers.
+        """
+        request = objects.PciRequest(
+            request_id=name, count=1, pci_flavors=[name], numa_policy=None
+        )
+
+        def call(conductor: rpc.ConductorClient) -> str | None:
+            try:
+                (answer,) = conductor.resolve([request], take_disabled=True)
+            except (exception.PciFlavorNotFound, exception.InvalidRequest):
+                return None
+            return str(answer.alternatives[0].uuid)
+
+        return self._call_or_log(f'look up the PCI flavor {name}', call)
+
     def register(self) -> objects.TrackerAck | None:
         """Register the tracker of this host; None if nobody answers."""
         self._is_away = False

@@ -15,6 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from pci_passthrough import objects
+from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import attachments
@@ -265,7 +266,10 @@ class Repairer:
         """Turn native rows into attachments: the devices are offered now."""
         for row in rows:
             adopted = self._conductor.adopt(
-                row.instance_uuid, row.claim_id, row.address
+                row.instance_uuid,
+                row.claim_id,
+                row.address,
+                self._pci_flavor_of(row),
             )
             if not adopted:
                 continue
@@ -279,6 +283,27 @@ class Repairer:
                     nova_rows.take(self._tracker, row.address), adopted[0]
                 )
             )
+
+    def _pci_flavor_of(self, row: reconcile.Row) -> str | None:
+        """Return the PCI flavor that stands for the request of a native row.
+
+        After ``import-nova`` it has the name of the alias; after ``return``
+        the request is for the PCI flavor already.
+
+        :returns: None if it cannot be told.
+        """
+        held = pci.InstancePCIRequests.get_by_instance_uuid(
+            self._tracker._context, row.instance_uuid
+        )
+        for request in held.requests:
+            if request.request_id != row.request_id:
+                continue
+            if requests.is_for_pci_flavor(request):
+                uuids = requests.to_pci_request(request).pci_flavors
+                return uuids[0] if len(uuids) == 1 else None
+            if request.alias_name is not None:
+                return self._conductor.pci_flavor_named(request.alias_name)
+        return None
 
     def _hand_back(self, rows: Iterable[reconcile.Row]) -> None:
         """Turn attachments into native rows: ``device_spec`` matches again.

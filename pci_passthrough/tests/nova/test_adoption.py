@@ -119,8 +119,12 @@ class TestThereAndBack(AdoptionTest):
     """Devices of running servers are taken over, and handed back."""
 
     def test_there(self) -> None:
-        """The device keeps owner and request; the other one can be claimed."""
+        """The device keeps owner and request; the other one can be claimed.
+
+        import-nova gives the PCI flavor the name of the alias.
+        """
         server, address = self.start_with_native()
+        named = self.create_pci_flavor('native')
         self.use_pci_information()
         self.assertNotIn('Unable to remove device', self.log())
         self.assert_taken_over(server, address)
@@ -131,6 +135,7 @@ class TestThereAndBack(AdoptionTest):
             if device.address == address
         ]
         self.assertEqual(request.request_id, adopted.request_id)
+        self.assertEqual(named.uuid, adopted.pci_flavor_uuid)
         self.run_periodic_tasks()
         self.assert_taken_over(server, address)
         other = self.boot('gpu')
