@@ -28,8 +28,8 @@ PROG = 'pci-passthrough-status'
 
 _FAILED = 255
 
-#: The largest number of hosts that a message names.
-_MOST_HOSTS = 10
+#: The largest number of hosts, or of Nova flavors, that a message names.
+_MOST_NAMES = 10
 
 _OPTS = [
     cfg.StrOpt('noun', positional=True, required=True, choices=['upgrade']),
@@ -86,6 +86,7 @@ class Checks(upgradecheck.UpgradeCommands):
                 self._no_nova_conf(),
             ),
             ("nova-api's paste file", Checks._check_paste, self._no_paste()),
+            ('Guard of Nova flavors', Checks._check_guard, self._no_flavors()),
         ):
             if reason_against is None:
                 checks.append((name, _guarded(check)))
@@ -122,15 +123,12 @@ class Checks(upgradecheck.UpgradeCommands):
         ]
         if not silent:
             return _Result(_Code.SUCCESS)
-        names = ', '.join(silent[:_MOST_HOSTS])
-        if len(silent) > _MOST_HOSTS:
-            names += ', …'
         return _Result(
             _Code.WARNING,
             f'{len(silent)} of {len(known)} hosts report devices, but their '
             'nova-compute has not registered, so the scheduler does not '
-            f'use them: {names}. Is nova-compute running there, with '
-            'pci_passthrough in its configuration?',
+            f'use them: {_listed(silent)}. Is nova-compute running there, '
+            'with pci_passthrough in its configuration?',
         )
 
     def _check_nova(self) -> upgradecheck.Result:
@@ -166,6 +164,30 @@ class Checks(upgradecheck.UpgradeCommands):
             'servers with PCI flavors, or makes them without devices',
         )
 
+    def _check_guard(self) -> upgradecheck.Result:
+        """Warn of Nova flavors that a Nova without the plugin accepts."""
+        # These import Nova, which not every machine has.
+        from pci_passthrough.nova_plugin.compat import configuration
+
+        configuration.read(self._nova_conf())
+        from pci_passthrough.nova_plugin.leaving import conversions
+        from pci_passthrough.nova_plugin.leaving import rewriting
+
+        unmarked = [
+            outcome.name
+            for outcome in rewriting.rewrite_flavors(
+                conversions.Guard(is_wanted=True), save=False
+            )
+        ]
+        if not unmarked:
+            return _Result(_Code.SUCCESS)
+        return _Result(
+            _Code.WARNING,
+            f'{_listed(unmarked)} ask for PCI flavors without the guard: a '
+            'Nova without the plugin would start servers without their '
+            'devices. pci-passthrough-manage guard --apply adds it',
+        )
+
     def _nova_conf(self) -> list[str]:
         return self._conf.nova_conf or deployment.find_nova_conf()
 
@@ -177,6 +199,20 @@ class Checks(upgradecheck.UpgradeCommands):
         if self._nova_conf():
             return None
         return 'there is no nova.conf where Nova looks for it; try --nova-conf'
+
+    def _no_flavors(self) -> str | None:
+        reason = _no_nova() or self._no_nova_conf()
+        if reason is not None:
+            return reason
+        try:
+            if deployment.names_databases(self._nova_conf()):
+                return None
+        except exception.InvalidConfiguration as error:
+            return str(error)
+        return (
+            'nova.conf does not have [api_database] and [database] '
+            'connection. This is normal on a compute host'
+        )
 
     def _no_paste(self) -> str | None:
         if self._paste():
@@ -201,6 +237,11 @@ class Checks(upgradecheck.UpgradeCommands):
             f'[database] connection is not set, and {path} does not exist. '
             'This is normal on a compute host, but conductors need a database'
         )
+
+
+def _listed(names: list[str]) -> str:
+    more = ', …' if len(names) > _MOST_NAMES else ''
+    return ', '.join(names[:_MOST_NAMES]) + more
 
 
 def _no_nova() -> str | None:

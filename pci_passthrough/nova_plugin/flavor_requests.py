@@ -17,6 +17,7 @@ from oslo_context import context as oslo_context
 
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin import guard
 from pci_passthrough.nova_plugin import needs
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import user_errors
@@ -61,14 +62,21 @@ def wrap_get_pci_requests_from_flavor(
     """Replace ``nova.pci.request.get_pci_requests_from_flavor``.
 
     nova-api calls it for a new server and a resize, nova-compute for a move.
-    The replacement adds requests for PCI flavors to Nova's.
+    The replacement adds requests for PCI flavors to Nova's. It leaves out the
+    mark that a Nova without the plugin refuses.
     """
 
     @functools.wraps(original)
     def get_pci_requests_from_flavor(
         flavor: Any, affinity_policy: str | None = None
     ) -> Any:
-        pci_requests = original(flavor, affinity_policy=affinity_policy)
+        specs = requests.extra_specs(flavor)
+        pci_requests = original(
+            {'extra_specs': guard.unmarked(specs)}
+            if guard.is_marked(specs)
+            else flavor,
+            affinity_policy=affinity_policy,
+        )
         if not requests.asks_for_pci_flavors(flavor):
             return pci_requests
         if _thread.is_live:

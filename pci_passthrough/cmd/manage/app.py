@@ -51,6 +51,9 @@ _COMMANDS = {
     'free': 'cmd.manage.claim:Free',
     'import-nova': 'cmd.manage.nova_conf:Import',
     'export-nova': 'cmd.manage.nova_conf:Export',
+    'leave': 'cmd.manage.leave:Leave',
+    'guard': 'cmd.manage.leave:Guard',
+    'return': 'cmd.manage.leave:Return',
 }
 
 _NAMESPACE = 'pci_passthrough.manage'

@@ -43,6 +43,10 @@ _FILTER_SCHEDULER: list[cfg.Opt] = [
 ]
 
 
+#: The groups of Nova's databases.
+_DATABASES = ('api_database', 'database')
+
+
 @dataclasses.dataclass(frozen=True)
 class NovaConf:
     """The options of ``nova.conf`` that are checked.
@@ -112,6 +116,26 @@ def read_nova_conf(files: Sequence[str]) -> NovaConf:
             conf[nova_options.GROUP].insert_filter,
             tuple(conf[nova_options.GROUP].accepted_nova_changes),
         )
+    except (cfg.Error, ValueError, OSError) as error:
+        raise exception.InvalidConfiguration(
+            f'{" ".join(files)}: {error}'
+        ) from error
+
+
+def names_databases(files: Sequence[str]) -> bool:
+    """Whether the files have the connections of both databases of Nova.
+
+    Those of nova-api do, those of nova-compute do not.
+
+    :param files: paths, as for ``read_nova_conf``.
+    :raises InvalidConfiguration: they cannot be read.
+    """
+    conf = cfg.ConfigOpts()
+    for group in _DATABASES:
+        conf.register_opt(cfg.StrOpt('connection'), group=group)
+    try:
+        conf([], default_config_files=list(files), default_config_dirs=[])
+        return all(conf[group].connection for group in _DATABASES)
     except (cfg.Error, ValueError, OSError) as error:
         raise exception.InvalidConfiguration(
             f'{" ".join(files)}: {error}'
