@@ -22,6 +22,7 @@
     │   ├── DeviceStateConflict
     │   ├── HostInUse
     │   ├── HostIsUp
+    │   ├── HostsDiffer
     │   ├── ClaimMismatch
     │   └── ClaimRefused
     └── Unavailable          a peer is down or busy; retry later
@@ -377,6 +378,25 @@ class HostIsUp(Conflict):
             host,
             service,
             timeout,
+        )
+
+
+class HostsDiffer(Conflict):
+    """A host cannot get the name of another host that has reported.
+
+    :param host: the wanted name.
+    :param reason: why the two are not one, and what to do.
+    """
+
+    code = 'host.differs'
+
+    def __init__(self, host: str, reason: str) -> None:
+        self.host = host
+        self.reason = reason
+        super().__init__(
+            f'a host has reported by the name {host!r}, and {reason}',
+            host,
+            reason,
         )
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger: the history of all devices. Rows are only ever added."""
+"""The ledger: the history of all devices.
+
+Rows are only ever added. But the device of a row gets another UUID when its
+host is renamed.
+"""
 
 from collections.abc import Iterable
 import datetime

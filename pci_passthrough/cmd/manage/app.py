@@ -45,6 +45,7 @@ _COMMANDS = {
     'device resolve': 'cmd.manage.device:Resolve',
     'device history': 'cmd.manage.device:History',
     'host list': 'cmd.manage.host:List',
+    'host rename': 'cmd.manage.host:Rename',
     'host forget': 'cmd.manage.host:Forget',
     'refusal list': 'cmd.manage.refusal:List',
     'claim': 'cmd.manage.claim:Claim',

@@ -5,8 +5,12 @@ import argparse
 from typing import Any
 from typing import ClassVar
 
+from cliff import command
+
+from pci_passthrough.cmd.manage import context
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import pci_host
+from pci_passthrough.store import host_changes
 
 
 def _tracker_state(state: str) -> Any:
@@ -52,3 +56,31 @@ class Forget(pci_host.Delete):
             self.service.delete_host(
                 host, parsed_args.force, parsed_args.reason
             )
+
+
+class Rename(command.Command):
+    """Give a host another name, after its agent was stopped.
+
+    Its devices keep owners, states and history. The host may have reported by
+    the new name already, as long as nothing is held by this name.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add both names."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('old', help='the name until now')
+        parser.add_argument(
+            'new', help='the name by which the agent and nova-compute report'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Rename the host."""
+        app = context.of(self)
+        host_changes.rename(
+            app.writer,
+            app.policy.limits,
+            parsed_args.old,
+            parsed_args.new,
+            app.actor,
+        )

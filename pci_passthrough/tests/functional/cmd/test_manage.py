@@ -491,7 +491,8 @@ class StoryTestCase(ManageTestCase):
         self.assertIn(
             'a reason', self.refused('host', 'forget', 'one', '--force')
         )
-        self.ok('host', 'forget', 'two')
+        self.ok('host', 'rename', 'two', 'zwei')
+        self.ok('host', 'forget', 'zwei')
         self.ok('host', 'forget', 'one', '--force', '--reason', 'burned')
         self.assertEqual([], self.ok('host', 'list', '-f', 'json').data)
         history = self.ok('device', 'history', f'one/{_GPU}').out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forgetting hosts."""
+"""Forgetting and renaming hosts."""
 
 import testscenarios
 
@@ -8,7 +8,9 @@ from pci_passthrough.store import host_changes
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pools import pool_list
@@ -159,6 +161,102 @@ class ForgetTest(_HostsTest):
     def test_unknown(self) -> None:
         for name in ('nobody', 'OLD', 'x\ud800'):
             self.assertRaises(exception.HostNotFound, self.forget, name)
+
+
+class RenameTest(_HostsTest):
+    def rename(self, old: str = 'old', new: str = 'new') -> int:
+        return host_changes.rename(self.db, base.TRACKED, old, new, 'op')
+
+    def holders(self) -> dict[str, str | None]:
+        return {
+            f'{d.host}/{d.address}': d.instance_uuid
+            for d in lookup.get_all(self.db)
+            if d.host != 'other'
+        }
+
+    def check_renamed(self, owner: str) -> None:
+        """Check holders and history, and that only a report brings it up."""
+        self.assertEqual(['new', 'other'], self.names())
+        self.assertEqual(
+            {f'new/{_GPU}': owner, 'new/0000:02:00.0': None}, self.holders()
+        )
+        device = lookup.get(self.db, f'new/{_GPU}')
+        self.assertEqual(lookup.uuid_of('new', _GPU), device.uuid)
+        history = ledger.history(self.db, device.uuid)
+        self.assertEqual(
+            [
+                ('appear', 'agent@old', None),
+                ('adopt', 'test', owner),
+                ('rename', 'op', owner),
+            ],
+            [
+                (e.action, e.actor, e.instance_uuid)
+                for e in history
+                if e.actor != 'agent@new'
+            ],
+        )
+        self.assertEqual('the host was old', history[-1].reason)
+        [left] = ledger.history(self.db, lookup.uuid_of('old', _GPU))
+        self.assertEqual('the host is new now', left.reason)
+        self.assertFalse(hosts.get_all(self.db, base.TRACKED)[0].is_up)
+        ack = self.report('new', [base.gpu(1)], is_full=False)
+        self.assertEqual('full-report', ack.wanted)
+        self.report('new', [base.gpu(1), base.gpu(2)])
+        self.assertEqual(1, len(self.claim('new', base.request('gpu'))))
+        self.assertEqual(owner, self.holders()[f'new/{_GPU}'])
+        freed = transitions.free(self.db, owner, 'test', 'new')
+        self.assertEqual([_GPU], base.addresses(freed))
+
+    def test_owners_and_history_follow(self) -> None:
+        owner = self.hold()
+        self.assertEqual(2, self.rename())
+        self.check_renamed(owner)
+
+    def test_reported_by_the_new_name_already(self) -> None:
+        owner = self.hold()
+        self.report('new', [base.gpu(1), base.gpu(2), base.gpu(3)])
+        self.rename()
+        self.check_renamed(owner)
+
+    def test_other_machine_has_the_name(self) -> None:
+        owner = self.hold()
+        before = self.holders()
+        for devices in ([base.gpu(2)], [base.gpu(1, product_id='1234')]):
+            self.report('new', devices)
+            error = self.assertRaises(exception.HostsDiffer, self.rename)
+            self.assertIn(owner, error.text)
+        self.assertEqual(before[f'old/{_GPU}'], owner)
+        self.assertEqual(owner, self.holders()[f'old/{_GPU}'])
+
+    def test_never_two_owners(self) -> None:
+        self.hold()
+        self.report('new', [base.gpu(1), base.gpu(2)])
+        self.hold('new')
+        before = self.holders()
+        error = self.assertRaises(exception.HostsDiffer, self.rename)
+        self.assertIn('forget the old name', error.text)
+        self.assertEqual(before, self.holders())
+
+    def test_marks_by_the_new_name_are_not_lost(self) -> None:
+        self.report('new', [base.gpu(1)])
+        operators.disable(self.db, f'new/{_GPU}', 'hot', 'op')
+        self.assertRaises(exception.HostsDiffer, self.rename)
+        operators.enable(self.db, f'new/{_GPU}', '', 'op')
+        operators.act(self.db, f'new/{_GPU}', 'quarantine', 'odd', 'op')
+        self.assertRaises(exception.HostsDiffer, self.rename)
+
+    def test_refused_while_the_old_name_is_used(self) -> None:
+        trackers.register(self.db, 'old', '1')
+        error = self.assertRaises(exception.HostIsUp, self.rename)
+        self.assertEqual('nova-compute', error.service)
+        self.report('old', [base.gpu(1)])
+        error = self.assertRaises(exception.HostIsUp, self.rename)
+        self.assertEqual('pci-passthrough-agent', error.service)
+
+    def test_wrong_names(self) -> None:
+        self.assertRaises(exception.HostNotFound, self.rename, 'nobody')
+        for new in ('old', '', 'two\nlines', 'x' * 256):
+            self.assertRaises(exception.Invalid, self.rename, 'old', new)
 
 
 class ForgetRacesTest(base.StoreTest):
