@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Installs the Nova plugin in nova-api; reads PCI flavors of NICs from bodies.
+"""Installs the Nova plugin in nova-api; reads PCI flavors from bodies.
 
 A paste filter. nova-api without the Nova plugin would ignore the PCI flavors
 of a Nova flavor, so nova-api does not start if the plugin does not fit. Nova
@@ -10,6 +10,12 @@ does not know the key ``pci_flavor`` of a NIC, so the filter removes it::
 
     POST /servers/{id}/os-interface
     {"interfaceAttachment": {"net_id": …, "pci_flavor": "10g"}}
+
+It refuses extra specs for PCI flavors that cannot be read: Nova's own
+validation runs only from microversion 2.86 on::
+
+    POST /flavors/{id}/os-extra_specs        {"extra_specs": {KEY: VALUE}}
+    PUT /flavors/{id}/os-extra_specs/{KEY}   {KEY: VALUE}
 
 All other requests stay unchanged.
 """
@@ -26,14 +32,18 @@ from typing import Any
 from werkzeug import exceptions
 from werkzeug import wsgi
 
+from pci_passthrough import exception
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.nova_plugin.network import asked_nics
+from pci_passthrough.specs import request as request_spec
 
 _Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 #: Ends of paths; other filters may have removed the beginnings.
 _SERVERS = re.compile(r'(?:^|/)(?:servers|os-volumes_boot)/?\Z')
 _INTERFACES = re.compile(r'(?:^|/)servers/[^/]+/os-interface/?\Z')
+_EXTRA_SPECS = re.compile(r'(?:^|/)flavors/[^/]+/os-extra_specs/?\Z')
+_EXTRA_SPEC = re.compile(r'(?:^|/)flavors/[^/]+/os-extra_specs/[^/]+/?\Z')
 
 #: The key of a NIC in the body.
 _KEY = 'pci_flavor'
@@ -59,7 +69,7 @@ def factory(
 
 
 class NicFilter:
-    """Removes PCI flavors of NICs from requests; adds warnings to answers."""
+    """Reads PCI flavors from requests; adds warnings to answers."""
 
     def __init__(self, application: _Application) -> None:
         self._application = application
@@ -89,15 +99,15 @@ class NicFilter:
 def _extractor(
     environ: Mapping[str, Any],
 ) -> Callable[[Any], dict[int, str]] | None:
-    """Return the function that removes PCI flavors from this body, if any."""
-    if environ['REQUEST_METHOD'] != 'POST':
-        return None
+    """Return the function that reads PCI flavors from this body, if any."""
     path = str(environ.get('PATH_INFO', ''))
-    for pattern, extract in (
-        (_SERVERS, _from_server),
-        (_INTERFACES, _from_interface),
+    for method, pattern, extract in (
+        ('POST', _SERVERS, _from_server),
+        ('POST', _INTERFACES, _from_interface),
+        ('POST', _EXTRA_SPECS, _check_extra_specs),
+        ('PUT', _EXTRA_SPEC, _check_extra_spec),
     ):
-        if pattern.search(path):
+        if environ['REQUEST_METHOD'] == method and pattern.search(path):
             return extract
     return None
 
@@ -159,6 +169,22 @@ def _from_interface(body: Any) -> dict[int, str]:
             'interfaceAttachment: pci_flavor needs the network, net_id, too'
         )
     return {0: name}
+
+
+def _check_extra_specs(body: Any) -> dict[int, str]:
+    return _check_extra_spec(body['extra_specs'])
+
+
+def _check_extra_spec(extra_specs: Any) -> dict[int, str]:
+    """Check extra specs; they name no NICs.
+
+    :raises BadBody: one of them is for PCI flavors, and cannot be read.
+    """
+    try:
+        request_spec.check_extra_specs(extra_specs)
+    except exception.InvalidRequest as error:
+        raise BadBody(error.text) from error
+    return {}
 
 
 def _name(value: Any, nic: Mapping[str, Any], where: str, port: str) -> str:

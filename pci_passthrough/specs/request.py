@@ -26,6 +26,10 @@ from pci_passthrough.specs import pci_flavor
 #: Name of the extra spec whose value ``parse`` reads.
 EXTRA_SPEC = 'pci_passthrough:pci_flavor'
 
+#: The keys of the namespace of ``EXTRA_SPEC``; the second one is Nova's.
+_NAMESPACE = 'pci_passthrough:'
+_KNOWN = (EXTRA_SPEC, f'{_NAMESPACE}alias')
+
 #: Prefix of extra specs that are named after one PCI flavor and whose value
 #: is the count.
 EXTRA_SPEC_PREFIX = 'hardware_resource:'
@@ -91,6 +95,21 @@ def from_extra_specs(
             requests.append(_request(f'{key} = {count}', [name], count))
     check(requests)
     return requests
+
+
+def check_extra_specs(extra_specs: Mapping[str, str]) -> None:
+    """Check extra specs before a Nova flavor gets them.
+
+    :param extra_specs: keys of other namespaces are ignored.
+    :raises exception.InvalidRequest: a key does not exist, so nothing would
+        ever read it; or a request is malformed.
+    """
+    for key in extra_specs:
+        if key.startswith(_NAMESPACE) and key not in _KNOWN:
+            raise exception.InvalidRequest(
+                key, f'there is no such extra spec; possible: {_KNOWN[0]}'
+            )
+    from_extra_specs(extra_specs)
 
 
 def check(

@@ -97,6 +97,44 @@ class NicFilterTest(testtools.TestCase):
             json.loads(self.nova.body),
         )
 
+    def test_extra_specs(self) -> None:
+        """Those that cannot be read are refused, in any microversion."""
+        key = 'pci_passthrough:pci_flavor'
+        for specs, text in (
+            ({key: 't4:1'}, None),
+            ({key: 't4:x'}, "'t4:x'"),
+            ({key: 1}, 'is no string'),
+            ({'hardware_resource:t4': 2}, None),
+            ({'hardware_resource:t4': 'two'}, 'two'),
+            ({'pci_passthrough:pci_flavour': 't4'}, f'possible: {key}'),
+            ({'pci_passthrough:alias': 'a:1'}, None),
+            ({'hw:cpu_policy': 'pinned', 'pci:x': '!'}, None),
+            (None, None),
+            ([key], None),
+            ({}, None),
+        ):
+            answers = [
+                self.post('/v2.1/flavors/42/os-extra_specs', whole)
+                for whole in ({'extra_specs': specs},)
+            ]
+            answers.append(
+                self.client.put(
+                    f'/flavors/42/os-extra_specs/{key}',
+                    data=json.dumps(specs),
+                )
+            )
+            for answer in answers:
+                if text is None:
+                    self.assertEqual(202, answer.status_code, f'{specs}')
+                    continue
+                self.assertEqual(400, answer.status_code, f'{specs}')
+                self.assertIn(text, answer.json['badRequest']['message'])
+
+    def test_other_paths_of_flavors(self) -> None:
+        wrong = {'extra_specs': {'pci_passthrough:pci_flavour': 't4'}}
+        for path in ('/flavors', '/flavors/42/os-extra_specs/a/b', '/x'):
+            self.assertEqual(202, self.post(path, wrong).status_code)
+
     def test_other_encodings(self) -> None:
         """JSON can escape characters, and can be UTF-16."""
         body = json.dumps(self.server({'uuid': NET, 'pci_flavor': '10g'}))
