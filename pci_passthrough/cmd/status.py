@@ -87,6 +87,11 @@ class Checks(upgradecheck.UpgradeCommands):
             ),
             ("nova-api's paste file", Checks._check_paste, self._no_paste()),
             ('Guard of Nova flavors', Checks._check_guard, self._no_flavors()),
+            (
+                "Placement's candidates",
+                Checks._check_candidates,
+                self._no_database() or self._no_nova_conf(),
+            ),
         ):
             if reason_against is None:
                 checks.append((name, _guarded(check)))
@@ -129,6 +134,28 @@ class Checks(upgradecheck.UpgradeCommands):
             'nova-compute has not registered, so the scheduler does not '
             f'use them: {_listed(silent)}. Is nova-compute running there, '
             'with pci_passthrough in its configuration?',
+        )
+
+    def _check_candidates(self) -> upgradecheck.Result:
+        """Warn if Placement may leave out hosts that could serve."""
+        files = self._nova_conf()
+        most = deployment.read_nova_conf(files).most_candidates
+        database = store.Reader.from_conf(self._conf)
+        try:
+            schema.check(database)
+            policy = store.Policy.from_conf(self._conf)
+            count = len(hosts.get_all(database, policy.limits))
+        finally:
+            database.close()
+        if count <= most:
+            return _Result(_Code.SUCCESS)
+        return _Result(
+            _Code.WARNING,
+            f'{count} hosts have reported devices, and Placement names at '
+            f'most {most} candidates: [scheduler] max_placement_results. '
+            'Hosts with free devices may be left out, and servers find no '
+            f'host. Write max_placement_results = {2 * count} for '
+            'nova-scheduler, more than there are compute hosts in all',
         )
 
     def _check_nova(self) -> upgradecheck.Result:

@@ -42,6 +42,10 @@ _FILTER_SCHEDULER: list[cfg.Opt] = [
     cfg.ListOpt('weight_classes', default=[_ALL_WEIGHERS]),
 ]
 
+_SCHEDULER: list[cfg.Opt] = [
+    cfg.IntOpt('max_placement_results', default=1000),
+]
+
 
 #: The groups of Nova's databases.
 _DATABASES = ('api_database', 'database')
@@ -55,6 +59,7 @@ class NovaConf:
     :ivar enabled_filters: None means not set.
     :ivar inserts_filter: ``[pci_passthrough] insert_filter``.
     :ivar accepted_changes: ``[pci_passthrough] accepted_nova_changes``.
+    :ivar most_candidates: ``[scheduler] max_placement_results``.
     """
 
     has_source: bool
@@ -63,6 +68,7 @@ class NovaConf:
     weight_classes: tuple[str, ...]
     inserts_filter: bool
     accepted_changes: tuple[str, ...]
+    most_candidates: int
 
 
 def find_nova_conf() -> list[str]:
@@ -98,6 +104,7 @@ def read_nova_conf(files: Sequence[str]) -> NovaConf:
     """
     conf = cfg.ConfigOpts()
     conf.register_opts(_FILTER_SCHEDULER, group='filter_scheduler')
+    conf.register_opts(_SCHEDULER, group='scheduler')
     nova_options.register_opts(conf)
     try:
         # The project 'nova' would install the Nova plugin here.
@@ -115,6 +122,7 @@ def read_nova_conf(files: Sequence[str]) -> NovaConf:
             tuple(conf.filter_scheduler.weight_classes),
             conf[nova_options.GROUP].insert_filter,
             tuple(conf[nova_options.GROUP].accepted_nova_changes),
+            conf.scheduler.max_placement_results,
         )
     except (cfg.Error, ValueError, OSError) as error:
         raise exception.InvalidConfiguration(

@@ -84,6 +84,7 @@ class StatusTestCase(testtools.TestCase):
                 'Hosts': (_SUCCESS, ''),
                 "Nova's configuration": (_SUCCESS, ''),
                 "nova-api's paste file": (_SUCCESS, ''),
+                "Placement's candidates": (_SUCCESS, ''),
             },
             results,
         )
@@ -141,7 +142,7 @@ class StatusTestCase(testtools.TestCase):
             outcome = self.run_status(*words)
             self.assertEqual(_SUCCESS, outcome.status, outcome.err)
             # The paste file is beside that nova.conf.
-            self.assertEqual(4, len(outcome.data['checks']))
+            self.assertEqual(5, len(outcome.data['checks']))
 
     def test_help(self) -> None:
         out = io.StringIO()
@@ -212,6 +213,19 @@ class StatusTestCase(testtools.TestCase):
         self.assertIn('host-10, …', details)
         self.assertNotIn(names[0], details)
         self.assertNotIn(names[11], details)
+
+    def test_more_hosts_than_candidates(self) -> None:
+        self.sync()
+        self.report('a', 'b', 'c')
+        self.nova_conf('nova.conf', '[scheduler]\nmax_placement_results = 2\n')
+        code, details = self.check()["Placement's candidates"]
+        self.assertEqual(_WARNING, code)
+        self.assertIn('3 hosts', details)
+        self.assertIn('max_placement_results = 6', details)
+        self.nova_conf('nova.conf', '[scheduler]\nmax_placement_results = 3\n')
+        self.assertEqual(
+            (_SUCCESS, ''), self.check()["Placement's candidates"]
+        )
 
     def test_nova_conf_with_faults(self) -> None:
         conf = self.manage.folder / 'nova.conf'
