@@ -31,6 +31,7 @@ class Backends:
     :ivar limits: the ages up to which a host counts as up, as in the
         scheduler.
     :ivar thresholds: the limits of the availability that projects see.
+    :ivar refusals_kept: days for which the scheduler's refusals are stored.
     """
 
     database: store.Reader
@@ -38,6 +39,7 @@ class Backends:
     enforcer: policy.Enforcer
     limits: store.Limits
     thresholds: Thresholds
+    refusals_kept: float
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -48,15 +50,17 @@ class Backends:
         :raises InvalidConfiguration: ``transport_url`` or the database's URL
             cannot be used.
         """
+        policy = store.Policy.from_conf(conf)
         return cls(
             store.Reader.from_conf(conf),
             rpc.ConductorClient(rpc.get_transport(conf), conf.api.rpc_timeout),
             policies.enforcer(conf),
-            store.Policy.from_conf(conf).limits,
+            policy.limits,
             Thresholds(
                 conf.api.availability_low_requests,
                 conf.api.availability_low_percent,
             ),
+            policy.refusals_kept,
         )
 
     def close(self) -> None:

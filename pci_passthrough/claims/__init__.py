@@ -31,6 +31,7 @@ from pci_passthrough.claims.loss import Loss
 from pci_passthrough.claims.refusal import explain
 from pci_passthrough.claims.refusal import FailedCondition
 from pci_passthrough.claims.refusal import in_words
+from pci_passthrough.claims.refusal import ON_NETWORK
 from pci_passthrough.claims.refusal import pool_in_words
 from pci_passthrough.claims.refusal import PoolTotal
 from pci_passthrough.claims.refusal import summarize
@@ -42,6 +43,7 @@ from pci_passthrough.claims.supply_snapshot import SupplySnapshot
 
 __all__ = [
     'NO_SUPPLY',
+    'ON_NETWORK',
     'VF_PLACEMENTS',
     'Alternative',
     'Candidate',

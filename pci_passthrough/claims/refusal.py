@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from typing import Final
 from typing import Self
 
 from pci_passthrough import objects
@@ -15,6 +16,12 @@ from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
 
 _C = fields.RefusalCondition
+
+#: What follows the name of a PCI flavor in a reason about a NIC.
+ON_NETWORK: Final = " on the NIC's network"
+
+#: Conditions of a host, whatever the PCI flavor.
+_OF_HOST = (_C.HOST_DOWN, _C.HOST_UNKNOWN, _C.TRACKER_DOWN)
 
 #: The state of a device that its host refuses.
 _REFUSED = 'refused'
@@ -46,17 +53,24 @@ class FailedCondition:
     """A condition that failed on some hosts.
 
     :ivar text: the condition in words, for example ``no free bigGPU``.
-    :ivar condition: one of ``objects.fields.RefusalCondition``, or its
-        ``OTHER``.
+    :ivar condition: one of ``objects.fields.RefusalCondition``, its
+        ``OTHER`` or ``ELSEWHERE``.
+    :ivar pci_flavor: the name of the PCI flavor that it is about; empty if
+        it is about the host.
     """
 
     text: str
     condition: str
+    pci_flavor: str = ''
 
     @classmethod
     def of(cls, reason: objects.RefusalReason) -> Self:
         """Return the condition that a reason is about, without the host."""
-        return cls(in_words(reason), str(reason.condition))
+        condition = str(reason.condition)
+        name = str(reason.pci_flavor).removesuffix(ON_NETWORK)
+        return cls(
+            in_words(reason), condition, '' if condition in _OF_HOST else name
+        )
 
 
 def explain(

@@ -50,8 +50,8 @@ refuse the instance.
         help="""
 Days for which the refusals of Nova's scheduler are stored.
 
-``pci-passthrough-manage refusal list`` shows refusals, for example to explain
-why no host was found for an instance. At most ten refusals of each instance
+``openstack pci refusal list`` shows refusals, for example to explain why no
+host was found for a server. At most ten refusals of each instance
 are stored, each of a few kilobytes. With 0 no refusals are stored, and only
 nova-scheduler's log contains them.
 """,

@@ -126,6 +126,23 @@ chooses hosts for instances with PCI flavors without regard to their devices,
 and logs an error when it starts. Only nova-scheduler reads this option.
 """,
     ),
+    cfg.BoolOpt(
+        'reason_in_fault',
+        default=True,
+        help="""
+Whether the fault of a server without a host says which devices are missing.
+
+The fault names the PCI flavors that the server's Nova flavor and NICs ask for,
+and the reasons that ``openstack pci flavor explain`` tells projects: neither
+hosts nor numbers. For example::
+
+    No valid host was found. PCI flavor t4: No device is free. See
+    'openstack pci flavor explain t4'.
+
+With ``false`` the fault has Nova's own text. Set it if your policies forbid
+projects ``pci_flavors:explain``. Only nova-scheduler reads this option.
+""",
+    ),
     cfg.ListOpt(
         'accepted_nova_changes',
         default=[],

@@ -18,11 +18,13 @@ from oslo_log import log as logging
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.claims import project_words
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import cloud_facts
 from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin import request_specs
 from pci_passthrough.nova_plugin import requests
+from pci_passthrough.nova_plugin import scheduler_calls
 from pci_passthrough.nova_plugin import stats
 from pci_passthrough.nova_plugin.compat import scheduler
 from pci_passthrough.nova_plugin.compat import scheduling as nova_scheduling
@@ -42,14 +44,15 @@ class _Scheduling:
 
     :ivar spec: Nova's ``RequestSpec``.
     :ivar wanted: its requests for PCI flavors.
-    :ivar recorded: UUIDs of instances whose refusals are recorded already.
+    :ivar decided: UUIDs of instances whose hosts were decided already. What
+        follows is a search for alternates.
     :ivar affinities: NUMA nodes and sockets of a host, to the NUMA
         affinities that an instance could have on it.
     """
 
     spec: Any
     wanted: list[Any]
-    recorded: set[str] = dataclasses.field(default_factory=set)
+    decided: set[str] = dataclasses.field(default_factory=set)
     affinities: dict[Any, Sequence[objects.NumaAffinity | None]] = (
         dataclasses.field(default_factory=dict)
     )
@@ -127,7 +130,12 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
                 passed.append(host)
             for failed in conditions:
                 refused.setdefault(failed, []).append(host.host)
-        _record_refusals(scheduling, refused)
+        instance_uuid = scheduling.spec.instance_uuid
+        if instance_uuid not in scheduling.decided:
+            scheduling.decided.add(instance_uuid)
+            if not passed:
+                refused |= _elsewhere(hosts, scheduling)
+            _record_refusals(scheduling, refused, len(passed))
         return passed
 
 
@@ -220,16 +228,7 @@ def _split(hosts: list[Any], spec: Any) -> tuple[list[Any], list[Any]]:
 
 def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
     """Get the supplies of all hosts with one call to the conductor."""
-    spec = scheduling.spec
-    policy = requests.policy_of_image(spec.image)
-    snapshot = client.conductor().offer(
-        [
-            requests.to_pci_request(request, policy)
-            for request in scheduling.wanted
-        ],
-        {host.host for host in hosts},
-        instance_uuid=spec.instance_uuid,
-    )
+    snapshot = _offer(scheduling, {host.host for host in hosts})
     for host in hosts:
         native = host.pci_stats
         if native is None:
@@ -238,6 +237,22 @@ def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
             native, stats.HostSupply(host.host, snapshot)
         )
         host.pci_stats.scheduling = scheduling
+
+
+def _offer(
+    scheduling: _Scheduling, hosts: set[str] | None
+) -> claims.SupplySnapshot:
+    """Ask a conductor for the free devices of hosts; None means of all."""
+    spec = scheduling.spec
+    policy = requests.policy_of_image(spec.image)
+    return client.conductor().offer(
+        [
+            requests.to_pci_request(request, policy)
+            for request in scheduling.wanted
+        ],
+        hosts,
+        instance_uuid=spec.instance_uuid,
+    )
 
 
 def _decide(
@@ -286,12 +301,43 @@ def _affinities(
     return scheduling.affinities[topology]
 
 
+def _elsewhere(
+    hosts: Sequence[Any], scheduling: _Scheduling
+) -> dict[claims.FailedCondition, list[str]]:
+    """Return the hosts that could serve, and are no candidates of Nova's.
+
+    :param hosts: the candidates, none of which can serve.
+    """
+    try:
+        snapshot = _offer(scheduling, None)
+    except exception.PciPassthroughError as error:
+        LOG.warning('Could not look for devices elsewhere: %s', error.text)
+        return {}
+    candidates = {host.host for host in hosts}
+    serving = [
+        host
+        for host in snapshot.supplies
+        if host not in candidates and snapshot.decide(host) is not None
+    ]
+    if not serving:
+        return {}
+    limit = scheduler_calls.current().limit_reached()
+    text = 'could serve, but left out by Placement or another filter'
+    if limit is not None:
+        text = (
+            "could serve, but not among Nova's candidates: "
+            f'max_placement_results = {limit} was reached'
+        )
+    failed = claims.FailedCondition(text, fields.RefusalCondition.ELSEWHERE)
+    return {failed: serving}
+
+
 def refuse_all(
     hosts: Sequence[Any], scheduling: _Scheduling, reason: str
 ) -> None:
     """Record one reason why no host can serve an instance."""
     _record_refusals(
-        scheduling, {_other(reason): [host.host for host in hosts]}
+        scheduling, {_other(reason): [host.host for host in hosts]}, 0
     )
 
 
@@ -303,27 +349,32 @@ def _other(reason: str) -> claims.FailedCondition:
 def _record_refusals(
     scheduling: _Scheduling,
     refused: dict[claims.FailedCondition, list[str]],
+    passed: int,
 ) -> None:
     """Log why hosts cannot serve an instance; let the conductor record it.
 
-    Only once for each instance: Nova's search for alternates has no new
-    reasons.
-
     :param refused: failed condition to hosts.
+    :param passed: how many hosts can serve it.
     """
-    instance_uuid = scheduling.spec.instance_uuid
-    if not refused or instance_uuid in scheduling.recorded:
+    if not refused:
         return
-    scheduling.recorded.add(instance_uuid)
+    if not passed and bootstrap.nova_conf().pci_passthrough.reason_in_fault:
+        scheduler_calls.current().reason = project_words.sentence(refused)
+    spec = scheduling.spec
     summary = claims.summarize_hosts(refused)
     wanted = requests.describe(scheduling.wanted)
     LOG.info(
         'PCI flavors %(wanted)s for instance %(uuid)s: %(summary)s',
-        {'wanted': wanted, 'uuid': instance_uuid, 'summary': summary},
+        {'wanted': wanted, 'uuid': spec.instance_uuid, 'summary': summary},
     )
     try:
         client.conductor().note_refusals(
-            instance_uuid, summary, refused, wanted
+            spec.instance_uuid,
+            summary,
+            refused,
+            wanted,
+            spec.project_id if 'project_id' in spec else None,
+            passed,
         )
     except exception.PciPassthroughError as error:
         LOG.error("Could not record the scheduler's refusals: %s", error.text)

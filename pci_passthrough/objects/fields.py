@@ -132,6 +132,9 @@ class RefusalCondition:
     )
     #: why a host was refused otherwise; never in a RefusalReason
     OTHER = 'other'
+    #: a host that could serve was no candidate of Nova's; never in a
+    #: RefusalReason
+    ELSEWHERE = 'elsewhere'
     #: those of RefusalReason 1.0
     OF_1_0: ClassVar[tuple[str, ...]] = ALL[:6]
     #: those of RefusalReason 1.1

@@ -150,7 +150,7 @@ class Client:
             explanation['hosts'] += page['hosts']
         return explanation
 
-    # Devices, pools, hosts
+    # Devices, pools, hosts, refusals
 
     def pci_devices(
         self, query: Query, limit: int | None = None
@@ -241,6 +241,12 @@ class Client:
         """
         query = {**_flags(force=force), 'reason': reason}
         self._request('DELETE', f'/hosts/{_quote(name)}', query=query)
+
+    def refusals(
+        self, query: Query, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield refusals of Nova's scheduler, at most ``limit``."""
+        return self._pages('/refusals', 'refusals', query, limit)
 
     # HTTP
 
@@ -339,7 +345,9 @@ class Client:
         except keystone_exceptions.EndpointNotFound:
             endpoint = None
         if not endpoint:
-            raise errors.ServiceNotFound(_not_in_catalogue(self._http))
+            raise errors.not_in_catalogue(
+                SERVICE_TYPE, self._http.region_name, self._http.interface
+            )
         return endpoint
 
     def _send(
@@ -351,22 +359,6 @@ class Client:
             raise errors.ServiceUnreachable(
                 f'the PCI passthrough service does not answer: {error}'
             ) from error
-
-
-def _not_in_catalogue(http: adapter.Adapter) -> str:
-    where = ''.join(
-        f', {label} {value}'
-        for label, value in (
-            ('region', http.region_name),
-            ('interface', http.interface),
-        )
-        if value
-    )
-    return (
-        f'the catalogue has no endpoint of a service of type {SERVICE_TYPE}'
-        f'{where}: it is not installed in this cloud, or not registered in '
-        'Keystone'
-    )
 
 
 def _json_of(response: 'requests.Response') -> dict[str, Any]:

@@ -76,6 +76,24 @@ def from_response(response: 'requests.Response') -> RequestFailed:
     )
 
 
+def not_in_catalogue(
+    service_type: str,
+    region: str | None,
+    interface: str | list[str] | None,
+) -> ServiceNotFound:
+    """Return the error that the catalogue has no endpoint of the service."""
+    where = ''.join(
+        f', {label} {value}'
+        for label, value in (('region', region), ('interface', interface))
+        if value
+    )
+    return ServiceNotFound(
+        f'the catalogue has no endpoint of a service of type {service_type}'
+        f'{where}: it is not installed in this cloud, or not registered in '
+        'Keystone'
+    )
+
+
 def _errors(response: 'requests.Response') -> list[dict[str, Any]]:
     try:
         body = response.json()

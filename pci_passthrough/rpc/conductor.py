@@ -12,15 +12,13 @@ from pci_passthrough import objects
 from pci_passthrough.rpc import methods
 from pci_passthrough.rpc import older_conductors
 from pci_passthrough.rpc import preparations
-
-#: Most hosts that are named for each reason of a refusal.
-_MOST_HOSTS = 20
+from pci_passthrough.rpc import refusals
 
 #: Objects of a report in the versions that conductors of 1.0 know.
 _REPORT_1_0 = {'HostReport': '1.0', 'PciDevice': '1.0'}
 
 
-class ConductorClient(preparations.PreparationCalls):
+class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
     """Calls any conductor.
 
     While the broker is down, a call raises ``ConductorUnavailable``: at once
@@ -252,46 +250,6 @@ class ConductorClient(preparations.PreparationCalls):
             sorted(addresses),
             actor,
             pci_flavor_uuid,
-        )
-
-    def note_refusals(
-        self,
-        instance_uuid: str,
-        summary: str,
-        refused: Mapping[claims.FailedCondition, Collection[str]],
-        requests: str,
-    ) -> None:
-        """Have a conductor record why hosts were refused; return at once.
-
-        A refusal that cannot be delivered is lost, which is logged.
-
-        :param summary: one line, of ``claims.summarize_hosts``.
-        :param refused: of ``SupplySnapshot.refused``. Some hosts are named
-            for each condition, all are counted.
-        :param requests: the requests, as people write them.
-        """
-        conditions = sorted(refused)
-        refusal = objects.SchedulingRefusal(
-            instance_uuid=instance_uuid,
-            summary=summary,
-            reasons=[
-                [
-                    failed.text,
-                    len(refused[failed]),
-                    sorted(refused[failed])[:_MOST_HOSTS],
-                ]
-                for failed in conditions
-            ],
-            conditions=[failed.condition for failed in conditions],
-            requests=requests,
-            created_at=None,
-        )
-        self._outbox.put(
-            methods.Conductor.note_refusals.name,
-            lambda: older_conductors.send(
-                lambda sent: self._call(methods.Conductor.note_refusals, sent),
-                refusal,
-            ),
         )
 
     def create_pci_flavor(

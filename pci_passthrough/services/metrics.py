@@ -50,8 +50,9 @@ BUCKETS: Final = (
 )
 
 #: Conditions of refusals; ``other`` also counts conditions that this release
-#: does not know.
+#: does not know. ``elsewhere`` is one of the scheduler's only.
 CONDITIONS: Final = (*_C.ALL, _C.OTHER)
+_OF_SCHEDULER: Final = (*CONDITIONS, _C.ELSEWHERE)
 
 REPORT_KINDS: Final = ('full', 'changes')
 
@@ -74,7 +75,7 @@ _PLACES: Final = {
             ),
             *((_CLAIM_SECONDS, outcome) for outcome in OUTCOMES),
             *((_CLAIM_REFUSALS, condition) for condition in CONDITIONS),
-            *((_SCHEDULING_REFUSALS, condition) for condition in CONDITIONS),
+            *((_SCHEDULING_REFUSALS, c) for c in _OF_SCHEDULER),
             *((_REPORTS, kind) for kind in REPORT_KINDS),
         ]
     )
@@ -156,7 +157,9 @@ class Observations(registry.Collector):
         unknown = [_C.OTHER] * len(refusal.reasons)
         self._numbers.add(
             {
-                _PLACES[_SCHEDULING_REFUSALS, _known(condition)]: 1.0
+                _PLACES[
+                    _SCHEDULING_REFUSALS, _known(condition, _OF_SCHEDULER)
+                ]: 1.0
                 for condition in refusal.get('conditions', unknown)
             }
         )
@@ -195,8 +198,8 @@ def _claims(totals: Sequence[float]) -> core.Metric:
     return family
 
 
-def _known(condition: str) -> str:
-    return condition if condition in CONDITIONS else _C.OTHER
+def _known(condition: str, conditions: Sequence[str] = CONDITIONS) -> str:
+    return condition if condition in conditions else _C.OTHER
 
 
 class Observing(Protocol):

@@ -73,6 +73,7 @@ class CensusCollector(registry.Collector):
             yield _devices(counts)
             yield from _hosts(counts)
             yield from _doubts(counts)
+            yield _unserved(counts)
 
     def _count(self) -> census.Census | None:
         timeout = scrape_timeout.get(self._timeout)
@@ -199,6 +200,19 @@ def _doubts(counts: census.Census) -> Iterator[core.Metric]:
         if doubt.failed_starts:
             failed.add_metric(labels, doubt.failed_starts)
     yield from (age, progress, failed)
+
+
+def _unserved(counts: census.Census) -> core.Metric:
+    family = core.GaugeMetricFamily(
+        'pci_passthrough_unserved_requests',
+        'Scheduling requests of Nova in the last hour for which no host was '
+        'left, by the PCI flavors that were missing. A request counts for '
+        'each of them. PCI flavors that were deleted are left out.',
+        labels=['pci_flavor'],
+    )
+    for name, count in sorted(counts.unserved.items()):
+        family.add_metric([name], count)
+    return family
 
 
 def _device_gauge(name: str, text: str) -> core.GaugeMetricFamily:

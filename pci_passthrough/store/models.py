@@ -283,6 +283,7 @@ class SchedulingRefusal(Base):
     __table_args__ = (
         sa.Index('ix_scheduling_refusals_instance', 'instance_uuid'),
         sa.Index('ix_scheduling_refusals_created', 'created_at'),
+        sa.Index('ix_scheduling_refusals_project', 'project_id', 'created_at'),
         _TABLE_ARGS,
     )
 
@@ -294,6 +295,12 @@ class SchedulingRefusal(Base):
     requests = sa.Column(sa.Text, nullable=False)
     summary = sa.Column(sa.Text, nullable=False)
     reasons = sa.Column(db_types.JsonEncodedList, nullable=False)
+    #: the other columns: see ``objects.SchedulingRefusal``; NULL if the
+    #: scheduler or the conductor was of an earlier release
+    conditions = sa.Column(db_types.JsonEncodedList)
+    pci_flavors = sa.Column(db_types.JsonEncodedList)
+    project_id = sa.Column(sa.String(255))
+    passed = sa.Column(sa.Integer)
 
 
 compute_nodes = cast(sa.Table, ComputeNode.__table__)

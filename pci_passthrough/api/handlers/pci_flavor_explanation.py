@@ -13,34 +13,11 @@ from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.handlers import pci_flavor_warnings
 from pci_passthrough.api.policies import pci_flavor as policy
+from pci_passthrough.claims import project_words
 from pci_passthrough.objects import fields
 from pci_passthrough.store.views import explanations
 
 _C = fields.RefusalCondition
-
-#: A condition of the PCI flavor itself, whatever the hosts have.
-_DISABLED = fields.PciFlavorState.DISABLED
-
-#: The text of each condition for projects: it reveals no host and no number.
-_PROJECT_TEXTS = {
-    _DISABLED: 'The PCI flavor is disabled and takes no new requests.',
-    _C.NO_MATCH: 'The cloud has no such device.',
-    _C.ALL_HELD: 'No device is free.',
-    _C.TOO_FEW: 'Some devices are free, but too few on any one host.',
-    _C.NUMA: 'Devices are free, but not on NUMA nodes that the NUMA policy '
-    'allows.',
-    _C.HOST_DOWN: 'Hosts that may have such devices are down.',
-}
-
-#: The condition that projects see in place of another, so that they cannot
-#: tell these apart.
-_PROJECT_CONDITIONS = {
-    _C.NONE_FREE: _C.ALL_HELD,
-    _C.REFUSED: _C.ALL_HELD,
-    _C.SHARED: _C.TOO_FEW,
-    _C.HOST_UNKNOWN: _C.HOST_DOWN,
-    _C.TRACKER_DOWN: _C.HOST_DOWN,
-}
 
 
 def show(
@@ -78,7 +55,7 @@ def show(
             else pci_flavor_warnings.of_cards(request, None)
         )
         return responses.of(body | _for_operators(request, explanation))
-    return responses.of(body | _for_projects(explanation))
+    return responses.of(body | _for_projects(request, explanation))
 
 
 def _nic(
@@ -123,11 +100,13 @@ def _for_operators(
 
 def _disabled(explanation: claims.Explanation) -> list[claims.Reason]:
     """Return the reason that a PCI flavor is disabled, if it is."""
-    if explanation.pci_flavor.state != _DISABLED:
+    if explanation.pci_flavor.state != project_words.DISABLED:
         return []
     return [
         claims.Reason(
-            _DISABLED, _PROJECT_TEXTS[_DISABLED], len(explanation.hosts)
+            project_words.DISABLED,
+            project_words.TEXTS[project_words.DISABLED],
+            len(explanation.hosts),
         )
     ]
 
@@ -166,26 +145,40 @@ def _host(
     }
 
 
-def _for_projects(explanation: claims.Explanation) -> dict[str, Any]:
+def _for_projects(
+    request: request_mod.ApiRequest, explanation: claims.Explanation
+) -> dict[str, Any]:
     """Return an explanation that reveals neither hosts nor their number.
 
     That some host has no such device says nothing while others have one.
     """
     reasons = [*_disabled(explanation), *explanation.reasons]
-    conditions = {
-        _PROJECT_CONDITIONS.get(reason.condition, reason.condition)
-        for reason in reasons
-    }
+    conditions = project_words.in_order(reason.condition for reason in reasons)
     if explanation.serving:
-        conditions &= {_DISABLED}
+        conditions = [c for c in conditions if c == project_words.DISABLED]
     elif not conditions:
-        conditions = {_C.NO_MATCH}
-    elif conditions - {_C.NO_MATCH, _C.HOST_DOWN}:
-        conditions.discard(_C.NO_MATCH)
-    return {
+        conditions = [_C.NO_MATCH]
+    elif set(conditions) - {_C.NO_MATCH, _C.HOST_DOWN}:
+        conditions = [c for c in conditions if c != _C.NO_MATCH]
+    view: dict[str, Any] = {
         'serving': None,
         'reasons': [
-            {'condition': condition, 'text': _PROJECT_TEXTS[condition]}
-            for condition in sorted(conditions)
+            {'condition': condition, 'text': project_words.TEXTS[condition]}
+            for condition in conditions
         ],
     }
+    if microversion.includes(request.api_version, '1.2'):
+        view['steps'] = [
+            {
+                'condition': step.condition,
+                'fulfilled': step.fulfilled,
+                'text': step.text,
+            }
+            for step in project_words.steps(
+                (reason.condition for reason in reasons),
+                bool(explanation.serving),
+            )
+        ]
+        if request.viewer.sees_counts(explanation.pci_flavor.project_id):
+            view['left'] = max((h.left for h in explanation.hosts), default=0)
+    return view

@@ -9,6 +9,7 @@ from pci_passthrough.api.policies import host
 from pci_passthrough.api.policies import pci_device
 from pci_passthrough.api.policies import pci_flavor
 from pci_passthrough.api.policies import pci_pool
+from pci_passthrough.api.policies import refusal
 import pci_passthrough.conf
 
 
@@ -20,6 +21,7 @@ def list_rules() -> list[policy.RuleDefault]:
         *pci_device.list_rules(),
         *pci_pool.list_rules(),
         *host.list_rules(),
+        *refusal.list_rules(),
     ]
 
 

@@ -290,8 +290,19 @@ EXPLAIN = base.closed(
                 }
             ),
         },
+        'steps': {
+            'type': 'array',
+            'items': base.closed(
+                {
+                    'condition': _CONDITION,
+                    'fulfilled': {'type': ['boolean', 'null']},
+                    'text': base.STRING,
+                }
+            ),
+        },
+        'left': base.COUNT,
         'links': base.page('hosts', {})['properties']['links'],
         'warnings': _WARNINGS,
     },
-    optional=['summary', 'hosts', 'links', 'warnings'],
+    optional=['summary', 'hosts', 'steps', 'left', 'links', 'warnings'],
 )

@@ -47,7 +47,7 @@ _COMMANDS = {
     'host list': 'cmd.manage.host:List',
     'host rename': 'cmd.manage.host:Rename',
     'host forget': 'cmd.manage.host:Forget',
-    'refusal list': 'cmd.manage.refusal:List',
+    'refusal list': 'osc.v1.pci_refusal:List',
     'claim': 'cmd.manage.claim:Claim',
     'free': 'cmd.manage.claim:Free',
     'import-nova': 'cmd.manage.nova_conf:Import',

@@ -93,6 +93,7 @@ class ClientManager:
                 conf.api.availability_low_requests,
                 conf.api.availability_low_percent,
             ),
+            self._context.policy.refusals_kept,
         )
         app = application.Application(backends, routing.ROUTES)
         http = requests.Session()

@@ -7,6 +7,9 @@ from nova.exception import ComputeResourcesUnavailable
 # The base of errors of the Nova plugin.
 from nova.exception import NovaException
 
+# nova-scheduler found no host: the server's fault has its text.
+from nova.exception import NoValidHost
+
 # Nova's API answers 400, in every method that reads PCI requests.
 from nova.exception import PciRequestAliasNotDefined
 
@@ -16,6 +19,7 @@ from nova.exception import Unauthorized
 
 __all__ = [
     'ComputeResourcesUnavailable',
+    'NoValidHost',
     'NovaException',
     'PciRequestAliasNotDefined',
     'Unauthorized',

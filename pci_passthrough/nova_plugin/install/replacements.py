@@ -100,6 +100,12 @@ REPLACEMENTS = (
         'scheduler_lists.wrap_init',
     ),
     Replacement(
+        'nova.scheduler.manager',
+        'SchedulerManager._schedule',
+        'chooses the hosts, or finds none',
+        'scheduler_calls.wrap_schedule',
+    ),
+    Replacement(
         'nova.virt.hardware',
         'numa_fit_instance_to_host',
         "chooses the host's NUMA nodes for an instance",

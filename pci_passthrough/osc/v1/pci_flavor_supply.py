@@ -84,7 +84,9 @@ class Explain(base.Lister):
 
     Administrators get each host with the condition that keeps it from serving
     the request, and with the devices that match all conditions but one. Other
-    users get the reasons without hosts and numbers.
+    users get the reasons without hosts and numbers, in the order in which the
+    conditions are decided, and before them the conditions that some host
+    fulfils: the last reason is the nearest to success.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -143,4 +145,8 @@ class Explain(base.Lister):
                 f'{explanation["name"]}: {level}',
                 file=self.app.stderr,
             )
+        else:
+            for step in explanation.get('steps', []):
+                if step['fulfilled']:
+                    print(f'yes: {step["text"]}', file=self.app.stderr)
         return columns.table(_REASON, explanation['reasons'])

@@ -225,7 +225,7 @@ def alternative_of(
     """
     name, key_ids = str(flavor.name), catalog.of_flavor(flavor)
     if nic is not None:
-        name = f"{name} on the NIC's network"
+        name += claims.ON_NETWORK
         key_ids = frozenset(
             key_id
             for key_id in key_ids

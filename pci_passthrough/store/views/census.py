@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The census of devices by PCI flavor, host and state, for the metrics.
 
-It is counted at each scrape. However many hosts and PCI flavors exist, three
+It is counted at each scrape. However many hosts and PCI flavors exist, four
 statements count everything: the hosts, the devices by host, pool key and
-state, and the few devices of which more is known. The pool keys are matched
-with the PCI flavors in this process.
+state, the few devices of which more is known, and the last hour's refusals.
+The pool keys are matched with the PCI flavors in this process.
 """
 
 import collections
@@ -24,7 +24,11 @@ from pci_passthrough.store import device_states
 from pci_passthrough.store import models
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.pci_flavors import lookup
+
+#: The refusals that are counted are not older.
+_HOUR = datetime.timedelta(hours=1)
 
 _nodes = models.compute_nodes
 _devices = models.pci_devices
@@ -97,11 +101,14 @@ class Census:
 
     :ivar devices: the number of devices in each state, by group. A device
         that two PCI flavors match is in two groups.
+    :ivar unserved: name of a PCI flavor to the number of scheduling requests
+        of the last hour that found no host for want of it.
     """
 
     hosts: list[HostSigns]
     devices: Mapping[Group, Mapping[str, int]]
     doubts: list[Doubt] = dataclasses.field(default_factory=list)
+    unserved: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def take(
@@ -124,7 +131,9 @@ def take(
         now = database.now()
         rows = connection.execute(_counts()).all()
         doubted = connection.execute(_doubted()).all()
-    flavors = _flavors_by_key(catalog, lookup.get_all(db))
+        refused = scheduling_refusals.count_by_flavor(connection, now - _HOUR)
+    pci_flavors = lookup.get_all(db)
+    flavors = _flavors_by_key(catalog, pci_flavors)
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
     devices: dict[Group, dict[str, int]] = {}
     for node_id, key_id, state, count in rows:
@@ -148,7 +157,9 @@ def take(
         for node_id, address, status, since, percent, failed_starts in doubted
         if node_id in names
     ]
-    return Census(signs, devices, doubts)
+    # Names that no longer exist would be metrics for ever.
+    unserved = {str(f.name): refused.get(str(f.name), 0) for f in pci_flavors}
+    return Census(signs, devices, doubts, unserved)
 
 
 def _flavors_by_key(

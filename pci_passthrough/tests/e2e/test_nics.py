@@ -307,7 +307,7 @@ class RefusalTestCase(NicTestCase):
         self.assertEqual([], self.ports_of(server))
         self.assert_all_free()
         refusals = self.cloud.manage(
-            'refusal', 'list', '--instance', server.id, '-f', 'json'
+            'refusal', 'list', '--server', server.id, '-f', 'json'
         )
         self.assertIn(f"no free {nic} on the NIC's network", str(refusals))
 

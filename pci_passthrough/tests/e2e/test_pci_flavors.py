@@ -58,10 +58,15 @@ class SupplyTestCase(base.CloudTestCase):
         late = self.wait_for_status(self.create_server(flavor), 'ERROR')
         self.assertIn('No valid host was found', late.fault['message'])
         refusals = self.cloud.manage(
-            'refusal', 'list', '--instance', late.id, '-f', 'json'
+            'refusal', 'list', '--server', late.id, '-f', 'json'
         )
-        self.assertEqual(2, sum(refusal['Hosts'] for refusal in refusals))
+        [refusal] = refusals
+        hosts = sum(reason['hosts'] for reason in refusal['Reasons'])
+        self.assertEqual(2, hosts)
         self.assertIn(gpu, str(refusals))
+        self.assertIn(
+            f'PCI flavor {gpu}: No device is free.', late.fault['message']
+        )
         self.assert_holdings(*servers)
         # A freed device can be claimed again.
         self.delete(servers[0])

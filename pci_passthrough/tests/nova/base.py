@@ -406,12 +406,15 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     def scheduler_offers(self) -> list[Mapping[str, Any]]:
         """Return the arguments of the scheduler's ``offer`` calls so far.
 
-        Those of nova-compute for its own host have no ``tracked_only``.
+        Those of nova-compute for its own host have no ``tracked_only``, and
+        those about devices elsewhere no hosts.
         """
         return [
             arguments
             for method, arguments in self.wire.messages
-            if method == 'offer' and arguments['tracked_only']
+            if method == 'offer'
+            and arguments['tracked_only']
+            and arguments['hosts'] is not None
         ]
 
     def refusals_of(self, server: Mapping[str, Any]) -> list[str]:
@@ -420,10 +423,12 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         The scheduler sends them without waiting, so this method waits.
         """
 
+        of_server = scheduling_refusals.Filter(instance_uuid=server['id'])
+
         def summaries() -> list[str]:
             kept = self.POLICY.refusals_kept
-            rows = scheduling_refusals.get_all(self.db, kept, server['id'])
-            return [str(row.summary) for row in rows]
+            rows = scheduling_refusals.page(self.db, kept, of_server)
+            return [str(row.summary) for row in reversed(rows)]
 
         wait_for(lambda: bool(summaries()), f'refusals of {server["id"]}')
         return summaries()

@@ -101,20 +101,24 @@ _GROUPS = (
     'RequestSpec.generate_request_groups_from_pci_requests'
 )
 #: Modules that one process has, and nova-compute has not: the task of
-#: nova-conductor that moves instances, and what has the filters.
+#: nova-conductor that moves instances, and what has the filters and calls
+#: them.
 _OWN_MODULES = {
-    'nova-conductor': 'nova.conductor.tasks.migrate',
-    'nova-scheduler': 'nova.scheduler.host_manager',
+    'nova-conductor': {'nova.conductor.tasks.migrate'},
+    'nova-scheduler': {
+        'nova.scheduler.host_manager',
+        'nova.scheduler.manager',
+    },
 }
 
 
 def _replacements_in(name: str) -> set[str]:
     """Return what a process replaces, and of all but nova-compute its own."""
-    modules = set(_OWN_MODULES.values())
+    modules = set().union(*_OWN_MODULES.values())
     return {
         str(replacement)
         for replacement in replacements.REPLACEMENTS
-        if replacement.module == _OWN_MODULES.get(name)
+        if replacement.module in _OWN_MODULES.get(name, ())
         or (name == 'nova-compute' and replacement.module not in modules)
     }
 

@@ -314,6 +314,16 @@ class PassTest(BystandersTest):
             'nova.scheduler.host_manager:HostManager.__init__': [
                 Call((manager,), answer=None)
             ],
+            'nova.scheduler.manager:SchedulerManager._schedule': [
+                Call(
+                    (object(), self.context, _unloaded('RequestSpec')),
+                    {
+                        'instance_uuids': [_INSTANCE],
+                        'alloc_reqs_by_rp_uuid': Untouchable(),
+                        'provider_summaries': Untouchable(),
+                    },
+                ),
+            ],
         }
 
     def network_calls(self) -> dict[str, list[Call]]:

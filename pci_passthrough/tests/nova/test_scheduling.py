@@ -192,6 +192,55 @@ class RefusalTest(SchedulingTest):
         self.assertIn('PCI flavor', summary)
 
 
+class FaultTest(SchedulingTest):
+    """The fault of a server says why there is no host, for its project."""
+
+    def fault_of(self, server: Mapping[str, Any]) -> str:
+        shown = self.api.get_server(server['id'])
+        return str(shown['fault']['message'])
+
+    def test_new_server(self) -> None:
+        self.start_host('c0', 1)
+        self.boot()
+        server = self.boot_in_vain()
+        self.assertEqual(
+            'No valid host was found. PCI flavor gpu: No device is free. '
+            "See 'openstack pci flavor explain gpu'.",
+            self.fault_of(server),
+        )
+
+    def test_other_reason(self) -> None:
+        """Our filter has passed a host that another one refuses."""
+        self.start_host('c0', 1)
+        flavor = self.create_flavor('gpu', vcpu=16, hw__numa_nodes='16')
+        server = self.boot_in_vain(flavor_id=flavor)
+        self.assertEqual(
+            'No valid host was found. There are not enough hosts available.',
+            self.fault_of(server),
+        )
+
+    def test_limit_of_candidates(self) -> None:
+        """Placement names a host without free devices only."""
+        self.flags(max_placement_results=1, group='scheduler')
+        self.start_host('c0', 1)
+        self.start_host('c1', 1, bus=0x82)
+        self.boot()
+        server = self.boot_in_vain()
+        self.assertEqual(
+            [
+                "1 host: could serve, but not among Nova's candidates: "
+                'max_placement_results = 1 was reached; 1 host: no free gpu'
+            ],
+            self.refusals_of(server),
+        )
+        self.assertEqual(
+            'No valid host was found. PCI flavor gpu: No device is free. '
+            'Devices are free on hosts that were not considered for the '
+            "server. See 'openstack pci flavor explain gpu'.",
+            self.fault_of(server),
+        )
+
+
 class PluginMissingTest(SchedulingTest):
     """One process lacks the Nova plugin: the server gets no host."""
 

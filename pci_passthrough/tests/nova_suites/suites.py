@@ -74,6 +74,7 @@ _UNIT_OF_REPLACED = _unit(
     'scheduler.filters.test_pci_passthrough_filters',
     'scheduler.test_filters',
     'scheduler.test_host_manager:pci|consume',
+    'scheduler.test_manager:_schedule|sufficient',
     'scheduler.test_utils:pci|limits',
     'scheduler.weights.test_weights_pci',
     'test_context:dict',

@@ -70,6 +70,23 @@ SYMBOLS = (
         },
     ),
     *symbol.listed(
+        'nova.scheduler.manager',
+        symbol.Use.RELIED_ON,
+        {
+            'SchedulerManager.select_destinations': (
+                'calls _schedule with the candidates of Placement'
+            ),
+            'SchedulerManager._ensure_sufficient_hosts': (
+                'raises NoValidHost in _schedule'
+            ),
+        },
+    ),
+    *symbol.listed(
+        'nova.exception',
+        symbol.Use.CALLED,
+        {'NoValidHost': 'says in the fault why there is no host'},
+    ),
+    *symbol.listed(
         'nova.weights',
         symbol.Use.OVERRIDDEN,
         {

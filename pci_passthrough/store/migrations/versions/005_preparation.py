@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation of devices between two instances, failed starts, vGPU types.
+"""Preparation of devices, failed starts, vGPU types, projects of refusals.
 
 Only additions, and all new columns may be NULL or have a default, so
 conductors of the release before go on working. They know no handlers: a device
@@ -45,17 +45,28 @@ def upgrade() -> None:
         sa.Column('start_failed_for', sa.String(36)),
         sa.Column('start_failure', sa.Text),
     )
-    indexes = sa.inspect(op.get_bind()).get_indexes('pci_devices')
-    existing = {index['name'] for index in indexes}
-    for name, columns in (
-        (
-            'ix_pci_devices_failed',
-            ['failed_starts', 'free_key', 'compute_node_id'],
-        ),
-        ('ix_pci_devices_sharing', ['compute_node_id', 'shared_group']),
-    ):
-        if name not in existing:
-            op.create_index(name, 'pci_devices', columns)
+    _add_columns(
+        'scheduling_refusals',
+        sa.Column('conditions', sa.Text),
+        sa.Column('pci_flavors', sa.Text),
+        sa.Column('project_id', sa.String(255)),
+        sa.Column('passed', sa.Integer),
+    )
+    _add_index(
+        'pci_devices',
+        'ix_pci_devices_failed',
+        ['failed_starts', 'free_key', 'compute_node_id'],
+    )
+    _add_index(
+        'pci_devices',
+        'ix_pci_devices_sharing',
+        ['compute_node_id', 'shared_group'],
+    )
+    _add_index(
+        'scheduling_refusals',
+        'ix_scheduling_refusals_project',
+        ['project_id', 'created_at'],
+    )
 
 
 def _add_columns(table: str, *columns: sa.Column[Any]) -> None:
@@ -64,3 +75,9 @@ def _add_columns(table: str, *columns: sa.Column[Any]) -> None:
     for column in columns:
         if column.name not in names:
             op.add_column(table, column)
+
+
+def _add_index(table: str, name: str, columns: list[str]) -> None:
+    indexes = sa.inspect(op.get_bind()).get_indexes(table)
+    if name not in {index['name'] for index in indexes}:
+        op.create_index(name, table, columns)

@@ -72,7 +72,7 @@ class _Row:
             _NEWEST | ({'If-Match': '*'} if self.method == 'PATCH' else {}),
             **self.query,
         )
-        shown = self.member and self.member in (answer.json or {})
+        shown = self.member and f'"{self.member}"' in answer.text
         return f'{answer.status_code}{"+" if shown else ""}'
 
 
@@ -165,6 +165,22 @@ _RULES = {
     'hosts:list': _Row('GET', '/v1/hosts', '401 403 403 403 403 200'),
     # The host is up.
     'hosts:delete': _Row('DELETE', _HOST, '401 403 403 403 403 409'),
+    'refusals:list': _Row('GET', '/v1/refusals', '401 200 200 200 200 200'),
+    'refusals:all_projects': _Row(
+        'GET',
+        '/v1/refusals',
+        '401 200+ 200+ 200 200 200+',
+        query={'server': world.RED_SERVER},
+        member='server',
+        without='200',
+    ),
+    'refusals:hosts': _Row(
+        'GET',
+        '/v1/refusals',
+        '401 200 200 200 200 200+',
+        member='some_hosts',
+        without='200',
+    ),
 }
 
 _PUBLIC = [

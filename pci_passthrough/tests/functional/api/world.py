@@ -25,6 +25,7 @@ from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.store import database
 from pci_passthrough.store import models
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
@@ -91,6 +92,12 @@ INSTANCES = {
 }
 
 
+#: Servers that found no host, or not the first one.
+BLUE_SERVER = '1a57a4ce-0000-4000-8000-000000000011'
+RED_SERVER = '1a57a4ce-0000-4000-8000-000000000012'
+OLD_SERVER = '1a57a4ce-0000-4000-8000-000000000013'
+
+
 def flavor_uuid(name: str) -> str:
     """Return the UUID of a PCI flavor."""
     return f'f1a5012a-0000-4000-8000-{list(FLAVORS).index(name):012}'
@@ -135,6 +142,40 @@ def fill(api: fixture.ApiFixture) -> None:
             .where(models.compute_nodes.c.host == DELTA)
             .values(last_report_at=database.now().replace(year=2020))
         )
+    _refuse(api)
+
+
+def _refuse(api: fixture.ApiFixture) -> None:
+    """Record refusals; a scheduler of an earlier release sent the first."""
+    reasons = [
+        ['2 free gpu, 4 needed', 17, [ALFA, CHARLIE]],
+        ['no free blueGPU', 1, [BRAVO]],
+        ['has not reported for too long', 1, [DELTA]],
+    ]
+    older = objects.SchedulingRefusal(
+        instance_uuid=OLD_SERVER,
+        requests='gpu:4|blueGPU',
+        summary='19 hosts: no',
+        reasons=reasons,
+        created_at=None,
+    )
+    newer = older.replace(
+        conditions=['too_few', 'none_free', 'host_down'],
+        pci_flavors=['gpu', 'blueGPU', ''],
+        passed=0,
+    )
+    for refusal in (
+        older,
+        newer.replace(instance_uuid=RED_SERVER, project_id=RED),
+        newer.replace(
+            instance_uuid=BLUE_SERVER,
+            project_id=BLUE,
+            requests='gpu',
+            passed=5,
+        ),
+        newer.replace(instance_uuid=BLUE_SERVER, project_id=BLUE),
+    ):
+        scheduling_refusals.add(api.db, refusal, 7)
 
 
 def _claim(

@@ -162,11 +162,9 @@ class FormatsTestCase(ManageTestCase):
 
     def test_refusal(self) -> None:
         self.refuse(_ONE)
-        columns = [
-            'At', 'Instance', 'Requests', 'Hosts', 'Reason', 'Among Them',
-        ]  # fmt: skip
+        columns = ['Created At', 'Server', 'Requests', 'Reasons']
         self.formats(columns, 'refusal', 'list')
-        self.formats(columns, 'refusal', 'list', '--instance', _ONE)
+        self.formats(columns, 'refusal', 'list', '--server', _ONE)
 
     def test_pool(self) -> None:
         columns = [
@@ -293,20 +291,23 @@ class NovaTestCase(ManageTestCase):
     def test_why_an_instance_found_no_host(self) -> None:
         self.refuse(_ONE)
         self.refuse(_TWO)
-        rows = self.ok(
-            'refusal', 'list', '--instance', _ONE, '-f', 'json'
-        ).data
+        [row] = self.ok('refusal', 'list', '--server', _ONE, '-f', 'json').data
+        self.assertEqual((_ONE, '10g:2'), (row['Server'], row['Requests']))
         self.assertEqual(
+            [('no free 10g', 3, ['three', 'two']), ('is away', 1, ['one'])],
             [
-                [_ONE, '10g:2', 3, 'no free 10g', ['three', 'two']],
-                [_ONE, '10g:2', 1, 'is away', ['one']],
+                (reason['text'], reason['hosts'], reason['some_hosts'])
+                for reason in row['Reasons']
             ],
-            [list(row.values())[1:] for row in rows],
         )
-        self.assertIn('| three, two ', self.ok('refusal', 'list').out)
         self.assertIn(
-            'UUID',
-            self.refused('refusal', 'list', '--instance', 'x', status=2),
+            '| 3 hosts: no free 10g ', self.ok('refusal', 'list').out
+        )
+        self.assertIn(
+            '| three, two ', self.ok('refusal', 'list', '--long').out
+        )
+        self.assertIn(
+            'not a time', self.refused('refusal', 'list', '--since', 'x')
         )
 
     def test_what_offers_a_device(self) -> None:

@@ -93,10 +93,17 @@ class SupplyTestCase(base.OscTestCase):
         self.assertEqual(0, outcome.status)
         self.assertEqual('availability of 1 bigGPU: ok', outcome.error)
         self.assertEqual([], self.member(*command, '-f', 'json').json)
-        [reason] = self.json_of(
-            self.member(*command, '--count', '3', '-f', 'json')
-        )
+        outcome = self.member(*command, '--count', '3', '-f', 'json')
+        [reason] = outcome.json
         self.assertEqual('too_few', reason['Condition'])
+        self.assertEqual(
+            [
+                'yes: The PCI flavor takes new requests.',
+                'yes: The cloud has such devices.',
+                'yes: Some devices are free.',
+            ],
+            outcome.stderr.splitlines(),
+        )
         self.api.add_flavor('off', state='disabled')
         [reason] = self.json_of(
             self.member('pci flavor explain', 'off', '-f', 'json')

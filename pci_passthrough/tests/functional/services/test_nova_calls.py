@@ -32,8 +32,9 @@ class NovaCallsTest(base.ServicesTestCase):
         client.note_refusals(
             _INSTANCE, 'no host', offer.refused(names), 'gpu:2'
         )
+        mine = scheduling_refusals.Filter(instance_uuid=_INSTANCE)
         programs.wait_for(
-            lambda: bool(scheduling_refusals.get_all(self.db, 7, _INSTANCE)),
+            lambda: bool(scheduling_refusals.page(self.db, 7, mine)),
             'the refusals that were noted',
         )
 

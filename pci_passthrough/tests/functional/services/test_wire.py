@@ -102,9 +102,7 @@ class WireTest(testtools.TestCase):
         self.assertTrue(
             all(d.offered_by for d in lookup.get_all(self.endpoint.db))
         )
-        [kept] = scheduling_refusals.get_all(
-            self.endpoint.db, 7, wire.INSTANCE
-        )
+        [kept] = self.kept()
         self.assertEqual([['no free 10g', 1, [wire.HOST]]], kept.reasons)
 
     def test_conductor_understands_calls_of_1_3(self) -> None:
@@ -350,12 +348,20 @@ class WireTest(testtools.TestCase):
         self.assertEqual({'none_free': 1}, self.counted())
         self.endpoint.answer(self.recorded('1.3')['17-note_refusals']['call'])
         self.assertEqual({'none_free': 1, 'other': 1}, self.counted())
-        first, second = scheduling_refusals.get_all(
-            self.endpoint.db, 7, wire.INSTANCE
-        )
+        second, first = self.kept()
         self.assertEqual([['no free 10g', 1, [wire.HOST]]], first.reasons)
         self.assertEqual(
             (first.reasons, first.summary), (second.reasons, second.summary)
+        )
+
+    def test_refusals_of_1_2(self) -> None:
+        """They are stored with project, PCI flavor and condition."""
+        recorded = self.recorded('refusal-1.2')['1-note_refusals']['call']
+        self.endpoint.answer(recorded)
+        [kept] = self.kept()
+        self.assertEqual(
+            ('a project', ['10g'], ['none_free'], 0),
+            (kept.project_id, kept.pci_flavors, kept.conditions, kept.passed),
         )
 
     def test_name_of_a_pci_flavor_is_no_condition(self) -> None:
@@ -374,6 +380,14 @@ class WireTest(testtools.TestCase):
         client.note_refusals(wire.INSTANCE, 's', refused, f'{name}:9')
         client.close()
         self.assertEqual({'too_few': 1}, self.counted())
+
+    def kept(self) -> list[objects.SchedulingRefusal]:
+        """Return the refusals that are stored, newest first."""
+        return scheduling_refusals.page(
+            self.endpoint.db,
+            7,
+            scheduling_refusals.Filter(instance_uuid=wire.INSTANCE),
+        )
 
     def counted(self) -> dict[str, float]:
         """Return how many refusals were counted for each condition."""
@@ -417,10 +431,8 @@ class WireTest(testtools.TestCase):
         failed = claims.FailedCondition('no free lunch', 'too_few')
         client.note_refusals(wire.INSTANCE, 's', {failed: ['h']}, 'lunch')
         client.close()
-        self.assertEqual(['1.1', '1.0'], versions)
-        [kept] = scheduling_refusals.get_all(
-            self.endpoint.db, 7, wire.INSTANCE
-        )
+        self.assertEqual(['1.2', '1.0'], versions)
+        [kept] = self.kept()
         self.assertEqual([['no free lunch', 1, ['h']]], kept.reasons)
 
     def test_all_methods_are_recorded(self) -> None:

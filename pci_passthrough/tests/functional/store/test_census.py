@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of counting devices for metrics, and of what a scrape makes of it."""
 
+import datetime
 import threading
 from typing import Any
 
@@ -11,10 +12,13 @@ import sqlalchemy as sa
 import testscenarios
 import testtools
 
+from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.services import metrics_census
+from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import models
+from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import trackers
@@ -38,6 +42,41 @@ class CensusTest(base.StoreTest):
             for group, states in taken.devices.items()
             if group.host == host
         }
+
+    def test_unserved_requests(self) -> None:
+        self.assertEqual(
+            set(base.FLAVORS), set(census.take(self.db, base.TRACKED).unserved)
+        )
+        for names, passed in (
+            (['gpu', 'gpu', 'nic'], 0),
+            (['gpu', 'deleted', ''], 0),
+            (['gpu'], 1),
+            (None, 0),
+        ):
+            refusal = objects.SchedulingRefusal(
+                instance_uuid=base.new_id(),
+                requests='',
+                summary='',
+                reasons=[['no free gpu', 1, []]] * len(names or ()),
+                passed=passed,
+                created_at=None,
+            )
+            if names is not None:
+                refusal.pci_flavors = names
+            scheduling_refusals.add(self.db, refusal, 7)
+        unserved = census.take(self.db, base.TRACKED).unserved
+        self.assertEqual(
+            {'gpu': 2, 'nic': 1},
+            {name: count for name, count in unserved.items() if count},
+        )
+        with self.db.write() as connection:
+            connection.execute(
+                models.scheduling_refusals.update().values(
+                    created_at=database.now() - datetime.timedelta(hours=2)
+                )
+            )
+        unserved = census.take(self.db, base.TRACKED).unserved
+        self.assertEqual({0}, set(unserved.values()))
 
     def test_each_device_is_in_one_state(self) -> None:
         self.report('a', [base.gpu(bus) for bus in range(1, 8)])

@@ -265,7 +265,7 @@ class OfferTest(_NicTest):
         self.assertEqual(
             {
                 claims.FailedCondition(
-                    "no free nic on the NIC's network", 'none_free'
+                    "no free nic on the NIC's network", 'none_free', 'nic'
                 ): ['h']
             },
             offer.refused(['h']),

@@ -32,6 +32,7 @@ _ROUTES = {
     'GET /v1/pci-pools',
     'GET /v1/hosts',
     'DELETE /v1/hosts/{host}',
+    'GET /v1/refusals',
 }
 
 

@@ -28,7 +28,7 @@ FINGERPRINTS = {
     'RequestedNic': '1.0-f389292b485eb67b1cb8ba180366fd2f',
     'ResolvedRequest': '1.0-6795df30ebc29e0171fc9bd32d6150f0',
     'SchedulingOffer': '1.1-582cb78c6a24995004d87b3e7276413d',
-    'SchedulingRefusal': '1.1-ed9a1f73c8ca62cf43ffdc451c5283cf',
+    'SchedulingRefusal': '1.2-98cb6302b5896557a35ca244a3dd4380',
     'TrackerAck': '1.0-811fe1e57530a103f81ab92b6a433d43',
 }
 

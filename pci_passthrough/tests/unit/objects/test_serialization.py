@@ -174,6 +174,9 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         summary='1 host: no free 10g',
         reasons=[['no free 10g', 1, ['h1']]],
         conditions=['none_free'],
+        pci_flavors=['10g'],
+        project_id='red',
+        passed=0,
         created_at=AT,
     ),
 ]
@@ -338,7 +341,7 @@ class OlderRequestTest(testtools.TestCase):
 
 
 class OlderRefusalTest(testtools.TestCase):
-    """SchedulingRefusal in version 1.0."""
+    """SchedulingRefusal in earlier versions."""
 
     def test_without_conditions(self) -> None:
         reasons = [['no free 10g', 1, ['h1']]]
@@ -347,6 +350,16 @@ class OlderRefusalTest(testtools.TestCase):
         primitive = newer.obj_to_primitive('1.0')
         self.assertEqual(
             {'summary': 's', 'reasons': reasons},
+            primitive['pci_passthrough_object.data'],
+        )
+        self.assertEqual(older, through_json(primitive))
+
+    def test_without_project(self) -> None:
+        older = objects.SchedulingRefusal(summary='s', conditions=['numa'])
+        newer = older.replace(pci_flavors=['a'], project_id='p', passed=0)
+        primitive = newer.obj_to_primitive('1.1')
+        self.assertEqual(
+            {'summary': 's', 'conditions': ['numa']},
             primitive['pci_passthrough_object.data'],
         )
         self.assertEqual(older, through_json(primitive))

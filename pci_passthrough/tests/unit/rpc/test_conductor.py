@@ -268,10 +268,10 @@ class NoteTest(testtools.TestCase):
         client, _ = driver.client(answer)
         hosts = [f'h{number:03}' for number in range(30)]
         refused: dict[claims.FailedCondition, list[str]] = {
-            claims.FailedCondition('b', 'numa'): ['x'],
+            claims.FailedCondition('b', 'numa', 'gpu'): ['x'],
             claims.FailedCondition('a', 'too_few'): hosts,
         }
-        client.note_refusals(_INSTANCE, 's', refused, '10g')
+        client.note_refusals(_INSTANCE, 's', refused, '10g', 'red', 3)
         self.assertEqual([], notes)
         back.set()
         client.close()
@@ -280,13 +280,15 @@ class NoteTest(testtools.TestCase):
             [['a', 30, hosts[:20]], ['b', 1, ['x']]], note['reasons']
         )
         self.assertEqual(['too_few', 'numa'], note['conditions'])
+        self.assertEqual(['', 'gpu'], note['pci_flavors'])
+        self.assertEqual(('red', 3), (note['project_id'], note['passed']))
 
     def test_refusal_for_an_older_conductor(self) -> None:
         def answer(message: dict[str, Any]) -> Any:
             seen.append((message['version'], message['args']['refusal']))
             if seen[-1][1][f'{_PREFIX}.version'] != '1.0':
                 raise oslo_messaging.RemoteError(
-                    'IncompatibleObjectVersion', 'SchedulingRefusal 1.1', []
+                    'IncompatibleObjectVersion', 'SchedulingRefusal 1.2', []
                 )
 
         seen: list[tuple[str, Any]] = []
@@ -296,9 +298,10 @@ class NoteTest(testtools.TestCase):
         client.close()
         (first, newer), (second, older) = seen
         self.assertEqual(('1.1', '1.1'), (first, second))
-        self.assertEqual('1.1', newer[f'{_PREFIX}.version'])
+        self.assertEqual('1.2', newer[f'{_PREFIX}.version'])
         data = dict(newer[f'{_PREFIX}.data'])
-        self.assertEqual(['none_free'], data.pop('conditions'))
+        for name in ('conditions', 'pci_flavors', 'project_id', 'passed'):
+            del data[name]
         self.assertEqual(data, older[f'{_PREFIX}.data'])
 
     def test_what_cannot_be_sent_is_logged(self) -> None:
