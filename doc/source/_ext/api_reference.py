@@ -33,6 +33,7 @@ _TITLES = {
     'pci-devices': 'Devices',
     'pci-pools': 'Pools',
     'hosts': 'Hosts',
+    'refusals': 'Refusals',
 }
 
 #: Objects with a section of their own, by their identity in the document.
