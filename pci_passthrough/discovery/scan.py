@@ -289,16 +289,14 @@ def scan(
     if facts is not None:
         in_sysfs = facts.functions
         add_sysfs_properties(devices, in_sysfs)
+    undescribed_devices = undescribed.from_sysfs(listing.unusable, in_sysfs)
     if sysfs_reader is not None:
-        sysfs_reader.serial_numbers.add(devices)
+        sysfs_reader.serial_numbers.add([*devices, *undescribed_devices])
     functions = deliverable.functions_of(listing, in_sysfs)
     given_out: Collection[str] = ()
     if remembered is not None:
         devices = remembered.restore(devices, listing.unusable)
         given_out = remembered.given_out
-    undescribed_devices = undescribed.from_sysfs(listing.unusable, in_sysfs)
-    if sysfs_reader is not None:
-        sysfs_reader.serial_numbers.add(undescribed_devices)
     devices = [*devices, *undescribed_devices]
     handlers = {
         address: handlers_of(*match)

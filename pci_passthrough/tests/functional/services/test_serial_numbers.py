@@ -19,6 +19,7 @@ from pci_passthrough.specs import pci_information
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.tests.functional.services import wire
+from pci_passthrough.tests.unit.discovery.test_vital_product_data import vpd
 from pci_passthrough.tests.unit.rpc import driver
 
 _ENTRIES = pci_information.PciInformation.parse(
@@ -165,3 +166,29 @@ class ExchangedDiskTest(testtools.TestCase):
             ['appear', 'claim'],
             [action for action, _ in self.events(self.held)],
         )
+
+
+class VitalProductDataTest(testtools.TestCase):
+    def test_read_once(self) -> None:
+        """A card takes up to seconds to answer; scans are frequent."""
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        model = inventory.build_host(
+            inventory.HostShape('h', nics=0, gpus=1, consumer_gpus=0)
+        )
+        written = testdriver.write_host(model, folder)
+        libvirt = libvirt_host.LibvirtHost(written.uri)
+        self.addCleanup(libvirt.close)
+        libvirt.connect()
+        reader = sysfs_reader.SysfsReader(written.host_root)
+        [gpu] = [
+            address
+            for address, device in model.devices.items()
+            if device.model.class_code >> 8 == 0x0302
+        ]
+        entries = pci_information.PciInformation.parse(['{"class": "0302"}'])
+        place = pathlib.Path(written.host_root) / 'sys' / model.path(gpu)
+        for number in (b'G1', b'G2'):
+            (place / 'vpd').write_bytes(vpd(number))
+            result = scan.scan(libvirt.list_node_devices(), reader, entries)
+            [offered] = result.offered
+            self.assertEqual('G1', offered.device.serial_number)
