@@ -34,6 +34,14 @@ def resource_tracker_of(driver: Any) -> Any:
     return None if manager is None else manager.rt
 
 
+def network_api_of(driver: Any) -> Any:
+    """Return Nova's client of Neutron beside a virt driver.
+
+    :param driver: one with a resource tracker.
+    """
+    return _manager(driver).network_api
+
+
 def _manager(driver: Any) -> Any:
     return getattr(driver.virtapi, '_compute', None)
 

@@ -31,6 +31,9 @@ __all__ = [
 #: Key of a port: its vNIC type.
 VNIC_TYPE = 'binding:vnic_type'
 
+#: Key of a port: facts about its device.
+PROFILE = 'binding:profile'
+
 
 def admin_client(context: Any) -> Any:
     """Return a client of Neutron's API with the rights of Nova's user."""

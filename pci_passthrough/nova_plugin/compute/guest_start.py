@@ -15,7 +15,6 @@ starts must not be the first choice for the next instance.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
 import inspect
@@ -34,6 +33,7 @@ from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import failed_starts
 from pci_passthrough.nova_plugin.compute import holders
+from pci_passthrough.nova_plugin.compute import nic_ports
 from pci_passthrough.nova_plugin.compute import vfio_nodes
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.objects import fields
@@ -133,8 +133,12 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
         devices = check(instance, rows, host)
-        if devices:
-            check_ports(instance, given.get('network_info'), devices)
+        network_info = given.get('network_info')
+        if devices and network_info:
+            reasons = nic_ports.follow(
+                driver, given['context'], instance, network_info, rows, devices
+            )
+            _refuse_for(instance, reasons)
         if not given.get('power_on', True):
             return original(*args, **kwargs)
         try:
@@ -276,34 +280,6 @@ def check(
         devices = [d for d in devices if d.get('conflict') is not None]
     _refuse_for(instance, reasons_not_in_place(instance.uuid, rows, devices))
     return [d for d in devices if d.instance_uuid == instance.uuid]
-
-
-def check_ports(
-    instance: Any,
-    network_info: Iterable[Mapping[str, Any]] | None,
-    held: Iterable[objects.PciDevice],
-) -> None:
-    """Check that the ports of an instance are bound to devices that it has.
-
-    For a NIC, Nova gives libvirt the address in the port's binding, not that
-    in its own row, which has followed the device to another address.
-
-    :param network_info: Nova's VIFs of the instance, None for unknown.
-    :param held: the devices that it holds on this host.
-    :raises DeviceNotInPlace: one is bound to another device.
-    """
-    rows = loaded.attribute(instance, 'pci_devices') or ()
-    own = {str(device.address) for device in (*rows, *held)}
-    _refuse_for(
-        instance,
-        [
-            f'port {vif["id"]} is bound to {slot}, which is no device of the '
-            'instance: detach the interface, and attach it again'
-            for vif in network_info or ()
-            if (slot := (vif.get('profile') or {}).get('pci_slot'))
-            and slot not in own
-        ],
-    )
 
 
 def _refuse_for(instance: Any, reasons: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import os
 from typing import Any
 
+from neutronclient.common import exceptions
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import utils
 
@@ -180,25 +181,52 @@ class IdentityTest(base.NovaTest):
 class PortTest(nics.NicsTest):
     """Nova gives libvirt the address in a port's binding, not in its row."""
 
-    def test_bound_to_another_device(self) -> None:
+    def setUp(self) -> None:
+        super().setUp()
         self.distinguish_devices()
         self.patch(guest_start, '_known', guest_start._KnownDevices())
         self.start_nic_host('c0')
-        server = self.boot_with(self.nic(self.net.red))
+        self.server = self.boot_with(self.nic(self.net.red))
+        [(self.port, self.address)] = self.assert_nics(
+            'c0', self.server
+        ).items()
         other: Mapping[str, Any] = self.boot_with(self.nic(self.net.red))
-        [(port_id, address)] = self.assert_nics('c0', server).items()
-        [(_, its_address)] = self.assert_nics('c0', other).items()
-        self.hard_reboot(server)
-        self.assertNotIn('Not starting', self.log())
-        # The device has moved, and the port was left behind.
-        [port] = self.ports(server)
-        profile = {**self.profile(port), 'pci_slot': its_address}
-        self.net.update_port(port_id, {'port': {'binding:profile': profile}})
-        self.hard_reboot(server)
+        [self.its_address] = self.assert_nics('c0', other).values()
+
+    def bind_elsewhere(self) -> None:
+        """Bind the port to the other server's device.
+
+        So it is if devices have changed places.
+        """
+        [port] = self.ports(self.server)
+        profile = {**self.profile(port), 'pci_slot': self.its_address}
+        self.net.update_port(self.port, {'port': {'binding:profile': profile}})
+
+    def test_port_follows(self) -> None:
+        self.hard_reboot(self.server)
+        self.assertNotIn('has moved', self.log())
+        self.bind_elsewhere()
+        self.hard_reboot(self.server)
         self.assertIn(
-            f'Not starting the guest of instance {server["id"]}: port '
-            f'{port_id} is bound to {its_address}',
+            f'binding port {self.port} to {self.address}', self.log()
+        )
+        # Nova refreshes what it knows of ports from Neutron.
+        self.assertEqual(
+            {self.port: self.address}, self.assert_nics('c0', self.server)
+        )
+
+    def test_neutron_refuses(self) -> None:
+        self.bind_elsewhere()
+
+        def refuse(*_args: Any, **_kwargs: Any) -> None:
+            raise exceptions.ServiceUnavailable('the database is away')
+
+        self.patch(self.net, 'update_port', refuse)
+        self.hard_reboot(self.server)
+        self.assertIn(
+            f'Not starting the guest of instance {self.server["id"]}: port '
+            f'{self.port} is bound to {self.its_address}, and Neutron',
             self.log(),
         )
-        [(_, _, still)] = self.interfaces('c0', server)
-        self.assertEqual(address, still)
+        [(_, _, still)] = self.interfaces('c0', self.server)
+        self.assertEqual(self.address, still)

@@ -179,7 +179,7 @@ class VitalProductDataTest(testtools.TestCase):
         libvirt = libvirt_host.LibvirtHost(written.uri)
         self.addCleanup(libvirt.close)
         libvirt.connect()
-        reader = sysfs_reader.SysfsReader(written.host_root)
+        reader = sysfs_reader.SysfsReader(str(written.host_root))
         [gpu] = [
             address
             for address, device in model.devices.items()
