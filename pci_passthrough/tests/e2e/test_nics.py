@@ -376,6 +376,32 @@ class MoveTestCase(NicTestCase):
 
     def test_reboot(self) -> None:
         """A reboot claims nothing again."""
+        self._reboot()
+        # A port that was left behind when its device moved is bound again.
+        [port] = self.ports_of(self.server)
+        own = port.binding_profile['pci_slot']
+        host = self.cloud.hosts[
+            self.compute.get_server(self.server.id).compute_host
+        ]
+        devices = host.machine.host.devices.values()
+        [card] = {d.physical_function for d in devices if d.address == own}
+        other = next(
+            device.address
+            for device in devices
+            if device.physical_function == card and device.address != own
+        )
+        # Neutron takes it from services only.
+        nova = self.cloud.control.connect(
+            self.cloud.control.credentials()
+            | {'username': 'nova', 'project_name': 'service'}
+        )
+        self.addCleanup(nova.close)
+        nova.network.update_port(
+            port, binding_profile={**port.binding_profile, 'pci_slot': other}
+        )
+        self._reboot()
+
+    def _reboot(self) -> None:
         self.compute.reboot_server(self.server.id, 'HARD')
         self.wait_for_status(self.server, 'ACTIVE')
         self.assert_nics(self.server, 'net1')
