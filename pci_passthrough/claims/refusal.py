@@ -161,7 +161,8 @@ def in_words(reason: objects.RefusalReason) -> str:
         _C.SHARED: f'{name} is needed for other requests of the instance',
         _C.HOST_DOWN: 'has not reported for too long',
         _C.HOST_UNKNOWN: 'has never reported: no pci-passthrough-agent',
-        _C.TRACKER_DOWN: 'its nova-compute has not registered for too long',
+        _C.TRACKER_DOWN: 'its nova-compute has not registered lately, '
+        'or never',
     }[str(reason.condition)]
 
 

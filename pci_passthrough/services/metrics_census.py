@@ -136,7 +136,8 @@ def _devices(counts: census.Census) -> core.Metric:
         'PCI flavors match counts in both. pci_flavor is empty for devices '
         'that no PCI flavor matches, numa_node where it is unknown. '
         'free and held are always exported, other states if a device is in '
-        'them. Devices of hosts that are down count, too.',
+        'them. A device that is free on a host whose agent or nova-compute is '
+        'not up is unreachable.',
         labels=['pci_flavor', 'host', 'numa_node', 'state'],
     )
     for group, states in counts.devices.items():

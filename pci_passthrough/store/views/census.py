@@ -36,6 +36,7 @@ _devices = models.pci_devices
 #: States of devices. Each device is in exactly one of them.
 STATES: Final = (
     'free',
+    'unreachable',
     'held',
     'cleaning',
     'quarantined',
@@ -136,14 +137,18 @@ def take(
     flavors = _flavors_by_key(catalog, pci_flavors)
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
     devices: dict[Group, dict[str, int]] = {}
+    signs = [_signs(host, now, limits, *seen) for _, host, *seen in nodes]
+    served = {sign.host for sign in signs if sign.is_up and sign.tracker_is_up}
     for node_id, key_id, state, count in rows:
         numa_node = catalog[key_id].numa_node
-        state = 'held' if state in lifecycle.OWNED else state
+        if state in lifecycle.OWNED:
+            state = 'held'
+        elif state == 'free' and names[node_id] not in served:
+            state = 'unreachable'
         for flavor in flavors.get(key_id, ('',)):
             group = Group(flavor, names[node_id], numa_node)
             states = devices.setdefault(group, {})
             states[state] = states.get(state, 0) + count
-    signs = [_signs(host, now, limits, *seen) for _, host, *seen in nodes]
     doubts = [
         Doubt(
             names[node_id],

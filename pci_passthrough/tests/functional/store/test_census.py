@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of counting devices for metrics, and of what a scrape makes of it."""
 
+from collections.abc import Iterable
 import datetime
 import threading
 from typing import Any
@@ -33,6 +34,14 @@ class CensusTest(base.StoreTest):
     def setUp(self) -> None:
         super().setUp()
         self.flavors()
+
+    def report(
+        self, host: str, offered: Iterable[objects.PciDevice], **changes: Any
+    ) -> objects.ReportAck:
+        """Apply a full report, and register the host's tracker."""
+        ack = super().report(host, offered, **changes)
+        trackers.register(self.db, host, '1')
+        return ack
 
     def count(self, host: str) -> dict[tuple[str, int | None], dict[str, int]]:
         """Return the states of a host by PCI flavor and NUMA node."""
@@ -149,10 +158,9 @@ class CensusTest(base.StoreTest):
         self.assertEqual({('gpu', 0): one_free}, self.count('b'))
 
     def test_signs_of_life(self) -> None:
-        for host in ('a', 'b', 'c'):
-            self.report(host, [])
         for host in ('a', 'b'):
-            trackers.register(self.db, host, '1')
+            self.report(host, [])
+        super().report('c', [])
         nodes = models.compute_nodes
         with self.db.write() as connection:
             connection.execute(
@@ -170,6 +178,26 @@ class CensusTest(base.StoreTest):
         assert b.tracker_age is not None
         self.assertTrue(10000 <= b.report_age < b.tracker_age - 9000)
         self.assertIsNone(c.tracker_age)
+
+    def test_nothing_is_free_where_nova_cannot_give_it(self) -> None:
+        devices = [base.gpu(1), base.gpu(2), base.gpu(3)]
+        super().report('never', devices)
+        self.report('silent', devices)
+        for host in ('never', 'silent'):
+            self.claim(host, base.request('gpu'))
+            operators.disable(self.db, f'{host}/0000:03:00.0', 'loud', 'test')
+        self.make_silent('silent')
+        for host in ('never', 'silent'):
+            self.assertEqual(
+                {
+                    ('gpu', 0): {
+                        'held': 1,
+                        'disabled': 1,
+                        'unreachable': 1,
+                    }
+                },
+                self.count(host),
+            )
 
     def test_as_many_statements_for_many_hosts_as_for_one(self) -> None:
         self.report('a', [base.gpu(1)])
@@ -214,6 +242,7 @@ class ScrapeTest(base.StoreTest):
         self.report('compute-1', [base.gpu(1, numa_node=None)])
         operators.disable(self.db, 'compute-1/0000:01:00.0', 'loud', 'test')
         self.report(odd, [base.gpu(1, vendor_id='1002')])
+        trackers.register(self.db, odd, '1')
         self.collector.use(self.db, base.TRACKED)
         lines = self.scrape()
         gpus = 'pci_passthrough_devices{host="compute-1",numa_node="",'
@@ -222,6 +251,8 @@ class ScrapeTest(base.StoreTest):
             gpus + 'pci_flavor="gpu",state="free"} 0.0',
             gpus + 'pci_flavor="gpu",state="held"} 0.0',
             gpus + 'pci_flavor="gpu",state="disabled"} 1.0',
+            # Its tracker has never registered: that is no missing series.
+            'pci_passthrough_host_tracker_up{host="compute-1"} 0.0',
         ):
             self.assertIn(line, lines)
         text = prometheus_client.generate_latest(self.registry).decode()

@@ -177,7 +177,8 @@ class SummarizeTest(testtools.TestCase):
             'host_down': 'has not reported for too long',
             'none_free': 'no free bigGPU',
             'host_unknown': 'has never reported: no pci-passthrough-agent',
-            'tracker_down': 'its nova-compute has not registered for too long',
+            'tracker_down': 'its nova-compute has not registered lately, '
+            'or never',
             'refused': 'the host refuses every bigGPU',
         }
         self.assertEqual(set(fields.RefusalCondition.ALL), set(phrases))

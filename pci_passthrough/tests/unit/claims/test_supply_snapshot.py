@@ -194,7 +194,7 @@ class RefusedTest(testtools.TestCase):
                 ('no free b0', 'none_free'): ['e1', 'e2'],
                 ('has not reported for too long', 'host_down'): ['x'],
                 (
-                    'its nova-compute has not registered for too long',
+                    'its nova-compute has not registered lately, or never',
                     'tracker_down',
                 ): ['y'],
             },
