@@ -153,6 +153,8 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
                         host, instance.uuid, text, actor
                     ),
                 )
+            if failed_starts.is_of_libvirt(error):
+                _refuse_for(instance, _missing(devices), error)
             raise
         if any(map(failed_starts.is_doubted, devices)):
             failed_starts.tell(
@@ -282,9 +284,27 @@ def check(
     return [d for d in devices if d.instance_uuid == instance.uuid]
 
 
-def _refuse_for(instance: Any, reasons: Iterable[str]) -> None:
+def _missing(devices: Iterable[objects.PciDevice]) -> Iterator[str]:
+    """Yield the devices of a guest that the host does not have any more.
+
+    Only after libvirt has failed: it knows better than the last report.
+    """
+    for device in devices:
+        if device.presence == fields.Presence.MISSING:
+            yield (
+                f'{device.host} does not have {device.address} any more; see '
+                '"openstack pci device resolve"'
+            )
+
+
+def _refuse_for(
+    instance: Any,
+    reasons: Iterable[str],
+    error: BaseException | None = None,
+) -> None:
     """Log reasons not to start a guest.
 
+    :param error: why libvirt has not started it.
     :raises DeviceNotInPlace: there are any.
     """
     text = '; '.join(reasons)
@@ -292,7 +312,7 @@ def _refuse_for(instance: Any, reasons: Iterable[str]) -> None:
         LOG.error(
             'Not starting the guest of instance %s: %s', instance.uuid, text
         )
-        raise DeviceNotInPlace
+        raise DeviceNotInPlace from error
 
 
 def reasons_not_in_place(

@@ -91,6 +91,22 @@ class FailedStartTest(base.NovaTest):
         server = self.boot_in_vain(flavor_id=flavor)
         self.assertIn('No valid host', server['fault']['message'])
 
+    def test_card_that_has_vanished(self) -> None:
+        """The log names the device, not only libvirt's error."""
+        self.start_host('c0', 1)
+        self.is_broken = False
+        server = self.boot('gpu')
+        self.is_broken = True
+        self.report('c0', [])
+        self.refused(self.hard_reboot, server)
+        self.assertIn(
+            f'Not starting the guest of instance {server["id"]}: c0 does not '
+            f'have {_BAD} any more',
+            self.log(),
+        )
+        fault = self.admin_api.get_server(server['id'])['fault']
+        self.assertIn('not at its place', fault['message'])
+
     def start_two_hosts(self, **tags: Any) -> None:
         """Start c0, whose only GPU is the bad one, and c1."""
         self.start_host('c0', 1, **tags)
