@@ -356,6 +356,29 @@ class HostInUse(Conflict):
 _MOST_HOLDERS = 20
 
 
+class HostOutOfService(Conflict):
+    """Devices of a host that is to be forgotten must not be given away.
+
+    :param host: its name.
+    :param devices: each of these devices with its state, as text.
+    """
+
+    code = 'host.out_of_service'
+
+    def __init__(self, host: str, devices: Sequence[str]) -> None:
+        self.host = host
+        self.devices = list(devices)
+        super().__init__(
+            f'devices of host {host!r} are not fit for another instance, '
+            'which would be forgotten, too: '
+            f'{", ".join(self.devices[:_MOST_HOLDERS])}. If the host comes '
+            'back, they are given away as they are. With force and a reason '
+            'it is forgotten nevertheless',
+            host,
+            self.devices,
+        )
+
+
 class HostIsUp(Conflict):
     """A service of a host still works, and would bring the host back.
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
+from pci_passthrough.reporting import withholding
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
@@ -39,12 +40,13 @@ def forget(
     """Delete a host and its devices; the ledger keeps their history.
 
     :param limits: by these the host is down, or it cannot be forgotten.
-    :param force: whether to forget a host of which instances hold devices.
+    :param force: whether to forget a host of which instances hold devices,
+        or some are not fit for another instance.
     :param reason: one line of explanation; with ``force`` it is needed.
     :param actor: who forgets it, for the ledger.
     :returns: how many devices instances held.
-    :raises: HostNotFound; HostIsUp; HostInUse; Invalid if the reason is
-        missing or cannot be stored.
+    :raises: HostNotFound; HostIsUp; HostInUse; HostOutOfService; Invalid if
+        the reason is missing or cannot be stored.
     """
     operators.check_reason(reason)
     operators.check_actor(actor)
@@ -64,6 +66,11 @@ def forget(
                 raise _in_use(host, held)
             # The guests are there as long as their nova-compute is.
             _check_tracker_down(connection, node_id, limits)
+        unfit = [d for d in devices if _is_unfit(d)]
+        if unfit and not force:
+            raise exception.HostOutOfService(
+                host, [f'{d.address} ({d.state})' for d in unfit]
+            )
         why = f'the host was forgotten: {reason}' if reason.strip() else None
         _delete(connection, [node_id])
         ledger.append(
@@ -115,6 +122,7 @@ def rename(
         }
         twin = nodes.get(new)
         if twin is not None:
+            _check_successive(nodes[old], twin)
             _check_same(new, devices, _devices_of(connection, twin.id))
             _delete(connection, [twin.id])
         connection.execute(
@@ -145,6 +153,20 @@ def _devices_of(
     connection: sa.Connection, node_id: int
 ) -> list[objects.PciDevice]:
     return lookup.select(connection, _devices.c.compute_node_id == node_id)
+
+
+def _check_successive(node: sa.Row[Any], twin: sa.Row[Any]) -> None:
+    """Check that a host has reported by one name, and then by the other.
+
+    :param node: the host by its old name.
+    :param twin: the host by its new name.
+    :raises: HostsDiffer
+    """
+    if twin.created_at <= node.last_report_at:
+        raise exception.HostsDiffer(
+            twin.host,
+            f'{node.host!r} has reported since: these are two machines',
+        )
 
 
 def _check_same(
@@ -187,17 +209,25 @@ def _check_same(
                 'resolve that after the old name is back',
             )
     for twin in twins:
-        if (
-            twin.disabled_reason is not None
-            or twin.status == fields.DeviceStatus.QUARANTINED
-            or twin.preparation_running is not None
-        ):
+        if _is_unfit(twin):
             raise exception.HostsDiffer(
                 new,
                 f'{twin.address} is {twin.state} there, which would be lost. '
                 'Enable or release the device, or wait until it is cleaned; '
                 'then repeat this, and disable it again',
             )
+
+
+def _is_unfit(device: objects.PciDevice) -> bool:
+    """Whether a device must not be given away as it is."""
+    return (
+        withholding.is_operators(device.disabled_reason)
+        or device.status == fields.DeviceStatus.QUARANTINED
+        or (
+            device.status == fields.DeviceStatus.CLEANING
+            and not device.is_fresh
+        )
+    )
 
 
 def _joined(node: sa.Row[Any], twin: sa.Row[Any] | None) -> dict[str, Any]:

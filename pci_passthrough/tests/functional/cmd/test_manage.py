@@ -639,7 +639,7 @@ class RefusalsTestCase(ManageTestCase):
             (('db', 'purge', '--days', '-1'), '-1'),
             (('db', 'purge', '--days', 'x'), '--days'),
             (('host', 'list', '--format', 'xml'), 'xml'),
-            (('host',), "'host'; did you mean one of: host list"),
+            (('host',), "'host'; did you mean one of: host forget, host list"),
             (('hots', 'list'), 'host list'),
             ((), 'a command is needed'),
         ):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forgetting and renaming hosts."""
 
+import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough.store import host_changes
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
+from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
@@ -143,6 +145,19 @@ class ForgetTest(_HostsTest):
         )
         self.assertEqual([], audit.violations(self.db))
 
+    def test_refused_while_a_device_is_unfit(self) -> None:
+        """It would be given away when the host comes back."""
+        operators.act(self.db, f'old/{_GPU}', 'quarantine', 'odd', 'op')
+        operators.disable(self.db, 'old/0000:02:00.0', 'hot', 'op')
+        error = self.assertRaises(exception.HostOutOfService, self.forget)
+        self.assertEqual(
+            [f'{_GPU} (quarantined)', '0000:02:00.0 (disabled)'],
+            error.devices,
+        )
+        self.assertEqual(['old', 'other'], self.names())
+        self.forget(force=True, reason='sold')
+        self.assertEqual(['other'], self.names())
+
     def test_force_is_refused_while_nova_compute_is_up(self) -> None:
         self.hold()
         trackers.register(self.db, 'old', '1')
@@ -227,6 +242,22 @@ class RenameTest(_HostsTest):
             self.assertIn(owner, error.text)
         self.assertEqual(before[f'old/{_GPU}'], owner)
         self.assertEqual(owner, self.holders()[f'old/{_GPU}'])
+
+    def test_equal_machine_has_the_name(self) -> None:
+        """Both have reported at one time: the name is a typing error."""
+        before = self.holders()
+        self.report('new', [base.gpu(1), base.gpu(2)])
+        nodes = models.compute_nodes
+        old = sa.select(nodes.c.last_report_at).where(nodes.c.host == 'old')
+        with self.db.write() as connection:
+            connection.execute(
+                nodes.update()
+                .where(nodes.c.host == 'new')
+                .values(created_at=connection.execute(old).scalar_one())
+            )
+        error = self.assertRaises(exception.HostsDiffer, self.rename)
+        self.assertIn('two machines', error.text)
+        self.assertLess(before.items(), self.holders().items())
 
     def test_never_two_owners(self) -> None:
         self.hold()
