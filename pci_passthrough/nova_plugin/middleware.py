@@ -180,8 +180,16 @@ def _check_extra_spec(extra_specs: Any) -> dict[int, str]:
 
     :raises BadBody: one of them is for PCI flavors, and cannot be read.
     """
+    if not isinstance(extra_specs, dict):
+        # Nova answers with an error.
+        return {}
     try:
-        request_spec.check_extra_specs(extra_specs)
+        request_spec.check_extra_specs(
+            {
+                key: value if isinstance(value, str) else json.dumps(value)
+                for key, value in extra_specs.items()
+            }
+        )
     except exception.InvalidRequest as error:
         raise BadBody(error.text) from error
     return {}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import itertools
+import time
 from typing import Any
 
 from oslo_log import log as logging
@@ -37,6 +38,10 @@ LOG = logging.getLogger(__name__)
 #: host with more choices passes untested: NUMATopologyFilter tries all.
 _MAX_CHOICES = 256
 
+#: After a search among all hosts, the next one waits so many times as long as
+#: it took: 10 s if it took half a second.
+_PAUSES = 20
+
 
 @dataclasses.dataclass(eq=False)
 class _Scheduling:
@@ -44,6 +49,7 @@ class _Scheduling:
 
     :ivar spec: Nova's ``RequestSpec``.
     :ivar wanted: its requests for PCI flavors.
+    :ivar candidates: all hosts that Nova has let the filter look at.
     :ivar decided: UUIDs of instances whose hosts were decided already. What
         follows is a search for alternates.
     :ivar affinities: NUMA nodes and sockets of a host, to the NUMA
@@ -52,6 +58,7 @@ class _Scheduling:
 
     spec: Any
     wanted: list[Any]
+    candidates: set[str] = dataclasses.field(default_factory=set)
     decided: set[str] = dataclasses.field(default_factory=set)
     affinities: dict[Any, Sequence[objects.NumaAffinity | None]] = (
         dataclasses.field(default_factory=dict)
@@ -80,6 +87,7 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
     def __init__(self) -> None:
         bootstrap.install()
         self._free = cloud_facts.free_by_numa_node()
+        self._next_search = 0.0
 
     def filter_all(
         self, filter_obj_list: Iterable[Any], spec_obj: Any
@@ -116,6 +124,7 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         loaded, fresh = _split(hosts, scheduling.spec)
         if loaded:
             scheduling = loaded[0].pci_stats.scheduling
+        scheduling.candidates.update(host.host for host in hosts)
         if fresh:
             try:
                 _load(fresh, scheduling)
@@ -134,9 +143,26 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         if instance_uuid not in scheduling.decided:
             scheduling.decided.add(instance_uuid)
             if not passed:
-                refused |= _elsewhere(hosts, scheduling)
+                refused |= self._elsewhere(scheduling)
             _record_refusals(scheduling, refused, len(passed))
         return passed
+
+    def _elsewhere(
+        self, scheduling: _Scheduling
+    ) -> dict[claims.FailedCondition, list[str]]:
+        """Return the hosts with free devices that are no candidates of Nova's.
+
+        All hosts are looked at, so this takes at most a certain share of the
+        time of this process; in between nothing is returned.
+        """
+        started = time.monotonic()
+        if started < self._next_search or _is_for_one_host(scheduling.spec):
+            return {}
+        try:
+            return _serving_elsewhere(scheduling)
+        finally:
+            ended = time.monotonic()
+            self._next_search = ended + _PAUSES * (ended - started)
 
 
 def _missing(spec: Any) -> list[Any]:
@@ -301,31 +327,43 @@ def _affinities(
     return scheduling.affinities[topology]
 
 
-def _elsewhere(
-    hosts: Sequence[Any], scheduling: _Scheduling
-) -> dict[claims.FailedCondition, list[str]]:
-    """Return the hosts that could serve, and are no candidates of Nova's.
+def _is_for_one_host(spec: Any) -> bool:
+    """Whether no other host is wanted than those that a request names."""
+    destination = (
+        spec.requested_destination if 'requested_destination' in spec else None
+    )
+    return bool(
+        ('force_hosts' in spec and spec.force_hosts)
+        or ('force_nodes' in spec and spec.force_nodes)
+        or (destination and 'host' in destination and destination.host)
+    )
 
-    :param hosts: the candidates, none of which can serve.
+
+def _serving_elsewhere(
+    scheduling: _Scheduling,
+) -> dict[claims.FailedCondition, list[str]]:
+    """Look for free devices at hosts that are no candidates of Nova's.
+
+    NUMA nodes are not considered: Nova has not told those of such hosts.
     """
     try:
         snapshot = _offer(scheduling, None)
     except exception.PciPassthroughError as error:
         LOG.warning('Could not look for devices elsewhere: %s', error.text)
         return {}
-    candidates = {host.host for host in hosts}
     serving = [
         host
         for host in snapshot.supplies
-        if host not in candidates and snapshot.decide(host) is not None
+        if host not in scheduling.candidates
+        and snapshot.decide(host) is not None
     ]
     if not serving:
         return {}
     limit = scheduler_calls.current().limit_reached()
-    text = 'could serve, but left out by Placement or another filter'
+    text = 'free devices, but left out by Placement or another filter'
     if limit is not None:
         text = (
-            "could serve, but not among Nova's candidates: "
+            "free devices, but not among Nova's candidates: "
             f'max_placement_results = {limit} was reached'
         )
     failed = claims.FailedCondition(text, fields.RefusalCondition.ELSEWHERE)

@@ -68,7 +68,9 @@ class PciFlavorWeigher(scheduler.BaseHostWeigher):
                 )
             ]
         avoided = self._hosts.get(_options().hosts_with_devices_interval)
-        return [0.0 if host.host in avoided else 1.0 for host in hosts]
+        return _neutral_if_equal(
+            [0.0 if host.host in avoided else 1.0 for host in hosts]
+        )
 
     def _penalty(self, host: Any, loss: claims.Loss | None) -> float:
         """Return what to subtract from the weight of a host.
@@ -90,13 +92,21 @@ def _options() -> Any:
 
 def _by_loss(losses: Sequence[claims.Loss | None]) -> list[float]:
     """Return 1 for the least loss, 0 for the greatest or an unknown one."""
-    order: list[claims.Loss | None] = [
-        *sorted({loss for loss in losses if loss is not None})
-    ]
-    if None in losses:
-        order.append(None)
-    step = 1 / max(1, len(order) - 1)
-    return [1 - order.index(loss) * step for loss in losses]
+    order = sorted({loss for loss in losses if loss is not None})
+    levels = len(order) + (None in losses)
+    step = 1 / max(1, levels - 1)
+    weights = {loss: 1 - rank * step for rank, loss in enumerate(order)}
+    return _neutral_if_equal(
+        [0.0 if loss is None else weights[loss] for loss in losses]
+    )
+
+
+def _neutral_if_equal(weights: list[float]) -> list[float]:
+    """Return zeros if all weights are equal, as Nova's normalization does.
+
+    Otherwise the greater multiplier of an aggregate would decide.
+    """
+    return weights if len({*weights}) > 1 else [0.0] * len(weights)
 
 
 def _loss(pools: Any) -> claims.Loss | None:

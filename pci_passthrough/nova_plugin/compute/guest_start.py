@@ -133,10 +133,14 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
         devices = check(instance, rows, host)
-        network_info = given.get('network_info')
-        if devices and network_info:
+        if devices:
             reasons = nic_ports.follow(
-                driver, given['context'], instance, network_info, rows, devices
+                driver,
+                given['context'],
+                instance,
+                given.get('network_info'),
+                rows,
+                devices,
             )
             _refuse_for(instance, reasons)
         if not given.get('power_on', True):

@@ -15,7 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import loaded
+from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import network
 
@@ -26,26 +26,28 @@ def follow(
     driver: Any,
     context: Any,
     instance: Any,
-    network_info: Iterable[dict[str, Any]],
+    network_info: Iterable[dict[str, Any]] | None,
     rows: Sequence[Any],
     held: Iterable[objects.PciDevice],
 ) -> Iterator[str]:
     """Bind ports to the devices that serve them; yield why one cannot be.
 
-    :param network_info: Nova's VIFs of the instance; their profiles change.
+    :param network_info: Nova's VIFs of the instance, None for unknown; to
+        read them may wait for Neutron. Their profiles change.
     :param rows: Nova's rows of its devices of PCI flavors on this host.
     :param held: the devices that it holds on this host.
     """
-    own = {str(device.address) for device in held} | {
-        str(row.address)
-        for row in loaded.attribute(instance, 'pci_devices') or ()
-    }
-    by_port = _rows_by_port(instance, rows)
-    for vif in network_info:
+    served = _rows_by_port(instance, rows)
+    if not served:
+        return
+    own = {str(device.address) for device in held}
+    for vif in network_info or ():
         slot = (vif.get('profile') or {}).get('pci_slot')
-        serving = by_port.get(vif['id'], [])
-        fitting = {str(row.address) for row in serving} or own
-        if not slot or slot in fitting:
+        if not slot or vif['id'] not in served:
+            # Another port: of a native device, or an accelerator of Cyborg.
+            continue
+        serving = served[vif['id']]
+        if slot in ({str(row.address) for row in serving} or own):
             continue
         if len(serving) != 1:
             yield (
@@ -65,8 +67,8 @@ def follow(
             },
         )
         try:
-            _bind(driver, context, vif, row)
-        except network.NeutronException as error:
+            vif['profile'] = _bind(driver, context, vif['id'], row)
+        except (network.NeutronException, network.NovaException) as error:
             yield (
                 f'port {vif["id"]} is bound to {slot}, and Neutron does not '
                 f'bind it to {row.address}: {error}'
@@ -76,30 +78,31 @@ def follow(
 def _rows_by_port(
     instance: Any, rows: Iterable[Any]
 ) -> Mapping[str, list[Any]]:
-    """Return the rows that serve each port of an instance.
+    """Return the rows that serve each port with a PCI flavor.
 
     There are several during a resize within the host.
     """
     pci_requests = getattr(instance.pci_requests, 'requests', ())
-    ports = {
-        request.request_id: request.requester_id for request in pci_requests
-    }
-    by_port: dict[str, list[Any]] = {}
+    by_request: dict[str, list[Any]] = {}
     for row in rows:
-        port_id = ports.get(row.request_id)
-        if port_id is not None:
-            by_port.setdefault(port_id, []).append(row)
-    return by_port
+        by_request.setdefault(row.request_id, []).append(row)
+    return {
+        request.requester_id: by_request.get(request.request_id, [])
+        for request in requests.for_pci_flavors(pci_requests)
+        if request.requester_id is not None
+    }
 
 
-def _bind(driver: Any, context: Any, vif: dict[str, Any], row: Any) -> None:
-    """Bind a port to the device of a row.
+def _bind(driver: Any, context: Any, port_id: str, row: Any) -> dict[str, Any]:
+    """Bind a port to the device of a row; return its profile.
 
     :raises NeutronException: Neutron refuses, or does not answer.
+    :raises NovaException: so says Nova's client.
     """
+    client = network.admin_client(context)
+    # Nova's VIF may be older than the port.
+    port = client.show_port(port_id, fields=[network.PROFILE])['port']
     facts = virt_driver.network_api_of(driver)._get_pci_device_profile(row)
-    profile = {**vif['profile'], **facts}
-    network.admin_client(context).update_port(
-        vif['id'], {'port': {network.PROFILE: profile}}
-    )
-    vif['profile'] = profile
+    profile = {**(port[network.PROFILE] or {}), **facts}
+    client.update_port(port_id, {'port': {network.PROFILE: profile}})
+    return profile

@@ -228,7 +228,7 @@ class FaultTest(SchedulingTest):
         server = self.boot_in_vain()
         self.assertEqual(
             [
-                "1 host: could serve, but not among Nova's candidates: "
+                "1 host: free devices, but not among Nova's candidates: "
                 'max_placement_results = 1 was reached; 1 host: no free gpu'
             ],
             self.refusals_of(server),
