@@ -186,7 +186,8 @@ def _check_extra_spec(extra_specs: Any) -> dict[int, str]:
     try:
         request_spec.check_extra_specs(
             {
-                key: value if isinstance(value, str) else json.dumps(value)
+                # Nova stores numbers as text.
+                key: str(value) if isinstance(value, int | float) else value
                 for key, value in extra_specs.items()
             }
         )

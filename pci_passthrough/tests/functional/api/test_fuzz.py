@@ -234,7 +234,10 @@ class PathsAndQueriesTest(_FuzzTest):
                 if '{' not in route.path or '\n' in text:
                     continue
                 path = route.path.format(
-                    pci_flavor=text, pci_device=text, project_id=text
+                    pci_flavor=text,
+                    pci_device=text,
+                    project_id=text,
+                    host=text,
                 )
                 body = None
                 if route.body is not None:

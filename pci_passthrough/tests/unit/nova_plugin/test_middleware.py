@@ -103,7 +103,9 @@ class NicFilterTest(testtools.TestCase):
         for specs, text in (
             ({key: 't4:1'}, None),
             ({key: 't4:x'}, "'t4:x'"),
-            ({key: 1}, 'is no string'),
+            ({key: ['t4']}, 'is no string'),
+            # A PCI flavor may be named so.
+            ({key: 10}, None),
             ({'hardware_resource:t4': 2}, None),
             ({'hardware_resource:t4': 'two'}, 'two'),
             ({'pci_passthrough:pci_flavour': 't4'}, f'possible: {key}'),
@@ -111,6 +113,7 @@ class NicFilterTest(testtools.TestCase):
             ({'hw:cpu_policy': 'pinned', 'pci:x': '!'}, None),
             (None, None),
             ([key], None),
+            ([1], None),
             ({}, None),
         ):
             answers = [
