@@ -741,7 +741,7 @@ class SurroundingsTestCase(testtools.TestCase):
                 outcome.out,
                 re.MULTILINE,
             )
-            self.assertEqual(23, len(names))
+            self.assertEqual(25, len(names))
         for name in names:
             outcome = self.manage.run(*name.split(), '--help')
             self.assertEqual((0, ''), (outcome.status, outcome.err))
