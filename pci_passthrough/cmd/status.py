@@ -212,7 +212,8 @@ class Checks(upgradecheck.UpgradeCommands):
             _Code.WARNING,
             f'{_listed(unmarked)} ask for PCI flavors without the guard: a '
             'Nova without the plugin would start servers without their '
-            'devices. pci-passthrough-manage guard --apply adds it',
+            'devices. pci-passthrough-manage guard --apply adds it, when all '
+            'processes of Nova have this version of the Nova plugin',
         )
 
     def _nova_conf(self) -> list[str]:

@@ -14,9 +14,11 @@ import importlib.util
 import itertools
 import sys
 from typing import Any
+from typing import ClassVar
 from typing import TYPE_CHECKING
 
 from cliff import lister
+from oslo_db import exception as db_exception
 
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -44,12 +46,20 @@ _COLUMNS: dict[str, Callable[['_Row'], Any]] = {
     'Remedy': lambda row: columns.OrDash(row[3]),
 }
 
+#: What Nova's database raises for one record.
+_FAILURES = (db_exception.DBError,)
+
 #: The record, its name, the result, and what to do about a problem.
 _Row = tuple[str, str, str, str | None]
 
 
 class _Rewriting(lister.Lister):
-    """A command that rewrites Nova flavors, instances and request specs."""
+    """A command that rewrites Nova flavors, instances and request specs.
+
+    :cvar WAITS_FOR_NEW: whether servers that are being created are in the way.
+    """
+
+    WAITS_FOR_NEW: ClassVar[bool] = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add Nova's configuration files, and ``--apply``."""
@@ -110,8 +120,9 @@ class _Rewriting(lister.Lister):
         from pci_passthrough.nova_plugin.leaving import rewriting
 
         for outcome in itertools.chain(
-            rewriting.rewrite_flavors(conversion, save),
-            rewriting.rewrite_instances(conversion, save),
+            rewriting.rewrite_flavors(conversion, save, _FAILURES),
+            rewriting.in_creation() if self.WAITS_FOR_NEW else (),
+            rewriting.rewrite_instances(conversion, save, _FAILURES),
         ):
             if outcome.problem is None:
                 self.rewritable += 1
@@ -147,6 +158,8 @@ class Leave(_Rewriting):
     nothing is left, else 3.
     """
 
+    WAITS_FOR_NEW = True
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the devices that Nova will not offer."""
         parser = super().get_parser(prog_name)
@@ -172,27 +185,26 @@ class Leave(_Rewriting):
         )
 
     def _others(self, parsed_args: argparse.Namespace) -> Iterator[_Row]:
-        from pci_passthrough.nova_plugin.compat import records
-
-        for server in records.building():
-            yield self._problem(
-                'server',
-                server,
-                'is being created',
-                'wait, then repeat the command',
-            )
         app = context.of(self)
         devices = device_lookup.get_all(app.database)
         for device in devices:
             name = f'{device.host}/{device.address}'
-            state = _must_stay_out(device)
-            if state and name not in parsed_args.left_out:
+            if name in parsed_args.left_out:
+                continue
+            if state := _must_stay_out(device):
                 yield self._problem(
                     'device',
                     name,
                     f'is {state}, and Nova would give it out',
                     'make it available again; or let no [pci] device_spec '
                     f'match it, and repeat the command with --left-out {name}',
+                )
+            elif device.status == fields.DeviceStatus.CLEANING:
+                yield self._problem(
+                    'device',
+                    name,
+                    'is cleaning, and Nova would give it out',
+                    'wait, it ends by itself; then repeat the command',
                 )
         holding = {device.host for device in devices if device.instance_uuid}
         for host in hosts.get_all(app.database, app.policy.limits):
@@ -235,7 +247,8 @@ class Return(_Rewriting):
         unnamed = [
             device
             for device in device_lookup.get_all(app.database)
-            if device.instance_uuid and device.pci_flavor_uuid is None
+            if device.status == fields.DeviceStatus.ALLOCATED
+            and device.pci_flavor_uuid is None
         ]
         if not unnamed:
             return
@@ -245,23 +258,21 @@ class Return(_Rewriting):
             pci_flavor = asked.get((instance, claim.partition('/')[0]))
             if pci_flavor is None:
                 continue
-            self.rewritable += 1
-            if parsed_args.apply:
-                adoption.adopt(
-                    app.writer,
-                    device.host,
-                    instance,
-                    claim,
-                    [device.address],
-                    app.actor,
-                    pci_flavor,
+            name = f'{device.host}/{device.address}'
+            try:
+                # Reading the instances may have taken minutes.
+                if parsed_args.apply and not adoption.set_pci_flavor(
+                    app.writer, device, pci_flavor, app.actor
+                ):
+                    continue
+            except exception.PciPassthroughError as error:
+                yield self._problem(
+                    'device', name, error.text, 'repeat the command'
                 )
-            yield (
-                'device',
-                f'{device.host}/{device.address}',
-                'rewritten' if parsed_args.apply else 'to be rewritten',
-                None,
-            )
+                continue
+            self.rewritable += 1
+            done = 'rewritten' if parsed_args.apply else 'to be rewritten'
+            yield 'device', name, done, None
 
 
 class Guard(_Rewriting):
@@ -290,11 +301,8 @@ class Guard(_Rewriting):
 
 
 def _must_stay_out(device: objects.PciDevice) -> str | None:
-    """Return why nobody may get a device; None if somebody may."""
-    if device.status in (
-        fields.DeviceStatus.CLEANING,
-        fields.DeviceStatus.QUARANTINED,
-    ):
+    """Return why nobody gets a device until an operator acts, or None."""
+    if device.status == fields.DeviceStatus.QUARANTINED:
         return str(device.status)
     if device.disabled_reason is not None:
         return f'disabled ({device.disabled_reason})'

@@ -27,6 +27,9 @@ _ATTRIBUTES = ['flavor', 'pci_requests']
 
 _ALIAS = 'pci_passthrough:alias'
 
+#: What Nova's objects raise, besides the errors of the database.
+NovaException = exception.NovaException
+
 
 class InvalidAliases(Exception):
     """``[pci] alias`` is malformed; the text says why."""
@@ -56,7 +59,8 @@ def _instances_of(context: Any) -> Iterator[Any]:
     while True:
         page = objects.InstanceList.get_by_filters(
             context,
-            {'deleted': False},
+            # Those that can still be restored have their devices, too.
+            {'deleted': False, 'soft_deleted': True},
             # New instances come last, and move no page.
             sort_keys=['created_at', 'id'],
             sort_dirs=['asc', 'asc'],
@@ -88,12 +92,20 @@ def is_moving(instance: Any) -> bool:
     )
 
 
-def building() -> list[str]:
-    """Return the UUIDs of servers that have no host and no cell yet."""
+def save_flavor(instance: Any) -> None:
+    """Save the flavor of an instance, and not its requests."""
+    # Nova writes the requests whenever they are loaded, and would undo a
+    # change that was made since.
+    del instance.pci_requests
+    instance.save()
+
+
+def building() -> list[Any]:
+    """Return the instances that have no host and no cell yet."""
     requests = objects.BuildRequestList.get_all(
         nova_context.get_admin_context()
     )
-    return [str(request.instance_uuid) for request in requests]
+    return [request.instance for request in requests]
 
 
 def request_spec_of(instance_uuid: str) -> Any | None:

@@ -5,6 +5,9 @@ Each record is saved for itself: a Nova flavor, the row of an instance with its
 flavor and its requests, the request spec of an instance. What is still to
 be converted follows from the records alone, so a run that was interrupted is
 completed by the next one.
+
+A request spec may be that of another flavor or have the NIC of a port that is
+gone, see ``request_specs``. So it is not converted, but made of the instance.
 """
 
 from collections.abc import Callable
@@ -12,21 +15,26 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import functools
+import itertools
 import operator
 from typing import Any
 
+from pci_passthrough.nova_plugin import needs
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import records
+from pci_passthrough.nova_plugin.compat import scheduling
 from pci_passthrough.nova_plugin.leaving import conversions
 from pci_passthrough.nova_plugin.leaving import extra_specs
+
+Failures = tuple[type[Exception], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome for one record of Nova.
 
-    :ivar what: ``Nova flavor`` or ``instance``.
-    :ivar name: name of the flavor, UUID of the instance.
+    :ivar what: ``Nova flavor``, ``server`` or ``instance``.
+    :ivar name: name of the flavor, UUID of the server or instance.
     :ivar problem: why it was not converted; None if it was or can be.
     :ivar remedy: what an operator can do about the problem.
     """
@@ -38,11 +46,13 @@ class Outcome:
 
 
 def rewrite_flavors(
-    conversion: conversions.Conversion, save: bool
+    conversion: conversions.Conversion, save: bool, failures: Failures = ()
 ) -> Iterator[Outcome]:
     """Convert all Nova flavors.
 
     :param save: False means that nothing is changed.
+    :param failures: exceptions of the database, which end the attempt of one
+        record, like Nova's own, and not the run.
     :returns: yields the outcome of each one that is to be converted.
     """
     for flavor in records.flavors():
@@ -50,11 +60,28 @@ def rewrite_flavors(
             'Nova flavor',
             str(flavor.name),
             functools.partial(_rewrite_flavor, conversion, flavor, save),
+            failures,
         )
 
 
+def in_creation() -> Iterator[Outcome]:
+    """Yield the servers that ask for PCI flavors and are no instances yet.
+
+    Call it before ``rewrite_instances``, which finds those that have become
+    instances since.
+    """
+    for instance in records.building():
+        if requests.ask_for_pci_flavors((instance,), (instance,)):
+            yield Outcome(
+                'server',
+                str(instance.uuid),
+                'is being created',
+                'wait, then repeat the command',
+            )
+
+
 def rewrite_instances(
-    conversion: conversions.Conversion, save: bool
+    conversion: conversions.Conversion, save: bool, failures: Failures = ()
 ) -> Iterator[Outcome]:
     """Convert all instances and their request specs; as ``rewrite_flavors``.
 
@@ -66,17 +93,25 @@ def rewrite_instances(
             'instance',
             str(instance.uuid),
             functools.partial(_rewrite_instance, conversion, instance, save),
+            failures,
         )
 
 
 def _outcome(
-    what: str, name: str, attempt: Callable[[], bool]
+    what: str, name: str, attempt: Callable[[], bool], failures: Failures
 ) -> Iterator[Outcome]:
     try:
         if attempt():
             yield Outcome(what, name)
     except extra_specs.Obstacle as obstacle:
         yield Outcome(what, name, obstacle.problem, obstacle.remedy)
+    except (records.NovaException, *failures) as error:
+        yield Outcome(
+            what,
+            name,
+            f'Nova failed: {type(error).__name__}: {error}',
+            'repeat the command',
+        )
 
 
 def _rewrite_flavor(
@@ -103,12 +138,7 @@ def _rewrite_instance(
     conversion: conversions.Conversion, instance: Any, save: bool
 ) -> bool:
     """Convert an instance and its request spec; as ``_rewrite_flavor``."""
-    if not is_concerned(instance):
-        return False
-    spec = records.request_spec_of(instance.uuid)
-    owners = [instance] if spec is None else [instance, spec]
-    uuid = str(instance.uuid)
-    if not any([_convert(conversion, owner, uuid) for owner in owners]):
+    if not is_concerned(instance) or not _changes(conversion, instance):
         return False
     if not save:
         _check_settled(instance)
@@ -118,40 +148,95 @@ def _rewrite_instance(
     if instance is None:
         return False
     _check_settled(instance)
-    if _convert(conversion, instance, uuid):
-        instance.save()
-    if spec is not None and spec.obj_what_changed():
-        spec.save()
+    for save_one in _changes(conversion, instance):
+        save_one()
     return True
 
 
 def is_concerned(instance: Any) -> bool:
     """Whether an instance asks for PCI flavors, or did before."""
-    held = instance.pci_requests and instance.pci_requests.requests
     return extra_specs.is_concerned(
         requests.extra_specs(instance.flavor)
-    ) or bool(requests.for_pci_flavors(held))
+    ) or bool(requests.for_pci_flavors(_requests_of(instance)))
 
 
-def _convert(
-    conversion: conversions.Conversion, owner: Any, instance_uuid: str
-) -> bool:
-    """Convert an instance or a request spec, unsaved.
+def _changes(
+    conversion: conversions.Conversion, instance: Any
+) -> list[Callable[[], None]]:
+    """Convert an instance and its request spec.
+
+    :returns: what saves those of the two that have changed.
+    :raises Obstacle: the instance cannot be converted.
+    """
+    changes = []
+    held = instance.pci_requests
+    if _convert(conversion, instance):
+        changes.append(
+            functools.partial(records.save_flavor, instance)
+            if instance.pci_requests is held
+            else instance.save
+        )
+    spec = records.request_spec_of(instance.uuid)
+    if spec is not None and _follow(spec, instance):
+        changes.append(spec.save)
+    return changes
+
+
+def _convert(conversion: conversions.Conversion, instance: Any) -> bool:
+    """Convert an instance, unsaved.
 
     :returns: whether anything has changed.
     :raises Obstacle: it cannot be converted.
     """
-    before = list((owner.pci_requests and owner.pci_requests.requests) or ())
-    after = conversion.requests(before, owner.flavor)
-    specs = dict(requests.extra_specs(owner.flavor))
+    before = _requests_of(instance)
+    after = conversion.requests(before, instance.flavor)
+    specs = dict(requests.extra_specs(instance.flavor))
     wanted = conversion.extra_specs(specs)
     are_same = all(map(operator.is_, before, after))
     if are_same and wanted == specs:
         return False
-    owner.flavor.extra_specs = wanted
+    instance.flavor.extra_specs = wanted
     if not are_same:
-        owner.pci_requests = records.pci_requests(instance_uuid, after)
+        instance.pci_requests = records.pci_requests(instance.uuid, after)
     return True
+
+
+def _follow(spec: Any, instance: Any) -> bool:
+    """Give a request spec the flavor and the requests of its instance.
+
+    Nova's requests for ports stay those of the spec, as in a move.
+
+    :returns: whether anything has changed; it is not saved.
+    """
+    is_changed = True
+    if spec.flavor.id != instance.flavor.id:
+        scheduling.set_flavor(spec, instance)
+    elif requests.extra_specs(spec.flavor) != requests.extra_specs(
+        instance.flavor
+    ):
+        spec.flavor = instance.flavor
+    else:
+        is_changed = False
+    before = _requests_of(spec)
+    after = [
+        *filter(_is_for_native_port, before),
+        *itertools.filterfalse(_is_for_native_port, _requests_of(instance)),
+    ]
+    if not needs.ask_alike(before, after):
+        spec.pci_requests = records.pci_requests(instance.uuid, after)
+        is_changed = True
+    return is_changed
+
+
+def _is_for_native_port(request: Any) -> bool:
+    """Whether Nova made a request for a port, without a PCI flavor."""
+    return request.alias_name is None and not requests.is_for_pci_flavor(
+        request
+    )
+
+
+def _requests_of(owner: Any) -> list[Any]:
+    return list((owner.pci_requests and owner.pci_requests.requests) or ())
 
 
 def _check_settled(instance: Any) -> None:
@@ -174,8 +259,7 @@ def pci_flavors_of(instances: Iterable[Any]) -> dict[tuple[str, str], str]:
     """
     asked = {}
     for instance in instances:
-        held = instance.pci_requests and instance.pci_requests.requests
-        for request in requests.for_pci_flavors(held):
+        for request in requests.for_pci_flavors(_requests_of(instance)):
             uuids = requests.to_pci_request(request).pci_flavors
             if len(uuids) == 1:
                 asked[instance.uuid, request.request_id] = uuids[0]

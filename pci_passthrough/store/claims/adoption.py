@@ -93,6 +93,43 @@ def adopt(
         )
 
 
+@database.retried
+def set_pci_flavor(
+    db: database.Writer,
+    device: objects.PciDevice,
+    pci_flavor_uuid: str,
+    actor: str,
+) -> bool:
+    """Record the PCI flavor of a device that is held by none.
+
+    :param device: the device as it was read, allocated to an instance.
+    :param pci_flavor_uuid: the PCI flavor that the instance's request names.
+    :param actor: who acts, for the ledger.
+    :returns: False, and nothing has changed, if it is not allocated to the
+        same request any more, or has a PCI flavor already.
+    :raises: HostNotFound; PciFlavorNotFound
+    """
+    owner = {
+        'instance_uuid': str(device.instance_uuid),
+        'request_id': str(device.request_id),
+        'pci_flavor_uuid': pci_flavor_uuid,
+    }
+    with db.write() as connection:
+        hosts.lock(connection, device.host)
+        flavor_lookup.check_known(connection, pci_flavor_uuid)
+        held = lookup.select(
+            connection,
+            _devices.c.uuid == device.uuid,
+            _devices.c.instance_uuid == owner['instance_uuid'],
+            _devices.c.request_id == owner['request_id'],
+            _devices.c.status == fields.DeviceStatus.ALLOCATED,
+            _devices.c.pci_flavor_uuid.is_(None),
+        )
+        if held:
+            _write(connection, held, owner, actor)
+    return bool(held)
+
+
 def _normalized(
     instance_uuid: str, request_id: str, addresses: Collection[str]
 ) -> list[str]:

@@ -13,10 +13,12 @@ from typing import Any
 
 import fixtures
 from nova import context as nova_context
+from nova import exception as nova_exception
 from nova import objects as nova_objects
 from nova.db.api import models as api_models
 from nova.db.main import models as main_models
 from nova.tests.fixtures import libvirt as fakelibvirt
+from oslo_db import exception as db_exception
 from oslo_serialization import jsonutils
 from oslo_utils import uuidutils
 import sqlalchemy
@@ -222,7 +224,10 @@ class TestGuard(LeavingTest):
         name = self.flavor(flavor_id).name
         server = self.boot(flavor_id=flavor_id)
         self.assertIn(f'{name} ask for PCI flavors', self.upgrade_check())
-        code, rows = self.manage('guard', '--apply')
+        with base.replaced(
+            nova_objects.Instance, '_save_pci_requests', _interrupt
+        ):
+            code, rows = self.manage('guard', '--apply')
         self.assertEqual((0, {name, server['id']}), (code, set(rows)))
         self.assertEqual((0, {}), self.manage('guard'))
         self.assertNotIn('ask for PCI flavors', self.upgrade_check())
@@ -314,10 +319,66 @@ class TestObstacles(LeavingTest):
             line = line.removesuffix(' instead')
             self.assertEqual({**_IDS, 'name': 'gpu'}, json.loads(line))
 
+    def test_stale_spec(self) -> None:
+        """A reverted resize leaves its requests in the spec.
+
+        The server is then deleted, and can still be restored.
+        """
+        self.create_pci_flavor('card', {'vendor_id': _IDS['vendor_id']})
+        server = self.boot('gpu')
+        self._resize_server(server, self.create_flavor('card'))
+        self._wait_for_state_change(server, 'VERIFY_RESIZE')
+        self._revert_resize(server)
+        _, rows = self.manage('leave')
+        self.assertEqual(('to be rewritten', None), rows[server['id']])
+        self.flags(reclaim_instance_interval=3600)
+        self.api.delete_server(server['id'])
+        self._wait_for_state_change(server, 'SOFT_DELETED')
+        _, rows = self.manage('leave', '--apply')
+        self.assertEqual(('rewritten', None), rows[server['id']])
+        (request,) = self.requests_of(server)
+        self.assertEqual([_IDS], request.spec)
+
+    def test_in_creation(self) -> None:
+        """Of the servers being created, those with PCI flavors count."""
+        context = nova_context.get_admin_context()
+        made = []
+        for flavor_id in (self.create_flavor('gpu'), self.create_flavor(None)):
+            made.append(
+                nova_objects.BuildRequest(
+                    context,
+                    instance_uuid=uuidutils.generate_uuid(),
+                    project_id='p',
+                    instance=nova_objects.Instance(
+                        flavor=self.flavor(flavor_id), pci_requests=None
+                    ),
+                    block_device_mappings=nova_objects.BlockDeviceMappingList(
+                        objects=[]
+                    ),
+                    tags=nova_objects.TagList(objects=[]),
+                )
+            )
+            made[-1].instance.uuid = made[-1].instance_uuid
+            made[-1].create()
+        _, rows = self.manage('leave', '--apply')
+        self.assertIn('created', rows[made[0].instance_uuid][0])
+        self.assertNotIn(made[1].instance_uuid, rows)
+
     def test_interrupted(self) -> None:
         """A run that ended between two records is completed by the next."""
         flavor_id = self.create_flavor('gpu')
         server = self.boot(flavor_id=flavor_id)
+        with base.replaced(nova_objects.Flavor, 'save_extra_specs', _fail):
+            code, rows = self.manage('leave', '--apply')
+        self.assertEqual(3, code)
+        name = self.flavor(flavor_id).name
+        self.assertIn('FlavorExtraSpecsNotFound', rows[name][0])
+        self.assertEqual('rewritten', rows[server['id']][0])
+        with base.replaced(nova_objects.Instance, 'save', _fail_in_database):
+            code, rows = self.manage('return', '--apply')
+        self.assertEqual(3, code)
+        self.assertIn('DBError', rows[server['id']][0])
+        self.manage('return', '--apply')
         for words in (('leave',), ('return',)):
             with base.replaced(nova_objects.RequestSpec, 'save', _interrupt):
                 code, _, _ = self.run_manage(*words, '--apply')
@@ -334,6 +395,16 @@ _INTERRUPTED = 130
 
 def _interrupt(*args: Any, **kwargs: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _fail(*args: Any, **kwargs: Any) -> None:
+    raise nova_exception.FlavorExtraSpecsNotFound(
+        extra_specs_key='key', flavor_id='id'
+    )
+
+
+def _fail_in_database(*args: Any, **kwargs: Any) -> None:
+    raise db_exception.DBError
 
 
 class ProcessTestCase(testtools.TestCase):

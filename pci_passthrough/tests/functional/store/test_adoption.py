@@ -107,6 +107,26 @@ class AdoptTest(_AdoptionTest):
             pci_flavor_uuid=base.new_id(),
         )
 
+    def test_pci_flavor_of_what_is_held_as_read(self) -> None:
+        gpu = flavor_lookup.get(self.db, 'gpu').uuid
+        [one, two] = self.adopt(_ONE, _TWO)
+        self.adopt(_TWO, request_id='other')
+        self.assertEqual(
+            [True, False, False],
+            [
+                adoption.set_pci_flavor(self.db, device, gpu, 'me')
+                for device in (one, two, one)
+            ],
+        )
+        [one, two] = (
+            lookup.get(self.db, f'h/{address}') for address in (_ONE, _TWO)
+        )
+        self.assertEqual(
+            [('r', gpu), ('other', None)],
+            [(d.request_id, d.pci_flavor_uuid) for d in (one, two)],
+        )
+        self.assertEqual(2, len(self.events(_ONE)))
+
     def test_repeated_claim_finds_an_adopted_device(self) -> None:
         gpu = flavor_lookup.get(self.db, 'gpu').uuid
         adopted = self.adopt(_ONE, pci_flavor_uuid=gpu)
