@@ -136,9 +136,13 @@ def move(
     check_reason(reason)
     with db.write() as connection:
         node_id, before = lock(connection, device)
+        is_set_up = (
+            before.status == fields.DeviceStatus.CLEANING
+            and before.preparation_step == fields.PreparationStep.SETUP
+        )
         if (
             before.status in lifecycle.TRANSITIONS[action].targets
-            and before.preparation_step != fields.PreparationStep.SETUP
+            and not is_set_up
         ):
             return before
         lifecycle.check_allowed(before, action)

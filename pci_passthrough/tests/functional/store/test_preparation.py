@@ -329,6 +329,19 @@ class OperatorTest(PreparationTest):
         self.assertIn('was not prepared', refused.text)
         self.assertEqual('available', self.act('release', 'erased').state)
 
+    def test_quarantined_twice(self) -> None:
+        """Also a device that was only being set up."""
+        new = base.gpu(9, handlers=['reset'], serial_number='S9')
+        self.report('h', [new])
+        place = f'h/{new.address}'
+        self.assertEqual('setup', lookup.get(self.db, place).preparation_step)
+        for reason in ('smells', 'burns'):
+            device = operators.act(self.db, place, 'quarantine', reason, 'op')
+            self.assertEqual(
+                ('quarantined', 'smells'),
+                (device.state, device.quarantine_reason),
+            )
+
     def test_quarantined_device_can_be_cleaned_instead(self) -> None:
         fence = self.unclean().fence
         self.assertTrue(self.may(_ONE, fence))
