@@ -160,6 +160,7 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
             if failed_starts.is_of_libvirt(error):
                 _refuse_for(instance, _missing(devices), error)
             raise
+        nic_ports.record(instance, given.get('network_info'), rows)
         if any(map(failed_starts.is_doubted, devices)):
             failed_starts.tell(
                 host,

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the ports of a guest that starts follow devices that have moved.
+"""Makes ports and devices of a guest that starts agree.
 
 For a NIC, Nova gives libvirt the address in the binding of its port. When a
 device has moved to another address, its row follows (``repair``), and the port
 is still bound to the old address, where the device of somebody else may be.
+
+The other way round, a request must name its port (``port_binding``): Nova
+unshelves by it. nova-compute makes the ports of a new instance in one thread,
+and saves the instance in another, whose answer from nova-conductor may replace
+the requests that the first one has just changed.
 """
 
 from collections.abc import Iterable
@@ -73,6 +78,37 @@ def follow(
                 f'port {vif["id"]} is bound to {slot}, and Neutron does not '
                 f'bind it to {row.address}: {error}'
             )
+
+
+def record(
+    instance: Any,
+    network_info: Iterable[dict[str, Any]] | None,
+    rows: Iterable[Any],
+) -> None:
+    """Record the ports of NICs that have none, before Nova saves them.
+
+    :param instance: Nova's instance, whose guest has started.
+    :param network_info: its VIFs, None for unknown.
+    :param rows: Nova's rows of its devices of PCI flavors on this host.
+    """
+    pci_requests = getattr(instance.pci_requests, 'requests', ())
+    unrecorded = {
+        request.request_id: request
+        for request in requests.for_pci_flavors(pci_requests)
+        if requests.is_for_nic(request) and request.requester_id is None
+    }
+    if not unrecorded:
+        return
+    by_slot = {
+        str(row.address): unrecorded[row.request_id]
+        for row in rows
+        if row.request_id in unrecorded
+    }
+    for vif in network_info or ():
+        slot = (vif.get('profile') or {}).get('pci_slot')
+        request = by_slot.get(str(slot))
+        if request is not None:
+            request.requester_id = vif['id']
 
 
 def _rows_by_port(

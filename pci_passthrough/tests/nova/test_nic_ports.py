@@ -97,3 +97,53 @@ class FollowTest(testtools.TestCase):
         ):
             self.assertEqual([], self.follow(vif, _NEW))
         self.assertEqual(_OLD, self.profile['pci_slot'])
+
+
+class RecordTest(testtools.TestCase):
+    """The answer to a save has replaced requests that named their ports."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(
+            fixtures.MonkeyPatch(f'{requests.__name__}.for_pci_flavors', list)
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'{requests.__name__}.is_for_nic',
+                lambda request: request.request_id != 'gpu',
+            )
+        )
+
+    def test_by_address(self) -> None:
+        named = [('a', None), ('b', 'known'), ('gpu', None), ('c', None)]
+        instance = types.SimpleNamespace(
+            pci_requests=types.SimpleNamespace(
+                requests=[
+                    types.SimpleNamespace(request_id=name, requester_id=port)
+                    for name, port in named
+                ]
+            )
+        )
+        rows = [
+            types.SimpleNamespace(request_id=name, address=address)
+            for name, address in (
+                ('a', _OLD),
+                ('b', _NEW),
+                ('gpu', _OTHER),
+                ('c', '0000:05:00.1'),
+            )
+        ]
+        vifs: list[dict[str, Any]] = [
+            {'id': 'other', 'profile': None},
+            {'id': 'b2', 'profile': {'pci_slot': _NEW}},
+            {'id': 'port', 'profile': {'pci_slot': _OLD}},
+            {'id': 'x', 'profile': {'pci_slot': _OTHER}},
+        ]
+        nic_ports.record(instance, vifs, rows)
+        self.assertEqual(
+            {'a': 'port', 'b': 'known', 'gpu': None, 'c': None},
+            {
+                request.request_id: request.requester_id
+                for request in instance.pci_requests.requests
+            },
+        )
