@@ -23,7 +23,9 @@ def _unit(*names: str) -> tuple[str, ...]:
 
 #: The tests of the replaced methods of the libvirt driver, which has more than
 #: a thousand tests, and of the replaced function of ``nova.virt.hardware``.
-_DRIVER = 'virt.libvirt.test_driver:spawn|hard_reboot|_resume|finish_revert'
+_DRIVER = (
+    'virt.libvirt.test_driver:spawn|hard_reboot|_resume|rescue|finish_revert'
+)
 _FITTING = 'virt.test_hardware:fit'
 
 #: All unit tests of the modules in which something is replaced, and of those
