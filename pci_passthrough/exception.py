@@ -21,6 +21,7 @@
     │   ├── PciFlavorChanged
     │   ├── DeviceStateConflict
     │   ├── HostInUse
+    │   ├── HostOutOfService
     │   ├── HostIsUp
     │   ├── HostsDiffer
     │   ├── ClaimMismatch
@@ -370,7 +371,8 @@ class HostOutOfService(Conflict):
         self.devices = list(devices)
         super().__init__(
             f'devices of host {host!r} are not fit for another instance, '
-            'which would be forgotten, too: '
+            'which would be forgotten, too'
+            f'{": " if self.devices else ""}'
             f'{", ".join(self.devices[:_MOST_HOLDERS])}. If the host comes '
             'back, they are given away as they are. With force and a reason '
             'it is forgotten nevertheless',

@@ -140,6 +140,8 @@ class Viewer:
             return _InUse(f'PCI flavor {error.name!r} is in use.')
         if isinstance(error, exception.HostInUse):
             return exception.HostInUse(error.host, error.devices)
+        if isinstance(error, exception.HostOutOfService):
+            return exception.HostOutOfService(error.host, [])
         return error
 
 

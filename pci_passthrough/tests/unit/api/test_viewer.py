@@ -99,9 +99,13 @@ class ViewerTest(testtools.TestCase):
         self.assertNotIn('3', reader.readable(exists).text)
         self.assertEqual(exists.code, reader.readable(exists).code)
         self.assertIs(other, reader.readable(other))
-        host = exception.HostInUse('h1', 1, ['0000:65:00.0 (instance i)'])
-        self.assertIs(host, admin.readable(host))
-        self.assertNotIn('0000:65', reader.readable(host).text)
+        for host in (
+            exception.HostInUse('h1', 1, ['0000:65:00.0 (instance i)']),
+            exception.HostOutOfService('h1', ['0000:65:00.0 (disabled)']),
+        ):
+            self.assertIs(host, admin.readable(host))
+            self.assertNotIn('0000:65', reader.readable(host).text)
+            self.assertEqual(host.code, reader.readable(host).code)
 
     def test_actor(self) -> None:
         for name, user, actor in (
