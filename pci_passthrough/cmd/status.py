@@ -148,7 +148,11 @@ class Checks(upgradecheck.UpgradeCommands):
         finally:
             database.close()
         if count <= most:
-            return _Result(_Code.SUCCESS)
+            return _Result(
+                _Code.SUCCESS,
+                f'hosts with devices: {count}; not checked: compute hosts '
+                f'without. Are there more than {most} in all?',
+            )
         return _Result(
             _Code.WARNING,
             f'{count} hosts have reported devices, and Placement names at '

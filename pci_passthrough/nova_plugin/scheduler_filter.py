@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import functools
 import itertools
-import time
 from typing import Any
 
 from oslo_log import log as logging
@@ -22,6 +22,7 @@ from pci_passthrough import objects
 from pci_passthrough.claims import project_words
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import cloud_facts
+from pci_passthrough.nova_plugin import elsewhere
 from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin import request_specs
 from pci_passthrough.nova_plugin import requests
@@ -37,10 +38,6 @@ LOG = logging.getLogger(__name__)
 #: Number of choices of a host's NUMA nodes that are tried for an instance. A
 #: host with more choices passes untested: NUMATopologyFilter tries all.
 _MAX_CHOICES = 256
-
-#: After a search among all hosts, the next one waits so many times as long as
-#: it took: 10 s if it took half a second.
-_PAUSES = 20
 
 
 @dataclasses.dataclass(eq=False)
@@ -87,7 +84,7 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
     def __init__(self) -> None:
         bootstrap.install()
         self._free = cloud_facts.free_by_numa_node()
-        self._next_search = 0.0
+        self._elsewhere = elsewhere.Search()
 
     def filter_all(
         self, filter_obj_list: Iterable[Any], spec_obj: Any
@@ -143,26 +140,13 @@ class PciFlavorFilter(scheduler.BaseHostFilter):
         if instance_uuid not in scheduling.decided:
             scheduling.decided.add(instance_uuid)
             if not passed:
-                refused |= self._elsewhere(scheduling)
+                refused |= self._elsewhere.find(
+                    scheduling.spec,
+                    scheduling.candidates,
+                    functools.partial(_offer, scheduling, None),
+                )
             _record_refusals(scheduling, refused, len(passed))
         return passed
-
-    def _elsewhere(
-        self, scheduling: _Scheduling
-    ) -> dict[claims.FailedCondition, list[str]]:
-        """Return the hosts with free devices that are no candidates of Nova's.
-
-        All hosts are looked at, so this takes at most a certain share of the
-        time of this process; in between nothing is returned.
-        """
-        started = time.monotonic()
-        if started < self._next_search or _is_for_one_host(scheduling.spec):
-            return {}
-        try:
-            return _serving_elsewhere(scheduling)
-        finally:
-            ended = time.monotonic()
-            self._next_search = ended + _PAUSES * (ended - started)
 
 
 def _missing(spec: Any) -> list[Any]:
@@ -325,49 +309,6 @@ def _affinities(
             else [None]
         )
     return scheduling.affinities[topology]
-
-
-def _is_for_one_host(spec: Any) -> bool:
-    """Whether no other host is wanted than those that a request names."""
-    destination = (
-        spec.requested_destination if 'requested_destination' in spec else None
-    )
-    return bool(
-        ('force_hosts' in spec and spec.force_hosts)
-        or ('force_nodes' in spec and spec.force_nodes)
-        or (destination and 'host' in destination and destination.host)
-    )
-
-
-def _serving_elsewhere(
-    scheduling: _Scheduling,
-) -> dict[claims.FailedCondition, list[str]]:
-    """Look for free devices at hosts that are no candidates of Nova's.
-
-    NUMA nodes are not considered: Nova has not told those of such hosts.
-    """
-    try:
-        snapshot = _offer(scheduling, None)
-    except exception.PciPassthroughError as error:
-        LOG.warning('Could not look for devices elsewhere: %s', error.text)
-        return {}
-    serving = [
-        host
-        for host in snapshot.supplies
-        if host not in scheduling.candidates
-        and snapshot.decide(host) is not None
-    ]
-    if not serving:
-        return {}
-    limit = scheduler_calls.current().limit_reached()
-    text = 'free devices, but left out by Placement or another filter'
-    if limit is not None:
-        text = (
-            "free devices, but not among Nova's candidates: "
-            f'max_placement_results = {limit} was reached'
-        )
-    failed = claims.FailedCondition(text, fields.RefusalCondition.ELSEWHERE)
-    return {failed: serving}
 
 
 def refuse_all(

@@ -132,7 +132,7 @@ class RefusalCondition:
     )
     #: why a host was refused otherwise; never in a RefusalReason
     OTHER = 'other'
-    #: a host that could serve was no candidate of Nova's; never in a
+    #: a host with free devices was no candidate of Nova's; never in a
     #: RefusalReason
     ELSEWHERE = 'elsewhere'
     #: those of RefusalReason 1.0

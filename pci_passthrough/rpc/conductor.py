@@ -358,7 +358,7 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
         """Delete a host; see ``store.host_changes.forget``.
 
         :returns: how many devices instances held.
-        :raises: HostNotFound, HostIsUp, HostInUse, Invalid
+        :raises: HostNotFound, HostIsUp, HostInUse, HostOutOfService, Invalid
         """
         return self._call(
             methods.Conductor.forget_host, host, force, reason, actor

@@ -32,7 +32,7 @@ DELETE_QUERY = {
     'force': {
         **base.BOOLEAN,
         'description': 'Forget the host although instances hold devices of '
-        'it. Needs a reason.',
+        'it, or some are not fit for another instance. Needs a reason.',
     },
     'reason': {
         **base.WORD,

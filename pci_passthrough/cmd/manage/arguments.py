@@ -24,3 +24,21 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'instance', type=instance_uuid, help="the instance's UUID"
     )
+
+
+def add_nova_conf(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--nova-conf`` and ``--nova-conf-dir``, see ``conf_files.find``.
+
+    :param text: the help of ``--nova-conf``.
+    """
+    parser.add_argument(
+        '--nova-conf', action='append', default=[], metavar='FILE', help=text
+    )
+    parser.add_argument(
+        '--nova-conf-dir',
+        action='append',
+        default=[],
+        metavar='DIR',
+        help='directory whose *.conf files are read after the files of '
+        '--nova-conf; may be repeated',
+    )

@@ -47,7 +47,8 @@ class Forget(pci_host.Delete):
 
     Stop pci-passthrough-agent on the host before; it would bring the host
     back. The history of the devices is kept. A host of which instances hold
-    devices is only forgotten with --force and a --reason.
+    devices, or with devices that are disabled, quarantined or not yet cleaned,
+    is only forgotten with --force and a --reason.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from oslo_db import exception as db_exception
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.cmd import errors
+from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import equivalent_aliases
@@ -64,22 +65,10 @@ class _Rewriting(lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add Nova's configuration files, and ``--apply``."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--nova-conf',
-            action='append',
-            default=[],
-            metavar='FILE',
-            help='configuration file of nova-api, with the databases of Nova '
-            'and [pci] alias; may be repeated (default: where Nova looks for '
-            'it)',
-        )
-        parser.add_argument(
-            '--nova-conf-dir',
-            action='append',
-            default=[],
-            metavar='DIR',
-            help='directory whose *.conf files are read after the files of '
-            '--nova-conf; may be repeated',
+        arguments.add_nova_conf(
+            parser,
+            'configuration file of nova-api, with the databases of Nova and '
+            '[pci] alias; may be repeated (default: where Nova looks for it)',
         )
         parser.add_argument(
             '--apply',

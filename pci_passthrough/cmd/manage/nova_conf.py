@@ -17,6 +17,7 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.cmd import errors
+from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.nova_conf import from_alias
@@ -82,21 +83,10 @@ class Import(lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add Nova's configuration files, and options for the result."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--nova-conf',
-            action='append',
-            default=[],
-            metavar='FILE',
-            help='configuration file of Nova; may be repeated: like the files '
-            "of Nova's --config-file, they are one configuration",
-        )
-        parser.add_argument(
-            '--nova-conf-dir',
-            action='append',
-            default=[],
-            metavar='DIR',
-            help='directory whose *.conf files are read after the files of '
-            '--nova-conf; may be repeated',
+        arguments.add_nova_conf(
+            parser,
+            'configuration file of Nova; may be repeated: like the files of '
+            "Nova's --config-file, they are one configuration",
         )
         parser.add_argument(
             '--create',

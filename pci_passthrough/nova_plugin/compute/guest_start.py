@@ -149,16 +149,7 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
             _check_openable(instance, rows)
             result = original(*args, **kwargs)
         except Exception as error:
-            text = str(error)
-            if devices and _blames_devices(error):
-                failed_starts.tell(
-                    host,
-                    lambda conductor, actor: conductor.start_failed(
-                        host, instance.uuid, text, actor
-                    ),
-                )
-            if failed_starts.is_of_libvirt(error):
-                _refuse_for(instance, _missing(devices), error)
+            _tell_failure(host, instance, devices, error)
             raise
         nic_ports.record(instance, given.get('network_info'), rows)
         if any(map(failed_starts.is_doubted, devices)):
@@ -171,6 +162,29 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return start
+
+
+def _tell_failure(
+    host: str,
+    instance: Any,
+    devices: Sequence[objects.PciDevice],
+    error: Exception,
+) -> None:
+    """Tell the conductor that a guest did not start, if devices may be why.
+
+    :param devices: those of the instance, as the conductor knows them.
+    :raises DeviceNotInPlace: one of them is missing on the host.
+    """
+    text = str(error)
+    if devices and _blames_devices(error):
+        failed_starts.tell(
+            host,
+            lambda conductor, actor: conductor.start_failed(
+                host, instance.uuid, text, actor
+            ),
+        )
+    if failed_starts.is_of_libvirt(error):
+        _refuse_for(instance, _missing(devices), error)
 
 
 def _check_openable(instance: Any, rows: Sequence[Any]) -> None:

@@ -62,7 +62,8 @@ class Delete(base.Command):
 
     Stop pci-passthrough-agent on the host before; it would bring the host
     back. The history of the devices is kept. A host of which instances hold
-    devices is only forgotten with --force and a --reason.
+    devices, or with devices that are disabled, quarantined or not yet cleaned,
+    is only forgotten with --force and a --reason.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -77,8 +78,9 @@ class Delete(base.Command):
         parser.add_argument(
             '--force',
             action='store_true',
-            help='forget the hosts although instances hold devices of them: '
-            'for machines that will never run these instances again',
+            help='forget the hosts although instances hold devices of them, '
+            'or some are not fit for another instance: for machines that will '
+            'not come back',
         )
         parser.add_argument(
             '--reason',

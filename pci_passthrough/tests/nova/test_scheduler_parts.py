@@ -8,7 +8,8 @@ import fixtures
 import testtools
 
 from pci_passthrough import claims
-from pci_passthrough.nova_plugin import scheduler_filter
+from pci_passthrough import exception
+from pci_passthrough.nova_plugin import elsewhere
 from pci_passthrough.nova_plugin import weigher
 
 
@@ -57,32 +58,28 @@ class SearchTest(testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(fixtures.FakeLogger())
         self.now = 100.0
         self.searches = 0
-        self.filter = object.__new__(scheduler_filter.PciFlavorFilter)
-        self.filter._next_search = 0.0
-        for name, value in (
-            ('time.monotonic', lambda: self.now),
-            ('_serving_elsewhere', self.search),
-        ):
-            self.useFixture(
-                fixtures.MonkeyPatch(
-                    f'{scheduler_filter.__name__}.{name}', value
-                )
+        self.search = elsewhere.Search()
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'{elsewhere.__name__}.time.monotonic', lambda: self.now
             )
+        )
 
-    def search(self, _scheduling: Any) -> dict[Any, list[str]]:
+    def offer(self) -> Any:
         self.now += 0.5
         self.searches += 1
-        return {}
+        raise exception.ConductorUnavailable('none answered')
 
     def refuse(self, **spec: Any) -> int:
         """Refuse an instance; return the number of searches until now."""
-        scheduling = scheduler_filter._Scheduling(_Spec(spec), [])
-        self.filter._elsewhere(scheduling)
+        self.assertEqual({}, self.search.find(_Spec(spec), (), self.offer))
         return self.searches
 
     def test_pause(self) -> None:
+        """Also after one that had no answer."""
         self.assertEqual([1, 1, 1], [self.refuse() for _ in range(3)])
         self.now += 9.9
         self.assertEqual(1, self.refuse())
