@@ -292,6 +292,8 @@ class Repairer:
 
         :returns: None if it cannot be told.
         """
+        if row.request_id is None:
+            return None
         held = pci.InstancePCIRequests.get_by_instance_uuid(
             self._tracker._context, row.instance_uuid
         )

@@ -3,14 +3,13 @@
 
 from typing import Any
 
+from nova import context as nova_context
+from nova import objects as nova_objects
 import oslo_messaging
 
 from pci_passthrough.objects import fields
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import base
-
-#: The last microversion in which nova-api does not validate extra specs.
-UNCHECKED = '2.85'
 
 OTHER_PROJECT = '2f1a9f5bb5c64e7c8ae0e3ac2d2b4a6d'
 
@@ -35,13 +34,19 @@ class RequestTest(base.NovaTest):
         ]
 
     def unchecked_flavor(self, **extra_specs: str) -> str:
-        """Create a Nova flavor whose extra specs are not validated."""
+        """Create a Nova flavor whose extra specs nova-api did not see.
+
+        So it was without the plugin, in which nothing validated them before
+        microversion 2.86.
+        """
         flavor_id = self.create_flavor(None)
-        api = self.api_fixture.admin_api
-        latest, api.microversion = api.microversion, UNCHECKED
-        specs = {key.replace('__', ':'): v for key, v in extra_specs.items()}
-        api.post_extra_spec(flavor_id, {'extra_specs': specs})
-        api.microversion = latest
+        flavor = nova_objects.Flavor.get_by_flavor_id(
+            nova_context.get_admin_context(), flavor_id
+        )
+        flavor.extra_specs = {
+            key.replace('__', ':'): v for key, v in extra_specs.items()
+        }
+        flavor.save()
         return flavor_id
 
     def refused_boot(self, **arguments: Any) -> tuple[int, str]:
