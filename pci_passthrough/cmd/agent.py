@@ -13,8 +13,8 @@ from oslo_log import log as logging
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough import specs
+from pci_passthrough.cmd import conf_files
 from pci_passthrough.cmd import errors
-from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import scan
 from pci_passthrough.handlers import configured
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
             agent_service.report_once()
             return 0
     except errors.EXPECTED as error:
-        return errors.report(PROG, error, None)
+        return errors.report(PROG, errors.describe(error))
     reloading.launch(conf, agent_service, lambda: _load(args)).wait()
     return 0
 

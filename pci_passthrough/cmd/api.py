@@ -15,7 +15,7 @@ from pci_passthrough import conf as conf_module
 from pci_passthrough.api import authentication
 from pci_passthrough.api import deploy
 from pci_passthrough.api.backends import Backends
-from pci_passthrough.cmd import errors
+from pci_passthrough.cmd import database_errors
 
 PROG = 'pci-passthrough-api'
 
@@ -54,8 +54,8 @@ def main(argv: list[str] | None = None) -> int:
             deploy.load(conf, backends, _authentication(conf)),
             threaded=True,
         )
-    except errors.EXPECTED as error:
-        return errors.report(PROG, error, conf)
+    except database_errors.EXPECTED as error:
+        return database_errors.report(PROG, error, conf)
     print(f'{PROG}: http://127.0.0.1:{server.server_port}', flush=True)
     try:
         server.serve_forever()

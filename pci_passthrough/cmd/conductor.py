@@ -8,7 +8,7 @@ from oslo_log import log as logging
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough import store
-from pci_passthrough.cmd import errors
+from pci_passthrough.cmd import database_errors
 from pci_passthrough.services import conductor
 from pci_passthrough.services import reloading
 from pci_passthrough.store import schema
@@ -28,8 +28,8 @@ def main(argv: list[str] | None = None) -> int:
         logging.setup(conf, 'pci_passthrough')
         conductor_service = conductor.ConductorService(conf)
         _check_database(conf)
-    except errors.EXPECTED as error:
-        return errors.report(PROG, error, conf)
+    except database_errors.EXPECTED as error:
+        return database_errors.report(PROG, error, conf)
     reloading.launch(
         conf,
         conductor_service,

@@ -25,8 +25,8 @@ import uuid
 import pci_passthrough
 from pci_passthrough import store
 from pci_passthrough.cmd import agent as agent_cmd
+from pci_passthrough.cmd import database_errors
 from pci_passthrough.cmd import demo_cloud
-from pci_passthrough.cmd import errors
 from pci_passthrough.cmd import manage
 from pci_passthrough.store.claims import starts
 from pci_passthrough.store.devices import lookup
@@ -221,9 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if command is not None:
                 return _run_with_api(demo, command)
             demo.run()
-        except (demo_cloud.DemoError, *errors.EXPECTED) as error:
+        except (demo_cloud.DemoError, *database_errors.EXPECTED) as error:
             sys.stderr.write(demo.log())
-            return errors.report(PROG, error, None)
+            return database_errors.report(PROG, error, None)
         except KeyboardInterrupt:
             return 130
         finally:
@@ -253,7 +253,7 @@ def _run_with_api(cloud: demo_cloud.Cloud, command: Sequence[str]) -> int:
     try:
         return subprocess.call(command, env=_environment(settings))  # noqa: S603
     except OSError as error:
-        return errors.report(PROG, error, None)
+        return database_errors.report(PROG, error, None)
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ import pci_passthrough
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough import store
-from pci_passthrough.cmd import errors
+from pci_passthrough.cmd import database_errors
 from pci_passthrough.nova_plugin.install import deployment
 from pci_passthrough.nova_plugin.install import verify
 from pci_passthrough.store import hosts
@@ -292,8 +292,10 @@ def _guarded(
     def guarded(checks: Checks) -> upgradecheck.Result:
         try:
             return check(checks)
-        except errors.EXPECTED as error:
-            return _Result(_Code.FAILURE, errors.describe(error, checks._conf))
+        except database_errors.EXPECTED as error:
+            return _Result(
+                _Code.FAILURE, database_errors.describe(error, checks._conf)
+            )
 
     return guarded
 
@@ -317,8 +319,8 @@ def main(argv: list[str] | None = None) -> int:
             prog=PROG,
             version=pci_passthrough.version(),
         )
-    except errors.EXPECTED as error:
-        errors.report(PROG, error, None)
+    except database_errors.EXPECTED as error:
+        database_errors.report(PROG, error, None)
         return _FAILED
     # Its own command line takes options before the subcommand only, and has
     # no --version. It reads --json from here.
@@ -328,5 +330,5 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(Checks(conf).check())
     except Exception as error:
-        errors.report(PROG, error, conf)
+        database_errors.report(PROG, error, conf)
         return _FAILED

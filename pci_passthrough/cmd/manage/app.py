@@ -15,7 +15,7 @@ from cliff import command
 from cliff import commandmanager
 
 import pci_passthrough
-from pci_passthrough.cmd import errors
+from pci_passthrough.cmd import database_errors
 from pci_passthrough.cmd.manage import context
 
 if TYPE_CHECKING:
@@ -179,7 +179,9 @@ class ManageApp(app.App):
     ) -> None:
         """Print the error, if there is one, and close the database."""
         if isinstance(err, Exception) and not isinstance(err, BrokenPipeError):
-            errors.report(self.NAME, err, vars(self.context).get('conf'))
+            database_errors.report(
+                self.NAME, err, vars(self.context).get('conf')
+            )
         self.context.close()
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pci_passthrough import objects
-from pci_passthrough.cmd.manage import conf_files
+from pci_passthrough.cmd import conf_files
 from pci_passthrough.nova_conf import to_alias
 from pci_passthrough.nova_plugin.leaving import extra_specs
 

@@ -22,9 +22,9 @@ from oslo_db import exception as db_exception
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.cmd import conf_files
 from pci_passthrough.cmd import errors
 from pci_passthrough.cmd.manage import arguments
-from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.cmd.manage import equivalent_aliases
 from pci_passthrough.nova_plugin.install import deployment

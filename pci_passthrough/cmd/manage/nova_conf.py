@@ -16,9 +16,9 @@ from cliff import lister
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.cmd import conf_files
 from pci_passthrough.cmd import errors
 from pci_passthrough.cmd.manage import arguments
-from pci_passthrough.cmd.manage import conf_files
 from pci_passthrough.cmd.manage import context
 from pci_passthrough.nova_conf import from_alias
 from pci_passthrough.nova_conf import from_device_spec

@@ -27,7 +27,7 @@ from oslo_config import cfg
 from pci_passthrough import exception
 from pci_passthrough import nova_conf
 from pci_passthrough import objects
-from pci_passthrough.cmd.manage import conf_files
+from pci_passthrough.cmd import conf_files
 from pci_passthrough.nova_conf import from_alias
 from pci_passthrough.nova_conf import from_device_spec
 from pci_passthrough.nova_conf import placement_names

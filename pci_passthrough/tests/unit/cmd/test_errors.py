@@ -1,72 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Error messages: one line, without secrets."""
+"""Errors of programs without a database, and what these programs load."""
 
-from oslo_config import cfg
-from oslo_db import exception as db_exc
+import subprocess
+import sys
+
 import testtools
 
-from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
 from pci_passthrough.cmd import errors
-from pci_passthrough.osc import errors as client_errors
-
-
-def _conf(connection: str) -> cfg.ConfigOpts:
-    conf = conf_module.load([], 'test', config_files=[])
-    conf.set_override('connection', connection, group='database')
-    return conf
 
 
 class DescribeTestCase(testtools.TestCase):
-    def test_own(self) -> None:
+    def test_expected(self) -> None:
         error = exception.InvalidRequest('10g:', 'no count')
-        self.assertEqual(str(error), errors.describe(error, None))
-
-    def test_of_the_client(self) -> None:
-        """The message has no status, code or request id within one process."""
-        refused = client_errors.RequestFailed(409, 'in use', 'x.y', 'req-1')
-        self.assertEqual('in use', errors.describe(refused, None))
-        defect = client_errors.RequestFailed(500, 'Internal error')
-        self.assertIn('--debug', errors.describe(defect, None))
-        other = client_errors.ClientError('no device')
-        self.assertEqual('no device', errors.describe(other, None))
+        self.assertEqual(str(error), errors.describe(error))
 
     def test_defect(self) -> None:
-        self.assertEqual("KeyError: 'x'", errors.describe(KeyError('x'), None))
+        self.assertEqual("KeyError: 'x'", errors.describe(KeyError('x')))
 
-    def test_database_is_named_without_passwords(self) -> None:
-        conf = _conf(
-            'mysql+pymysql://me:s3cret@db:3306/pci?ssl_key_password=s3cret'
-        )
-        for error in (
-            db_exc.DBError(Exception('gone\n[SQL: select 1]')),
-            ImportError('gone'),
-        ):
-            self.assertEqual(
-                'the database mysql+pymysql://me:***@db:3306/pci cannot be '
-                'used: gone',
-                errors.describe(error, conf),
-            )
 
-    def test_cause(self) -> None:
-        try:
-            try:
-                raise db_exc.DBConnectionError('gone')
-            except db_exc.DBError as cause:
-                raise exception.Unavailable('too often') from cause
-        except exception.Unavailable as error:
-            text = errors.describe(error, _conf('sqlite:////a/b'))
-        self.assertEqual(
-            'the database sqlite:////a/b cannot be used: too often', text
-        )
-
-    def test_no_url(self) -> None:
-        text = errors.describe(db_exc.DBError('x'), _conf('me:s3cret at db'))
-        self.assertNotIn('s3cret', text)
-        self.assertIn('[database] connection', text)
-
-    def test_nothing_was_read(self) -> None:
-        self.assertEqual(
-            'the database cannot be used: x',
-            errors.describe(db_exc.DBError('x'), None),
-        )
+class AgentTestCase(testtools.TestCase):
+    def test_loads_nothing_of_the_database(self) -> None:
+        """Neither the store, nor the libraries of SQL and of the commands."""
+        loaded = subprocess.run(
+            [
+                sys.executable, '-c',
+                'import sys, pci_passthrough.cmd.agent; print(*sys.modules)',
+            ],
+            check=True, stdout=subprocess.PIPE, text=True,
+        ).stdout.split()  # fmt: skip
+        self.assertIn('pci_passthrough.services.agent', loaded)
+        for name in (
+            'alembic', 'cliff', 'pci_passthrough.store',
+            'sqlalchemy',
+        ):  # fmt: skip
+            self.assertNotIn(name, loaded)
