@@ -167,6 +167,8 @@ genconfig: $(VENV)/.installed
 	$(BIN)/oslo-config-generator \
 	    --config-file etc/pci_passthrough/config-generator.conf
 	$(BIN)/oslo-config-generator \
+	    --config-file etc/pci_passthrough/samples-generator.conf
+	$(BIN)/oslo-config-generator \
 	    --config-file etc/nova/config-generator.conf
 	$(BIN)/oslopolicy-sample-generator \
 	    --config-file etc/pci_passthrough/policy-generator.conf

@@ -168,20 +168,25 @@ class WheelTestCase(testtools.TestCase):
         return points
 
     def check_data_files(self) -> None:
-        """Check that git's files of ``etc/pci_passthrough`` are installed."""
+        """Check that all of git's files of ``etc`` are installed."""
         [data] = self.installed.glob('*.data')
-        source = _ROOT / 'etc/pci_passthrough'
+        share = data / 'data/share/pci_passthrough'
+        wanted = set()
+        for path in (_ROOT / 'etc').rglob('*'):
+            within = path.relative_to(_ROOT / 'etc')
+            if path.is_file() and path.suffix != '.sample':
+                wanted.add(
+                    within.relative_to('pci_passthrough')
+                    if within.parts[0] == 'pci_passthrough'
+                    else within
+                )
         self.assertEqual(
-            sorted(
-                str(path.relative_to(source))
-                for path in source.rglob('*')
-                if path.is_file() and path.suffix != '.sample'
-            ),
-            sorted(
-                str(path.relative_to(data / 'data/etc/pci_passthrough'))
+            wanted,
+            {
+                path.relative_to(share)
                 for path in data.rglob('*')
                 if path.is_file()
-            ),
+            },
         )
 
     def check_sample_configuration(self) -> None:
