@@ -76,7 +76,7 @@ def rebuild(spec: Any, instance: Any) -> None:
     :raises: PciPassthroughError
     """
     held = instance.pci_requests and instance.pci_requests.requests
-    nics = needs.of_nics(held, _ports_of(instance, held), _in_use(instance))
+    nics = nics_of(instance, held)
     stored = requests.for_pci_flavors(
         spec.pci_requests and spec.pci_requests.requests
     )
@@ -112,6 +112,14 @@ def rebuild(spec: Any, instance: Any) -> None:
             instance, instance.uuid, [*own, *nics]
         )
         instance.save()
+
+
+def nics_of(instance: Any, held: Collection[Any] | None) -> list[Any]:
+    """Return the requests of the NICs that an instance still has.
+
+    :param held: all requests of the instance.
+    """
+    return needs.of_nics(held, _ports_of(instance, held), _in_use(instance))
 
 
 def replaced(

@@ -6,6 +6,7 @@ the databases of Nova. The modules that import Nova are imported when its
 configuration was read.
 """
 
+import abc
 import argparse
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -129,10 +130,11 @@ class _Rewriting(lister.Lister):
         self.problems += 1
         return what, name, problem, do
 
+    @abc.abstractmethod
     def _conversion(
         self, parsed_args: argparse.Namespace
     ) -> 'conversions.Conversion':
-        raise NotImplementedError
+        """Return what the command makes of Nova's records."""
 
     def _others(self, parsed_args: argparse.Namespace) -> Iterator[_Row]:
         """Yield the rows about other things than Nova's records."""
@@ -165,12 +167,14 @@ class Leave(_Rewriting):
     def _conversion(
         self, parsed_args: argparse.Namespace
     ) -> 'conversions.Conversion':
+        from pci_passthrough.nova_plugin import request_specs
         from pci_passthrough.nova_plugin.leaving import conversions
 
         return conversions.ToNative(
             equivalent_aliases.Aliases(
                 lookup.get_all(context.of(self).database)
-            ).native
+            ).native,
+            request_specs.nics_of,
         )
 
     def _others(self, parsed_args: argparse.Namespace) -> Iterator[_Row]:

@@ -141,6 +141,23 @@ def native_request(name: str) -> Any | None:
     return request
 
 
+def port_spec(vnic_type: str | None, physical_network: str) -> dict[str, str]:
+    """Return the spec of Nova's request for a port.
+
+    Source: ``nova.network.neutron.API.create_resource_requests``.
+
+    :param vnic_type: one that needs a device.
+    """
+    spec = {
+        pci_request.PCI_NET_TAG: physical_network,
+        pci_request.PCI_REMOTE_MANAGED_TAG: str(False),
+    }
+    dev_type = pci_request.DEVICE_TYPE_FOR_VNIC_TYPE.get(vnic_type)
+    if dev_type:
+        spec[pci_request.PCI_DEVICE_TYPE_TAG] = dev_type
+    return spec
+
+
 @contextlib.contextmanager
 def aliases(lines: Sequence[str]) -> Iterator[None]:
     """Replace the values of ``[pci] alias`` for a while."""

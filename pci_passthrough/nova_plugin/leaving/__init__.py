@@ -7,6 +7,7 @@ flavors and the instances get ``[pci] alias`` requests for the same devices.
 
 ===============  ==========================================================
 ``extra_specs``  converts the extra specs of a Nova flavor. Pure
+``nics``         converts the request of a NIC
 ``conversions``  converts the requests of an instance
 ``rewriting``    goes through Nova's records, and saves what was converted
 ===============  ==========================================================

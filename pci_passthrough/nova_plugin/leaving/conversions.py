@@ -18,6 +18,7 @@ from pci_passthrough.nova_plugin import guard
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import pools
 from pci_passthrough.nova_plugin.leaving import extra_specs
+from pci_passthrough.nova_plugin.leaving import nics
 from pci_passthrough.objects import fields
 
 #: Looks up the PCI flavors that requests name.
@@ -35,11 +36,11 @@ class Conversion(Protocol):
         :raises Obstacle: they cannot be converted.
         """
 
-    def requests(self, before: Sequence[Any], flavor: Any) -> list[Any]:
+    def requests(self, before: Sequence[Any], instance: Any) -> list[Any]:
         """Return converted requests; those that stay are the same objects.
 
-        :param before: ``InstancePCIRequest`` objects.
-        :param flavor: Nova's flavor that they were made of, not converted.
+        :param before: ``InstancePCIRequest`` objects of the instance.
+        :param instance: Nova's instance; its flavor is not converted yet.
         :raises Obstacle: they cannot be converted.
         """
 
@@ -50,35 +51,38 @@ class ToNative:
 
     :ivar native: returns Nova's request for the alias that is equivalent to
         a PCI flavor, by name or UUID, or raises Obstacle.
+    :ivar nics: returns those requests of an instance's NICs, of all its
+        requests, whose NICs it still has.
     """
 
     native: Callable[[str], Any]
+    nics: Callable[[Any, Sequence[Any]], Sequence[Any]]
 
     def extra_specs(self, specs: Mapping[str, str]) -> dict[str, str]:
         """Return extra specs that ask for aliases."""
         return extra_specs.to_native(specs, self._alias_of)
 
-    def requests(self, before: Sequence[Any], flavor: Any) -> list[Any]:
-        """Return native requests."""
+    def requests(self, before: Sequence[Any], instance: Any) -> list[Any]:
+        """Return native requests, without those of NICs that are gone."""
+        present = [
+            request.request_id for request in self.nics(instance, before)
+        ]
         return [
             self._request(request)
             if requests.is_for_pci_flavor(request)
             else request
             for request in before
+            if not requests.is_for_nic(request)
+            or request.request_id in present
         ]
 
     def _alias_of(self, pci_flavor: str) -> str:
         return str(self.native(pci_flavor).alias_name)
 
     def _request(self, request: Any) -> Any:
-        if requests.is_for_nic(request):
-            port = request.requester_id or 'unknown'
-            raise extra_specs.Obstacle(
-                f'has a NIC by a PCI flavor: '
-                f'{requests.describe([request])}, port {port}',
-                'detach the port; without the tag pci-flavor it gets a device '
-                'of [pci] device_spec when it is attached again',
-            )
+        nic = requests.nic_of(request)
+        if nic is not None:
+            return nics.to_native(request, nic)
         uuids = requests.to_pci_request(request).pci_flavors
         name = extra_specs.native_name(uuids, self._alias_of)
         native = self.native(uuids[0])
@@ -106,21 +110,29 @@ class ToOurs:
         """Return the extra specs of before."""
         return extra_specs.to_ours(specs, self.alias_of)
 
-    def requests(self, before: Sequence[Any], flavor: Any) -> list[Any]:
+    def requests(self, before: Sequence[Any], instance: Any) -> list[Any]:
         """Return the requests for PCI flavors."""
         left = {
             extra_specs.native_name(asked.pci_flavors, self.alias_of): asked
             for asked in extra_specs.left_requests(
-                requests.extra_specs(flavor)
+                requests.extra_specs(instance.flavor)
             )
         }
-        return [
-            self._request(request, left[request.alias_name])
-            if request.alias_name in left
-            and not requests.is_for_pci_flavor(request)
-            else request
-            for request in before
-        ]
+        return [self._restored(request, left) for request in before]
+
+    def _restored(
+        self, request: Any, left: Mapping[str, objects.PciRequest]
+    ) -> Any:
+        if nics.is_left(request):
+            restored = nics.to_ours(request)
+            # Raises Obstacle if the PCI flavor is gone.
+            self.alias_of(*requests.to_pci_request(restored).pci_flavors)
+            return restored
+        if request.alias_name in left and not requests.is_for_pci_flavor(
+            request
+        ):
+            return self._request(request, left[request.alias_name])
+        return request
 
     def _request(self, request: Any, asked: objects.PciRequest) -> Any:
         asked = asked.replace(
@@ -162,6 +174,6 @@ class Guard:
             return guard.marked(specs)
         return guard.unmarked(specs)
 
-    def requests(self, before: Sequence[Any], flavor: Any) -> list[Any]:
+    def requests(self, before: Sequence[Any], instance: Any) -> list[Any]:
         """Return the same requests."""
         return list(before)

@@ -25,6 +25,7 @@ from pci_passthrough.nova_plugin.compat import records
 from pci_passthrough.nova_plugin.compat import scheduling
 from pci_passthrough.nova_plugin.leaving import conversions
 from pci_passthrough.nova_plugin.leaving import extra_specs
+from pci_passthrough.nova_plugin.leaving import nics
 
 Failures = tuple[type[Exception], ...]
 
@@ -138,18 +139,20 @@ def _rewrite_instance(
     conversion: conversions.Conversion, instance: Any, save: bool
 ) -> bool:
     """Convert an instance and its request spec; as ``_rewrite_flavor``."""
-    if not is_concerned(instance) or not _changes(conversion, instance):
+    if not is_concerned(instance):
         return False
-    if not save:
-        _check_settled(instance)
-        return True
-    # The list of instances may be older than a move.
-    instance = records.refreshed(instance)
-    if instance is None:
+    if save:
+        # The list of instances may be older than a move.
+        instance = records.refreshed(instance)
+        if instance is None:
+            return False
+    changes = _changes(conversion, instance)
+    if not changes:
         return False
     _check_settled(instance)
-    for save_one in _changes(conversion, instance):
-        save_one()
+    if save:
+        for save_one in changes:
+            save_one()
     return True
 
 
@@ -157,7 +160,10 @@ def is_concerned(instance: Any) -> bool:
     """Whether an instance asks for PCI flavors, or did before."""
     return extra_specs.is_concerned(
         requests.extra_specs(instance.flavor)
-    ) or bool(requests.for_pci_flavors(_requests_of(instance)))
+    ) or any(
+        requests.is_for_pci_flavor(request) or nics.is_left(request)
+        for request in _requests_of(instance)
+    )
 
 
 def _changes(
@@ -189,10 +195,12 @@ def _convert(conversion: conversions.Conversion, instance: Any) -> bool:
     :raises Obstacle: it cannot be converted.
     """
     before = _requests_of(instance)
-    after = conversion.requests(before, instance.flavor)
+    after = conversion.requests(before, instance)
     specs = dict(requests.extra_specs(instance.flavor))
     wanted = conversion.extra_specs(specs)
-    are_same = all(map(operator.is_, before, after))
+    are_same = len(before) == len(after) and all(
+        map(operator.is_, before, after)
+    )
     if are_same and wanted == specs:
         return False
     instance.flavor.extra_specs = wanted
@@ -230,8 +238,8 @@ def _follow(spec: Any, instance: Any) -> bool:
 
 def _is_for_native_port(request: Any) -> bool:
     """Whether Nova made a request for a port, without a PCI flavor."""
-    return request.alias_name is None and not requests.is_for_pci_flavor(
-        request
+    return request.alias_name is None and not (
+        requests.is_for_pci_flavor(request) or nics.is_left(request)
     )
 
 

@@ -33,7 +33,9 @@ class ConversionTestCase(testtools.TestCase):
         native = nova_objects.InstancePCIRequest(
             count=1, spec=[_SPEC], alias_name='gpu', numa_policy='required'
         )
-        self.to_native = conversions.ToNative(lambda name: native)
+        self.to_native = conversions.ToNative(
+            lambda name: native, lambda instance, held: held
+        )
         self.to_ours = conversions.ToOurs(lambda name: 'gpu', self.resolve)
 
     def resolve(
@@ -58,9 +60,26 @@ class ConversionTestCase(testtools.TestCase):
         )
         return requests.make_flavor_request(asked, [self.gpu] * number, policy)
 
-    def flavor(self, **specs: str) -> Any:
-        return nova_objects.Flavor(
-            extra_specs={f'pci_passthrough:{k}': v for k, v in specs.items()}
+    def instance(self, **specs: str) -> Any:
+        """Return an instance whose flavor has extra specs."""
+        return nova_objects.Instance(
+            flavor=nova_objects.Flavor(
+                extra_specs={
+                    f'pci_passthrough:{k}': v for k, v in specs.items()
+                }
+            )
+        )
+
+    def nic(
+        self, *networks: str, port: str | None = 'port', kind: str = 'direct'
+    ) -> Any:
+        """Return the request of a NIC."""
+        return requests.make_nic_request(
+            self.gpu,
+            objects.RequestedNic(vnic_type=kind, physical_networks=networks),
+            'r',
+            port,
+            'preferred',
         )
 
     def test_there_and_back(self) -> None:
@@ -74,8 +93,8 @@ class ConversionTestCase(testtools.TestCase):
             (self.gpu.uuid, None, 'required'),
         ):
             ours = self.request(name, policy)
-            flavor = self.flavor(pci_flavor=f'{name}:2')
-            native, kept = self.to_native.requests([ours, other], flavor)
+            instance = self.instance(pci_flavor=f'{name}:2')
+            native, kept = self.to_native.requests([ours, other], instance)
             self.assertIs(other, kept)
             self.assertEqual(
                 ('r', 2, [_SPEC], 'gpu', native_policy),
@@ -87,8 +106,9 @@ class ConversionTestCase(testtools.TestCase):
                     native.numa_policy,
                 ),
             )
+            flavor = instance.flavor
             flavor.extra_specs = self.to_native.extra_specs(flavor.extra_specs)
-            back, kept = self.to_ours.requests([native, other], flavor)
+            back, kept = self.to_ours.requests([native, other], instance)
             self.assertIs(other, kept)
             self.assertEqual(ours.obj_to_primitive(), back.obj_to_primitive())
 
@@ -98,28 +118,56 @@ class ConversionTestCase(testtools.TestCase):
             count=1, spec=[_SPEC], alias_name='gpu', request_id='n'
         )
         for specs in ({}, {'alias': 'gpu:1'}):
-            flavor = self.flavor(**specs)
+            instance = self.instance(**specs)
             for conversion in (self.to_native, self.to_ours):
-                (same,) = conversion.requests([native], flavor)
+                (same,) = conversion.requests([native], instance)
                 self.assertIs(native, same)
 
+    def test_nic(self) -> None:
+        """A NIC is found again by its own request."""
+        instance = self.instance()
+        for kind, more in (
+            ('direct', {}),
+            ('macvtap', {}),
+            ('direct-physical', {'dev_type': 'type-PF'}),
+            ('vdpa', {'dev_type': 'vdpa'}),
+        ):
+            ours = self.nic('p1', kind=kind)
+            (native,) = self.to_native.requests([ours], instance)
+            self.assertFalse(requests.is_for_pci_flavor(native))
+            self.assertEqual(
+                {'physical_network': 'p1', 'remote_managed': 'False', **more},
+                native.spec[0],
+            )
+            self.assertEqual(
+                (nova_objects.InstancePCIRequest.NEUTRON_PORT, 'port', 'r'),
+                (native.source, native.requester_id, native.request_id),
+            )
+            (same,) = self.to_native.requests([native], instance)
+            self.assertIs(native, same)
+            (back,) = self.to_ours.requests([native], instance)
+            self.assertEqual(ours.obj_to_primitive(), back.obj_to_primitive())
+
+    def test_nic_is_gone(self) -> None:
+        """The port was deleted in Neutron."""
+        kept = self.request()
+        left = conversions.ToNative(
+            self.to_native.native, lambda instance, held: []
+        ).requests([kept, self.nic('p1')], self.instance())
+        self.assertEqual(['gpu'], [request.alias_name for request in left])
+
     def test_obstacles(self) -> None:
-        nic = requests.make_nic_request(
-            self.gpu,
-            objects.RequestedNic(vnic_type='direct', physical_networks=['p1']),
-            'r',
-            'the-port',
-            None,
-        )
         for request, problem in (
-            (nic, 'port the-port'),
+            (self.nic('p1', 'p2'), 'port port'),
+            (self.nic(), 'no physical network'),
+            (self.nic('p1', port=None), 'port unknown'),
             (self.request(number=2), 'alternatives'),
         ):
             error = self.assertRaises(
                 extra_specs.Obstacle,
                 self.to_native.requests,
                 [request],
-                self.flavor(),
+                self.instance(),
             )
             self.assertIn(problem, error.problem)
 
@@ -127,13 +175,14 @@ class ConversionTestCase(testtools.TestCase):
         def not_found(asked: Sequence[objects.PciRequest]) -> Any:
             raise exception.PciFlavorNotFound('gpu')
 
-        flavor = self.flavor(pci_flavor='gpu:2')
-        natives = self.to_native.requests([self.request()], flavor)
+        instance = self.instance(pci_flavor='gpu:2')
+        natives = self.to_native.requests([self.request()], instance)
+        flavor = instance.flavor
         flavor.extra_specs = self.to_native.extra_specs(flavor.extra_specs)
         error = self.assertRaises(
             extra_specs.Obstacle,
             conversions.ToOurs(lambda name: 'gpu', not_found).requests,
             natives,
-            flavor,
+            instance,
         )
         self.assertIn('asked for', error.problem)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the way out of PCI flavors, and of the way back."""
 
-from collections.abc import Mapping
 import contextlib
 import io
 import json
@@ -27,12 +26,12 @@ import testtools
 
 import pci_passthrough
 from pci_passthrough.cmd import status
-from pci_passthrough.cmd.manage import app
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
 from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import leaving
 
 _IDS = {
     'vendor_id': fakelibvirt.PCI_VEND_ID,
@@ -41,27 +40,14 @@ _IDS = {
 _HOSTS = {'c0': 0x81, 'c1': 0x82}
 
 
-class LeavingTest(base.NovaTest):
+class GpuTest(leaving.LeavingTest):
     """Two hosts, each with two devices of the PCI flavor ``gpu``."""
 
-    PCI_DEVICE_SPEC = []
     #: as export-nova writes it
     PCI_ALIAS = [jsonutils.dumps({'name': 'gpu'} | _IDS)]
 
     def setUp(self) -> None:
         super().setUp()
-        # This process has Nova's configuration already.
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'pci_passthrough.nova_plugin.compat.configuration.read',
-                lambda files: None,
-            )
-        )
-        self.nova_conf = self.folder / 'nova.conf'
-        self.nova_conf.write_text(
-            '[api_database]\nconnection = sqlite://\n'
-            '[database]\nconnection = sqlite://\n'
-        )
         self.pci_flavor = self.create_pci_flavor('gpu', _IDS)
         self.devices = {}
         for host, bus in _HOSTS.items():
@@ -70,57 +56,6 @@ class LeavingTest(base.NovaTest):
             )
             self.devices[host] = base.offered(info)
             self.start_host(host, native=0, info=info)
-
-    def manage(self, *words: str) -> tuple[int, dict[str, tuple[str, Any]]]:
-        """Run a command; return its status, and name to result and remedy."""
-        code, out, err = self.run_manage(*words)
-        self.assertIn(code, (0, 3), err)
-        return code, {
-            row['Name']: (row['Result'], row['Remedy'])
-            for row in json.loads(out)
-        }
-
-    def run_manage(self, *words: str) -> tuple[int, str, str]:
-        """Run a command; return its status and both outputs."""
-        config = self.folder / 'manage.conf'
-        config.write_text(
-            f'[database]\nconnection = sqlite:///{self.folder}/pci.sqlite\n'
-        )
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = app.main(
-                [
-                    f'--config-file={config}',
-                    *words,
-                    f'--nova-conf={self.nova_conf}',
-                    '--format=json',
-                ]
-            )
-        return code, out.getvalue(), err.getvalue()
-
-    def flavor(self, flavor_id: str) -> Any:
-        """Return Nova's object of a flavor."""
-        return nova_objects.Flavor.get_by_flavor_id(
-            nova_context.get_admin_context(), flavor_id
-        )
-
-    def requests_of(self, server: Mapping[str, Any]) -> list[Any]:
-        """Return the requests of a server, after comparing with its spec."""
-        instance = self.instance(server)
-        spec = nova_objects.RequestSpec.get_by_instance_uuid(
-            nova_context.get_admin_context(), server['id']
-        )
-        self.assertEqual(instance.flavor.extra_specs, spec.flavor.extra_specs)
-        of_instance, of_spec = (
-            [
-                # A move gives the instance's requests new ids.
-                (request.alias_name, request.count, request.spec)
-                for request in owner.pci_requests.requests
-            ]
-            for owner in (instance, spec)
-        )
-        self.assertEqual(of_instance, of_spec)
-        return list(instance.pci_requests.requests)
 
     def use_device_spec(self) -> None:
         """Move the devices of all hosts to device_spec."""
@@ -140,20 +75,8 @@ class LeavingTest(base.NovaTest):
             self.report(host, self.devices[host])
             self.restart(host)
 
-    def restart_without_plugin(self) -> None:
-        """Restart the scheduler and the computes without the Nova plugin."""
-        bootstrap.uninstall()
-        self.restart_scheduler()
-        for host in _HOSTS:
-            self.restart(host)
 
-    def restart_scheduler(self) -> None:
-        """Restart nova-scheduler; it makes its filters when it starts."""
-        self.scheduler.stop()  # type: ignore[has-type]
-        self.scheduler = self.start_service('scheduler')
-
-
-class TestThereAndBack(LeavingTest):
+class TestThereAndBack(GpuTest):
     """Servers live with the Nova plugin, then without it, then with it."""
 
     def test_there_and_back(self) -> None:
@@ -215,7 +138,7 @@ class TestThereAndBack(LeavingTest):
         self.assert_clean(*_HOSTS)
 
 
-class TestGuard(LeavingTest):
+class TestGuard(GpuTest):
     """The mark that a Nova without the plugin refuses."""
 
     def test_guard(self) -> None:
@@ -259,7 +182,7 @@ class TestGuard(LeavingTest):
         return out.getvalue()
 
 
-class TestObstacles(LeavingTest):
+class TestObstacles(GpuTest):
     """Not everything can be turned native."""
 
     def test_named(self) -> None:
@@ -426,7 +349,7 @@ class ProcessTestCase(testtools.TestCase):
             f'[pci_passthrough]\ndriver = pci_passthrough\n'
             f'[api_database]\nconnection = {self.urls["api"]}\n'
             f'[database]\nconnection = {self.urls["main"]}\n'
-            f'[pci]\nalias = {LeavingTest.PCI_ALIAS[0]}\n'
+            f'[pci]\nalias = {GpuTest.PCI_ALIAS[0]}\n'
         )
         self.config = self.folder / 'pci_passthrough.conf'
         self.config.write_text(
