@@ -16,6 +16,11 @@ of a process. It consists of
   KVM, nova-compute, ``neutron-sriov-nic-agent`` and
   ``pci-passthrough-agent``.
 
+``test_install.py`` needs no cloud, but machines on which nothing of this
+project is installed (:mod:`~pci_passthrough.tests.e2e.bare_root`), beside a
+database, a broker and Keystone
+(:mod:`~pci_passthrough.tests.e2e.existing_cloud`).
+
 Small programs replace what a simulated machine does not have: VFIO
 (``emulator.py``, ``hotplug.c``), the configuration of virtual functions
 (``virtual_functions.c``, ``ip.sh``, ``nic_agent.py``, which exchange data by

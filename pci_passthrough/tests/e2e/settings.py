@@ -35,6 +35,14 @@ class Nic:
     group: str
 
 
+#: A list of the operator, who has not heard of this project.
+FILTERS: Final = {
+    'enabled_filters': 'AggregateMultiTenancyIsolation,ComputeFilter,'
+    'ComputeCapabilitiesFilter,ImagePropertiesFilter,'
+    'ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,'
+    'NUMATopologyFilter,PciPassthroughFilter',
+}
+
 NICS: Final = (
     Nic('8086', 'ens1f0', 'physnet1', 'nic'),
     Nic('15b3', 'ens2f0', 'physnet2', '10g'),
@@ -290,13 +298,7 @@ def nova_controller(site: Site, host: str) -> Sections:
         'database': site.database('nova_cell1'),
         'conductor': {'workers': 1},
         'scheduler': {'workers': 1},
-        # A list of the operator, who has not heard of this project.
-        'filter_scheduler': {
-            'enabled_filters': 'AggregateMultiTenancyIsolation,ComputeFilter,'
-            'ComputeCapabilitiesFilter,ImagePropertiesFilter,'
-            'ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,'
-            'NUMATopologyFilter,PciPassthroughFilter',
-        },
+        'filter_scheduler': FILTERS,
     }
 
 

@@ -79,12 +79,15 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
     child processes, and removes the directory.
     """
 
+    #: The server's administrator, whose password is random.
+    administrator: str = 'pci'
+
     #: The signal that makes the server end soon and cleanly.
     stop_signal: signal.Signals = signal.SIGTERM
 
     def _setUp(self) -> None:
         self.password = secrets.token_hex(16)
-        self.port = self.useFixture(Port()).number
+        self.port = self._choose_port()
         self.directory = pathlib.Path(
             tempfile.mkdtemp(prefix='pci-passthrough-', dir=_TMP)
         )
@@ -100,6 +103,10 @@ class Server(fixtures.Fixture, metaclass=abc.ABCMeta):
                 shutil.chown(path, self._user, self._user)
         self._initialise()
         self.start()
+
+    def _choose_port(self) -> int:
+        """Return the port to listen on."""
+        return self.useFixture(Port()).number
 
     @property
     @abc.abstractmethod

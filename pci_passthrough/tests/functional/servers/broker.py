@@ -13,7 +13,10 @@ class RabbitMQ(base.Server):
     @property
     def url(self) -> str:
         """The transport URL for oslo.messaging."""
-        return f'rabbit://pci:{self.password}@{base.LOOPBACK}:{self.port}/'
+        return (
+            f'rabbit://{self.administrator}:{self.password}'
+            f'@{base.LOOPBACK}:{self.port}/'
+        )
 
     def _initialise(self) -> None:
         self._epmd_port = self.useFixture(base.Port()).number
@@ -21,7 +24,7 @@ class RabbitMQ(base.Server):
         (self.directory / 'plugins').write_text('[].\n')
         (self.directory / 'rabbitmq.conf').write_text(
             f'listeners.tcp.1 = {base.LOOPBACK}:{self.port}\n'
-            'default_user = pci\n'
+            f'default_user = {self.administrator}\n'
             f'default_pass = {self.password}\n'
             'log.console = true\n'
             'log.file = false\n'

@@ -85,7 +85,7 @@ class MariaDB(Database):
             *self._as_root(),
         ]
         self._run(command)
-        account = f"'pci'@'{base.LOOPBACK}'"
+        account = f"'{self.administrator}'@'{base.LOOPBACK}'"
         self._init_file.write_text(
             f'CREATE USER IF NOT EXISTS {account}'
             f" IDENTIFIED BY '{self.password}';\n"
@@ -128,8 +128,8 @@ class MariaDB(Database):
 
     def _url(self, database: str) -> str:
         return (
-            f'mysql+pymysql://pci:{self.password}@{base.LOOPBACK}:{self.port}'
-            f'/{database}?charset=utf8mb4'
+            f'mysql+pymysql://{self.administrator}:{self.password}'
+            f'@{base.LOOPBACK}:{self.port}/{database}?charset=utf8mb4'
         )
 
     def _create_statement(self, name: str) -> str:
@@ -156,7 +156,7 @@ class PostgreSQL(Database):
             [
                 base.program('initdb', *_postgresql_directories()),
                 f'--pgdata={self._data}',
-                '--username=pci',
+                f'--username={self.administrator}',
                 f'--pwfile={password_file}',
                 '--auth=scram-sha-256',
                 '--encoding=UTF8',
@@ -188,7 +188,7 @@ class PostgreSQL(Database):
 
     def _url(self, database: str) -> str:
         return (
-            f'postgresql+psycopg2://pci:{self.password}'
+            f'postgresql+psycopg2://{self.administrator}:{self.password}'
             f'@{base.LOOPBACK}:{self.port}/{database}'
         )
 
