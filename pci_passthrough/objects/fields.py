@@ -141,6 +141,38 @@ class RefusalCondition:
     OF_1_1: ClassVar[tuple[str, ...]] = ALL[:9]
 
 
+class Repair:
+    """The repairs of nova-compute, as written to the ledger.
+
+    Nova's PCI device records and this project's claims disagreed, or a device
+    changed between ``[pci] device_spec`` and pci_information.
+    """
+
+    #: freed a claim for which Nova has no record
+    FREE = 'repair-free'
+    #: freed a device of an instance that does not have it any more
+    END = 'repair-end'
+    #: allocated a claim that Nova's record shows as allocated
+    ALLOCATE = 'repair-allocate'
+    #: recorded the holder that only Nova's record shows
+    ADOPT = 'repair-adopt'
+    #: restored Nova's record of a held device
+    RESTORE = 'repair-restore'
+    #: took a device over that ``[pci] device_spec`` offered before
+    TAKE_OVER = 'take-over'
+    #: handed a device back to ``[pci] device_spec``
+    HAND_BACK = 'hand-back'
+    ALL: ClassVar[tuple[str, ...]] = (
+        FREE,
+        END,
+        ALLOCATE,
+        ADOPT,
+        RESTORE,
+        TAKE_OVER,
+        HAND_BACK,
+    )
+
+
 class VnicType:
     """Neutron's ``binding:vnic_type`` values that need a PCI device."""
 

@@ -42,12 +42,19 @@ class Change:
     :ivar address: the device's address; the new one if it has moved.
     :ivar before: the known device; None if the device appears.
     :ivar values: the fields that change, with their new values.
+    :ivar reason: why, for the ledger, if the values do not tell it.
     """
 
     action: str
     address: str
     before: objects.PciDevice | None
     values: Mapping[str, Any]
+    reason: str | None = None
+
+
+#: Why a device leaves, for the ledger.
+_NOT_OFFERED = 'the PCI information of the host does not offer it any more'
+_NOT_THERE = 'the host does not report it any more'
 
 
 def changes(
@@ -248,15 +255,15 @@ def _leaving(
     addresses: Iterable[str],
     action: str,
 ) -> Iterator[Change]:
-    presence = (
-        fields.Presence.WITHDRAWN
+    presence, reason = (
+        (fields.Presence.WITHDRAWN, _NOT_OFFERED)
         if action == Action.WITHDRAW
-        else fields.Presence.MISSING
+        else (fields.Presence.MISSING, _NOT_THERE)
     )
     for address in sorted(addresses):
         device = known[address]
         if not must_be_kept(device):
-            yield Change(Action.REMOVE, address, device, {})
+            yield Change(Action.REMOVE, address, device, {}, reason)
             continue
         hardware = seen.identity_at(address)
         if seen.displaces(device) and (
@@ -267,7 +274,7 @@ def _leaving(
             continue
         if not must_be_kept(device.replace(conflict=None)):
             # Its hardware is back, and nobody holds it any more.
-            yield Change(Action.REMOVE, address, device, {})
+            yield Change(Action.REMOVE, address, device, {}, reason)
             continue
         after = {'presence': presence, 'refusal': None, 'conflict': None}
         values = {
@@ -276,4 +283,4 @@ def _leaving(
             if device.get(name) != value
         }
         if values:
-            yield Change(action, address, device, values)
+            yield Change(action, address, device, values, reason)

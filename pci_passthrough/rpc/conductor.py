@@ -252,6 +252,34 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
             pci_flavor_uuid,
         )
 
+    def note_repair(
+        self,
+        host: str,
+        instance_uuid: str,
+        addresses: Collection[str],
+        repair: str,
+        actor: str,
+    ) -> None:
+        """Record what nova-compute has repaired.
+
+        A conductor of an earlier release records nothing.
+
+        :param addresses: the devices' addresses.
+        :param repair: one of ``fields.Repair``.
+        :raises: InvalidRequest
+        """
+        older_conductors.answer_or(
+            None,
+            lambda: self._call(
+                methods.Conductor.note_repair,
+                host,
+                instance_uuid,
+                sorted(addresses),
+                repair,
+                actor,
+            ),
+        )
+
     def create_pci_flavor(
         self,
         name: str,

@@ -40,7 +40,7 @@ _R = TypeVar('_R')
 #: * 1.4 - free_by_numa_node, resolve_device, given_out
 #: * 1.5 - preparations, may_prepare, preparation_progress, prepared,
 #:   start_failed, guest_started; the action ``clean`` of set_device;
-#:   forget_host
+#:   forget_host, note_repair
 VERSION: Final = '1.5'
 
 #: The version that resolve, offer and claim need for requests for NICs.
@@ -194,6 +194,16 @@ class Conductor(Protocol):
         actor: str,
         pci_flavor_uuid: str | None = None,
     ) -> list[objects.PciDevice]: ...
+
+    @_since('1.5')
+    def note_repair(
+        self,
+        host: str,
+        instance_uuid: str,
+        addresses: list[str],
+        repair: str,
+        actor: str,
+    ) -> None: ...
 
     @_since('1.1')
     def note_refusals(self, refusal: objects.SchedulingRefusal) -> None: ...

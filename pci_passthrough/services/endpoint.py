@@ -20,6 +20,7 @@ from pci_passthrough.store import hosts
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import claiming
+from pci_passthrough.store.claims import repairs
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import reports
@@ -267,6 +268,18 @@ class ConductorEndpoint:
         )
         _log('adopt', instance_uuid, devices)
         return devices
+
+    @answering.answers(methods.Conductor.note_repair)
+    def note_repair(
+        self,
+        host: str,
+        instance_uuid: str,
+        addresses: list[str],
+        repair: str,
+        actor: str,
+    ) -> None:
+        """See ``store.claims.repairs.note``."""
+        repairs.note(self._db, host, instance_uuid, addresses, repair, actor)
 
     @answering.answers(methods.Conductor.note_refusals)
     def note_refusals(self, refusal: objects.SchedulingRefusal) -> None:

@@ -14,7 +14,9 @@ from prometheus_client import core
 from prometheus_client import registry
 
 from pci_passthrough import exception
+from pci_passthrough import reporting
 from pci_passthrough import store
+from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store.views import census
 
@@ -34,6 +36,15 @@ THREAD = 'metrics-census'
 
 #: States that are exported even if no device is in them.
 _ALWAYS = ('free', 'held')
+
+#: Actions that are exported even if there was no such event.
+_ALWAYS_COUNTED = (
+    *fields.Repair.ALL,
+    reporting.Action.WITHDRAW,
+    reporting.Action.REMOVE,
+    reporting.Action.MISS,
+    reporting.Action.CONFLICT,
+)
 
 
 class CensusCollector(registry.Collector):
@@ -74,6 +85,7 @@ class CensusCollector(registry.Collector):
             yield from _hosts(counts)
             yield from _doubts(counts)
             yield _unserved(counts)
+            yield _events(counts)
 
     def _count(self) -> census.Census | None:
         timeout = scrape_timeout.get(self._timeout)
@@ -213,6 +225,21 @@ def _unserved(counts: census.Census) -> core.Metric:
     )
     for name, count in sorted(counts.unserved.items()):
         family.add_metric([name], count)
+    return family
+
+
+def _events(counts: census.Census) -> core.Metric:
+    family = core.GaugeMetricFamily(
+        'pci_passthrough_device_events',
+        "Events of the devices' history in the last hour, by action. Repairs "
+        'by nova-compute, takeovers of devices and devices that hosts no '
+        'longer offer are always exported, other actions if there were any.',
+        labels=['action'],
+    )
+    for action, count in sorted(
+        {**dict.fromkeys(_ALWAYS_COUNTED, 0), **counts.events}.items()
+    ):
+        family.add_metric([action], count)
     return family
 
 

@@ -81,6 +81,19 @@ def history(
     return [_event(row) for row in reversed(rows)]
 
 
+def count_by_action(
+    connection: sa.Connection, since: datetime.datetime
+) -> dict[str, int]:
+    """Return the number of events since a time (UTC), by action."""
+    events = models.pci_device_events
+    statement = (
+        sa.select(events.c.action, sa.func.count())
+        .where(events.c.created_at >= since)
+        .group_by(events.c.action)
+    )
+    return {action: count for action, count in connection.execute(statement)}
+
+
 def purge(db: database.Writer, before: datetime.datetime) -> int:
     """Delete events older than a time (UTC); return how many.
 

@@ -90,6 +90,20 @@ class HostConductor:
             ),
         )
 
+    def note_repair(
+        self, instance_uuid: str, addresses: Collection[str], repair: str
+    ) -> None:
+        """Record a repair in the ledger.
+
+        :param repair: one of ``fields.Repair``.
+        """
+        self._call_or_log(
+            f'record the repair {repair!r} of {", ".join(sorted(addresses))}',
+            lambda conductor: conductor.note_repair(
+                self.host, instance_uuid, addresses, repair, self._actor
+            ),
+        )
+
     def abort(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
         """Abort claims of an instance: their devices were not used."""
         self._call_or_log(
@@ -99,18 +113,28 @@ class HostConductor:
             ),
         )
 
-    def allocate(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
-        """Turn claims of an instance into allocations."""
-        self._call_or_log(
+    def allocate(
+        self, instance_uuid: str, claim_ids: Collection[str]
+    ) -> list[objects.PciDevice] | None:
+        """Turn claims of an instance into allocations.
+
+        :returns: the devices; None if the conductor did not do it.
+        """
+        return self._call_or_log(
             f'allocate the claimed devices of instance {instance_uuid}',
             lambda conductor: conductor.allocate(
                 self.host, instance_uuid, self._actor, claim_ids
             ),
         )
 
-    def free(self, instance_uuid: str, claim_ids: Collection[str]) -> None:
-        """Free the devices of some claims of an instance."""
-        self._call_or_log(
+    def free(
+        self, instance_uuid: str, claim_ids: Collection[str]
+    ) -> list[objects.PciDevice] | None:
+        """Free the devices of some claims of an instance.
+
+        :returns: the devices; None if the conductor did not do it.
+        """
+        return self._call_or_log(
             f'free devices of instance {instance_uuid}',
             lambda conductor: conductor.free(
                 self.host, instance_uuid, self._actor, claim_ids

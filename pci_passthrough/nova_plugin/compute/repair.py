@@ -7,6 +7,7 @@ makes them agree again.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -83,7 +84,8 @@ class Repairer:
         plan = self._plan(ack)
         self._free(plan.free)
         for instance_uuid, claims in plan.allocate.items():
-            self._conductor.allocate(instance_uuid, claims)
+            devices = self._conductor.allocate(instance_uuid, claims)
+            self._note(fields.Repair.ALLOCATE, instance_uuid, devices or ())
         self._adopt(plan.adopt)
         self._restore(plan.restore)
         self._take_over(plan.take_over)
@@ -123,6 +125,7 @@ class Repairer:
                 {'uuid': row.instance_uuid, 'address': row.address},
             )
             attached.append(self._attachment_of(row))
+            self._note(fields.Repair.END, row.instance_uuid, [row])
         return attached
 
     def _has_left(self, instance_uuid: str, migrations: Iterable[Any]) -> bool:
@@ -225,7 +228,8 @@ class Repairer:
                 'for instance %(uuid)s',
                 {'uuid': instance_uuid, 'claims': ', '.join(sorted(claims))},
             )
-            self._conductor.free(instance_uuid, claims)
+            devices = self._conductor.free(instance_uuid, claims)
+            self._note(fields.Repair.FREE, instance_uuid, devices or ())
 
     def _adopt(self, rows: Iterable[reconcile.Row]) -> None:
         for row in rows:
@@ -241,7 +245,9 @@ class Repairer:
                 row.address,
                 attached.pci_flavor_uuid,
             )
-            if adopted is not None and not adopted:
+            if adopted:
+                self._note(fields.Repair.ADOPT, row.instance_uuid, adopted)
+            elif adopted is not None:
                 LOG.warning(
                     'Taking device %(address)s from instance %(uuid)s: an '
                     'operator has resolved that it is gone',
@@ -260,6 +266,9 @@ class Repairer:
                 attachment.Attachment.restored(
                     self._tracker._context, self._tracker.node_id, device
                 )
+            )
+            self._note(
+                fields.Repair.RESTORE, str(device.instance_uuid), [device]
             )
 
     def _take_over(self, rows: Iterable[reconcile.Row]) -> None:
@@ -283,6 +292,7 @@ class Repairer:
                     nova_rows.take(self._tracker, row.address), adopted[0]
                 )
             )
+            self._note(fields.Repair.TAKE_OVER, row.instance_uuid, adopted)
 
     def _pci_flavor_of(self, row: reconcile.Row) -> str | None:
         """Return the PCI flavor that stands for the request of a native row.
@@ -321,6 +331,19 @@ class Repairer:
             attached = self._attachment_of(row)
             self._attachments.drop(attached)
             nova_rows.give(self._tracker, attached.hand_back())
+            self._note(fields.Repair.HAND_BACK, row.instance_uuid, [row])
+
+    def _note(
+        self,
+        repair: str,
+        instance_uuid: str,
+        devices: Collection[objects.PciDevice | reconcile.Row],
+    ) -> None:
+        """Record a repair of an instance's devices in the ledger."""
+        if devices:
+            self._conductor.note_repair(
+                instance_uuid, {device.address for device in devices}, repair
+            )
 
     def _rows(self) -> list[reconcile.Row]:
         """Return the rows of all devices that instances of this host have."""

@@ -168,6 +168,7 @@ def _check_not_ended(
         .where(
             events.c.device_uuid == lookup.uuid_of(host, address),
             events.c.instance_uuid == instance_uuid,
+            events.c.action.not_in(fields.Repair.ALL),
         )
         .order_by(events.c.id.desc())
         .limit(1)

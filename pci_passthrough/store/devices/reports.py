@@ -325,6 +325,8 @@ def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
 
 def _reason(change: reporting.Change) -> str | None:
     """Return the changed fields in words, as ``field: old -> new``."""
+    if change.reason is not None:
+        return change.reason
     if change.action == reporting.Action.REFUSE:
         return _after('', change).refusal
     if change.before is None:

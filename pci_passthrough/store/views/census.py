@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The census of devices by PCI flavor, host and state, for the metrics.
 
-It is counted at each scrape. However many hosts and PCI flavors exist, four
+It is counted at each scrape. However many hosts and PCI flavors exist, five
 statements count everything: the hosts, the devices by host, pool key and
-state, the few devices of which more is known, and the last hour's refusals.
+state, the few devices of which more is known, and the refusals and the events
+of the last hour.
 The pool keys are matched with the PCI flavors in this process.
 """
 
@@ -21,13 +22,14 @@ from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
 from pci_passthrough.store import database
 from pci_passthrough.store import device_states
+from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.pci_flavors import lookup
 
-#: The refusals that are counted are not older.
+#: The refusals and events that are counted are not older.
 _HOUR = datetime.timedelta(hours=1)
 
 _nodes = models.compute_nodes
@@ -104,12 +106,14 @@ class Census:
         that two PCI flavors match is in two groups.
     :ivar unserved: name of a PCI flavor to the number of scheduling requests
         of the last hour that found no host for want of it.
+    :ivar events: action to the number of events of the last hour.
     """
 
     hosts: list[HostSigns]
     devices: Mapping[Group, Mapping[str, int]]
     doubts: list[Doubt] = dataclasses.field(default_factory=list)
     unserved: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    events: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def take(
@@ -133,6 +137,7 @@ def take(
         rows = connection.execute(_counts()).all()
         doubted = connection.execute(_doubted()).all()
         refused = scheduling_refusals.count_by_flavor(connection, now - _HOUR)
+        events = ledger.count_by_action(connection, now - _HOUR)
     pci_flavors = lookup.get_all(db)
     flavors = _flavors_by_key(catalog, pci_flavors)
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
@@ -164,7 +169,7 @@ def take(
     ]
     # Names that no longer exist would be metrics for ever.
     unserved = {str(f.name): refused.get(str(f.name), 0) for f in pci_flavors}
-    return Census(signs, devices, doubts, unserved)
+    return Census(signs, devices, doubts, unserved, events)
 
 
 def _flavors_by_key(

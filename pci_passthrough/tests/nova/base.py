@@ -29,11 +29,13 @@ from nova.tests.functional.libvirt import base as libvirt_base
 from nova.tests.functional.libvirt import test_pci_sriov_servers
 from oslo_concurrency import lockutils
 from oslo_serialization import jsonutils
+import sqlalchemy as sa
 
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin.install import bootstrap
+from pci_passthrough.objects import fields
 from pci_passthrough.services import conductor
 from pci_passthrough.services import preparation_endpoint
 from pci_passthrough.specs import request as request_spec
@@ -386,6 +388,20 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             for device in lookup.get_all(self.db, host)
             if device.instance_uuid is not None
         }
+
+    def repairs(self, host: str) -> list[str]:
+        """Return the repairs in the ledger of a host, in their order."""
+        events = models.pci_device_events
+        statement = (
+            sa.select(events.c.action)
+            .where(
+                events.c.host == host,
+                events.c.action.in_(fields.Repair.ALL),
+            )
+            .order_by(events.c.id)
+        )
+        with self.db.read() as connection:
+            return list(connection.scalars(statement))
 
     def hostdevs(self, host: str, server: Mapping[str, Any]) -> list[str]:
         """Return the addresses of a guest's ``<hostdev>`` elements."""

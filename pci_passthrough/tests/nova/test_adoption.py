@@ -136,6 +136,7 @@ class TestThereAndBack(AdoptionTest):
         ]
         self.assertEqual(request.request_id, adopted.request_id)
         self.assertEqual(named.uuid, adopted.pci_flavor_uuid)
+        self.assertEqual(['take-over'], self.repairs('c0'))
         self.run_periodic_tasks()
         self.assert_taken_over(server, address)
         other = self.boot('gpu')
@@ -155,6 +156,7 @@ class TestThereAndBack(AdoptionTest):
         self.assert_taken_over(server, address)
         self.use_device_spec()
         self.assert_native(server, address)
+        self.assertEqual(['take-over', 'hand-back'], self.repairs('c0'))
         self.run_periodic_tasks()
         self.assert_native(server, address)
         other = self.boot_native()

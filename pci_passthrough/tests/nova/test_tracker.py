@@ -309,6 +309,7 @@ class TestRepair(TrackerTest):
         self.run_periodic_tasks()
         self.assert_guest_has('c0', self.server, 1)
         self.assertEqual([self.address], list(self.held('c0')))
+        self.assertEqual(['repair-free'], self.repairs('c0'))
 
     def test_row_and_not_held(self) -> None:
         """A device that an operator freed by mistake is held again."""
@@ -321,6 +322,7 @@ class TestRepair(TrackerTest):
         self.assertEqual(before.request_id, after.request_id)
         self.assertIsNotNone(before.pci_flavor_uuid)
         self.assertEqual(before.pci_flavor_uuid, after.pci_flavor_uuid)
+        self.assertEqual(['repair-adopt'], self.repairs('c0'))
 
     def test_row_and_neither_held_nor_named(self) -> None:
         """The database was restored from a time before the PCI flavor."""

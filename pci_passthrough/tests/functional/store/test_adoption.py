@@ -8,11 +8,14 @@ import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.store import ledger
 from pci_passthrough.store.claims import adoption
+from pci_passthrough.store.claims import repairs
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import resolving
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.tests.functional.store import audit
@@ -48,6 +51,46 @@ class _AdoptionTest(base.ClaimTest):
             (e.action, e.from_state, e.to_state, e.instance_uuid)
             for e in events
         ][1:]
+
+
+class RepairTest(_AdoptionTest):
+    def note(self, repair: str, *addresses: str, host: str = 'h') -> None:
+        repairs.note(
+            self.db, host, self.owner, addresses, repair, 'nova-compute/h'
+        )
+
+    def test_note(self) -> None:
+        for repair in fields.Repair.ALL:
+            self.note(repair, _ONE, '0000:99:00.0')
+        self.note(fields.Repair.FREE, _ONE, host='other')
+        self.assertEqual(
+            [
+                (repair, 'available', 'available', self.owner)
+                for repair in fields.Repair.ALL
+            ],
+            self.events(_ONE),
+        )
+        events = ledger.history(self.db, lookup.uuid_of('h', _ONE))
+        reasons = {event.reason for event in events[1:]}
+        self.assertEqual(len(fields.Repair.ALL), len(reasons - {None}))
+
+    def test_unknown_repair(self) -> None:
+        error = self.assertRaises(
+            exception.InvalidRequest, self.note, 'repair-all', _ONE
+        )
+        self.assertIn('there is no such repair', str(error))
+        self.assertEqual([], self.events(_ONE))
+
+    def test_ended_holding_stays_ended(self) -> None:
+        self.adopt(_ONE)
+        self.report('h', [base.gpu(2)])
+        resolving.resolve(self.db, f'h/{_ONE}', None, 'burnt', 'operator')
+        self.report('h', [base.gpu(1), base.gpu(2)])
+        self.note(fields.Repair.END, _ONE)
+        error = self.assertRaises(
+            exception.DeviceStateConflict, self.adopt, _ONE
+        )
+        self.assertEqual(fields.HOLDING_ENDED, error.state)
 
 
 class AdoptTest(_AdoptionTest):

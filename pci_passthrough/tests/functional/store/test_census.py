@@ -15,11 +15,14 @@ import testtools
 
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.objects import fields
 from pci_passthrough.services import metrics_census
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
+from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import scheduling_refusals
+from pci_passthrough.store.claims import repairs
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import trackers
@@ -86,6 +89,56 @@ class CensusTest(base.StoreTest):
             )
         unserved = census.take(self.db, base.TRACKED).unserved
         self.assertEqual({0}, set(unserved.values()))
+
+    def events(self) -> dict[str, float]:
+        """Return the metric of the events that are not zero, by action."""
+        collector = metrics_census.CensusCollector()
+        collector.use(self.db, base.TRACKED)
+        [family] = [
+            family
+            for family in collector.collect()
+            if family.name == 'pci_passthrough_device_events'
+        ]
+        counts = {s.labels['action']: s.value for s in family.samples}
+        self.assertGreaterEqual(counts.keys(), set(fields.Repair.ALL))
+        return {action: count for action, count in counts.items() if count}
+
+    def test_events_of_the_last_hour(self) -> None:
+        self.assertEqual({}, self.events())
+        self.report('a', [base.gpu(1), base.gpu(2)])
+        [held] = self.claim('a', base.request('gpu'))
+        withdrawn = {base.gpu(1).address, base.gpu(2).address}
+        self.report('a', [], withdrawn=sorted(withdrawn))
+        repairs.note(
+            self.db,
+            'a',
+            str(held.instance_uuid),
+            [held.address],
+            fields.Repair.END,
+            'test',
+        )
+        self.assertEqual(
+            {
+                'appear': 2,
+                'claim': 1,
+                'withdraw': 1,
+                'remove': 1,
+                'repair-end': 1,
+            },
+            self.events(),
+        )
+        [*_, last, _] = ledger.history(self.db, str(held.uuid))
+        self.assertEqual(
+            'the PCI information of the host does not offer it any more',
+            last.reason,
+        )
+        with self.db.write() as connection:
+            connection.execute(
+                models.pci_device_events.update().values(
+                    created_at=database.now() - datetime.timedelta(hours=2)
+                )
+            )
+        self.assertEqual({}, self.events())
 
     def test_each_device_is_in_one_state(self) -> None:
         self.report('a', [base.gpu(bus) for bus in range(1, 8)])
