@@ -122,7 +122,7 @@ class InvalidPciFlavor(Invalid):
 
 
 class InvalidRequest(Invalid):
-    """A request for devices is malformed.
+    """A request for devices cannot be accepted.
 
     :param text: the request, or the part of the request at fault.
     :param reason: what is wrong.
@@ -133,12 +133,7 @@ class InvalidRequest(Invalid):
     def __init__(self, text: str, reason: str) -> None:
         self.request = text
         self.reason = reason
-        super().__init__(
-            f'request {text!r}: {reason}; right would be, for example: '
-            '10g:2,bigGPU|midGPU:1',
-            text,
-            reason,
-        )
+        super().__init__(f'request {text!r}: {reason}', text, reason)
 
 
 class InvalidNic(Invalid):

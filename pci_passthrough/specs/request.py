@@ -52,6 +52,9 @@ MAX_PHYSICAL_NETWORKS = 1024
 #: Longest name of a physical network, as in Neutron's database.
 MAX_PHYSICAL_NETWORK_LENGTH = 64
 
+#: Advice about a part that is not written as requests are.
+_EXAMPLE = 'right would be, for example: 10g:2,bigGPU|midGPU:1'
+
 _COUNT = re.compile('[0-9]{1,4}', re.ASCII)
 
 
@@ -67,7 +70,12 @@ def parse(text: str) -> list[objects.PciRequest]:
     # One part more than allowed suffices to detect too many requests; this
     # last part is not parsed, because it may be very long.
     parts = text.split(',', MAX_REQUESTS)
-    requests = [_parse_request(part.strip()) for part in parts[:MAX_REQUESTS]]
+    try:
+        requests = [_parse_request(p.strip()) for p in parts[:MAX_REQUESTS]]
+    except exception.InvalidRequest as error:
+        raise exception.InvalidRequest(
+            error.request, f'{error.reason}; {_EXAMPLE}'
+        ) from error
     requests += [_parse_request('x') for _ in parts[MAX_REQUESTS:]]
     check(requests, text)
     return requests

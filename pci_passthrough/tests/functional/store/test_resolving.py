@@ -93,6 +93,7 @@ class ResolveTest(base.StoreTest):
             exception.InvalidRequest, self.resolve, base.request('big')
         )
         self.assertIn('disabled', error.text)
+        self.assertNotIn('right would be', error.text)
         [request] = self.resolve(
             base.request('big', 'gpu'), take_disabled=True
         )

@@ -73,6 +73,24 @@ class ParseTest(testtools.TestCase):
             self.assertEqual(part, error.request)
             self.assertIn(reason, error.reason, repr(text))
 
+    def test_example_only_where_it_helps(self) -> None:
+        for read, is_shown in (
+            (lambda: request.parse('10g:x'), True),
+            (lambda: request.parse('a|a'), True),
+            (lambda: request.parse(','.join(['a|b'] * 13)), False),
+            (
+                lambda: request.from_extra_specs({'hardware_resource:a': 'x'}),
+                False,
+            ),
+            (
+                lambda: request.check_extra_specs({'pci_passthrough:x': 'a'}),
+                False,
+            ),
+            (lambda: request.check_owner('me'), False),
+        ):
+            error = self.assertRaises(exception.InvalidRequest, read)
+            self.assertEqual(is_shown, 'for example' in str(error), str(error))
+
     def test_maximum_of_combinations(self) -> None:
         self.assertEqual(12, len(request.parse(','.join(['a|b'] * 12))))
 
