@@ -52,11 +52,13 @@ class Forget(pci_host.Delete):
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Forget the hosts; stop at the first error."""
-        for host in parsed_args.hosts:
-            self.service.delete_host(
-                host, parsed_args.force, parsed_args.reason
-            )
+        """Forget each host, even if others cannot be forgotten."""
+        if len(parsed_args.hosts) > 1:
+            super().take_action(parsed_args)
+            return
+        # Like the other commands, with an error of one line.
+        [host] = parsed_args.hosts
+        self.service.delete_host(host, parsed_args.force, parsed_args.reason)
 
 
 class Rename(command.Command):

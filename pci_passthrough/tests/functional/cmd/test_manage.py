@@ -493,7 +493,11 @@ class StoryTestCase(ManageTestCase):
             'a reason', self.refused('host', 'forget', 'one', '--force')
         )
         self.ok('host', 'rename', 'two', 'zwei')
-        self.ok('host', 'forget', 'zwei')
+        several = self.manage.run('host', 'forget', 'nobody', 'zwei')
+        self.assertEqual((1, ''), (several.status, several.out))
+        nobody, summary = several.err.splitlines()
+        self.assertIn("Failed to delete host 'nobody'", nobody)
+        self.assertIn('1 of 2 hosts failed to delete', summary)
         self.ok('host', 'forget', 'one', '--force', '--reason', 'burned')
         self.assertEqual([], self.ok('host', 'list', '-f', 'json').data)
         history = self.ok('device', 'history', f'one/{_GPU}').out
