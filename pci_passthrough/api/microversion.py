@@ -27,7 +27,7 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #:   preparation_..., quarantine_reason, failed_starts and start_failure of
 #:   PCI devices, and the action clean
 #: * 1.2 - deletion of hosts; refusals; steps and left of explanations for
-#:   projects
+#:   projects; pci_flavor of PCI devices
 VERSIONS: Final = ('1.0', '1.1', '1.2')
 
 MIN: Final = VERSIONS[0]

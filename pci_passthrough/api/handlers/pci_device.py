@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices and their history."""
 
+from collections.abc import Sequence
 import json
 from typing import Any
 
@@ -16,13 +17,16 @@ from pci_passthrough.api import responses
 from pci_passthrough.api.schemas import pci_device as schema
 from pci_passthrough.store import ledger
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import lookup as flavor_lookup
 from pci_passthrough.store.views import device_pages
 
 _TIMES = ('created_at', 'updated_at', 'preparation_since')
 
 #: Members with the same value as the object's field or property.
 _SHOWN = tuple(
-    name for name in schema.SHOWN['properties'] if name not in _TIMES
+    name
+    for name in schema.SHOWN['properties']
+    if name not in (*_TIMES, *schema.SINCE_1_2)
 )
 
 _EVENT_FIELDS = tuple(
@@ -55,7 +59,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         query['limit'] + 1,
     )
     shown, last = responses.cut(page, lambda device: device.uuid, request)
-    views = [_view(device, request.api_version) for device in shown]
+    views = _views(request, shown)
     return responses.page(request, 'pci_devices', views, last)
 
 
@@ -64,7 +68,7 @@ def show(
 ) -> wrappers.Response:
     """Show a device."""
     device = lookup.get(request.backends.database, pci_device)
-    view = _view(device, request.api_version)
+    [view] = _views(request, [device])
     return responses.unless_known(request, view, _tag(device))
 
 
@@ -92,7 +96,8 @@ def update(
         after = conductor.resolve_device(pci_device, moved_to, reason, actor)
     else:
         after = conductor.set_device(pci_device, action, reason, actor)
-    return responses.of(_view(after, request.api_version), _tag(after))
+    [view] = _views(request, [after])
+    return responses.of(view, _tag(after))
 
 
 def history(
@@ -111,9 +116,27 @@ def history(
 
 
 def _tag(device: objects.PciDevice) -> str:
-    """Return the ETag of a device, a hash of its whole view."""
+    """Return the ETag of a device, a hash of all that belongs to it.
+
+    The name of its PCI flavor does not: an operator's decision about the
+    device does not depend on it.
+    """
     view = _view(device, microversion.MAX)
     return http.generate_etag(json.dumps(view).encode())
+
+
+def _views(
+    request: request_mod.ApiRequest, devices: Sequence[objects.PciDevice]
+) -> list[dict[str, Any]]:
+    views = [_view(device, request.api_version) for device in devices]
+    if microversion.includes(request.api_version, '1.2'):
+        names = flavor_lookup.names(
+            request.backends.database,
+            {uuid for view in views if (uuid := view['pci_flavor_uuid'])},
+        )
+        for view in views:
+            view['pci_flavor'] = names.get(view['pci_flavor_uuid'])
+    return views
 
 
 def _view(device: objects.PciDevice, api_version: str) -> dict[str, Any]:

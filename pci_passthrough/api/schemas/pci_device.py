@@ -29,6 +29,9 @@ SINCE_1_1 = (
     'start_failure',
 )
 
+#: Properties that microversion 1.2 has added.
+SINCE_1_2 = ('pci_flavor',)
+
 #: Actions that microversion 1.1 has added.
 ACTIONS_SINCE_1_1 = ('clean', 'resolve')
 
@@ -68,10 +71,15 @@ SHOWN = base.closed(
         'instance_uuid': base.nullable(base.UUID),
         'request_id': _OPTIONAL_STRING,
         'pci_flavor_uuid': base.nullable(base.UUID),
+        'pci_flavor': {
+            **_OPTIONAL_STRING,
+            'description': 'The name of the PCI flavor through which it is '
+            'held.',
+        },
         'created_at': base.nullable(base.TIME),
         'updated_at': base.nullable(base.TIME),
     },
-    optional=SINCE_1_1,
+    optional=(*SINCE_1_1, *SINCE_1_2),
 )
 
 LISTED = base.page('pci_devices', SHOWN)

@@ -41,13 +41,13 @@ _LONG: columns.Columns = {
 }
 
 
-class List(pci_device.List):
+class List(pci_device.DeviceLister):
     """List devices."""
 
     query_options: ClassVar[options.QueryOptions] = {
-        **pci_device.List.query_options,
+        **pci_device.DeviceLister.query_options,
         'instance': {
-            **pci_device.List.query_options['instance'],
+            **pci_device.DeviceLister.query_options['instance'],
             'type': arguments.instance_uuid,
         },
     }

@@ -9,6 +9,7 @@ from typing import Any
 from pci_passthrough.osc import errors
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
+from pci_passthrough.osc.v1 import holders
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_pool
@@ -60,6 +61,16 @@ class State(columns.OrDash):
         return f'cleaning ({percent}since {self._since})'
 
 
+def pci_flavor(device: Mapping[str, Any]) -> Any:
+    """Return the PCI flavor through which a device is held.
+
+    A service before microversion 1.2 gives no name, but the UUID.
+    """
+    return columns.OrDash(
+        device.get('pci_flavor') or device['pci_flavor_uuid']
+    )
+
+
 _SHORT: columns.Columns = {
     'UUID': columns.field('uuid'),
     'Host': columns.field('host'),
@@ -69,13 +80,19 @@ _SHORT: columns.Columns = {
     'Product ID': columns.field('product_id'),
     'NUMA Node': columns.field('numa_node', columns.OrDash),
     'State': State,
+    'PCI Flavor': pci_flavor,
     'Instance': columns.field('instance_uuid', columns.OrDash),
+}
+
+#: Looked up in Nova.
+_OF_SERVER: columns.Columns = {
+    'Server': columns.field(holders.NAME, columns.OrDash),
+    'Project ID': columns.field(holders.PROJECT, columns.OrDash),
 }
 
 _LONG: columns.Columns = {
     **_SHORT,
     'Extra Info': columns.field('extra_info', columns.Tags),
-    'PCI Flavor': columns.field('pci_flavor_uuid', columns.OrDash),
     'Parent': columns.field('parent_addr', columns.OrDash),
     'Class': columns.field('pci_class', columns.OrDash),
     'Driver': columns.field('driver', columns.OrDash),
@@ -111,8 +128,8 @@ _EVENT: columns.Columns = {
 }
 
 
-class List(listing.Lister):
-    """List devices."""
+class DeviceLister(listing.Lister):
+    """List devices, without asking Nova."""
 
     query_options = _QUERY_OPTIONS
     marker = 'UUID'
@@ -124,6 +141,36 @@ class List(listing.Lister):
     ) -> Iterable[Mapping[str, Any]]:
         """Return devices."""
         return self.service.pci_devices(query, limit)
+
+
+class List(DeviceLister):
+    """List devices.
+
+    The names and projects of the servers are looked up in Nova, of those that
+    it shows to you.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the option for servers' names."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--no-name-lookup',
+            action='store_true',
+            help='do not look up servers in Nova, which is faster; the '
+            'columns Server and Project ID are left out',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
+        """Return columns and rows, those of servers last."""
+        if parsed_args.no_name_lookup:
+            return super().take_action(parsed_args)
+        devices = self.items(self.query(parsed_args), parsed_args.limit)
+        layout = self.long_columns if parsed_args.long else self.short_columns
+        return columns.table(
+            {**layout, **_OF_SERVER},
+            holders.with_servers(self.app.client_manager, devices),
+        )
 
 
 def show(device: Mapping[str, Any]) -> base.Output:

@@ -46,6 +46,20 @@ def get(
         return find(connection, [name], project_id)[name]
 
 
+@database.retried
+def names(
+    db: database.Reader, flavor_uuids: Collection[str]
+) -> dict[str, str]:
+    """Return names of PCI flavors by UUID, also of deleted ones in use."""
+    if not flavor_uuids:
+        return {}
+    statement = sa.select(_flavors.c.uuid, _flavors.c.name).where(
+        _flavors.c.uuid.in_(sorted(flavor_uuids))
+    )
+    with db.read() as connection:
+        return {uuid: name for uuid, name in connection.execute(statement)}
+
+
 def find(
     connection: sa.Connection,
     names: Collection[str],

@@ -48,6 +48,8 @@ class NovaFixture(fixtures.Fixture):
     :ivar posted: what it got.
     :ivar warnings: headers ``Warning`` of its answers to that.
     :ivar refusal: why it refuses everything, if it does.
+    :ivar held: servers by UUID; without any there is one, of any UUID.
+    :ivar listed: how often all servers were listed.
     :ivar endpoints: URLs by service type, region and interface.
     """
 
@@ -55,6 +57,8 @@ class NovaFixture(fixtures.Fixture):
         self.posted: list[Posted] = []
         self.warnings: list[str] = []
         self.refusal: str | None = None
+        self.held: dict[str, dict[str, Any]] = {}
+        self.listed = 0
         served = self.useFixture(base.Served(self._answer))
         self._root = served.url
         self.endpoints = {
@@ -102,8 +106,8 @@ class NovaFixture(fixtures.Fixture):
         match request.path.strip('/').split('/'):
             case ['v2.1']:
                 return {'version': self._version('v2.1', '2.1', _LATEST)}
-            case ['v2.1', 'servers', _]:
-                return {'server': _server()}
+            case ['v2.1', 'servers', which]:
+                return self._servers(which)
             case ['v2.1', 'flavors', *_]:
                 return {'flavor': {'id': FLAVOR, 'name': 'm1', 'links': []}}
             case ['image']:
@@ -117,6 +121,14 @@ class NovaFixture(fixtures.Fixture):
             case ['network', 'v2.0', 'ports', *_]:
                 return {'port': {'id': PORT}}
         raise exceptions.NotFound(request.path)
+
+    def _servers(self, which: str) -> Any:
+        if which == 'detail':
+            self.listed += 1
+            return {'servers': list(self.held.values())}
+        if self.held and which not in self.held:
+            raise exceptions.NotFound('no such server')
+        return {'server': self.held.get(which) or _server()}
 
     def _version(
         self, path: str, oldest: str = '', newest: str = ''

@@ -3,11 +3,14 @@
 
 from typing import Any
 
+from pci_passthrough.osc.v1 import holders
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.osc import base
+from pci_passthrough.tests.functional.osc import cloud
+from pci_passthrough.tests.functional.osc import nova
 from pci_passthrough.tests.functional.osc import shells
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -71,11 +74,78 @@ class ForgottenHostTestCase(GpuTestCase):
         self.assertIn('the host was forgotten: burned & gone', history)
 
 
+class HolderTestCase(GpuTestCase):
+    """Names of the servers that hold devices, from Nova."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.nova = self.useFixture(nova.NovaFixture())
+        self.owner = str(self.held.instance_uuid)
+        self.nova.held[self.owner] = {
+            'id': self.owner,
+            'name': 'trainer',
+            'tenant_id': base.OTHER_PROJECT,
+        }
+
+    def holders(
+        self, *words: str, endpoints: Any = None
+    ) -> list[dict[str, Any]]:
+        """Return the listed devices that are held."""
+        keystone = self.useFixture(
+            cloud.CloudFixture(
+                {'ops': base.OTHER_PROJECT},
+                {('pci-passthrough', 'one', 'public'): self.api.url}
+                | (self.nova.endpoints if endpoints is None else endpoints),
+            )
+        )
+        outcome = self.shell.openstack(
+            *keystone.login('admin', 'ops'),
+            'pci', 'device', 'list', '-f', 'json', *words,
+        )  # fmt: skip
+        rows: list[dict[str, Any]] = self.json_of(outcome)
+        return [row for row in rows if row['Instance'] is not None]
+
+    def test_name_and_project(self) -> None:
+        for words in ((), ('--long',)):
+            [row] = self.holders(*words)
+            self.assertEqual(
+                ('bigGPU', 'trainer', base.OTHER_PROJECT),
+                (row['PCI Flavor'], row['Server'], row['Project ID']),
+            )
+        self.assertEqual(0, self.nova.listed)
+
+    def test_many_holders(self) -> None:
+        self.patch(holders, '_FEW', 0)
+        [row] = self.holders()
+        self.assertEqual('trainer', row['Server'])
+        self.assertEqual(1, self.nova.listed)
+
+    def test_no_lookup(self) -> None:
+        [row] = self.holders('--no-name-lookup')
+        self.assertEqual('bigGPU', row['PCI Flavor'])
+        self.assertNotIn('Server', row)
+
+    def test_server_that_nova_does_not_have(self) -> None:
+        self.nova.held['another'] = self.nova.held.pop(self.owner)
+        [row] = self.holders()
+        self.assertEqual(
+            (None, None, self.owner),
+            (row['Server'], row['Project ID'], row['Instance']),
+        )
+
+    def test_nova_is_away(self) -> None:
+        nowhere = {('compute', 'one', 'public'): 'http://127.0.0.1:9/v2.1'}
+        [row] = self.holders(endpoints=nowhere)
+        self.assertIsNone(row['Server'])
+
+
 class DeviceTestCase(GpuTestCase):
     def test_list(self) -> None:
         table = self.succeed(self.admin('pci device list', '--long')).stdout
         self.assertIn('| available | -', table)
-        self.assertIn(f'| claimed   | {self.held.instance_uuid} |', table)
+        self.assertIn(
+            f'| claimed   | bigGPU     | {self.held.instance_uuid} |', table
+        )
         for words, listed in (
             (('--host', 'cmp1'), [_FIRST, _SECOND]),
             (('--host', 'cmp1', '--limit', '1'), [_FIRST]),
