@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request with the PCI flavors that its names refer to."""
 
+from typing import Any
+
+from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
 
@@ -13,7 +16,8 @@ class PciAlternative(base.PciPassthroughObject):
     """One of the PCI flavors that can serve a request."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added trusted
+    VERSION = '1.1'
 
     fields = {
         'uuid': ovo_fields.UUIDField(),
@@ -28,7 +32,19 @@ class PciAlternative(base.PciPassthroughObject):
         #: whether all devices that it matches are marked as able to be
         #: migrated with a running guest
         'live_migratable': ovo_fields.BooleanField(),
+        #: whether all devices that it matches are marked as trusted; not set
+        #: by a conductor of an earlier release
+        'trusted': ovo_fields.BooleanField(),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Remove the field ``trusted`` for an older peer."""
+        super().obj_make_compatible(primitive, target_version)
+        version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 1):
+            primitive.pop('trusted', None)
 
 
 @ovo_base.VersionedObjectRegistry.register

@@ -86,8 +86,20 @@ class MatchExpression:
         ``[pci] device_spec`` with a value that Nova treats as true. A
         condition with several values could match another device.
         """
+        return self._requires(_LIVE_MIGRATABLE)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every matching device may be trusted by its host.
+
+        True if each term requires the tag ``trusted``, as above.
+        """
+        return self._requires(_TRUSTED)
+
+    def _requires(self, tag: str) -> bool:
+        """Whether each term requires a tag that is true."""
         return all(
-            any(_requires_live_migratable(condition) for condition in term)
+            any(_requires_true(condition, tag) for condition in term)
             for term in self.terms
         )
 
@@ -119,11 +131,14 @@ def validate_name(name: str) -> None:
 #: The tag of devices that can be live-migrated, as in Nova.
 _LIVE_MIGRATABLE = f'{extra_info.PREFIX}live_migratable'
 
+#: The tag of virtual functions that may be given the trusted mode, as in Nova.
+_TRUSTED = f'{extra_info.PREFIX}trusted'
 
-def _requires_live_migratable(condition: condition_spec.Condition) -> bool:
+
+def _requires_true(condition: condition_spec.Condition, tag: str) -> bool:
     patterns = tuple(condition.patterns)
     return (
-        condition.key == _LIVE_MIGRATABLE
+        condition.key == tag
         and len(patterns) == 1
         and isinstance(patterns[0], pattern.Exact)
         and strutils.bool_from_string(patterns[0].text)

@@ -19,6 +19,7 @@ import dataclasses
 import functools
 from typing import Any
 
+from oslo_utils import strutils
 from oslo_utils import uuidutils
 
 from pci_passthrough import exception
@@ -35,6 +36,9 @@ from pci_passthrough.specs import request as request_spec
 _PHYSICAL_NETWORK = 'provider:physical_network'
 _NORMAL = 'normal'
 
+#: Requirements of a port for its device. Only administrators see it.
+_PROFILE = 'binding:profile'
+
 #: Resources that Placement must allocate for a port. Only administrators see
 #: it.
 _RESOURCES = 'resource_request'
@@ -45,6 +49,7 @@ _PORT_FIELDS = [
     'tenant_id',
     'network_id',
     nova_network.VNIC_TYPE,
+    _PROFILE,
     _RESOURCES,
 ]
 
@@ -215,6 +220,8 @@ def resolve(
         if request is not None:
             wanted[index] = request
     resolved = _resolve_requests(context, wanted)
+    for index, answer in resolved.items():
+        _check_trusted(ports.get(nics[index].port_id or '', {}), answer)
     mixed_nics.check(
         [
             *(
@@ -311,6 +318,26 @@ def _check_bandwidth(port: Mapping[str, Any], name: str) -> None:
             f'port {port["id"]} has the tag {asked_nics.TAG}{name} and a '
             'guaranteed minimum bandwidth or packet rate, by its QoS policy; '
             'it can have only one of them'
+        )
+
+
+def _check_trusted(port: Mapping[str, Any], resolved: Resolved) -> None:
+    """Check that a trusted port gets a device that is marked as trusted.
+
+    Nova turns the trusted mode of a virtual function on, whatever is known of
+    the device. So the PCI flavor must match marked devices only.
+
+    :raises InvalidNic: the PCI flavor could give it another device.
+    """
+    wants_trust = (port.get(_PROFILE) or {}).get('trusted')
+    if not strutils.bool_from_string(wants_trust):
+        return
+    if not resolved.alternative.get('trusted'):
+        raise exception.InvalidNic(
+            f'port {port["id"]} has trusted=true in its binding profile, and '
+            f'PCI flavor {resolved.alternative.name} also gives devices that '
+            'are not marked as trusted; it needs a PCI flavor that matches '
+            'e.trusted=true'
         )
 
 

@@ -102,14 +102,14 @@ def _vnic_type(
 def _alternative(
     flavor: objects.PciFlavor, vnic_type: str | None
 ) -> objects.PciAlternative:
+    match = pci_flavor_spec.MatchExpression.parse(flavor.match)
     return objects.PciAlternative(
         uuid=flavor.uuid,
         name=flavor.name,
         numa_policy=flavor.numa_policy,
         vnic_type=vnic_type,
-        live_migratable=pci_flavor_spec.MatchExpression.parse(
-            flavor.match
-        ).live_migratable,
+        live_migratable=match.live_migratable,
+        trusted=match.trusted,
     )
 
 

@@ -103,6 +103,15 @@ class TestRefusals(nics.NicsTest):
         )
         self.create_pci_flavor('gpu', {'class': 'display'})
         self.create_pci_flavor('tap', nics.VF, vnic_type='macvtap')
+        self.create_pci_flavor(
+            'trusty', {**nics.VF, 'e.trusted': 'true'}, vnic_type='direct'
+        )
+        trusted, marked = (
+            self.net.port(self.net.red, 'direct', f'pci-flavor={name}')['id']
+            for name in ('10g', 'trusty')
+        )
+        for port in (trusted, marked):
+            self.net._ports[port]['binding:profile'] = {'trusted': 'true'}
         ports = [
             self.net.port(self.net.red, vnic_type, *tags)['id']
             for vnic_type, *tags in (
@@ -134,8 +143,19 @@ class TestRefusals(nics.NicsTest):
             ('PCI flavor', {'port': ports[3]}),
             ('none-such', {'port': ports[4]}),
             ('guaranteed minimum bandwidth', {'port': qos}),
+            ('matches e.trusted=true', {'port': trusted}),
         ):
             self.assert_refused(text, *networks)
+        # A port whose PCI flavor has trusted devices only is accepted.
+        accepted = self.api.post_server(
+            {
+                'server': self._build_server(
+                    flavor_id=self.create_flavor(None),
+                    networks=[{'port': marked}],
+                )
+            }
+        )
+        self._wait_for_state_change(accepted, 'ERROR')
 
     def test_too_many(self) -> None:
         """Requests of the Nova flavor and of NICs are claimed together."""

@@ -63,6 +63,7 @@ class ResolveTest(base.StoreTest):
                     numa_policy='required',
                     vnic_type='direct',
                     live_migratable=True,
+                    trusted=False,
                 )
             ],
             second.alternatives,

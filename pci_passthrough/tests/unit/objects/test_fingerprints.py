@@ -16,7 +16,7 @@ FINGERPRINTS = {
     'ClaimResult': '1.0-ffca7ee22b4543507b5c892ff936553c',
     'HostReport': '1.1-10e6974bea57983909ecf553592ee08b',
     'NumaAffinity': '1.0-533a206c275e6078b860a10e13cf680a',
-    'PciAlternative': '1.0-c1c81bb3ba843c672095003c6b5d6712',
+    'PciAlternative': '1.1-842ae7d3c2f4766871e2eef92d659abf',
     'PciDevice': '1.3-31d1cdf5ad1f37fb8b20b2932dbf4771',
     'PciDeviceEvent': '1.0-b7d53f75ffd761969fa80c0b230e6843',
     'PciDevicePool': '1.2-8548014de5f1763ae34e1b6a576dd7d8',

@@ -73,6 +73,7 @@ ALTERNATIVE = objects.PciAlternative(
     numa_policy=None,
     vnic_type='direct',
     live_migratable=True,
+    trusted=True,
 )
 FLAVOR = objects.PciFlavor(
     uuid=UUID,

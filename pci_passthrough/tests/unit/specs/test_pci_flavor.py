@@ -277,3 +277,15 @@ class LiveMigratableTest(testtools.TestCase):
         for match, expected in cases:
             expression = pci_flavor.MatchExpression.parse(match)
             self.assertEqual(expected, expression.live_migratable, str(match))
+            self.assertFalse(expression.trusted)
+            trusted = pci_flavor.MatchExpression.parse(
+                [
+                    {
+                        key.replace('live_migratable', 'trusted'): value
+                        for key, value in term.items()
+                    }
+                    for term in match
+                ]
+            )
+            self.assertEqual(expected, trusted.trusted, str(match))
+            self.assertFalse(trusted.live_migratable)
