@@ -11,6 +11,7 @@ import testtools
 from testtools import content
 
 from pci_passthrough.tests.e2e import cloud as cloud_module
+from pci_passthrough.tests.e2e import compute_host
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import views
 
@@ -151,6 +152,50 @@ class CloudTestCase(testtools.TestCase):
         self.wait_for_holdings({})
         self.compute.unshelve_server(server.id)
         return self.wait_for_status(server, 'ACTIVE')
+
+    def evacuate(self, server: Any, dead: compute_host.ComputeHost) -> None:
+        """Let a host fail, evacuate its only instance, and repair the host."""
+        self.addCleanup(dead.nova_compute.start)
+        dead.nova_compute.kill()
+        dead.kill_guests()
+        self._set_down(dead, True)
+        self.compute.evacuate_server(server.id)
+        # Its status is ACTIVE all the time.
+        processes.wait_for(
+            lambda: self._has_left(server, dead),
+            f'the instance on another host than {dead.name}',
+        )
+        dead.nova_compute.start()
+        processes.wait_for(
+            lambda: dead.domains() == {}, 'the dead host cleaned up'
+        )
+        processes.wait_for(
+            lambda: self._is_let_up(dead),
+            'Nova sees the evacuation through',
+            pause=1,
+        )
+
+    def _set_down(self, host: compute_host.ComputeHost, down: bool) -> None:
+        [service] = self.compute.services(
+            binary='nova-compute', host=host.name
+        )
+        self.compute.update_service_forced_down(
+            service, host.name, 'nova-compute', down
+        )
+
+    def _is_let_up(self, host: compute_host.ComputeHost) -> bool:
+        # Nova refuses this until the host has cleaned up the evacuation.
+        try:
+            self._set_down(host, False)
+        except sdk_exceptions.HttpException:
+            return False
+        return True
+
+    def _has_left(self, server: Any, dead: compute_host.ComputeHost) -> bool:
+        seen = self.compute.get_server(server.id)
+        if seen.status == 'ERROR':
+            self.fail(str(seen.fault))
+        return seen.compute_host != dead.name and not seen.task_state
 
     def wait_for_status(self, server: Any, *statuses: str) -> Any:
         """Wait until an instance has one of the statuses; return it.

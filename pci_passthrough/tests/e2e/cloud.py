@@ -171,8 +171,11 @@ class Cloud(fixtures.Fixture):
         with engine.connect() as connection:
             yield connection
 
-    def manage(self, *words: str) -> Any:
-        """Run ``pci-passthrough-manage``; return its output as data."""
+    def manage(self, *words: str, status: int = 0) -> Any:
+        """Run ``pci-passthrough-manage``; return its output as data.
+
+        :raises CloudError: it ended with another status.
+        """
         config = self.control.etc / 'pci_passthrough/conductor.conf'
         done = subprocess.run(
             [
@@ -186,9 +189,25 @@ class Cloud(fixtures.Fixture):
             timeout=processes.PATIENCE,
             check=False,
         )
-        if done.returncode:
-            raise processes.CloudError(f'{words}: {done.stderr}')
+        if done.returncode != status:
+            raise processes.CloudError(
+                f'{words}: {done.returncode}\n{done.stdout}{done.stderr}'
+            )
         return json.loads(done.stdout) if '-f' in words else None
+
+    def restart_nova(self) -> None:
+        """Restart all processes of Nova."""
+        self.control.restart_nova()
+        self.restart_computes()
+
+    def restart_computes(self) -> None:
+        """Restart nova-compute on all hosts, and wait for its resources."""
+        services = [host.nova_compute for host in self.hosts.values()]
+        begins = [len(service.log) for service in services]
+        for service in services:
+            service.restart()
+        for service, begin in zip(services, begins, strict=True):
+            service.wait_for_log('Compute_service record updated', begin)
 
     def openstack(self, *words: str) -> Any:
         """Run ``openstack`` as the administrator; return its output."""

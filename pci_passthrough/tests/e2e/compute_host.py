@@ -102,11 +102,34 @@ class ComputeHost(fixtures.Fixture):
                 site, name, machine.uri, machine.host_root
             ),
         )
+        self._write_gpu_file()
         self.agent = self._daemon(
             f'agent-{name}',
             processes.BIN / 'pci-passthrough-agent',
             f'--config-file={config}',
+            f'--config-file={self.gpu_file}',
         )
+
+    @property
+    def gpu_file(self) -> pathlib.Path:
+        """The agent's file with the PCI information of the GPUs."""
+        return self._site.folder / f'etc/{self.name}/gpus.conf'
+
+    def offer_gpus(self, text: str | None = None) -> None:
+        """Restart the agent with other PCI information of the GPUs.
+
+        :param text: None means that of the start.
+        """
+        self._write_gpu_file(text)
+        begin = len(self.agent.log)
+        self.agent.restart()
+        self.agent.wait_for_log('Sent a report of all devices', begin)
+
+    def _write_gpu_file(self, text: str | None = None) -> None:
+        if text is None:
+            settings.write(self.gpu_file, settings.pci_information_of_gpus())
+        else:
+            self.gpu_file.write_text(text)
 
     @property
     def daemons(self) -> tuple[processes.Daemon, ...]:

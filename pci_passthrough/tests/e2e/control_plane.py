@@ -44,6 +44,8 @@ SCHEDULERS: Final = ('scheduler-1', 'scheduler-2')
 #: The configuration files that load the Nova plugin, as installed.
 DOOR: Final = pathlib.Path(__file__).parents[3] / 'etc/nova'
 
+_PASTE: Final = 'api-paste-pci-passthrough.ini'
+
 #: This project's example files.
 EXAMPLES: Final = DOOR.parent / 'pci_passthrough/examples'
 
@@ -85,7 +87,30 @@ class ControlPlane(fixtures.Fixture):
     @property
     def nova_files(self) -> list[pathlib.Path]:
         """The files that all Nova processes read beside their own file."""
-        return [DOOR / 'nova-pci-passthrough.conf']
+        folder = self.etc / 'nova'
+        return [folder / 'nova-pci-passthrough.conf', folder / 'pci.conf']
+
+    def write_nova_files(self, has_plugin: bool = True, pci: str = '') -> None:
+        """Write the files that Nova's processes read when they start.
+
+        :param has_plugin: False writes native files in their place.
+        :param pci: the section ``[pci]``.
+        """
+        folder = self.etc / 'nova'
+        for name, native in (
+            ('nova-pci-passthrough.conf', ''),
+            (_PASTE, (folder / 'api-paste.ini').read_text()),
+        ):
+            text = (DOOR / name).read_text() if has_plugin else native
+            (folder / name).write_text(text)
+        (folder / 'pci.conf').write_text(pci)
+
+    def restart_nova(self) -> None:
+        """Restart Nova's API, conductor and schedulers."""
+        for name, daemon in self.daemons.items():
+            if name.startswith('nova-'):
+                daemon.restart()
+        self._wait_for_api('nova')
 
     def connect(self, credentials: Mapping[str, str] | None = None) -> Any:
         """Return a connection of the SDK.
@@ -135,7 +160,7 @@ class ControlPlane(fixtures.Fixture):
             )
         paste = pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini'
         shutil.copy(paste, etc / 'nova')
-        shutil.copy(DOOR / 'api-paste-pci-passthrough.ini', etc / 'nova')
+        self.write_nova_files()
         settings.write(
             etc / 'pci_passthrough/conductor.conf',
             settings.pci_passthrough_conductor(site),
@@ -199,7 +224,7 @@ class ControlPlane(fixtures.Fixture):
         self._start(name, program, *(f'--config-file={f}' for f in files))
 
     def _start_api(self, name: str, wait: bool = True) -> None:
-        files = ['api-paste-pci-passthrough.ini', 'nova.conf']
+        files = [_PASTE, 'nova.conf']
         files += [str(file) for file in self.nova_files]
         variables = {
             f'OS_{name.upper()}_CONFIG_DIR': str(self.etc / name),

@@ -246,8 +246,12 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _is_dead(process: psutil.Process) -> bool:
     # An orphan remains a zombie until the machine's first process reaps it.
-    # A zombie uses neither port nor file.
+    # A zombie uses neither port nor file, unless further threads of it are
+    # still ending.
     try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
+        return bool(
+            process.status() == psutil.STATUS_ZOMBIE
+            and process.num_threads() <= 1
+        )
     except psutil.NoSuchProcess:
         return True

@@ -378,8 +378,10 @@ def pci_passthrough_uwsgi(site: Site, config: pathlib.Path) -> Sections:
 def pci_passthrough_agent(
     site: Site, host: str, libvirt_uri: str, host_root: pathlib.Path
 ) -> Sections:
-    """The configuration of a host's ``pci-passthrough-agent``."""
-    gpus = {'match': {'class': 'display'}, 'extra_info': {'group': 'gpu'}}
+    """The configuration of a host's ``pci-passthrough-agent``.
+
+    The GPUs have a file of their own.
+    """
     disks = {'match': {'class': '0108'}, 'extra_info': {'group': 'scratch'}}
     nics = [
         {
@@ -394,10 +396,16 @@ def pci_passthrough_agent(
     return {
         'DEFAULT': {'host': host, 'transport_url': site.transport_url},
         'agent': {
-            'pci_information': list(map(json.dumps, (gpus, disks, *nics))),
+            'pci_information': list(map(json.dumps, (disks, *nics))),
             'connection_uri': libvirt_uri,
             'host_root': host_root,
             'report_interval': 5,
             'default_handlers': False,
         },
     }
+
+
+def pci_information_of_gpus() -> Sections:
+    """Return the PCI information of a host's GPUs."""
+    gpus = {'match': {'class': 'display'}, 'extra_info': {'group': 'gpu'}}
+    return {'agent': {'pci_information': json.dumps(gpus)}}

@@ -19,6 +19,11 @@ _OURS: Final = """
     FROM pci_devices d JOIN compute_nodes n ON n.id = d.compute_node_id
     WHERE d.instance_uuid IS NOT NULL
 """
+_PCI_FLAVORS: Final = """
+    SELECT d.instance_uuid, f.name
+    FROM pci_devices d LEFT JOIN pci_flavors f ON f.uuid = d.pci_flavor_uuid
+    WHERE d.instance_uuid IS NOT NULL
+"""
 _NOVAS: Final = """
     SELECT d.instance_uuid, n.host, d.address
     FROM pci_devices d JOIN compute_nodes n ON n.id = d.compute_node_id
@@ -38,18 +43,26 @@ class Views:
             for instance, host, address in connection.execute(
                 sa.text(statement)
             ):
-                view.setdefault(instance, set()).add((host, address))
+                view.setdefault(str(instance), set()).add((host, address))
             return view
 
     def ours(self) -> View:
         """Return the view of this project's database, including claims."""
         return self._query('pci_passthrough', _OURS)
 
+    def pci_flavors(self) -> dict[str, set[str | None]]:
+        """Return the PCI flavors that each instance holds devices by."""
+        with self._cloud.database('pci_passthrough') as connection:
+            names: dict[str, set[str | None]] = {}
+            for instance, name in connection.execute(sa.text(_PCI_FLAVORS)):
+                names.setdefault(instance, set()).add(name)
+            return names
+
     def novas(self) -> View:
         """Return the view of Nova's database.
 
-        Rows of devices that are not held have the instance None; there
-        should be no such rows.
+        Rows of devices that are not held have the instance 'None'; there
+        should be no such rows, except of devices that Nova itself offers.
         """
         return self._query('nova_cell1', _NOVAS)
 
@@ -60,7 +73,7 @@ class Views:
             for instance, addresses in host.attached().items():
                 held = {(name, address) for address in addresses}
                 if held:
-                    view.setdefault(instance, set()).update(held)
+                    view.setdefault(str(instance), set()).update(held)
         return view
 
     def ports(self) -> View:
