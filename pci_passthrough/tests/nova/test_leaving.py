@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the way out of PCI flavors, and of the way back."""
 
+from collections.abc import Mapping
 import contextlib
 import io
 import json
@@ -9,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 from typing import Any
+from typing import ClassVar
 
 import fixtures
 from nova import context as nova_context
@@ -27,6 +29,7 @@ import testtools
 import pci_passthrough
 from pci_passthrough.cmd import status
 from pci_passthrough.nova_plugin import requests
+from pci_passthrough.nova_plugin.compat import records
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
@@ -43,6 +46,8 @@ _HOSTS = {'c0': 0x81, 'c1': 0x82}
 class GpuTest(leaving.LeavingTest):
     """Two hosts, each with two devices of the PCI flavor ``gpu``."""
 
+    #: host to its cell, for hosts outside of the first one
+    CELLS: ClassVar[Mapping[str, str]] = {}
     #: as export-nova writes it
     PCI_ALIAS = [jsonutils.dumps({'name': 'gpu'} | _IDS)]
 
@@ -55,7 +60,9 @@ class GpuTest(leaving.LeavingTest):
                 num_pci=2, num_pfs=0, num_vfs=0, bus=bus
             )
             self.devices[host] = base.offered(info)
-            self.start_host(host, native=0, info=info)
+            self.start_host(
+                host, native=0, info=info, cell=self.CELLS.get(host)
+            )
 
     def use_device_spec(self) -> None:
         """Move the devices of all hosts to device_spec."""
@@ -136,6 +143,65 @@ class TestThereAndBack(GpuTest):
         self._delete_server(server)
         self._delete_server(other)
         self.assert_clean(*_HOSTS)
+
+
+class TestLater(GpuTest):
+    """Moves without the Nova plugin, of servers that were left."""
+
+    def test_unshelve_and_evacuate(self) -> None:
+        """Nova finds devices natively for what was shelved or is lost."""
+        flavor_id = self.create_flavor('gpu:1')
+        shelved = self.boot(flavor_id=flavor_id, host='c1')
+        lost = self.boot(flavor_id=flavor_id, host='c0')
+        self._shelve_server(shelved)
+        code, rows = self.manage('leave', '--apply')
+        self.assertEqual(0, code)
+        self.assertLessEqual({shelved['id'], lost['id']}, set(rows))
+        self.use_device_spec()
+        self.restart_without_plugin()
+        self.force_down('c0')
+        self._evacuate_server(lost)
+        self.restart('c0')
+        self._unshelve_server(shelved)
+        for server in (shelved, lost):
+            self.requests_of(server)
+            host = self.host_of(server)
+            self.assertEqual(1, len(self.hostdevs(host, server)))
+        self.assertEqual('c1', self.host_of(lost))
+
+
+class TestCells(GpuTest):
+    """Two hosts in two cells."""
+
+    NUMBER_OF_CELLS = 2
+    CELLS: ClassVar[Mapping[str, str]] = {'c0': 'cell1', 'c1': 'cell2'}
+
+    def instance(self, server: Mapping[str, Any]) -> Any:
+        """Return Nova's object of a server, of any cell."""
+        (instance,) = (
+            instance
+            for instance in records.instances()
+            if instance.uuid == server['id']
+        )
+        return instance
+
+    def test_all_cells(self) -> None:
+        """Servers are rewritten in the database of their cell, and back."""
+        flavor_id = self.create_flavor('gpu:1')
+        servers = [
+            self.boot(flavor_id=flavor_id, host=host) for host in _HOSTS
+        ]
+        former = [self.requests_of(server) for server in servers]
+        code, rows = self.manage('leave', '--apply')
+        self.assertEqual(0, code)
+        self.assertLessEqual({server['id'] for server in servers}, set(rows))
+        for server in servers:
+            (request,) = self.requests_of(server)
+            self.assertEqual([_IDS], request.spec)
+        self.assertEqual(0, self.manage('return', '--apply')[0])
+        for server, (before,) in zip(servers, former, strict=True):
+            (after,) = self.requests_of(server)
+            self.assertEqual(before.spec, after.spec)
 
 
 class TestGuard(GpuTest):
