@@ -91,11 +91,7 @@ def rebuild(spec: Any, instance: Any) -> None:
         if scheduling.is_live_migration(instance):
             make = None
         wanted = own = needs.of_flavor(instance.flavor, held, make)
-        if spec.flavor.id != instance.flavor.id or not needs.ask_alike(
-            requests.of_flavor(stored), wanted
-        ):
-            # As Nova does when a resize is reverted, and not when it fails.
-            scheduling.set_flavor(spec, instance)
+        _set_flavor(spec, instance, stored, wanted)
     if not needs.ask_alike(stored, [*wanted, *nics]):
         LOG.info(
             'Rebuilding the requests for PCI flavors of instance %(uuid)s: '
@@ -120,6 +116,25 @@ def nics_of(instance: Any, held: Collection[Any] | None) -> list[Any]:
     :param held: all requests of the instance.
     """
     return needs.of_nics(held, _ports_of(instance, held), _in_use(instance))
+
+
+def _set_flavor(
+    spec: Any, instance: Any, stored: list[Any], wanted: list[Any]
+) -> None:
+    """Set the flavor of a spec for a move that is no resize.
+
+    :param stored: the requests for PCI flavors of the spec.
+    :param wanted: those that the instance's flavor gets.
+    """
+    if spec.flavor.id != instance.flavor.id or not needs.ask_alike(
+        requests.of_flavor(stored), wanted
+    ):
+        # As Nova does when a resize is reverted, and not when it fails.
+        scheduling.set_flavor(spec, instance)
+    if not wanted:
+        # The guest may run without the devices of its flavor. nova-scheduler
+        # would look for them.
+        spec.flavor = requests.without_pci_flavors(spec.flavor)
 
 
 def replaced(

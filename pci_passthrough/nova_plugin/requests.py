@@ -98,10 +98,25 @@ def of_flavor(requests: Iterable[Any] | None) -> list[Any]:
 
 def asks_for_pci_flavors(flavor: Any) -> bool:
     """Whether the extra specs of a flavor ask for PCI flavors."""
-    return any(
-        key == request_spec.EXTRA_SPEC
-        or key.startswith(request_spec.EXTRA_SPEC_PREFIX)
-        for key in extra_specs(flavor)
+    return any(map(_is_for_pci_flavors, extra_specs(flavor)))
+
+
+def without_pci_flavors(flavor: Any) -> Any:
+    """Return a flavor that asks for no PCI flavors, and else the same."""
+    if not asks_for_pci_flavors(flavor):
+        return flavor
+    copy = flavor.obj_clone()
+    copy.extra_specs = {
+        key: text
+        for key, text in extra_specs(flavor).items()
+        if not _is_for_pci_flavors(key)
+    }
+    return copy
+
+
+def _is_for_pci_flavors(key: str) -> bool:
+    return key == request_spec.EXTRA_SPEC or key.startswith(
+        request_spec.EXTRA_SPEC_PREFIX
     )
 
 
