@@ -31,7 +31,7 @@ _FITTING = 'virt.test_hardware:fit'
 #: All unit tests of the modules in which something is replaced, and of those
 #: that use it. Any of them may fail because a replacement touches something
 #: that its test does not expect.
-_ALL_UNIT = _unit(
+_UNIT = _unit(
     'api.openstack.compute.test_attach_interfaces',
     'api.validation.extra_specs.test_validators',
     'compute.test_claims',
@@ -57,33 +57,6 @@ _ALL_UNIT = _unit(
     _DRIVER,
 )
 
-#: Of these, the tests that call what is replaced.
-_UNIT_OF_REPLACED = _unit(
-    'api.validation.extra_specs.test_validators',
-    'compute.test_claims',
-    'compute.test_compute_mgr:interface|vif|external_instance_event|pci',
-    'compute.test_resource_tracker:(?i)claim|pci|migrat|resize',
-    'compute.test_rpcapi:tach_interface',
-    'conductor.tasks.test_live_migrate',
-    'conductor.tasks.test_migrate',
-    'network.test_neutron:pci|resource_requests|binding_profile|create_port',
-    'objects.test_request_spec:pci|network_info',
-    'pci.test_manager',
-    'pci.test_request',
-    'pci.test_stats',
-    'pci.test_whitelist',
-    'scheduler.filters.test_numa_topology_filters',
-    'scheduler.filters.test_pci_passthrough_filters',
-    'scheduler.test_filters',
-    'scheduler.test_host_manager:pci|consume',
-    'scheduler.test_manager:_schedule|sufficient',
-    'scheduler.test_utils:pci|limits',
-    'scheduler.weights.test_weights_pci',
-    'test_context:dict',
-    _FITTING,
-    _DRIVER,
-)
-
 
 def _functional(module: str, *classes: str) -> tuple[str, ...]:
     path = f'nova.tests.functional.libvirt.{module}'
@@ -96,8 +69,6 @@ _ALL_FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_pci_sriov_servers',
     'nova.tests.functional.libvirt.test_pci_in_placement',
 )
-
-_NEWEST = '34'
 
 #: Major version of Nova to functional tests: each kind of move on the newest
 #: release, and what releases of Nova do differently on the others.
@@ -117,10 +88,8 @@ def tests_for(major: str, everything: bool) -> tuple[str, ...]:
     """Return the names of the tests for a release.
 
     :param major: its major version.
-    :param everything: whether to run also what other releases, or quicker
-        tests, would find.
+    :param everything: whether to run all functional tests of PCI devices,
+        also those that would find what others find.
     """
-    if everything:
-        return _PROJECT + _ALL_UNIT + _ALL_FUNCTIONAL
-    unit = _ALL_UNIT if major == _NEWEST else _UNIT_OF_REPLACED
-    return _PROJECT + unit + _FUNCTIONAL[major]
+    functional = _ALL_FUNCTIONAL if everything else _FUNCTIONAL[major]
+    return _PROJECT + _UNIT + functional
