@@ -10,6 +10,8 @@ Each verb runs in a process of its own (``verb_process``), which the agent
 starts and watches (``verb_run``). What needs privileges is in ``privileged``.
 """
 
+# ``verb_process`` is a program, before which Python imports its package.
+from pci_passthrough import threading_backend  # noqa: F401
 from pci_passthrough.handlers.interface import Command
 from pci_passthrough.handlers.interface import Device
 from pci_passthrough.handlers.interface import DeviceHandler
