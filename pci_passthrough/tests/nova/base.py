@@ -42,9 +42,9 @@ from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import scheduling_refusals
-from pci_passthrough.store import schema
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.nova import wire
 
 #: The devices of ``NovaTest.start_host``: without SR-IOV.
@@ -62,12 +62,6 @@ paste.filter_factory = pci_passthrough.nova_plugin.middleware:factory
 """
 
 _sequence = itertools.count(1)
-
-
-class _Files:
-    """Files that all tests of a process share, written once."""
-
-    database: bytes | None = None
 
 
 class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
@@ -149,15 +143,7 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         bootstrap.install()
 
     def _open_database(self) -> store.Writer:
-        path = self.folder / 'pci.sqlite'
-        if _Files.database is None:
-            db = store.Writer(f'sqlite:///{path}')
-            schema.sync(db)
-            # Closing the last connection writes the write-ahead log back.
-            db.close()
-            _Files.database = path.read_bytes()
-        path.write_bytes(_Files.database)
-        db = store.Writer(f'sqlite:///{path}')
+        db = store.Writer(sqlite.create(self.folder / 'pci.sqlite'))
         self.addCleanup(db.close)
         return db
 

@@ -22,6 +22,7 @@ from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.store import base as store_base
 
 #: What tokens look like, see ``authentication.NoAuth``.
@@ -58,7 +59,7 @@ class ApiFixture(fixtures.Fixture):
 
     def _setUp(self) -> None:
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        url = self._database_url or f'sqlite:///{directory / "db"}'
+        url = self._database_url or sqlite.create(directory / 'db')
         file = directory / 'pci_passthrough.conf'
         file.write_text(
             '[DEFAULT]\nhost = controller\ntransport_url = fake:/\n'
@@ -67,7 +68,8 @@ class ApiFixture(fixtures.Fixture):
         self.conf = conf_module.load(['--config-file', str(file)], 'test', [])
         self.db = store.Writer.from_conf(self.conf)
         self.addCleanup(self.db.close)
-        schema.sync(self.db)
+        if self._database_url is not None:
+            schema.sync(self.db)
         service = conductor.ConductorService(self.conf)
         service.start()
         self.addCleanup(service.stop)

@@ -41,7 +41,8 @@ class Manage(fixtures.Fixture):
         # The ledger must not get the SUDO_USER of whoever runs the tests.
         self.useFixture(fixtures.EnvironmentVariable('SUDO_USER', 'operator'))
         self.useFixture(fixtures.EnvironmentVariable('CLIFF_MAX_TERM_WIDTH'))
-        self.url = f'sqlite:///{self.folder}/pci.sqlite'
+        self.database = self.folder / 'pci.sqlite'
+        self.url = f'sqlite:///{self.database}'
         self.config = self.folder / 'conductor.conf'
         self.configure(self.url)
 

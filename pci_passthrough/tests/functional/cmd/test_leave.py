@@ -8,6 +8,7 @@ import importlib.util
 
 import testtools
 
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.cmd import running
 
 
@@ -19,7 +20,7 @@ class WithoutNovaTestCase(testtools.TestCase):
         if importlib.util.find_spec('nova') is not None:
             self.skipTest('Nova is installed')
         self.manage = self.useFixture(running.Manage())
-        self.manage.run('db', 'sync')
+        sqlite.create(self.manage.database)
 
     def test_said(self) -> None:
         for command in ('leave', 'return', 'guard'):

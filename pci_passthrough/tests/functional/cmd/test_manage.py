@@ -18,6 +18,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.devices import trackers
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.cmd import running
 
 _ONE = '11111111-1111-4111-8111-111111111111'
@@ -59,7 +60,7 @@ class ManageTestCase(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.manage = self.useFixture(running.Manage())
-        self.ok('db', 'sync')
+        sqlite.create(self.manage.database)
         nics = [_device(f'{_NIC}{number}') for number in range(3)]
         gpu = _device(
             _GPU,

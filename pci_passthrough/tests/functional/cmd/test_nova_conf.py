@@ -8,6 +8,7 @@ import testtools
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough.specs import pci_information
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.cmd import running
 
 _NOVA = """
@@ -48,7 +49,7 @@ class NovaConfTestCase(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.manage = self.useFixture(running.Manage())
-        self.manage.run('db', 'sync')
+        sqlite.create(self.manage.database)
         self.nova = self.write('nova.conf', _NOVA)
         self.output = self.manage.folder / 'agent.conf'
 

@@ -11,6 +11,7 @@ import testtools
 from pci_passthrough import conf as conf_module
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.cases import files
 from pci_passthrough.tests.functional.cmd import running
 
@@ -29,7 +30,7 @@ class WholeCardsTestCase(testtools.TestCase):
         super().setUp()
         self.useFixture(fixtures.FakeLogger())
         self.manage = self.useFixture(running.Manage())
-        self.manage.run('db', 'sync')
+        sqlite.create(self.manage.database)
 
     def report(self, pci_information: str) -> None:
         """Report the host, of which one of two cards is sliced."""

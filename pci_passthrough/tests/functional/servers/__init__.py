@@ -11,9 +11,9 @@ interfaces and leaves epmd running, its PostgreSQL does not work when the tests
 run as root, and its servers cannot be killed and started again with the same
 port and data.
 
-Durability is never relaxed, because tests kill servers and check that no
-committed data is lost: every server keeps its default fsync behaviour. Only
-memory limits are reduced.
+Tests kill servers and check that no committed data is lost, so every server
+writes at each commit. It does not wait for the disk: what a killed process has
+written is in the kernel's cache. Memory limits are reduced.
 """
 
 from pci_passthrough.tests.functional.servers.base import LOOPBACK

@@ -111,6 +111,7 @@ class MariaDB(Database):
             '--performance-schema=OFF',
             '--innodb-buffer-pool-size=32M',
             '--innodb-log-file-size=16M',
+            '--innodb-flush-method=nosync',
             '--key-buffer-size=1M',
             '--aria-pagecache-buffer-size=1M',
             *self._as_root(),
@@ -176,6 +177,7 @@ class PostgreSQL(Database):
             'shared_buffers': '32MB',
             'max_wal_size': '128MB',
             'dynamic_shared_memory_type': 'mmap',
+            'fsync': 'off',
         }
         command = [
             base.program('postgres', *_postgresql_directories()),

@@ -25,6 +25,7 @@ from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.cmd import running
 from pci_passthrough.tests.functional.services import programs
 from pci_passthrough.tests.functional.store import base as store_base
@@ -84,9 +85,8 @@ class AgentServiceTest(testtools.TestCase):
         self.logger = self.useFixture(fixtures.FakeLogger(level=20))
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.folder = folder
-        self.db = store.Writer(f'sqlite:///{folder}/db')
+        self.db = store.Writer(sqlite.create(folder / 'db'))
         self.addCleanup(self.db.close)
-        schema.sync(self.db)
         self.host = testdriver.write_host(
             inventory.build_host(inventory.HostShape('compute-1')), folder
         )

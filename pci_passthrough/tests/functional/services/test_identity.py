@@ -18,11 +18,11 @@ from pci_passthrough import store
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.store import hosts
-from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.cases import files
 from pci_passthrough.tests.functional.services import programs
 from pci_passthrough.tests.functional.store import base as store_base
@@ -40,9 +40,8 @@ class IdentityTest(testtools.TestCase):
         super().setUp()
         self.logger = self.useFixture(fixtures.FakeLogger(level=20))
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.db = store.Writer(f'sqlite:///{self.folder}/db')
+        self.db = store.Writer(sqlite.create(self.folder / 'db'))
         self.addCleanup(self.db.close)
-        schema.sync(self.db)
         service = conductor.ConductorService(self.conf('c10_before'))
         service.start()
         self.addCleanup(service.stop)

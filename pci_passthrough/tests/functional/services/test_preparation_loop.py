@@ -19,11 +19,11 @@ from pci_passthrough.demo import inventory
 from pci_passthrough.demo import testdriver
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
-from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.services import programs
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -45,9 +45,8 @@ class PreparationLoopTest(testtools.TestCase):
         super().setUp()
         self.logger = self.useFixture(fixtures.FakeLogger(level=20))
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.db = store.Writer(f'sqlite:///{self.folder}/db')
+        self.db = store.Writer(sqlite.create(self.folder / 'db'))
         self.addCleanup(self.db.close)
-        schema.sync(self.db)
         shape = inventory.HostShape(
             _HOST, nics=1, vfs=1, gpus=2, consumer_gpus=0
         )

@@ -28,11 +28,11 @@ from pci_passthrough.handlers import verb_run
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
 from pci_passthrough.services import preparing
-from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional.store import base as store_base
 
 _HOST = 'compute-1'
@@ -146,9 +146,8 @@ class PreparingTest(testtools.TestCase):
             )
         )
         _Wash.on_verb = self.note_verb
-        self.db = store.Writer(f'sqlite:///{self.folder}/db')
+        self.db = store.Writer(sqlite.create(self.folder / 'db'))
         self.addCleanup(self.db.close)
-        schema.sync(self.db)
         shape = inventory.HostShape(
             _HOST, nics=1, vfs=1, gpus=1, consumer_gpus=0
         )

@@ -26,8 +26,8 @@ from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.services import preparation_endpoint
 from pci_passthrough.specs import pci_information
-from pci_passthrough.store import schema
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.unit.rpc import driver
 
 INSTANCE = '5b0b5f2c-6a3e-4e5a-9d0e-0d6f3c1f7a10'
@@ -38,8 +38,7 @@ class Endpoint:
     """A conductor's endpoints on SQLite, reached as through a broker."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.db = store.Writer(f'sqlite:///{folder}/db')
-        schema.sync(self.db)
+        self.db = store.Writer(sqlite.create(folder / 'db'))
         editing.create(self.db, '10g', None, match=[{'e.group': '10g'}])
         policy = store.Policy(store.Limits(3600, 180))
         conductor = endpoint.ConductorEndpoint(self.db, policy)

@@ -26,6 +26,7 @@ from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional import servers
 
 #: Hosts are up for the length of a test, however busy the machine is.
@@ -59,19 +60,17 @@ class StoreTest(testtools.TestCase):
         super().setUp()
         self.url = self._empty_url()
         self.db = self.open()
-        if self.server is None:
-            schema.sync(self.db)
 
     def open(self) -> store.Writer:
         """Open the database once more, as another process would."""
-        db = store.Writer(self.url)
+        db = store.Writer(self.url, sqlite_synchronous=False)
         self.addCleanup(db.close)
         return db
 
     def _empty_url(self) -> str:
         if self.server is None:
-            directory = self.useFixture(fixtures.TempDir()).path
-            return f'sqlite:///{pathlib.Path(directory) / "db"}'
+            folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+            return sqlite.create(folder / 'db')
         return empty_url(self.server)
 
     def report(

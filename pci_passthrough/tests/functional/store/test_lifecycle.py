@@ -4,6 +4,7 @@
 import collections
 from collections.abc import Callable
 from collections.abc import Iterable
+import pathlib
 import shutil
 import tempfile
 import typing
@@ -23,7 +24,6 @@ from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.reporting import preparation
 from pci_passthrough.store import models
-from pci_passthrough.store import schema
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import starts
 from pci_passthrough.store.claims import transitions
@@ -32,6 +32,7 @@ from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import reports
 from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.tests import sqlite
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
@@ -538,9 +539,8 @@ class LifecycleTest(testtools.TestCase):
 
 def _copied(test: testtools.TestCase) -> Callable[[str], str]:
     """Return a function that copies a SQLite database."""
-    template = test.useFixture(fixtures.TempDir()).join('db')
-    db = store.Writer(f'sqlite:///{template}')
-    schema.sync(db)
+    template = pathlib.Path(test.useFixture(fixtures.TempDir()).path) / 'db'
+    db = store.Writer(sqlite.create(template))
     _create_flavors(db)
     with db.read() as connection:
         connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
