@@ -21,7 +21,7 @@ _any_speed = hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.register_profile(
-    'few', _any_speed, max_examples=50, derandomize=True
+    'few', _any_speed, max_examples=25, derandomize=True
 )
 hypothesis.settings.register_profile('many', _any_speed, max_examples=150)
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'few'))
