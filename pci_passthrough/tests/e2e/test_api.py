@@ -183,8 +183,8 @@ class PciFlavorTestCase(ApiTestCase):
             lambda: self.admin.fail('openstack', *_flavor(name, 'delete')),
         )
         self.assertEqual(
-            [(server.id, created['uuid'], 'allocated')],
-            _columns(devices, 'Instance', 'PCI Flavor', 'State'),
+            [(server.id, name, server.name, 'allocated')],
+            _columns(devices, 'Instance', 'PCI Flavor', 'Server', 'State'),
         )
         self.assertEqual(
             set(_columns(devices, 'Host', 'Address')),
