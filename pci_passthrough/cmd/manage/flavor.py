@@ -14,6 +14,7 @@ from pci_passthrough.cmd.manage import show_one
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import pci_flavor
+from pci_passthrough.osc.v1 import pci_flavor_deletion
 
 _SHORT: columns.Columns = {
     'UUID': columns.field('uuid'),
@@ -107,7 +108,7 @@ class Set(show_one.CsvFormat, pci_flavor.Set):
         return columns.show(_SHOW_COLUMNS, flavor)
 
 
-class Delete(pci_flavor.Delete):
+class Delete(pci_flavor_deletion.PciFlavorDelete):
     """Delete PCI flavors.
 
     A PCI flavor that instances hold devices through is only deleted with

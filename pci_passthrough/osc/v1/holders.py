@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import logging
 from typing import Any
 
+from pci_passthrough.osc.v1 import servers
+
 LOG = logging.getLogger(__name__)
 
 #: Up to so many servers are asked for one by one; for more, Nova lists all.
@@ -32,36 +34,28 @@ def with_servers(
     """
     items = [dict(device) for device in devices]
     holders = {str(i['instance_uuid']) for i in items if i['instance_uuid']}
-    servers = _servers(manager, holders) if holders else {}
+    if not holders:
+        return items
+    known: dict[str, Any] = servers.ask(
+        manager, lambda compute: _servers(compute, holders), {}
+    )
     for item in items:
-        server = servers.get(str(item['instance_uuid']))
+        server = known.get(str(item['instance_uuid']))
         if server is not None:
             item[NAME], item[PROJECT] = server.name, server.project_id
     return items
 
 
-def _servers(manager: Any, uuids: Collection[str]) -> dict[str, Any]:
-    # Commands without a holder save a second: both import the SDK.
-    from keystoneauth1 import exceptions as ksa_exceptions
+def _servers(compute: Any, uuids: Collection[str]) -> dict[str, Any]:
+    # Saves a second if nothing is held: it imports the SDK.
     from openstack import exceptions as sdk_exceptions
 
-    servers = {}
-    try:
-        compute = manager.sdk_connection.compute
-        # Without a version of Nova's API that it knows, the SDK has no calls.
-        if not hasattr(compute, 'get_server'):
-            LOG.info('Showing no names of servers: there is no Nova')
-            return {}
-        if len(uuids) > _FEW:
-            return {s.id: s for s in compute.servers(all_projects=True)}
-        for uuid in sorted(uuids):
-            try:
-                servers[uuid] = compute.get_server(uuid)
-            except sdk_exceptions.NotFoundException:
-                LOG.info('Nova has no server %s', uuid)
-    except (
-        sdk_exceptions.SDKException,
-        ksa_exceptions.ClientException,
-    ) as error:
-        LOG.info('Showing no names of servers: %s', error)
-    return servers
+    if len(uuids) > _FEW:
+        return {s.id: s for s in compute.servers(all_projects=True)}
+    found = {}
+    for uuid in sorted(uuids):
+        try:
+            found[uuid] = compute.get_server(uuid)
+        except sdk_exceptions.NotFoundException:
+            LOG.info('Nova has no server %s', uuid)
+    return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack pci flavor …``: create, list, show, set, unset, delete."""
+"""``openstack pci flavor …``: create, list, show, set, unset."""
 
 import argparse
 from collections.abc import Callable
@@ -76,11 +76,6 @@ _QUERY_OPTIONS: options.QueryOptions = {
 _FORCE_SET = (
     'change the match expression even if it no longer matches devices that '
     'instances hold through the PCI flavor; the instances keep them'
-)
-_FORCE_DELETE = (
-    'delete even a PCI flavor that instances hold devices through: no request '
-    'gets a device by it any more, the instances keep their devices, and the '
-    'name stays taken until the last of these devices is free'
 )
 
 
@@ -350,49 +345,3 @@ class Unset(_Change):
             return changes
 
         return self.change(parsed_args, changes_of)
-
-
-class Delete(base.Quiet, base.Lister):
-    """Delete PCI flavors.
-
-    A PCI flavor that instances hold devices through is only deleted with
-    --force. Better disable it (set --state disabled): Nova requests it by its
-    name when it moves an instance.
-    """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the PCI flavors."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'pci_flavors',
-            nargs='+',
-            metavar='<pci-flavor>',
-            help='name or UUID (one or more)',
-        )
-        options.add_effect(parser, _FORCE_DELETE)
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
-        """Delete each PCI flavor, even if others cannot be deleted."""
-        effects, failures = {}, 0
-        for name in parsed_args.pci_flavors:
-            try:
-                if parsed_args.dry_run:
-                    effects[name] = self.service.deletion_effect(
-                        name, parsed_args.force
-                    )
-                else:
-                    self.service.delete_pci_flavor(name, parsed_args.force)
-            except errors.RequestFailed as error:
-                failures += 1
-                self.log.error(
-                    'Failed to delete PCI flavor with name or UUID %r: %s',
-                    name,
-                    error,
-                )
-        if failures:
-            total = len(parsed_args.pci_flavors)
-            raise errors.ClientError(
-                f'{failures} of {total} PCI flavors failed to delete.'
-            )
-        return effect.table(effects) if effects else base.NOTHING

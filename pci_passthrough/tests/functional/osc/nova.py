@@ -50,6 +50,7 @@ class NovaFixture(fixtures.Fixture):
     :ivar refusal: why it refuses everything, if it does.
     :ivar held: servers by UUID; without any there is one, of any UUID.
     :ivar listed: how often all servers were listed.
+    :ivar status: of which status they had to be, at last.
     :ivar endpoints: URLs by service type, region and interface.
     """
 
@@ -59,6 +60,7 @@ class NovaFixture(fixtures.Fixture):
         self.refusal: str | None = None
         self.held: dict[str, dict[str, Any]] = {}
         self.listed = 0
+        self.status: str | None = None
         served = self.useFixture(base.Served(self._answer))
         self._root = served.url
         self.endpoints = {
@@ -107,6 +109,7 @@ class NovaFixture(fixtures.Fixture):
             case ['v2.1']:
                 return {'version': self._version('v2.1', '2.1', _LATEST)}
             case ['v2.1', 'servers', which]:
+                self.status = request.args.get('status')
                 return self._servers(which)
             case ['v2.1', 'flavors', *_]:
                 return {'flavor': {'id': FLAVOR, 'name': 'm1', 'links': []}}

@@ -2,6 +2,9 @@
 """``openstack pci flavor``: create, list, show, set, unset, delete."""
 
 from pci_passthrough.tests.functional.osc import base
+from pci_passthrough.tests.functional.osc import cloud
+from pci_passthrough.tests.functional.osc import nova
+from pci_passthrough.tests.functional.osc import shells
 
 _NIC = ('--match', 'vendor_id=8086,e.group=10g', '--vnic-type', 'direct')
 
@@ -250,3 +253,53 @@ class ChangeTestCase(base.OscTestCase):
         self.assertEqual('', self.succeed(quiet).stdout)
         left = self.json_of(self.admin('pci flavor list', '-f', 'json'))
         self.assertEqual([], left)
+
+
+class ShelvedTestCase(base.OscTestCase):
+    """Shelved servers that ask for a PCI flavor that is deleted."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.nova = self.useFixture(nova.NovaFixture())
+        keystone = self.useFixture(
+            cloud.CloudFixture(
+                {'ops': base.OTHER_PROJECT},
+                {('pci-passthrough', 'one', 'public'): self.api.url}
+                | self.nova.endpoints,
+            )
+        )
+        self.login = keystone.login('admin', 'ops')
+        for number, extra_specs in enumerate(
+            (
+                {'pci_passthrough:pci_flavor': 'gpu:2,10g|gpux:1'},
+                {'hardware_resource:gpu': '1'},
+                {'hw:cpu_policy': 'dedicated'},
+            )
+        ):
+            self.nova.held[f's{number}'] = {
+                'id': f's{number}',
+                'status': 'SHELVED_OFFLOADED',
+                'flavor': {'extra_specs': extra_specs},
+            }
+        for name in ('gpu', 'gpux', 'other'):
+            self.api.add_flavor(name)
+
+    def delete(self, *words: str) -> shells.Outcome:
+        """Run the command."""
+        return self.shell.openstack(
+            *self.login, 'pci', 'flavor', 'delete', *words
+        )
+
+    def test_warned_of(self) -> None:
+        outcome = self.delete('gpu', 'gpux', 'other')
+        self.assertEqual((0, ''), (outcome.status, outcome.stdout))
+        gpu, gpux = outcome.stderr.splitlines()
+        self.assertIn("'gpu' these shelved servers", gpu)
+        self.assertIn('unshelved: s0, s1', gpu)
+        self.assertIn('unshelved: s0', gpux)
+        self.assertEqual(1, self.nova.listed)
+        self.assertEqual('SHELVED_OFFLOADED', self.nova.status)
+
+    def test_dry_run(self) -> None:
+        self.assertIn('s0, s1', self.delete('gpu', '--dry-run').stderr)
+        self.assertIn('s0, s1', self.delete('gpu').stderr)
