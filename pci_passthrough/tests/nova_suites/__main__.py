@@ -69,18 +69,16 @@ class Suite:
 
     :param version: version of Nova.
     :param concurrency: number of processes.
-    :param everything: see ``suites.tests_for``.
+    :param extent: see ``suites.tests_for``.
     :ivar outcome: result of the first run, with the plugin.
     """
 
-    def __init__(
-        self, version: str, concurrency: int, everything: bool
-    ) -> None:
+    def __init__(self, version: str, concurrency: int, extent: str) -> None:
         self.version = version
         self._concurrency = concurrency
         major = version.partition('.')[0]
         self._venv = f'.venv-nova-{major}'
-        self._names = suites.tests_for(major, everything)
+        self._names = suites.tests_for(major, extent)
         self._folder = _ROOT / '.stestr-nova-suites' / version
         shutil.rmtree(self._folder, ignore_errors=True)
         self._evidence = self._folder / 'evidence'
@@ -259,10 +257,22 @@ def main() -> int:
         action='store_true',
         help='count the tests of the subunit stream on standard input, too',
     )
-    parser.add_argument(
+    extents = parser.add_mutually_exclusive_group()
+    extents.add_argument(
         '--all',
-        action='store_true',
+        action='store_const',
+        const='all',
+        default='',
+        dest='extent',
         help="run all of Nova's functional tests of PCI devices",
+    )
+    extents.add_argument(
+        '--quick',
+        action='store_const',
+        const='quick',
+        dest='extent',
+        help='on all releases but the newest, run only the unit tests that '
+        'call what is replaced',
     )
     parser.add_argument('versions', nargs='+')
     args = parser.parse_args()
@@ -275,7 +285,7 @@ def main() -> int:
             errors.append('no test passed before')
         passed, skipped = len(before.passed), len(before.skipped)
     for version in args.versions:
-        suite = Suite(version, args.concurrency, args.all)
+        suite = Suite(version, args.concurrency, args.extent)
         errors += suite.check()
         passed += len(suite.outcome.passed)
         skipped += len(suite.outcome.skipped)
