@@ -116,10 +116,10 @@ def history(
 
 
 def _tag(device: objects.PciDevice) -> str:
-    """Return the ETag of a device, a hash of all that belongs to it.
+    """Return the ETag of a device, a hash of its whole view.
 
-    The name of its PCI flavor does not: an operator's decision about the
-    device does not depend on it.
+    But for the name of its PCI flavor, which cannot be renamed while a device
+    is held through it.
     """
     view = _view(device, microversion.MAX)
     return http.generate_etag(json.dumps(view).encode())

@@ -4,8 +4,8 @@
 It is counted at each scrape. However many hosts and PCI flavors exist, five
 statements count everything: the hosts, the devices by host, pool key and
 state, the few devices of which more is known, and the refusals and the events
-of the last hour.
-The pool keys are matched with the PCI flavors in this process.
+of the last hour. The pool keys are matched with the PCI flavors in this
+process.
 """
 
 import collections

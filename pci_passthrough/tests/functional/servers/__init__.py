@@ -11,7 +11,7 @@ interfaces and leaves epmd running, its PostgreSQL does not work when the tests
 run as root, and its servers cannot be killed and started again with the same
 port and data.
 
-Tests kill servers and check that no committed data is lost, so every server
+Tests kill servers and check that no committed data is lost, so each database
 writes at each commit. It does not wait for the disk: what a killed process has
 written is in the kernel's cache. Memory limits are reduced.
 """
