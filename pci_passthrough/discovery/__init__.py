@@ -9,7 +9,6 @@ module                 kind   does
 ``open_nodes``         acts   finds VFIO nodes, and who has them open
 ``node_device``        pure   parses libvirt's XML into ``PciDevice`` objects
 ``net_interface``      pure   parses the network interfaces in it
-``chroot_files``       acts   reads files, resolves links as chroot(2) would
 ``read_errors``        acts   collects errors, and which devices each affects
 ``block_reader``       acts   reads disks
 ``interface_reader``   acts   reads network interfaces

@@ -8,7 +8,7 @@ import functools
 import os
 import re
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import read_errors
 

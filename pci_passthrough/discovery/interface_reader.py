@@ -10,7 +10,7 @@ import functools
 import json
 import os
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import netlink
 from pci_passthrough.discovery import read_errors

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import dataclasses
 import re
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 
 _NODES = 'dev/vfio'
 _DRIVER = 'vfio-pci'

@@ -11,7 +11,7 @@ import typing
 
 from oslo_log import log
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 
 LOG = log.getLogger(__name__)

@@ -13,7 +13,7 @@ import os
 
 from oslo_log import log as logging
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import vital_product_data
 from pci_passthrough.objects import device as device_obj
 

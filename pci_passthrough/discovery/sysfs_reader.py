@@ -11,8 +11,8 @@ import re
 
 from oslo_log import log
 
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import block_reader
-from pci_passthrough.discovery import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import interface_reader

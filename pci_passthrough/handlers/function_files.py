@@ -12,7 +12,7 @@ import os
 import re
 import stat
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.handlers import interface
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import dataclasses
 import os
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import open_nodes
 
 _FUNCTIONS = 'sys/bus/pci/devices'

@@ -12,7 +12,7 @@ import fixtures
 import testtools
 from testtools import content
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import interface_reader

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import fixtures
 import testtools
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import interface_reader

@@ -5,7 +5,7 @@ import os
 
 import testtools
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import domain_use
 from pci_passthrough.discovery import open_nodes
 from pci_passthrough.discovery import sysfs_reader

@@ -5,7 +5,7 @@ import fixtures
 import testtools
 from testtools import matchers
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import sysfs_reader

@@ -9,7 +9,7 @@ import typing
 import fixtures
 import testtools
 
-from pci_passthrough.discovery import chroot_files
+from pci_passthrough import chroot_files
 
 
 class ChrootFilesTestCase(testtools.TestCase):

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interface of resource types, for this project's and for others."""
+
+import abc
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+from typing import ClassVar
+
+from pci_passthrough.objects import device as device_obj
+from pci_passthrough.specs import pci_information
+
+
+class ResourceTypeError(Exception):
+    """A guest cannot get a device: the text, one line, says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """A device that a resource type has found.
+
+    :ivar device: with its ``HARDWARE_FIELDS`` and ``resource_type``.
+    :ivar refusal: why the host refuses it although an entry matches it, a
+        text for people; None if nothing is against it.
+    """
+
+    device: device_obj.PciDevice
+    refusal: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What a resource type may look at during one scan of a host."""
+
+    #: the host's name in Nova
+    name: str
+    #: directory with the host's ``sys`` and ``dev``; None if it is elsewhere
+    root: str | None
+    #: XML of libvirt's node devices in this scan: PCI functions, network
+    #: interfaces, USB devices, mediated devices
+    documents: Sequence[str] = ()
+    #: the PCI functions of this scan, with all facts
+    functions: Sequence[device_obj.PciDevice] = ()
+    #: the entries of pci_information about this type, in their order
+    entries: Sequence[pci_information.Entry] = ()
+
+
+class ResourceType(abc.ABC):
+    """One kind of devices that are no PCI functions.
+
+    A subclass has no state: the agent asks it with each scan, and nova-compute
+    asks another object of it.
+    """
+
+    #: the value of ``resource_type`` in pci_information and in PCI flavors
+    name: ClassVar[str]
+    #: whether an instance with such a device can be live-migrated; if not, an
+    #: entry cannot have the tag ``live_migratable``
+    can_live_migrate: ClassVar[bool] = False
+    #: the handlers of devices whose entry names none
+    default_handlers: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def find(self, host: Host) -> Iterable[Found]:
+        """Return all devices of the type, also those that no entry matches.
+
+        :raises OSError: the host cannot be read now.
+        """
+
+    def guest_device(
+        self, device: device_obj.PciDevice, root: str = '/'
+    ) -> str | None:
+        """Return the element of a domain that gives a device to its guest.
+
+        nova-compute calls it on the device's host, directly before it defines
+        the domain.
+
+        :param root: directory with the host's ``sys``.
+        :returns: XML, for example ``<hostdev …>``
+            (https://libvirt.org/formatdomain.html); None if the device is
+            nothing that libvirt knows.
+        :raises ResourceTypeError: the device is not there, or is another one.
+        """
+        return None
