@@ -5,6 +5,9 @@ A client that names none gets the oldest, and so the interface that it was
 written for.
 """
 
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import microversion_parse
@@ -28,7 +31,10 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #:   PCI devices, and the action clean
 #: * 1.2 - deletion of hosts; refusals; steps and left of explanations for
 #:   projects; pci_flavor of PCI devices
-VERSIONS: Final = ('1.0', '1.1', '1.2')
+#: * 1.3 - resource_type of pools and PCI devices, and the filter by it;
+#:   without it they have no vendor_id, product_id, pci_class and dev_type if
+#:   they are no PCI functions
+VERSIONS: Final = ('1.0', '1.1', '1.2', '1.3')
 
 MIN: Final = VERSIONS[0]
 MAX: Final = VERSIONS[-1]
@@ -40,6 +46,23 @@ def includes(version: str, older: str) -> bool:
     :param version: one of ``VERSIONS``, as ``older`` is.
     """
     return VERSIONS.index(version) >= VERSIONS.index(older)
+
+
+def known(
+    names: Iterable[str], version: str, added: Mapping[str, Collection[str]]
+) -> tuple[str, ...]:
+    """Return the properties that a microversion has.
+
+    :param names: those of ``MAX``.
+    :param added: the properties that a microversion has added.
+    """
+    later = {
+        name
+        for since, properties in added.items()
+        if not includes(version, since)
+        for name in properties
+    }
+    return tuple(name for name in names if name not in later)
 
 
 def of(request: wrappers.Request) -> str:

@@ -14,8 +14,9 @@ from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
 
 #: Device types by cost: VFs are the cheapest, and PFs, which could still be
-#: split into VFs, are the most expensive.
+#: split into VFs, are the most expensive. What is no PCI function has none.
 DEV_TYPE_RANK = {
+    None: 0,
     fields.DevType.SRIOV_VF: 0,
     fields.DevType.VDPA: 1,
     fields.DevType.STANDARD: 2,

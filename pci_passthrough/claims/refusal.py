@@ -213,7 +213,9 @@ def _first_failure(
 def pool_in_words(key: objects.PoolKey) -> str:
     """Return a pool in words, such as ``10de:2330 type-PCI NUMA 0``."""
     node = '-' if key.numa_node is None else key.numa_node
-    return f'{key.vendor_id}:{key.product_id} {key.dev_type} NUMA {node}'
+    ids = [f'{key.vendor_id}:{key.product_id}'] if key.vendor_id else []
+    kind = key.dev_type or key.resource_type
+    return ' '.join([*ids, kind, f'NUMA {node}'])
 
 
 def _describe(key: objects.PoolKey, total: PoolTotal) -> str:

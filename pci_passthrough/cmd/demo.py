@@ -165,7 +165,7 @@ class Demo(demo_cloud.Cloud):
             '-c state -f value'
         )
 
-    def _pools(self) -> list[tuple[str, str, int, int]]:
+    def _pools(self) -> list[tuple[str, str | None, int, int]]:
         pools = store.PciDevicePoolList.get_all(
             self.database, store.Limits(60)
         )

@@ -205,8 +205,8 @@ def _reasons_by_entry(
 
 
 def _is_vga_of_bmc(device: device_obj.PciDevice) -> bool:
-    products = _BMC_VGA.get(device.vendor_id, ())
-    return device.pci_class.startswith(_DISPLAY) and (
+    products = _BMC_VGA.get(device.vendor_id or '', ())
+    return (device.pci_class or '').startswith(_DISPLAY) and (
         products is None or device.product_id in products
     )
 

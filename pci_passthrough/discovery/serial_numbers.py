@@ -59,9 +59,9 @@ class SerialNumbers:
         for device in devices:
             if device.parent_addr is not None:
                 device.serial_number = None
-            elif device.pci_class.startswith(_NVME):
+            elif (device.pci_class or '').startswith(_NVME):
                 device.serial_number = _of_nvme(files, device.address)
-            elif device.pci_class.startswith(_ETHERNET):
+            elif (device.pci_class or '').startswith(_ETHERNET):
                 device.serial_number = _permanent_address(files, device)
             elif device.serial_number is None:
                 key = _key(files, device.address)

@@ -48,7 +48,7 @@ def name_for(device: device_obj.PciDevice) -> str | None:
     if device.dev_type == 'vdpa' or device.vgpu_type is not None:
         return None
     for prefix, name in _BY_CLASS.items():
-        if device.pci_class.startswith(prefix):
+        if (device.pci_class or '').startswith(prefix):
             is_shared = name == _SANITIZE and device.parent_addr is not None
             return None if is_shared else name
     return None

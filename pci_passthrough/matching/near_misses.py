@@ -50,7 +50,10 @@ def near_misses(
                     condition.key,
                     condition.text,
                     condition.value_of(pool_key),
-                    len(term) - 1,
+                    sum(
+                        other not in (condition, pci_flavor_spec.IS_PCI)
+                        for other in term
+                    ),
                 )
             )
     return tuple(sorted(dict.fromkeys(misses), key=_distance))

@@ -30,12 +30,12 @@ _DEV_TYPES: Final[Mapping[str, str]] = {
 }
 
 
-def is_network_class(pci_class: str) -> bool:
+def is_network_class(pci_class: str | None) -> bool:
     """Return whether a class code is that of network controllers.
 
-    :param pci_class: six hexadecimal digits.
+    :param pci_class: six hexadecimal digits; None for what has no class.
     """
-    return pci_class.startswith(_NETWORK_CLASS)
+    return pci_class is not None and pci_class.startswith(_NETWORK_CLASS)
 
 
 def serves_nic(key: objects.PoolKey, nic: objects.RequestedNic) -> bool:

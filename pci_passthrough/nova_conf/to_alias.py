@@ -241,6 +241,10 @@ def _alternatives(condition: condition_spec.Condition) -> list[_Spec]:
     """
     key = condition.key
     tag = key.removeprefix('e.')
+    if key == 'resource_type':
+        if condition == pci_flavor.IS_PCI:
+            return [{}]
+        raise ValueError('an alias is for PCI functions only')
     if key in _IDS:
         ids = expansion.expand_ids(condition)
         return [{}] if ids is None else [{key: value} for value in ids]

@@ -21,6 +21,7 @@ from pci_passthrough.nova_conf import expansion
 from pci_passthrough.nova_conf import placement_names
 from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import lint
+from pci_passthrough.specs import pci_flavor
 from pci_passthrough.specs import pci_information
 
 #: Match keys that Nova has, too.
@@ -158,7 +159,15 @@ class _EntryTranslator:
     def _specs(self) -> list[dict[str, Any]]:
         """Return the objects that Nova matches, one per combination."""
         alternatives = []
+        if self.entry.count is not None:
+            self._report(
+                'count',
+                'Nova offers all devices that match',
+                'match fewer devices',
+            )
         for condition in self.entry.match:
+            if condition == pci_flavor.IS_PCI:
+                continue
             if condition.key not in _KEYS:
                 self._report_left_out(
                     condition.key, 'Nova has no such condition'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PCI function of one host: its hardware, its state and its holder."""
+"""A device of one host: its hardware, its state and its holder."""
 
 import re
 from typing import Any
@@ -13,6 +13,7 @@ from pci_passthrough.objects import fields
 
 #: Facts about the hardware, which the agent reads from libvirt and sysfs.
 HARDWARE_FIELDS = (
+    'resource_type',
     'address',
     'parent_addr',
     'dev_type',
@@ -48,6 +49,7 @@ REPORTED_FIELDS = (
 #: Reported fields that agents of earlier releases do not send, and what is
 #: true of their devices.
 _LATER_FIELDS: dict[str, Any] = {
+    'resource_type': fields.ResourceType.PCI,
     'serial_number': None,
     'vgpu_type': None,
     'offered_by': None,
@@ -122,7 +124,11 @@ def is_host_driver(driver: str | None) -> bool:
 
 @ovo_base.VersionedObjectRegistry.register
 class PciDevice(base.PciPassthroughObject):
-    """One PCI function.
+    """One device: a PCI function, or what ``resource_type`` says.
+
+    What is no PCI function has only those of the words of PCI that make sense
+    for it: a USB device has ``vendor_id`` and ``product_id``, a mediated
+    device those of its parent.
 
     An agent sets only ``REPORTED_FIELDS``; the conductor sets the others.
     """
@@ -133,19 +139,28 @@ class PciDevice(base.PciPassthroughObject):
     #   conflict
     # Version 1.3: Added handlers, on_failure, PREPARATION_FIELDS and
     #   START_FIELDS
-    VERSION = '1.3'
+    # Version 1.4: Added resource_type; vendor_id, product_id, pci_class and
+    #   dev_type may be None, and addresses may have other forms
+    VERSION = '1.4'
 
     fields = {
-        #: ``dddd:bb:ss.f``; host and address identify the device
-        'address': fields.PciAddressField(),
-        #: the physical function's address, for virtual functions and vdpa
-        'parent_addr': fields.PciAddressField(nullable=True),
-        'dev_type': ovo_fields.EnumField(fields.DevType.ALL),
-        'vendor_id': fields.HexIdField(),
-        'product_id': fields.HexIdField(),
+        #: of ``ResourceType``, or the name of another type
+        'resource_type': ovo_fields.StringField(),
+        #: within the host, in the form of its type: ``dddd:bb:ss.f`` for a
+        #: PCI function; host and address identify the device
+        'address': fields.DeviceAddressField(),
+        #: the physical function's address, for virtual functions and vdpa;
+        #: that of the function on which a mediated device is
+        'parent_addr': fields.DeviceAddressField(nullable=True),
+        #: None for what is no PCI function
+        'dev_type': ovo_fields.EnumField(fields.DevType.ALL, nullable=True),
+        #: None for what has no vendor, as ``product_id`` and ``pci_class``;
+        #: never for a PCI function
+        'vendor_id': fields.HexIdField(nullable=True),
+        'product_id': fields.HexIdField(nullable=True),
         'subsystem_vendor_id': fields.HexIdField(nullable=True),
         'subsystem_id': fields.HexIdField(nullable=True),
-        'pci_class': fields.PciClassField(),
+        'pci_class': fields.PciClassField(nullable=True),
         #: the driver on the host; None means that none is bound
         'driver': ovo_fields.StringField(nullable=True),
         'numa_node': ovo_fields.IntegerField(nullable=True),
@@ -234,6 +249,8 @@ class PciDevice(base.PciPassthroughObject):
         """Remove the fields that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 4):
+            primitive.pop('resource_type', None)
         if version < (1, 3):
             later = (*PREPARATION_FIELDS, *START_FIELDS)
             for name in ('handlers', 'on_failure', *later):
@@ -331,12 +348,13 @@ class PciDeviceEvent(base.PciPassthroughObject):
     """One entry of the ledger: an action on a device, its actor and reason."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: The address may have other forms than that of PCI
+    VERSION = '1.1'
 
     fields = {
         'device_uuid': ovo_fields.UUIDField(),
         'host': ovo_fields.StringField(),
-        'address': fields.PciAddressField(),
+        'address': fields.DeviceAddressField(),
         'created_at': ovo_fields.DateTimeField(),
         #: for example ``claim`` or ``appear``
         'action': ovo_fields.StringField(),
@@ -355,6 +373,7 @@ def described(**facts: Any) -> PciDevice:
     ``REPORTED_FIELDS`` are set; those that are not given are empty.
     """
     empty = dict.fromkeys(REPORTED_FIELDS) | {
+        'resource_type': fields.ResourceType.PCI,
         'capabilities': [],
         'extra_info': {},
         'handlers': [],

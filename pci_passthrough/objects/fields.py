@@ -14,13 +14,35 @@ from oslo_versionedobjects import fields
 #: List (OR) of dictionaries (AND) of match key to value, or list of values.
 Match = list[dict[str, str | list[str]]]
 
-_ADDRESS = re.compile(
+_PCI_ADDRESS = re.compile(
     r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]', re.ASCII
 )
+
+#: Characters of the address of a device of any type.
+LONGEST_ADDRESS = 63
 
 
 #: The state in the error about a holding that an operator has ended.
 HOLDING_ENDED = 'ended by an operator'
+
+
+class ResourceType:
+    """What a device is; the form of its address follows from that.
+
+    Others come from entry points: see ``pci_passthrough.resource_types``.
+    """
+
+    #: a PCI function, at ``dddd:bb:ss.f``
+    PCI = 'pci'
+    #: a mediated device; its address is its UUID, and that of its parent is
+    #: the address of a PCI function
+    MDEV = 'mdev'
+    #: a USB device, at bus and port as the kernel names them: ``1-2.3``
+    USB = 'usb'
+    #: what a name must look like
+    NAME: ClassVar[re.Pattern[str]] = re.compile(
+        r'[a-z][a-z0-9_-]{0,31}', re.ASCII
+    )
 
 
 class DevType:
@@ -194,6 +216,11 @@ class PciFlavorState:
     ALL: ClassVar[tuple[str, ...]] = (ACTIVE, DEPRECATED, DISABLED)
 
 
+def is_pci_address(text: str) -> bool:
+    """Whether a text is the address of a PCI function, in lower case."""
+    return _PCI_ADDRESS.fullmatch(text) is not None
+
+
 class _LowerCase(fields.FieldType[str]):
     """A string of a fixed form, folded to lower case."""
 
@@ -207,9 +234,14 @@ class _LowerCase(fields.FieldType[str]):
         return text
 
 
-class _PciAddress(_LowerCase):
-    PATTERN = _ADDRESS
-    FORM = 'a PCI address such as 0000:65:00.1'
+class _DeviceAddress(_LowerCase):
+    PATTERN = re.compile(
+        rf'[0-9a-z][0-9a-z._:@-]{{0,{LONGEST_ADDRESS - 1}}}', re.ASCII
+    )
+    FORM = (
+        'an address such as 0000:65:00.1: up to '
+        f'{LONGEST_ADDRESS} letters, digits and . _ : @ -'
+    )
 
 
 class _HexId(_LowerCase):
@@ -267,16 +299,16 @@ def _text(attr: str, key: Any, value: Any) -> str:
     )
 
 
-class PciAddressField(fields.AutoTypedField[str]):
-    """``dddd:bb:ss.f``"""
+class DeviceAddressField(fields.AutoTypedField[str]):
+    """An address within a host; see ``ResourceType`` for its form."""
 
-    AUTO_TYPE = _PciAddress()
+    AUTO_TYPE = _DeviceAddress()
 
 
-class ListOfPciAddressesField(fields.AutoTypedField[list[str]]):
-    """A list of ``dddd:bb:ss.f``"""
+class ListOfDeviceAddressesField(fields.AutoTypedField[list[str]]):
+    """A list of addresses of devices."""
 
-    AUTO_TYPE = fields.List(_PciAddress())
+    AUTO_TYPE = fields.List(_DeviceAddress())
 
 
 class HexIdField(fields.AutoTypedField[str]):

@@ -5,18 +5,23 @@ import dataclasses
 from typing import Self
 
 from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import fields
+
+#: Vendor and product.
+Kind = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
     """Vendor, product, subsystem and, where there is one, serial number.
 
+    :ivar vendor_id: None for what has no vendor, as ``product_id``.
     :ivar subsystem_vendor_id: None if the host does not report it, as
         ``subsystem_id`` and ``serial_number``.
     """
 
-    vendor_id: str
-    product_id: str
+    vendor_id: str | None
+    product_id: str | None
     subsystem_vendor_id: str | None = None
     subsystem_id: str | None = None
     serial_number: str | None = None
@@ -33,13 +38,12 @@ class Identity:
         :raises ValueError: the text has fewer than five parts.
         """
         ids = text.split(':', len(FIELDS) - 1)
-        if len(ids) != len(FIELDS) or not all(ids[:2]):
+        if len(ids) != len(FIELDS):
             raise ValueError(
                 f'{text!r} is not vendor:product:subsystem vendor:subsystem:'
                 'serial number'
             )
-        vendor_id, product_id, *others = ids
-        return cls(vendor_id, product_id, *(part or None for part in others))
+        return cls(*(part or None for part in ids))
 
     def __str__(self) -> str:
         """Return five parts with colons between them; unknown ones empty."""
@@ -48,18 +52,25 @@ class Identity:
     @property
     def in_words(self) -> str:
         """The identity for people, without what is not known."""
-        parts = [f'{self.vendor_id}:{self.product_id}']
+        parts = []
+        if self.vendor_id and self.product_id:
+            parts.append(f'{self.vendor_id}:{self.product_id}')
         if self.subsystem_vendor_id and self.subsystem_id:
             parts.append(
                 f'subsystem {self.subsystem_vendor_id}:{self.subsystem_id}'
             )
         if self.serial_number:
             parts.append(f'serial number {self.serial_number}')
-        return ' '.join(parts)
+        return ' '.join(parts) or 'hardware without ids'
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Vendor and product: what several devices of a host may share."""
+    def kind(self) -> Kind | None:
+        """Vendor and product: what several devices of a host may share.
+
+        None if the hardware has none, and nothing tells it from others.
+        """
+        if self.vendor_id is None or self.product_id is None:
+            return None
         return self.vendor_id, self.product_id
 
     def contradicts(self, other: Self) -> bool:
@@ -93,5 +104,5 @@ def function_of(device: device_obj.PciDevice) -> Function:
 
 
 def number_of(address: str) -> str:
-    """Return the number of the function at an address."""
-    return address.rpartition('.')[2]
+    """Return the number of the PCI function at an address, else nothing."""
+    return address[-1] if fields.is_pci_address(address) else ''

@@ -21,6 +21,7 @@ POOL_FIELDS = (
     'driver',
     'numa_node',
     'vgpu_type',
+    'resource_type',
 )
 
 
@@ -33,21 +34,23 @@ class PoolKey:
     compare equal.
     """
 
-    vendor_id: str
-    product_id: str
+    vendor_id: str | None
+    product_id: str | None
     subsystem_vendor_id: str | None
     subsystem_id: str | None
-    pci_class: str
-    dev_type: str
+    pci_class: str | None
+    dev_type: str | None
     driver: str | None
     numa_node: int | None
     extra_info: tuple[tuple[str, str], ...]
     vgpu_type: str | None = None
+    resource_type: str = fields.ResourceType.PCI
 
     @classmethod
     def of(cls, device: device_obj.PciDevice) -> 'PoolKey':
         """Return the key of the pool that a reported device belongs to."""
-        facts = {name: getattr(device, name) for name in POOL_FIELDS}
+        reported = device.reported()
+        facts = {name: reported[name] for name in POOL_FIELDS}
         tags = tuple(sorted(device.extra_info.items()))
         return cls(**facts, extra_info=tags)
 
@@ -59,20 +62,23 @@ class PciDevicePool(base.PciPassthroughObject):
     # Version 1.0: Initial version
     # Version 1.1: Not used: in Nova's processes Nova has such an object
     # Version 1.2: Added vgpu_type
-    VERSION = '1.2'
+    # Version 1.3: Added resource_type; vendor_id, product_id, pci_class and
+    #   dev_type may be None
+    VERSION = '1.3'
 
     fields = {
         'compute_node_id': ovo_fields.IntegerField(),
         'host': ovo_fields.StringField(),
-        'vendor_id': fields.HexIdField(),
-        'product_id': fields.HexIdField(),
+        'vendor_id': fields.HexIdField(nullable=True),
+        'product_id': fields.HexIdField(nullable=True),
         'subsystem_vendor_id': fields.HexIdField(nullable=True),
         'subsystem_id': fields.HexIdField(nullable=True),
-        'pci_class': fields.PciClassField(),
-        'dev_type': ovo_fields.EnumField(fields.DevType.ALL),
+        'pci_class': fields.PciClassField(nullable=True),
+        'dev_type': ovo_fields.EnumField(fields.DevType.ALL, nullable=True),
         'driver': ovo_fields.StringField(nullable=True),
         'numa_node': ovo_fields.IntegerField(nullable=True),
         'vgpu_type': ovo_fields.StringField(nullable=True),
+        'resource_type': ovo_fields.StringField(),
         'extra_info': ovo_fields.DictOfStringsField(),
         #: devices that can be claimed now
         'count': ovo_fields.IntegerField(),

@@ -13,10 +13,11 @@ class Preparation(base.PciPassthroughObject):
     """One attempt to set up or to clean a device, by its handlers."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: The address may have other forms than that of PCI
+    VERSION = '1.1'
 
     fields = {
-        'address': fields.PciAddressField(),
+        'address': fields.DeviceAddressField(),
         #: the agent names it in its questions and answers; each attempt has
         #: a greater one
         'fence': ovo_fields.IntegerField(),

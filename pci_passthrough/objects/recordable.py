@@ -14,6 +14,7 @@ from typing import Any
 from typing import Final
 
 from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import fields
 
 #: Characters of texts. Linux limits the name of an interface to 15.
 LONGEST: Final[Mapping[str, int]] = {
@@ -25,10 +26,14 @@ LONGEST: Final[Mapping[str, int]] = {
     'refusal': 2000,
     'offered_by': 4096,
     'on_failure': 16,
+    'resource_type': 32,
 }
 
 #: Facts that pool keys have: a device cannot be recorded without them.
-_MATCHED = ('driver', 'numa_node', 'vgpu_type')
+_MATCHED = ('driver', 'numa_node', 'vgpu_type', 'resource_type')
+
+#: What each PCI function has, and other devices may lack.
+_OF_PCI_FUNCTIONS = ('vendor_id', 'product_id', 'pci_class', 'dev_type')
 
 #: Names of handlers: how many, and characters of each.
 _MOST_HANDLERS = 16
@@ -76,8 +81,10 @@ def fit(device: device_obj.PciDevice) -> Fitting:
     """
     dropped: dict[str, str] = {}
     changes: dict[str, Any] = {}
-    obstacle = _tags_obstacle(device.extra_info) or _handlers_obstacle(
-        device.get('handlers', ())
+    obstacle = (
+        _type_obstacle(device)
+        or _tags_obstacle(device.extra_info)
+        or _handlers_obstacle(device.get('handlers', ()))
     )
     for name in (*LONGEST, *_NUMBERS):
         value = device.get(name)
@@ -136,6 +143,19 @@ def _misfit(name: str, value: Any) -> str | None:
 
 def _is_capability(text: str) -> bool:
     return is_line(text, _LONGEST_CAPABILITY)
+
+
+def _type_obstacle(device: device_obj.PciDevice) -> str | None:
+    """Return why a device is not what its ``resource_type`` says."""
+    resource_type = device.get('resource_type', fields.ResourceType.PCI)
+    if resource_type != fields.ResourceType.PCI:
+        if fields.ResourceType.NAME.fullmatch(resource_type):
+            return None
+        return f'{cut(ascii(resource_type), 80)} is not a resource type'
+    if not fields.is_pci_address(device.address):
+        return f'{device.address} is not the address of a PCI function'
+    missing = [n for n in _OF_PCI_FUNCTIONS if device.get(n) is None]
+    return f'it has no {missing[0]}' if missing else None
 
 
 def _tags_obstacle(tags: Mapping[str, str]) -> str | None:

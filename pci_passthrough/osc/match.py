@@ -10,7 +10,8 @@ HELP = (
     'what a device must be: KEY=VALUE,KEY=VALUE (all of them), or a JSON '
     'object, which also takes lists (any of). Keys: vendor_id, product_id, '
     'subsystem_vendor_id, subsystem_id, class, dev_type, driver, numa_node, '
-    'vgpu_type, e.TAG for extra info. Repeat it for alternatives'
+    'vgpu_type, resource_type, e.TAG for extra info. Repeat it for '
+    'alternatives'
 )
 
 

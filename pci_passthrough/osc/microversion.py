@@ -25,7 +25,7 @@ class Range:
 
 
 #: The microversions that this client knows.
-KNOWN = Range(0, 2)
+KNOWN = Range(0, 3)
 
 
 def parse(text: str) -> str:

@@ -83,19 +83,21 @@ class _Causes:
     :ivar held: what recognizes a held device by its serial number.
     """
 
-    conflicts: Mapping[tuple[str, str], objects.PciDevice]
-    missing: Mapping[tuple[str, str], objects.PciDevice]
+    conflicts: Mapping[identity.Kind, objects.PciDevice]
+    missing: Mapping[identity.Kind, objects.PciDevice]
     held: Mapping[identity.Function, objects.PciDevice]
 
     @classmethod
     def among(cls, devices: Iterable[objects.PciDevice]) -> Self:
         """Find the causes; of several, the first counts."""
-        conflicts: dict[tuple[str, str], objects.PciDevice] = {}
-        missing: dict[tuple[str, str], objects.PciDevice] = {}
+        conflicts: dict[identity.Kind, objects.PciDevice] = {}
+        missing: dict[identity.Kind, objects.PciDevice] = {}
         held: dict[identity.Function, objects.PciDevice] = {}
         for device in devices:
             function = identity.function_of(device)
             kind = function[0].kind
+            if kind is None:
+                continue
             if device.get('conflict') is not None:
                 conflicts.setdefault(kind, device)
             elif is_missing_card(device):
@@ -112,9 +114,12 @@ class _Causes:
     ) -> objects.PciDevice | None:
         """Return what keeps a free device out of service, if anything."""
         function = identity.function_of(device)
-        cause = self.conflicts.get(function[0].kind)
+        kind = function[0].kind
+        if kind is None:
+            return None
+        cause = self.conflicts.get(kind)
         if cause is None and has_appeared:
-            cause = self.missing.get(function[0].kind)
+            cause = self.missing.get(kind)
         if cause is None and is_recognized:
             cause = self.held.get(function)
         return cause

@@ -8,6 +8,7 @@ import json
 from typing import Self
 
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import address
 from pci_passthrough.specs import extra_info
 from pci_passthrough.specs import match_key
@@ -85,8 +86,17 @@ class Condition:
         if self.key.startswith(extra_info.PREFIX):
             tag = self.key.removeprefix(extra_info.PREFIX)
             return dict(device.extra_info).get(tag)
+        if self.key == 'resource_type':
+            return _resource_type(device)
         value = getattr(device, match_key.FIELDS.get(self.key, self.key))
         return None if value is None else str(value)
+
+
+def _resource_type(device: objects.PciDevice | objects.PoolKey) -> str:
+    """Return a type, which agents of earlier releases do not report."""
+    if isinstance(device, objects.PoolKey):
+        return device.resource_type
+    return str(device.get('resource_type', fields.ResourceType.PCI))
 
 
 def _parse(key: str, value: object) -> Iterator[pattern.Pattern]:

@@ -107,11 +107,13 @@ def _has_same_effect(
         entry.exclude,
         entry.allow_in_use,
         entry.handlers,
+        entry.count,
         dict(entry.extra_info),
     ) == (
         other.exclude,
         other.allow_in_use,
         other.handlers,
+        other.count,
         dict(other.extra_info),
     )
 
@@ -125,7 +127,7 @@ def _covers(
     False means that it is not known.
     """
     conditions = {condition.key: condition for condition in entry.match}
-    return all(
+    return earlier.resource_type == entry.resource_type and all(
         condition.patterns == _ANY_ADDRESS
         or (
             condition.key in conditions

@@ -66,6 +66,29 @@ def _parse_numa_node(text: str) -> pattern.Pattern:
     )
 
 
+def _parse_resource_type(text: str) -> pattern.Pattern:
+    if not fields.ResourceType.NAME.fullmatch(text):
+        raise ValueError(
+            f'{text!r} is not the name of a resource type, such as pci, mdev '
+            'or usb'
+        )
+    return pattern.Exact(text)
+
+
+def _parse_serial_number(text: str) -> pattern.Pattern:
+    return pattern.compile_glob(text.strip())
+
+
+def _parse_port(text: str) -> pattern.Pattern:
+    try:
+        pattern.collapse_sets(text, r'0-9.\-')
+    except ValueError as error:
+        raise ValueError(
+            f'{text!r} is not the bus and port of a USB device'
+        ) from error
+    return pattern.compile_glob(text)
+
+
 def _parse_name(text: str) -> pattern.Pattern:
     pattern.collapse_sets(text, r'A-Za-z0-9_.:@+\-')
     return pattern.compile_glob(text)
@@ -87,14 +110,17 @@ KEYS = {
     'parent_addr': MatchKey(address.parse, '"0000:65:00.0"'),
     'devname': MatchKey(_parse_name, '"eth0"', ignore_case=False),
     'vgpu_type': MatchKey(_parse_vgpu_type, '"558"', is_decimal=True),
+    'resource_type': MatchKey(_parse_resource_type, '"usb"', regex=False),
+    'serial_number': MatchKey(_parse_serial_number, '"00A1*"'),
+    'port': MatchKey(_parse_port, '"1-2.*"'),
 }
 
 #: Match keys whose values are PCI addresses.
 ADDRESS_KEYS = frozenset({'address', 'parent_addr'})
 
 #: Match key to the device field of another name: ``class`` is reserved in
-#: Python.
-FIELDS = {'class': 'pci_class'}
+#: Python, and the address of a USB device is its port.
+FIELDS = {'class': 'pci_class', 'port': 'address'}
 
 #: Common words for a match key that are not similar to the key itself.
 _ALIASES = {
@@ -111,6 +137,9 @@ _ALIASES = {
     'numa': 'numa_node',
     'type': 'dev_type',
     'current_vgpu_type': 'vgpu_type',
+    'serial': 'serial_number',
+    'sn': 'serial_number',
+    'kind': 'resource_type',
 }
 
 #: Words that are similar to a match key by chance.

@@ -11,6 +11,7 @@ from oslo_utils import uuidutils
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import extra_info
 from pci_passthrough.specs import match_key
@@ -48,6 +49,10 @@ _TAG_OPERATORS = operators.NUMERIC | operators.TEXTUAL | operators.LISTS
 @dataclasses.dataclass(frozen=True, slots=True)
 class MatchExpression:
     """A PCI flavor's match: conditions on the properties of pools.
+
+    A term that has a condition on hardware and names no ``resource_type`` is
+    about PCI functions: ``vendor_id`` alone is not meant for the mediated
+    devices of a GPU, too. A term of tags only is about devices of all types.
 
     Immutable and hashable; the order within a term does not count.
     """
@@ -135,6 +140,12 @@ _LIVE_MIGRATABLE = f'{extra_info.PREFIX}live_migratable'
 _TRUSTED = f'{extra_info.PREFIX}trusted'
 
 
+#: The condition that a term on hardware has by itself.
+IS_PCI = condition_spec.Condition.parse(
+    'resource_type', fields.ResourceType.PCI
+)
+
+
 def _requires_true(condition: condition_spec.Condition, tag: str) -> bool:
     patterns = tuple(condition.patterns)
     return (
@@ -154,7 +165,12 @@ def _invalid(
 def _parse_term(
     term: dict[str, str | list[str]],
 ) -> tuple[condition_spec.Condition, ...]:
-    return tuple(_parse_condition(key, term[key]) for key in sorted(term))
+    keys = sorted(term)
+    conditions = [_parse_condition(key, term[key]) for key in keys]
+    has_hardware = not all(key.startswith(extra_info.PREFIX) for key in keys)
+    if has_hardware and IS_PCI.key not in term:
+        conditions.append(IS_PCI)
+    return tuple(conditions)
 
 
 def _parse_condition(key: str, value: object) -> condition_spec.Condition:

@@ -10,7 +10,11 @@ equivalent forms::
     {"vendor_id": "8086", "group": "10g"}
 
 With ``"handler"`` and ``"on_failure"`` an entry says what the host does with
-its devices between two owners.
+its devices between two owners. ``"type"``, ``"description"`` and
+``"information"`` tell users what the devices are: they are tags. ``"count"``
+says how many devices the entry offers.
+
+An entry is about PCI functions, unless it has a ``resource_type``.
 
 The third is the form of the original blueprint, the fourth is the form of
 Nova's ``[pci] device_spec``.
@@ -27,6 +31,7 @@ from typing import Self
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import extra_info
 from pci_passthrough.specs import handler_names
@@ -46,10 +51,19 @@ RESERVED = (
     'confirm_new',
     'handler',
     'on_failure',
+    'count',
 )
+
+#: Tags that an entry may have beside "match", too.
+WORDS = ('type', 'description', 'information')
+
+#: Keys that were the names of tags before they got a meaning.
+_TAGS_TOO = ('count', 'port', 'serial_number')
 
 #: Match keys that devices of any make can have in common.
 _COMMON_KEYS = ('class', 'dev_type', 'numa_node')
+
+_PCI = fields.ResourceType.PCI
 
 #: Separators of an address without its digits: only a wildcard accepts it.
 _NO_VALUE = '::.'
@@ -64,6 +78,8 @@ class Entry:
 
     #: conditions that must all be fulfilled, sorted by key
     match: tuple[condition_spec.Condition, ...]
+    #: what its devices are: see ``fields.ResourceType``
+    resource_type: str
     #: tags to add to the devices
     extra_info: Mapping[str, str] = dataclasses.field(hash=False)
     #: whether the devices are not offered
@@ -78,6 +94,9 @@ class Entry:
     handlers: tuple[str, ...] | None
     #: one of ``handler_names.ON_FAILURE``
     on_failure: str
+    #: how many devices it offers at most; of mediated devices, on each
+    #: parent; None means all
+    count: int | None
     #: the JSON document as the operator wrote it
     text: str = dataclasses.field(compare=False)
     #: position among the option's values, from 0
@@ -104,8 +123,14 @@ class Entry:
     def matches(
         self, device: objects.PciDevice, parent_devname: str | None = None
     ) -> bool:
-        """Return whether a device fulfils all conditions."""
-        return next(self.unmet(device, parent_devname), None) is None
+        """Return whether a device is of the type and fulfils all conditions.
+
+        A device of an earlier agent has no type: it is a PCI function.
+        """
+        return (
+            device.get('resource_type', _PCI) == self.resource_type
+            and next(self.unmet(device, parent_devname), None) is None
+        )
 
     def unmet(
         self, device: objects.PciDevice, parent_devname: str | None = None
@@ -219,7 +244,7 @@ class _EntryParser:
 
     def _from_explicit(self, document: dict[str, Any]) -> Entry:
         for key in document:
-            if key not in RESERVED:
+            if key not in (*RESERVED, *WORDS):
                 self._refuse(
                     key,
                     'not allowed beside "match"; move it into '
@@ -229,7 +254,11 @@ class _EntryParser:
         for key in ('match', 'extra_info'):
             if not isinstance(document.get(key, {}), dict):
                 self._refuse(key, 'not an object')
-        return self._entry(document['match'], tags, document)
+        words = {key: document[key] for key in WORDS if key in document}
+        for key in words:
+            if key in tags:
+                self._refuse(key, 'given twice, in "extra_info", too')
+        return self._entry(document['match'], tags | words, document)
 
     def _from_list(self, document: list[Any]) -> Entry:
         if not 1 <= len(document) <= 2 or not all(
@@ -257,8 +286,12 @@ class _EntryParser:
         match = {}
         tags = {}
         for key, value in document.items():
-            if key in match_key.KEYS:
+            if key == 'port' and 'resource_type' not in document:
+                tags[key] = value
+            elif key in match_key.KEYS:
                 match[key] = value
+            elif key in WORDS and value not in fields.DevType.ALL:
+                tags[key] = value
             elif key == 'extra_info':
                 self._refuse(key, 'can be used only together with "match"')
             elif key not in RESERVED:
@@ -297,12 +330,14 @@ class _EntryParser:
             self._refuse('exclude', 'contradicts "handler"')
         return Entry(
             match=self._match(match),
+            resource_type=self._resource_type(match),
             extra_info=self._tags(tags),
             exclude=exclude,
             allow_in_use=allow_in_use,
             confirm_new=confirm_new,
             handlers=handlers,
             on_failure=on_failure,
+            count=self._count(flags),
             text=self.text,
             index=self.index,
         )
@@ -314,6 +349,29 @@ class _EntryParser:
                 key,
                 'must be true or false, without quotes',
                 f'{{"match": {{"address": "0000:65:00.*"}}, "{key}": true}}',
+            )
+        return value
+
+    def _count(self, flags: dict[str, Any]) -> int | None:
+        count = flags.get('count')
+        if 'count' not in flags:
+            return None
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            self._refuse(
+                'count',
+                'must be a number of devices from 1 on, without quotes',
+                '{"match": {"vendor_id": "8086"}, "count": 4}',
+            )
+        return count
+
+    def _resource_type(self, match: dict[str, Any]) -> str:
+        """Return what the entry is about; its value has been parsed."""
+        value = match.get('resource_type', _PCI)
+        if not isinstance(value, str):
+            self._refuse(
+                'resource_type',
+                'an entry is about one type of devices, not about several',
+                '{"resource_type": "usb"}',
             )
         return value
 
@@ -349,6 +407,12 @@ class _EntryParser:
             self._refuse(
                 'devname', '"address" and "devname" exclude each other'
             )
+        if 'port' in match and match.get('resource_type', _PCI) == _PCI:
+            self._refuse(
+                'port',
+                'PCI functions have none',
+                '{"resource_type": "usb", "port": "1-2.*"}',
+            )
         return tuple(self._condition(key, match[key]) for key in sorted(match))
 
     def _condition(self, key: str, value: object) -> condition_spec.Condition:
@@ -371,7 +435,7 @@ class _EntryParser:
             if key.startswith(extra_info.PREFIX):
                 plain = key.removeprefix(extra_info.PREFIX)
                 self._refuse(key, f'omit the prefix here: {plain!r}')
-            if key in RESERVED or key in match_key.KEYS:
+            if key in (*RESERVED, *match_key.KEYS) and key not in _TAGS_TOO:
                 self._refuse(key, 'is reserved and cannot name a tag')
         checked = {}
         for key, value in tags.items():

@@ -43,6 +43,15 @@ _TABLE_ARGS: dict[str, Any] = {
 }
 
 
+#: Columns that are empty, and not NULL, for what is no PCI function and has
+#: no such property: no database changes that in place.
+ABSENT_AS_EMPTY = ('vendor_id', 'product_id', 'pci_class', 'dev_type')
+
+#: A longer one would make MariaDB copy the tables of earlier releases: the
+#: length of up to 255 bytes is one byte.
+_ADDRESS = sa.String(fields.LONGEST_ADDRESS)
+
+
 class Base(DeclarativeBase):
     """Holds the metadata of all tables."""
 
@@ -90,11 +99,16 @@ class PoolKey(Base):
     driver = sa.Column(sa.String(recordable.LONGEST['driver']))
     numa_node = sa.Column(sa.Integer)
     vgpu_type = sa.Column(sa.String(recordable.LONGEST['vgpu_type']))
+    resource_type = sa.Column(
+        sa.String(recordable.LONGEST['resource_type']),
+        nullable=False,
+        server_default=fields.ResourceType.PCI,
+    )
     extra_info = sa.Column(db_types.JsonEncodedDict, nullable=False)
 
 
 class PciDevice(Base):
-    """A PCI function and its owner: the only record of who holds a device."""
+    """A device and its owner: the only record of who holds a device."""
 
     __tablename__ = 'pci_devices'
     __table_args__ = (
@@ -150,8 +164,8 @@ class PciDevice(Base):
         sa.ForeignKey('compute_nodes.id', name='fk_pci_devices_compute_node'),
         nullable=False,
     )
-    address = sa.Column(sa.String(16), nullable=False)
-    parent_addr = sa.Column(sa.String(16))
+    address = sa.Column(_ADDRESS, nullable=False)
+    parent_addr = sa.Column(_ADDRESS)
     #: repeated from the pool key, for the exclusion of PF and VFs
     dev_type = sa.Column(sa.String(16), nullable=False)
     pool_key_id = sa.Column(
@@ -224,7 +238,7 @@ class PciDeviceEvent(Base):
     )
     device_uuid = sa.Column(sa.String(36), nullable=False)
     host = sa.Column(sa.String(255), nullable=False)
-    address = sa.Column(sa.String(16), nullable=False)
+    address = sa.Column(_ADDRESS, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     action = sa.Column(sa.String(32), nullable=False)
     from_state = sa.Column(sa.String(16))

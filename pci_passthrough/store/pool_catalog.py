@@ -66,5 +66,7 @@ class Catalog:
 def pool_key(row: Any) -> objects.PoolKey:
     """Turn a row of ``pool_keys`` into a pool key."""
     values = {name: row[name] for name in objects.POOL_FIELDS}
+    for name in models.ABSENT_AS_EMPTY:
+        values[name] = values[name] or None
     tags = tuple(sorted(row['extra_info'].items()))
     return objects.PoolKey(**values, extra_info=tags)

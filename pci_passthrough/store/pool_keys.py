@@ -33,8 +33,11 @@ def ensure(
     return {wanted[digest]: key_id for digest, key_id in ids.items()}
 
 
-#: Fields that a later release has added.
-_LATER_FIELDS = ('vgpu_type',)
+#: Fields that a later release has added, and what is true of earlier keys.
+_LATER_FIELDS = {
+    'vgpu_type': None,
+    'resource_type': objects.fields.ResourceType.PCI,
+}
 
 
 @database.retried
@@ -66,7 +69,13 @@ def _ids(connection: sa.Connection, digests: Iterable[str]) -> dict[str, int]:
 
 def _to_row(digest: str, key: objects.PoolKey) -> dict[str, Any]:
     row = {name: getattr(key, name) for name in objects.POOL_FIELDS}
-    return {'digest': digest, 'extra_info': dict(key.extra_info), **row}
+    absent = {name: '' for name in models.ABSENT_AS_EMPTY if row[name] is None}
+    return {
+        'digest': digest,
+        'extra_info': dict(key.extra_info),
+        **row,
+        **absent,
+    }
 
 
 def _digest(key: objects.PoolKey) -> str:
@@ -78,8 +87,8 @@ def _digest(key: objects.PoolKey) -> str:
     # Conductors of earlier releases compute the digest without them.
     later = {
         name: value
-        for name in _LATER_FIELDS
-        if (value := getattr(key, name)) is not None
+        for name, default in _LATER_FIELDS.items()
+        if (value := getattr(key, name)) != default
     }
     canonical = json.dumps(
         [facts, key.extra_info, *([later] if later else [])]

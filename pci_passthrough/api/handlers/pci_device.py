@@ -53,6 +53,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
                 'product_id',
                 'dev_type',
                 'numa_node',
+                'resource_type',
             ),
         ),
         query.get('marker'),
@@ -140,14 +141,13 @@ def _views(
 
 
 def _view(device: objects.PciDevice, api_version: str) -> dict[str, Any]:
-    names, times = _SHOWN, _TIMES
+    names, times = (
+        microversion.known(shown, api_version, schema.ADDED)
+        for shown in (_SHOWN, _TIMES)
+    )
     if not microversion.includes(api_version, '1.1'):
         # Without them, the device has a state that 1.0 knows.
         device = device.replace(conflict=None, refusal=None)
-        names, times = (
-            tuple(n for n in shown if n not in schema.SINCE_1_1)
-            for shown in (_SHOWN, _TIMES)
-        )
     return {
         **{name: getattr(device, name) for name in names},
         **{name: responses.time(getattr(device, name)) for name in times},

@@ -30,6 +30,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
                 'product_id',
                 'dev_type',
                 'numa_node',
+                'resource_type',
             ),
         ),
         query.get('marker'),
@@ -45,9 +46,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
 
 def view(pool: objects.PciDevicePool, api_version: str) -> dict[str, Any]:
     """Return a pool as JSON, as a microversion has it."""
-    names = _PROPERTIES
-    if not microversion.includes(api_version, '1.1'):
-        names = tuple(n for n in names if n not in schema.SINCE_1_1)
+    names = microversion.known(_PROPERTIES, api_version, schema.ADDED)
     return {
         'host': pool.host,
         **{name: getattr(pool, name) for name in names},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests and answers about devices."""
 
+import itertools
 from typing import Final
 
 from pci_passthrough.api.schemas import base
@@ -11,9 +12,8 @@ from pci_passthrough.objects import lifecycle
 _OPTIONAL_NUMBER = base.nullable({'type': 'integer'})
 _OPTIONAL_STRING = base.nullable(base.STRING)
 
-#: Properties that microversion 1.1 has added.
-SINCE_1_1 = (
-    *pci_pool.SINCE_1_1,
+_SINCE_1_1 = (
+    *pci_pool.ADDED['1.1'],
     'serial_number',
     'refusal',
     'conflict',
@@ -31,6 +31,13 @@ SINCE_1_1 = (
 
 #: Properties that microversion 1.2 has added.
 SINCE_1_2 = ('pci_flavor',)
+
+#: Properties that later microversions have added.
+ADDED = {
+    '1.1': _SINCE_1_1,
+    '1.2': SINCE_1_2,
+    '1.3': pci_pool.ADDED['1.3'],
+}
 
 #: Actions that microversion 1.1 has added.
 ACTIONS_SINCE_1_1 = ('clean', 'resolve')
@@ -79,7 +86,7 @@ SHOWN = base.closed(
         'created_at': base.nullable(base.TIME),
         'updated_at': base.nullable(base.TIME),
     },
-    optional=(*SINCE_1_1, *SINCE_1_2),
+    optional=tuple(itertools.chain(*ADDED.values())),
 )
 
 LISTED = base.page('pci_devices', SHOWN)

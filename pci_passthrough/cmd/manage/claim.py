@@ -14,6 +14,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import context
+from pci_passthrough.cmd.manage import formatters
 from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.specs import request as request_spec
@@ -27,8 +28,10 @@ from pci_passthrough.store.views import explanations
 _COLUMNS: dict[str, Callable[[objects.PciDevice], Any]] = {
     'Host': lambda device: device.host,
     'Address': lambda device: device.address,
-    'Type': lambda device: device.dev_type,
-    'Vendor:Product': lambda device: f'{device.vendor_id}:{device.product_id}',
+    'Type': lambda device: columns.device_type(device.reported()),
+    'Vendor:Product': lambda device: formatters.vendor_and_product(
+        device.reported()
+    ),
     'NUMA Node': lambda device: columns.OrDash(device.numa_node),
     'State': lambda device: device.state,
     'Request': lambda device: columns.OrDash(device.request_id),

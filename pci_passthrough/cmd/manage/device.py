@@ -18,7 +18,7 @@ from pci_passthrough.store.devices import lookup
 _SHORT: columns.Columns = {
     'Host': columns.field('host'),
     'Address': columns.field('address'),
-    'Type': columns.field('dev_type'),
+    'Type': columns.device_type,
     'Vendor:Product': formatters.vendor_and_product,
     'NUMA Node': columns.field('numa_node', columns.OrDash),
     'Extra Info': columns.field('extra_info', columns.Tags),
@@ -33,6 +33,7 @@ _LONG: columns.Columns = {
     'Class': columns.field('pci_class', columns.OrDash),
     'Driver': columns.field('driver', columns.OrDash),
     'vGPU Type': columns.field('vgpu_type', columns.OrDash),
+    'Resource Type': columns.field('resource_type', columns.OrDash),
     'Interface': columns.field('devname', columns.OrDash),
     'Presence': columns.field('presence', columns.OrDash),
     'Disabled': columns.field('disabled_reason', columns.OrDash),

@@ -12,7 +12,7 @@ from pci_passthrough.osc.v1 import pci_pool
 _SHORT: columns.Columns = {
     'Host': columns.field('host'),
     'Vendor:Product': formatters.vendor_and_product,
-    'Type': columns.field('dev_type'),
+    'Type': columns.device_type,
     'NUMA Node': columns.field('numa_node', columns.OrDash),
     'Extra Info': columns.field('extra_info', columns.Tags),
     'Free': columns.field('free'),
@@ -26,6 +26,7 @@ _LONG: columns.Columns = {
     'Class': columns.field('pci_class', columns.OrDash),
     'Driver': columns.field('driver', columns.OrDash),
     'vGPU Type': columns.field('vgpu_type', columns.OrDash),
+    'Resource Type': columns.field('resource_type', columns.OrDash),
 }
 
 

@@ -63,6 +63,14 @@ def field(
     return lambda item: formatter(item.get(key))
 
 
+def device_type(item: Mapping[str, Any]) -> Any:
+    """Return what a device or a pool is.
+
+    :returns: the type of a PCI function, else the resource type.
+    """
+    return item.get('dev_type') or item.get('resource_type')
+
+
 class OrDash(columns.FormattableColumn[Any]):
     """A value; a dash means None."""
 

@@ -60,7 +60,8 @@ def _pool_line(pool: Mapping[str, Any]) -> str:
     tags = columns.Tags(pool['extra_info']).human_readable()
     return (
         f'{pool["host"]}: {pool["vendor_id"]}:{pool["product_id"]} '
-        f'{pool["dev_type"]}, {tags}, {pool["free"]} of {pool["total"]} free'
+        f'{columns.device_type(pool)}, {tags}, '
+        f'{pool["free"]} of {pool["total"]} free'
     )
 
 

@@ -26,13 +26,16 @@ QUERY_OPTIONS: options.QueryOptions = {
         'help': 'only this type: type-PCI, type-PF, type-VF or vdpa',
     },
     'numa_node': options.NUMA_NODE,
+    'resource_type': {
+        'help': 'only this resource type: pci, mdev, usb, or another one'
+    },
 }
 
 _SHORT: columns.Columns = {
     'Host': columns.field('host'),
-    'Type': columns.field('dev_type'),
-    'Vendor ID': columns.field('vendor_id'),
-    'Product ID': columns.field('product_id'),
+    'Type': columns.device_type,
+    'Vendor ID': columns.field('vendor_id', columns.OrDash),
+    'Product ID': columns.field('product_id', columns.OrDash),
     'NUMA Node': columns.field('numa_node', columns.OrDash),
     'Extra Info': columns.field('extra_info', columns.Tags),
     'Free': columns.field('free'),
@@ -49,6 +52,7 @@ _LONG: columns.Columns = {
     'Class': columns.field('pci_class', columns.OrDash),
     'Driver': columns.field('driver', columns.OrDash),
     'vGPU Type': columns.field('vgpu_type', columns.OrDash),
+    'Resource Type': columns.field('resource_type', columns.OrDash),
 }
 
 

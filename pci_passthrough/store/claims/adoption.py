@@ -139,7 +139,7 @@ def _normalized(
     """
     request_spec.check_owner(instance_uuid)
     request_spec.check_id(request_id, f'adoption of {sorted(addresses)}')
-    address = objects.fields.PciAddressField()
+    address = objects.fields.DeviceAddressField()
     try:
         wanted = {
             str(address.coerce(None, 'address', text)) for text in addresses

@@ -56,7 +56,7 @@ def insert(
             'compute_node_id': node_id,
             'pool_key_id': ids[objects.PoolKey.of(device)],
             **{name: device.get(name) for name in lookup.COLUMNS},
-            'dev_type': device.dev_type,
+            'dev_type': device.dev_type or '',
             'updated_at': at,
         }
         for device in devices

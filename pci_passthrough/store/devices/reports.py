@@ -320,6 +320,7 @@ def _columns(device: objects.PciDevice, key_id: int) -> dict[str, Any]:
         {'updated_at': at} if device.get('created_at') else {'created_at': at}
     )
     facts = {name: device.get(name) for name in _FACT_COLUMNS}
+    facts['dev_type'] = device.dev_type or ''
     return {'pool_key_id': key_id, **facts, **times}
 
 

@@ -180,7 +180,7 @@ def _check_may_be(
 
 def _address(text: str) -> str:
     try:
-        return str(fields.PciAddressField().coerce(None, 'address', text))
+        return str(fields.DeviceAddressField().coerce(None, 'address', text))
     except ValueError as error:
         raise exception.Invalid(str(error)) from error
 

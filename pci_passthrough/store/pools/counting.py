@@ -148,22 +148,27 @@ def free_by_numa_node(db: database.Reader) -> dict[str, dict[int, int]]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kinds:
-    """Ids of pool keys by the devices' part in the exclusion of PF and VFs."""
+    """Ids of pool keys by the devices' part in the exclusion of PF and VFs.
+
+    :ivar others: what is no PCI function, and may have one as its parent.
+    """
 
     ordinary: set[int]
     physical: set[int]
     virtual: set[int]
+    others: set[int]
 
 
 def _by_kind(
     catalog: pool_catalog.Catalog, key_ids: Collection[int] | None
 ) -> _Kinds:
-    kinds = _Kinds(set(), set(), set())
+    kinds = _Kinds(set(), set(), set(), set())
     of_type = {
         fields.DevType.STANDARD: kinds.ordinary,
         fields.DevType.SRIOV_PF: kinds.physical,
         fields.DevType.SRIOV_VF: kinds.virtual,
         fields.DevType.VDPA: kinds.virtual,
+        None: kinds.others,
     }
     for key_id in catalog.ids() if key_ids is None else key_ids:
         of_type[catalog[key_id].dev_type].add(key_id)
@@ -178,7 +183,9 @@ def _free_pools(
     :param of_few: whether the query will list the ids of the hosts.
     """
     if exactly:
-        everything = kinds.ordinary | kinds.physical | kinds.virtual
+        everything = (
+            kinds.ordinary | kinds.physical | kinds.virtual | kinds.others
+        )
         counted = _count(everything).where(exclusion.not_excluded(_devices))
         return sa.union_all(counted) if everything else None
     parts = []
@@ -190,6 +197,9 @@ def _free_pools(
     if kinds.virtual:
         parts.append(_count(kinds.virtual))
         parts.append(_blocked_by_pf(kinds.virtual))
+    if kinds.others:
+        unrelated = exclusion.no_relative_held(_devices)
+        parts.append(_count(kinds.others).where(unrelated))
     if parts:
         parts.append(_blocked_by_group(kinds, of_few=of_few))
     return sa.union_all(*parts) if parts else None
@@ -251,7 +261,7 @@ def _blocked_by_group(kinds: _Kinds, *, of_few: bool) -> sa.Select[Any]:
     reading the group of each free device. A device that its physical or
     virtual functions exclude is not counted: the other parts leave it out.
     """
-    related = kinds.physical | kinds.virtual
+    related = kinds.physical | kinds.virtual | kinds.others
     index = 'ix_pci_devices_group'
     # The expressions keep SQLite from reading all free devices, or all
     # devices of the hosts, and MariaDB from planning for each host.

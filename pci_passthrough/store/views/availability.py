@@ -122,7 +122,7 @@ def _parts(
 def _part(
     catalog: pool_catalog.Catalog, key_ids: frozenset[int]
 ) -> frozenset[str]:
-    types = {catalog[key_id].dev_type for key_id in key_ids}
+    types = {catalog[key_id].dev_type or '' for key_id in key_ids}
     return frozenset(types - {fields.DevType.STANDARD})
 
 

@@ -20,6 +20,15 @@ _devices = models.pci_devices
 _nodes = models.compute_nodes
 _OF_HOST = _nodes.c.id == _devices.c.compute_node_id
 
+#: Filters that are properties of pools, of ``PoolFilter``, too.
+FILTERED = (
+    'vendor_id',
+    'product_id',
+    'dev_type',
+    'numa_node',
+    'resource_type',
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeviceFilter:
@@ -40,6 +49,7 @@ class DeviceFilter:
     product_id: str | None = None
     dev_type: str | None = None
     numa_node: int | None = None
+    resource_type: str | None = None
     address: str | None = None
 
 
@@ -131,7 +141,7 @@ def _key_ids(
     """
     wanted = {
         name: value
-        for name in ('vendor_id', 'product_id', 'dev_type', 'numa_node')
+        for name in FILTERED
         if (value := getattr(filters, name)) is not None
     }
     if not wanted and filters.pci_flavor is None:

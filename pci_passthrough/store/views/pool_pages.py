@@ -32,6 +32,7 @@ class PoolFilter:
     product_id: str | None = None
     dev_type: str | None = None
     numa_node: int | None = None
+    resource_type: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def find(
     after = None if marker is None else _place(marker)
     wanted = {
         name: value
-        for name in ('vendor_id', 'product_id', 'dev_type', 'numa_node')
+        for name in device_pages.FILTERED
         if (value := getattr(filters, name)) is not None
     }
     catalog = db.catalog

@@ -31,7 +31,7 @@ class HardwareTest(base.ServicesTestCase):
         return min(
             address
             for address, device in self.devices(_HOST).items()
-            if device.pci_class.startswith(pci_class)
+            if str(device.pci_class).startswith(pci_class)
             and device.dev_type == dev_type
         )
 

@@ -185,7 +185,7 @@ class PreparationLoopTest(testtools.TestCase):
             lambda: self.states() == {'available', 'quarantined'}, 'both'
         )
         for device in self.devices():
-            is_gpu = device.pci_class.startswith('03')
+            is_gpu = str(device.pci_class).startswith('03')
             self.assertEqual(
                 'quarantined' if is_gpu else 'available', device.state
             )

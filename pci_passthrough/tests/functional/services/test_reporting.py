@@ -92,7 +92,7 @@ class ReportingTest(base.ServicesTestCase):
         gpu = next(
             address
             for address, device in self.devices('compute-1').items()
-            if device.pci_class.startswith('03')
+            if str(device.pci_class).startswith('03')
         )
         host.unplug(gpu)
         self.wait_for_report('compute-1', 2)

@@ -190,7 +190,7 @@ class HostPageTest(_PagesTest):
 
 
 class PoolPageTest(_PagesTest):
-    def pools(self, **filters: Any) -> list[tuple[str, str, int, int]]:
+    def pools(self, **filters: Any) -> list[tuple[str, str | None, int, int]]:
         pools = pool_pages.find(
             self.db,
             self.limits,

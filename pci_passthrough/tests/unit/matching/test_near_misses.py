@@ -88,10 +88,12 @@ class NearMissesTest(testtools.TestCase):
         if index.matching(expression):
             self.assertEqual((), near_misses)
         for miss in near_misses:
+            own: _Term = {'resource_type': key.resource_type}
             without = [
                 {k: v for k, v in term.items() if k != miss.key}
+                | (own if miss.key in own else _Term())
                 for term in match
-                if miss.key in term
+                if miss.key in term or miss.key in own
             ]
             self.assertTrue(
                 {} in without

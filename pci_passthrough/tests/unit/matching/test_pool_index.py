@@ -16,15 +16,16 @@ maybe_ids = strategies.none() | ids
 
 KEYS = strategies.builds(
     objects.PoolKey,
-    vendor_id=ids,
-    product_id=ids,
+    vendor_id=maybe_ids,
+    product_id=maybe_ids,
     subsystem_vendor_id=maybe_ids,
     subsystem_id=maybe_ids,
     pci_class=strategies.sampled_from(['020000', '030000', '030200']),
-    dev_type=strategies.sampled_from(['type-PCI', 'type-PF', 'type-VF']),
+    dev_type=strategies.sampled_from([None, 'type-PCI', 'type-PF', 'type-VF']),
     driver=strategies.sampled_from([None, 'ice', 'vfio-pci']),
     numa_node=strategies.sampled_from([None, 0, 1, 10]),
     vgpu_type=strategies.sampled_from([None, '55', '558']),
+    resource_type=strategies.sampled_from(['pci', 'mdev', 'usb']),
     extra_info=strategies.dictionaries(
         strategies.sampled_from(['group', 'san']),
         strategies.sampled_from(['a', 'b', '10']),
@@ -48,6 +49,9 @@ TERMS = strategies.fixed_dictionaries(
         'driver': strategies.sampled_from(['ice', '<in> vfio']),
         'numa_node': strategies.sampled_from(['0', '< 5', 's!= 1']),
         'vgpu_type': strategies.sampled_from(['558', '55*', 's!= 558']),
+        'resource_type': strategies.sampled_from(
+            ['pci', 'usb', ['mdev', 'usb'], 's!= pci']
+        ),
         'e.group': tag_values,
         'e.san': tag_values,
         'e.none': tag_values,

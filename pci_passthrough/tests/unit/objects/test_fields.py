@@ -7,10 +7,15 @@ import testtools
 
 from pci_passthrough import objects
 
+UUID = '5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01'
+
 ACCEPTED: list[tuple[Any, str, Any, Any]] = [
     (objects.PciDevice, 'address', '0000:65:00.1', '0000:65:00.1'),
     (objects.PciDevice, 'address', '10000:0A:1F.7', '10000:0a:1f.7'),
+    (objects.PciDevice, 'address', '1-2.3', '1-2.3'),
+    (objects.PciDevice, 'address', UUID, UUID),
     (objects.PciDevice, 'parent_addr', None, None),
+    (objects.PciDevice, 'vendor_id', None, None),
     (objects.PciDevice, 'vendor_id', '10DE', '10de'),
     (objects.PciDevice, 'subsystem_id', None, None),
     (objects.PciDevice, 'pci_class', '0302FF', '0302ff'),
@@ -35,13 +40,12 @@ REFUSED: list[tuple[Any, str, Any]] = [
             '',
             None,
             5,
-            '65:00.1',
-            '0000:65:00',
-            '0000:65:00.8',
-            '0000:65:20.0',
-            '000:65:00.0',
-            '0000:6g:00.0',
             '0000:65:00.0\n',
+            '-1',
+            'a/b',
+            'a b',
+            '\N{LATIN SMALL LETTER SHARP S}',
+            'a' * 64,
             ' 0000:65:00.0',
         )
     ),
@@ -49,7 +53,6 @@ REFUSED: list[tuple[Any, str, Any]] = [
         (objects.PciDevice, 'vendor_id', value)
         for value in (
             '',
-            None,
             8086,
             '0x8086',
             '808',
@@ -63,7 +66,7 @@ REFUSED: list[tuple[Any, str, Any]] = [
     (objects.PciDevice, 'status', 'missing'),
     (objects.PciDevice, 'presence', None),
     (objects.PciDevice, 'numa_node', 'x'),
-    (objects.HostReport, 'withdrawn', ['0000:65:00.0', 'x']),
+    (objects.HostReport, 'withdrawn', ['0000:65:00.0', '/']),
     (objects.HostReport, 'gone', '0000:65:00.0'),
     (objects.PciFlavor, 'match', None),
     (objects.PciFlavor, 'match', {'vendor_id': '8086'}),

@@ -26,7 +26,7 @@ class IdentityTestCase(testtools.TestCase):
         self.assertEqual(identity, objects.Identity.parse(str(identity)))
 
     def test_malformed(self) -> None:
-        for text in ('', '10de:20b5', ':20b5:::', '10de:20b5::'):
+        for text in ('', '10de:20b5', '10de:20b5::'):
             with self.subTest(text=text):
                 error = self.assertRaises(
                     ValueError, objects.Identity.parse, text

@@ -18,6 +18,7 @@ AT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 DEVICE = objects.PciDevice(
     address='0000:65:00.1',
     parent_addr='0000:65:00.0',
+    resource_type='pci',
     dev_type='type-VF',
     vendor_id='8086',
     product_id='1889',
@@ -119,6 +120,7 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         driver=None,
         numa_node=None,
         vgpu_type=None,
+        resource_type='pci',
         extra_info={},
         count=3,
         total=4,
@@ -259,7 +261,7 @@ class OlderPeerTest(testtools.TestCase):
         self.assertEqual(
             REPORTED.reported()
             | dict.fromkeys(objects.device.LATER_FIELDS)
-            | {'handlers': []},
+            | {'handlers': [], 'resource_type': 'pci'},
             received.offered[0].reported(),
         )
 

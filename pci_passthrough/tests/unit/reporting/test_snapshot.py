@@ -32,6 +32,7 @@ OTHER_FACTS: dict[str, Any] = {
     'offered_by': '{"devname": "eth0"}',
     'serial_number': 'S1',
     'vgpu_type': '558',
+    'resource_type': 'usb',
     'refusal': 'it is mounted',
     'handlers': ['reset'],
     'on_failure': 'retry',

@@ -17,6 +17,7 @@ _WANTED = report_obj.Wanted
 def device(address: str, driver: str = 'ice') -> objects.PciDevice:
     values = dict.fromkeys(objects.device.REPORTED_FIELDS)
     values |= {
+        'resource_type': 'pci',
         'address': address,
         'dev_type': 'type-PCI',
         'vendor_id': '8086',

@@ -81,6 +81,11 @@ ACCEPTED: list[tuple[str, Any, list[str], list[str]]] = [
     ('devname', 'eth0', ['eth0'], ['eth1']),
     ('vgpu_type', 558, ['558'], ['55', '5580']),
     ('vgpu_type', ['558', '56?'], ['558', '561'], ['559']),
+    ('resource_type', 'usb', ['usb'], ['pci']),
+    ('resource_type', ['usb', 'mdev'], ['mdev'], ['pci']),
+    ('serial_number', '00A1*', ['00A1B2'], ['00a1b2', '10A1']),
+    ('port', '1-2.*', ['1-2.3', '1-2.3.1'], ['1-2', '2-2.3']),
+    ('port', '1-[1-4]', ['1-3'], ['1-5', '1-3.1']),
     ('devname', 'ens1f[01]', ['ens1f1'], ['ens1f2']),
 ]
 
@@ -88,6 +93,10 @@ ACCEPTED: list[tuple[str, Any, list[str], list[str]]] = [
 REFUSED: list[tuple[str, Any, str]] = [
     ('vendor_id', 8086, 'quote it'),
     ('vgpu_type', 'GRID A100-1-5C', 'is not the number of a vGPU type'),
+    ('resource_type', 'USB', 'is not the name of a resource type'),
+    ('resource_type', 'm*', 'is not the name of a resource type'),
+    ('resource_type', {'regex': 'usb'}, 'list the values'),
+    ('port', 'usb1', 'is not the bus and port'),
     ('vgpu_type', '[5-1]', 'is not the number of a vGPU type'),
     ('vendor_id', 80.86, 'quote it'),
     ('vendor_id', [8086], 'quote it'),

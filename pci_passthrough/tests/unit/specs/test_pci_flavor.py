@@ -35,6 +35,9 @@ ACCEPTED: list[tuple[str, str | list[str], list[str], list[str]]] = [
     ('vgpu_type', '558', ['558'], ['55', '5580']),
     ('vgpu_type', ['558', '56?'], ['558', '561'], ['559']),
     ('vgpu_type', 's!= 558', ['559'], ['558']),
+    ('resource_type', 'usb', ['usb'], ['pci', 'usbx']),
+    ('resource_type', ['usb', 'mdev'], ['usb', 'mdev'], ['pci']),
+    ('resource_type', 's!= pci', ['usb'], ['pci']),
     ('e.group', '10g', ['10g'], ['10G', '10']),
     ('e.group', '1*', ['1*'], ['10']),
     ('e.model', 'Tesla T4', ['Tesla T4'], ['Tesla']),
@@ -120,7 +123,7 @@ NAMES_REFUSED = [
 class MatchExpressionTest(testtools.TestCase):
     def test_accepted(self) -> None:
         for key, value, accepted, others in ACCEPTED:
-            ((condition,),) = pci_flavor.MatchExpression.parse(
+            ((condition, *_),) = pci_flavor.MatchExpression.parse(
                 [{key: value}]
             ).terms
             self.assertEqual(key, condition.key)
@@ -173,12 +176,41 @@ class MatchExpressionTest(testtools.TestCase):
             [{'vendor_id': '8086', 'e.group': '10g'}, {'class': 'display'}]
         )
         self.assertEqual(
-            [['e.group', 'vendor_id'], ['class']],
+            [
+                ['e.group', 'vendor_id', 'resource_type'],
+                ['class', 'resource_type'],
+            ],
             [
                 [condition.key for condition in term]
                 for term in expression.terms
             ],
         )
+
+    def test_hardware_is_that_of_pci_functions(self) -> None:
+        cases: list[tuple[dict[str, str | list[str]], list[str]]] = [
+            ({'vendor_id': '10de'}, ['pci']),
+            ({'vendor_id': '10de', 'e.group': 'a'}, ['pci']),
+            ({'vendor_id': '10de', 'resource_type': 'mdev'}, ['mdev']),
+            ({'resource_type': ['mdev', 'pci']}, ['mdev', 'pci']),
+            ({'e.group': 'a'}, ['mdev', 'pci', 'usb']),
+        ]
+        for term, accepted in cases:
+            with self.subTest(term=term):
+                ((*conditions,),) = pci_flavor.MatchExpression.parse(
+                    [term]
+                ).terms
+                self.assertEqual(
+                    accepted,
+                    [
+                        resource_type
+                        for resource_type in ('mdev', 'pci', 'usb')
+                        if all(
+                            condition.key != 'resource_type'
+                            or condition.accepts(resource_type)
+                            for condition in conditions
+                        )
+                    ],
+                )
 
     def test_equal_however_written(self) -> None:
         parse = pci_flavor.MatchExpression.parse

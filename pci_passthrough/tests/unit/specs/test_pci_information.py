@@ -19,6 +19,23 @@ MATCH = '{"vendor_id": "8086", "product_id": "000[1-2]"}'
 #: entry as written, key at fault, part of the reason
 REFUSED: list[tuple[str, str | None, str]] = [
     ('{"driver": "x", "handler": 1}', 'handler', 'must be the name'),
+    ('{"match": {"driver": "x"}, "count": 0}', 'count', 'from 1 on'),
+    ('{"match": {"driver": "x"}, "count": true}', 'count', 'from 1 on'),
+    ('{"driver": "x", "count": "4"}', 'count', 'without quotes'),
+    ('{"match": {"driver": "x"}, "type": 1}', 'type', 'quote it'),
+    (
+        '{"match": {"driver": "x"}, "type": "a", "extra_info": {"type": "b"}}',
+        'type',
+        'given twice',
+    ),
+    ('{"driver": "x", "type": "type-VF"}', 'type', "mean 'dev_type'"),
+    ('{"match": {"port": "1-2"}}', 'port', 'PCI functions have none'),
+    (
+        '{"resource_type": ["usb", "mdev"]}',
+        'resource_type',
+        'not about several',
+    ),
+    ('{"resource_type": "a b"}', 'resource_type', 'not the name'),
     ('{"driver": "x", "handler": []}', 'handler', 'means no handler'),
     ('{"driver": "x", "handler": "Reset"}', 'handler', 'must be the name'),
     ('{"driver": "x", "handler": "a:b c"}', 'handler', 'without blanks'),
@@ -265,7 +282,83 @@ class RefusedTest(testtools.TestCase):
     def test_examples_are_right(self) -> None:
         parse(pci_information.EXAMPLE)
         for key, syntax in match_key.KEYS.items():
-            parse(f'{{"{key}": {syntax.example}}}')
+            usb = '"resource_type": "usb", ' if key == 'port' else ''
+            parse(f'{{{usb}"{key}": {syntax.example}}}')
+
+
+class WordsTest(testtools.TestCase):
+    def test_words_are_tags(self) -> None:
+        forms = (
+            '{"match": {"vendor_id": "8086"}, "type": "NIC", '
+            '"description": "A port", "information": "see wiki", "count": 2}',
+            '{"vendor_id": "8086", "type": "NIC", '
+            '"description": "A port", "information": "see wiki", "count": 2}',
+        )
+        for text in forms:
+            (entry,) = pci_information.PciInformation.parse([text]).entries
+            self.assertEqual(
+                {
+                    'type': 'NIC',
+                    'description': 'A port',
+                    'information': 'see wiki',
+                },
+                entry.extra_info,
+            )
+            self.assertEqual(2, entry.count)
+
+    def test_tags_of_earlier_releases_stay_tags(self) -> None:
+        (flat, explicit) = pci_information.PciInformation.parse(
+            [
+                '{"vendor_id": "8086", "port": "1"}',
+                '{"match": {"vendor_id": "8086"}, "extra_info": '
+                '{"count": "4", "port": "1", "serial_number": "a"}}',
+            ]
+        ).entries
+        self.assertEqual({'port': '1'}, flat.extra_info)
+        self.assertIsNone(explicit.count)
+        self.assertEqual(
+            {'count': '4', 'port': '1', 'serial_number': 'a'},
+            explicit.extra_info,
+        )
+
+
+class ResourceTypeTest(testtools.TestCase):
+    def matches(self, text: str, **facts: Any) -> bool:
+        (entry,) = pci_information.PciInformation.parse([text]).entries
+        return entry.matches(objects.device.described(**facts))
+
+    def test_an_entry_is_about_one_type(self) -> None:
+        token = {
+            'resource_type': 'usb',
+            'address': '1-2.3',
+            'vendor_id': '1050',
+            'serial_number': '0001',
+        }
+        self.assertFalse(self.matches('{"vendor_id": "1050"}', **token))
+        self.assertFalse(self.matches('{"match": {"address": "*"}}', **token))
+        for wanted in (
+            '"vendor_id": "1050"',
+            '"port": "1-2.*"',
+            '"serial_number": "0*"',
+        ):
+            text = f'{{"resource_type": "usb", {wanted}}}'
+            self.assertTrue(self.matches(text, **token), text)
+        self.assertFalse(
+            self.matches('{"resource_type": "usb", "port": "1-3"}', **token)
+        )
+
+    def test_an_address_names_a_parent(self) -> None:
+        vgpu = {
+            'resource_type': 'mdev',
+            'address': '5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01',
+            'parent_addr': '0000:41:00.0',
+        }
+        for address, expected in (
+            ('0000:41:00.0', True),
+            ('0000:42:00.0', False),
+        ):
+            text = f'{{"resource_type": "mdev", "address": "{address}"}}'
+            self.assertEqual(expected, self.matches(text, **vgpu))
 
 
 class FindTest(testtools.TestCase):
