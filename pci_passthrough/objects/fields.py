@@ -221,6 +221,17 @@ def is_pci_address(text: str) -> bool:
     return _PCI_ADDRESS.fullmatch(text) is not None
 
 
+def normalized_address(text: str, resource_type: str) -> str:
+    """Return the address of a device in lower case.
+
+    :raises ValueError: it has not the form of its type.
+    """
+    address = str(DeviceAddressField().coerce(None, 'address', text))
+    if resource_type == ResourceType.PCI and not is_pci_address(address):
+        raise ValueError(f'{text!r} is not a PCI address such as 0000:65:00.1')
+    return address
+
+
 class _LowerCase(fields.FieldType[str]):
     """A string of a fixed form, folded to lower case."""
 

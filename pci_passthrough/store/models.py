@@ -48,8 +48,10 @@ _TABLE_ARGS: dict[str, Any] = {
 ABSENT_AS_EMPTY = ('vendor_id', 'product_id', 'pci_class', 'dev_type')
 
 #: A longer one would make MariaDB copy the tables of earlier releases: the
-#: length of up to 255 bytes is one byte.
-_ADDRESS = sa.String(fields.LONGEST_ADDRESS)
+#: length of up to 255 bytes is one byte. SQLite enforces no length.
+_ADDRESS = sa.String(fields.LONGEST_ADDRESS).with_variant(
+    sa.String(16), 'sqlite'
+)
 
 
 class Base(DeclarativeBase):

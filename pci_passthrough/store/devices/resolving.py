@@ -118,7 +118,7 @@ def _move(
     reason: str,
     actor: str,
 ) -> objects.PciDevice:
-    address = _address(moved_to)
+    address = _address(moved_to, before.resource_type)
     if address == before.address:
         raise exception.Invalid(
             f'{_name(before)} is in conflict at {address}: name the address '
@@ -178,9 +178,9 @@ def _check_may_be(
         )
 
 
-def _address(text: str) -> str:
+def _address(text: str, resource_type: str) -> str:
     try:
-        return str(fields.DeviceAddressField().coerce(None, 'address', text))
+        return fields.normalized_address(text, resource_type)
     except ValueError as error:
         raise exception.Invalid(str(error)) from error
 

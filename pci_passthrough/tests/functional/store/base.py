@@ -163,6 +163,8 @@ FLAVORS = {
     'pf': {'product_id': '1592'},
     'vf': {'product_id': '1889'},
     'nic': {'vendor_id': '8086'},
+    'token': {'resource_type': 'usb'},
+    'vgpu': {'resource_type': 'mdev', 'e.type': 'nvidia-558'},
 }
 
 
@@ -177,6 +179,7 @@ def device(address: str, **changes: Any) -> objects.PciDevice:
         'dev_type': 'type-PCI',
         'vendor_id': '10de',
         'product_id': '2330',
+        'resource_type': 'pci',
         'subsystem_vendor_id': None,
         'subsystem_id': None,
         'pci_class': '030200',
@@ -246,6 +249,38 @@ def vf(bus: int, number: int, **changes: Any) -> objects.PciDevice:
 def family(bus: int, vfs: int, **changes: Any) -> list[objects.PciDevice]:
     """Return a physical function and its virtual functions."""
     return [pf(bus, **changes), *(vf(bus, i, **changes) for i in range(vfs))]
+
+
+def token(port: int, **changes: Any) -> objects.PciDevice:
+    """Return a USB token at a port of bus 1."""
+    facts = {
+        'resource_type': 'usb',
+        'dev_type': None,
+        'vendor_id': '1050',
+        'product_id': '0407',
+        'pci_class': None,
+        'driver': 'usb',
+        'numa_node': None,
+        'iommu_group': None,
+        'serial_number': f'T{port}',
+    }
+    return gpu(1).replace(address=f'1-{port}', **facts | changes)
+
+
+def vgpu(bus: int, number: int, **changes: Any) -> objects.PciDevice:
+    """Return a mediated device of ``gpu(bus)``."""
+    facts = {
+        'resource_type': 'mdev',
+        'dev_type': None,
+        'iommu_group': None,
+        'extra_info': {'type': 'nvidia-558'},
+    }
+    parent = gpu(bus)
+    return parent.replace(
+        address=f'00000000-0000-5000-8000-{bus:06x}{number:06x}',
+        parent_addr=parent.address,
+        **facts | changes,
+    )
 
 
 def full_report(

@@ -238,7 +238,7 @@ class AdoptTest(_AdoptionTest):
     def test_malformed(self) -> None:
         for addresses, changes in (
             ((), {}),
-            (('01:00.0',), {}),
+            (('01/00.0',), {}),
             ((_ONE,), {'owner': 'x'}),
             ((_ONE,), {'request_id': ''}),
             ((_ONE,), {'request_id': 'x' * 65}),

@@ -49,7 +49,9 @@ _REQUESTS = st.lists(
     st.builds(
         lambda names, count: base.request(*names, count=count),
         st.tuples(
-            st.sampled_from(['gpu', 'pf', 'vf', 'nic', 'big']),
+            st.sampled_from(
+                ['gpu', 'pf', 'vf', 'nic', 'big', 'token', 'vgpu']
+            ),
             st.sampled_from(['vf', 'gpu', 'none']),
         ).filter(lambda names: names[0] != names[1]),
         st.sampled_from([1, 1, 1, 2]),
@@ -62,10 +64,18 @@ _NUMBERS = st.integers(0, 30)
 
 def _has_handler(address: str) -> bool:
     """Whether a device of a host is prepared by a handler."""
-    return address.startswith(('0000:02:', '0000:04:'))
+    return address.startswith(('0000:02:', '0000:04:', '1-'))
 
 
-_FLEET = (base.gpu(1), base.gpu(2), *base.family(3, 2), *base.family(4, 2))
+_FLEET = (
+    base.gpu(1),
+    base.gpu(2),
+    *base.family(3, 2),
+    *base.family(4, 2),
+    base.token(1),
+    base.vgpu(5, 1),
+    base.vgpu(5, 2),
+)
 
 #: IOMMU groups that devices share, beside their own ones.
 _GROUPS = st.sampled_from([1, 2, None])
@@ -74,8 +84,10 @@ _GROUPS = st.sampled_from([1, 2, None])
 class Machine(stateful.RuleBasedStateMachine):
     """Two hosts with GPUs (buses 1 and 2) and NICs (3 and 4).
 
+    And with a USB token and two mediated devices of a GPU that is not offered.
+
     The GPUs share an IOMMU group, and so do all functions of the second NIC.
-    The second GPU and the second NIC have a handler.
+    The second GPU, the second NIC and the token have a handler.
 
     :cvar make_url: makes a database with the schema and PCI flavors only, in
         a directory or on a server, and returns its URL.
@@ -93,7 +105,7 @@ class Machine(stateful.RuleBasedStateMachine):
             (host, d.address): 1 if d.vendor_id == '10de' else 2
             for host in ('g', 'h')
             for d in _FLEET
-            if not d.address.startswith('0000:03:')
+            if d.address.startswith(('0000:01:', '0000:02:', '0000:04:'))
         }
         #: what is plugged in, by host
         self.plugged: dict[str, dict[str, objects.PciDevice]] = {

@@ -134,7 +134,7 @@ class DeletedTest(_UseTest):
         again = editing.create(self.db, 'gpu', None, match=_ALL)
         self.assertNotEqual(self.flavor.uuid, again.uuid)
         self.hold()
-        self.assertEqual(5, len(self.rows()))
+        self.assertEqual(len(base.FLAVORS), len(self.rows()))
 
     def test_row_goes_when_something_is_written(self) -> None:
         self.hold()
@@ -144,7 +144,9 @@ class DeletedTest(_UseTest):
         editing.update(self.db, 'vf', {'name': 'gpu'})
         self.assertEqual('gpu', flavor_lookup.get(self.db, 'gpu').name)
         editing.delete(self.db, 'gpu')
-        self.assertEqual(['big', 'nic', 'pf'], self.rows())
+        self.assertEqual(
+            sorted(base.FLAVORS.keys() - {'gpu', 'vf'}), self.rows()
+        )
 
     def test_what_nothing_holds_goes_at_once(self) -> None:
         self.assertEqual(0, self.delete())

@@ -286,6 +286,8 @@ class CountTest(base.StoreTest):
             ]
             for bus in range(0x20, 0x20 + rnd.randrange(1, 4)):
                 fleet += base.family(bus, rnd.randrange(0, 4))
+            fleet += [base.token(n) for n in range(rnd.randrange(0, 3))]
+            fleet += [base.vgpu(0x30, n) for n in range(rnd.randrange(0, 4))]
             fleet = [
                 d.replace(iommu_group=rnd.choice((1, 2, 3, None)))
                 if rnd.random() < 0.4
@@ -322,7 +324,9 @@ class CountTest(base.StoreTest):
                 )
 
     def _hold(self, rnd: random.Random, host: str) -> None:
-        for name in rnd.choices(('gpu', 'vf', 'pf', 'big'), k=6):
+        for name in rnd.choices(
+            ('gpu', 'vf', 'pf', 'big', 'token', 'vgpu'), k=8
+        ):
             owner = uuidutils.generate_uuid()
             try:
                 self.claim(host, base.request(name), instance_uuid=owner)
