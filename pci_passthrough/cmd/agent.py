@@ -12,10 +12,13 @@ from oslo_log import log as logging
 
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
+from pci_passthrough import resource_types
 from pci_passthrough import specs
 from pci_passthrough.cmd import conf_files
 from pci_passthrough.cmd import errors
+from pci_passthrough.discovery import doubt
 from pci_passthrough.discovery import libvirt_host
+from pci_passthrough.discovery import resources
 from pci_passthrough.discovery import scan
 from pci_passthrough.handlers import configured
 from pci_passthrough.services import agent
@@ -87,6 +90,8 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     host_root = agent.host_root_for(uri, conf.agent.host_root)
     path = None if host_root is None else host_root.path
     registry = configured.registry_for(conf, path, information.entries)
+    types = resource_types.load()
+    resources.check_entries(types, information.entries)
     defaults = configured.defaults_for(conf, path, registry)
     if not information.entries:
         print('No [agent] pci_information: this host offers nothing.')
@@ -94,13 +99,15 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     host = libvirt_host.LibvirtHost(uri)
     host.connect()
     try:
-        result = scan.scan_twice_in_doubt(
+        result = doubt.scan_twice_in_doubt(
             None,
             lambda: scan.scan(
                 host.list_node_devices(),
                 host_root,
                 information,
                 handlers_of=defaults.handlers_of,
+                types=types,
+                host=conf.host,
             ),
         ).scan
     finally:
@@ -234,8 +241,9 @@ def _describe(verdict: scan.Offered | scan.Refused) -> str:
     device = verdict.device
     node = '-' if device.numa_node is None else device.numa_node
     vgpu_type = f'vgpu_type={device.vgpu_type} ' if device.vgpu_type else ''
+    kind = device.dev_type or device.resource_type
+    ids = f'{device.vendor_id or "-"}:{device.product_id or "-"}'
     return (
-        f'  {device.address} {device.dev_type:8} '
-        f'{device.vendor_id}:{device.product_id} numa={node} '
+        f'  {device.address} {kind:8} {ids} numa={node} '
         f'{vgpu_type}entry={verdict.entry.index}'
     )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""PCI cards of simulated hosts. Pure data."""
+"""PCI cards and USB devices of simulated hosts. Pure data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ class LinkStatus:
 
     speed: str
     width: int
+
+
+@dataclasses.dataclass(frozen=True)
+class MediatedType:
+    """A type of mediated devices, ``name`` is the kernel's.
+
+    ``instances`` are as many as a card can make, if it makes no others.
+    """
+
+    name: str
+    label: str
+    instances: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +45,23 @@ class Model:
     link: LinkStatus | None = None
     speed: int = 0
     features: tuple[str, ...] = ()
+    mediated_types: tuple[MediatedType, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class UsbModel:
+    """A model of a USB device; ids are 16-bit numbers.
+
+    ``interfaces`` are the class of each interface with the driver that the
+    host's kernel binds to it, None for none.
+    """
+
+    vendor_id: int
+    product_id: int
+    vendor: str
+    product: str
+    interfaces: tuple[tuple[int, str | None], ...]
+    device_class: int = 0
 
 
 _OFFLOADS = ('rx', 'tx', 'sg', 'tso', 'gso', 'gro', 'rxvlan', 'txvlan')
@@ -74,6 +103,14 @@ A100 = Model(
     0x10DE, 0x20B5, _NVIDIA, 'GA100 [A100 PCIe 80GB]',
     0x030200, 'nvidia', 0x1533, _GEN4,
 )  # fmt: skip
+A16 = Model(
+    0x10DE, 0x25B6, _NVIDIA, 'GA107GL [A2 / A16]',
+    0x030200, 'nvidia', 0x14A9, _GEN4,
+    mediated_types=(
+        MediatedType('nvidia-558', 'NVIDIA A16-4Q', 4),
+        MediatedType('nvidia-559', 'NVIDIA A16-8Q', 2),
+    ),
+)  # fmt: skip
 RTX4090 = Model(
     0x10DE, 0x2684, _NVIDIA, 'AD102 [GeForce RTX 4090]',
     0x030000, 'nouveau', 0x167C, _GEN4,
@@ -94,6 +131,22 @@ QAT = Model(
 QAT_VF = Model(
     0x8086, 0x4941, _INTEL, '4xxx Series QAT Virtual Function',
     0x0B4000, '4xxxvf', 0x0000,
+)  # fmt: skip
+XHCI = Model(
+    0x8086, 0xA36D, _INTEL, 'Cannon Lake PCH USB 3.1 xHCI Host Controller',
+    0x0C0330, 'xhci_hcd', 0x7270,
+)  # fmt: skip
+
+HUB = UsbModel(
+    0x0424, 0x2514, 'Microchip Technology, Inc.', 'USB 2.0 Hub',
+    ((0x09, 'hub'),), 0x09,
+)  # fmt: skip
+TOKEN = UsbModel(
+    0x1050, 0x0407, 'Yubico.com', 'YubiKey OTP+FIDO+CCID',
+    ((0x03, 'usbhid'), (0x03, 'usbhid'), (0x0B, None)),
+)  # fmt: skip
+STICK = UsbModel(
+    0x0781, 0x5581, 'SanDisk Corp.', 'Ultra', ((0x08, 'usb-storage'),),
 )  # fmt: skip
 
 #: Models of SR-IOV cards, which hosts get in turn: (physical function,

@@ -9,59 +9,15 @@ or the default route).
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import ipaddress
 import json
-import os
-import pathlib
 
 from pci_passthrough.demo import inventory
+from pci_passthrough.demo import mediated
+from pci_passthrough.demo import usb
+from pci_passthrough.demo.tree import Symlink as Symlink
+from pci_passthrough.demo.tree import Tree as Tree
 from pci_passthrough.discovery import host_facts
-
-
-@dataclasses.dataclass(frozen=True)
-class Symlink:
-    """A symbolic link of a :class:`Tree`."""
-
-    target: str
-
-
-class Tree(dict[str, bytes | Symlink | None]):
-    """Files (bytes), links and folders (None) by their relative paths."""
-
-    def file(self, path: str, value: object) -> None:
-        """Add a file; as in sysfs, the value ends with a newline."""
-        # libudev and libvirt cannot read an attribute without a newline.
-        self[path] = (
-            value if isinstance(value, bytes) else f'{value}\n'.encode()
-        )
-
-    def link(self, path: str, target: str) -> None:
-        """Add a link to ``target``, which is a path of the same tree."""
-        self[path] = Symlink(os.path.relpath(target, os.path.dirname(path)))
-
-    def folder(self, path: str) -> None:
-        """Add an empty folder."""
-        self[path] = None
-
-    def write(self, root: pathlib.Path) -> None:
-        """Write the tree below ``root``; overwrite existing files."""
-        # With pathlib instead of os, a big host would take twice as long.
-        for folder in sorted(
-            path if entry is None else os.path.dirname(path)
-            for path, entry in self.items()
-        ):
-            os.makedirs(os.path.join(root, folder), exist_ok=True)
-        for path, entry in self.items():
-            place = os.path.join(root, path)
-            if isinstance(entry, bytes):
-                with open(place, 'wb') as file:
-                    file.write(entry)
-            elif entry is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(place)
-                os.symlink(entry.target, place)
 
 
 def add_driver_link(
@@ -126,6 +82,14 @@ def _add_block(tree: Tree, block: inventory.BlockDevice, path: str) -> None:
     tree.link(f'dev/block/{number}', path)
 
 
+def add_usb(tree: Tree, host: inventory.Host) -> None:
+    """Add the USB devices, and their disks (below ``/sys``)."""
+    usb.add_devices(tree, host)
+    for device in host.usb_devices.values():
+        if device.disk is not None:
+            _add_block(tree, device.disk, usb.disk_path(host, device))
+
+
 def sysfs_tree(host: inventory.Host) -> Tree:
     """Return the files below ``/sys`` that discovery reads."""
     tree = Tree()
@@ -156,12 +120,19 @@ def sysfs_tree(host: inventory.Host) -> Tree:
         add_driver_link(tree, host, device)
         add_interface(tree, host, device)
         add_disk(tree, host, device)
+        mediated.add_types(tree, host, device)
+    add_usb(tree, host)
     return tree
 
 
 def _blocks(host: inventory.Host) -> list[inventory.BlockDevice]:
-    disks = [device.disk for device in host.devices.values() if device.disk]
-    return [part for disk in disks for part in (disk, *disk.partitions)]
+    disks = [
+        *(device.disk for device in host.devices.values()),
+        *(device.disk for device in host.usb_devices.values()),
+    ]
+    return [
+        part for disk in disks if disk for part in (disk, *disk.partitions)
+    ]
 
 
 def udev_records(host: inventory.Host) -> Tree:

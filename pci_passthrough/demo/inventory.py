@@ -15,64 +15,14 @@ import hashlib
 import re
 
 from pci_passthrough.demo import cards
+from pci_passthrough.demo.hardware import BlockDevice as BlockDevice
+from pci_passthrough.demo.hardware import Device as Device
+from pci_passthrough.demo.hardware import NetInterface as NetInterface
+from pci_passthrough.demo.hardware import UsbDevice as UsbDevice
 
 #: Routing identifier of the first virtual function, counted from its
 #: physical function (``sriov_offset`` in sysfs); the value of an E810.
 VF_OFFSET = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class NetInterface:
-    """A network interface; ``speed`` in Mbit/s, ``cidr`` an IPv4 address."""
-
-    name: str
-    mac: str
-    index: int
-    up: bool
-    speed: int
-    features: tuple[str, ...] = ()
-    cidr: str | None = None
-    gateway: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class BlockDevice:
-    """A disk or a partition of a host.
-
-    ``sectors`` are 512 bytes; ``mount_point`` is ``swap`` for swap space;
-    ``holders`` are block devices on top of this one (``dm-0``, ``md0``).
-    """
-
-    name: str
-    major: int
-    minor: int
-    sectors: int
-    file_system: str = ''
-    mount_point: str = ''
-    holders: tuple[str, ...] = ()
-    partitions: tuple[BlockDevice, ...] = ()
-
-
-@dataclasses.dataclass
-class Device:
-    """One PCI function of a host; ``parent`` is its bridge's address."""
-
-    address: str
-    model: cards.Model
-    numa_node: int
-    iommu_group: int
-    parent: str | None
-    driver: str | None
-    link: cards.LinkStatus | None = None
-    bridge_buses: tuple[int, int] | None = None
-    physical_function: str | None = None
-    vf_index: int = 0
-    vf_model: cards.Model | None = None
-    total_vfs: int = 0
-    vfs: list[str] = dataclasses.field(default_factory=list)
-    interface: NetInterface | None = None
-    disk: BlockDevice | None = None
-    boot_vga: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +34,8 @@ class HostShape:
     ``management_nic`` adds a network card without SR-IOV that has the host's
     address and default route, ``system_disk`` mounts the first NVMe disk
     at ``/``, ``lvm_disk`` makes the last NVMe disk an LVM member.
+    ``vgpu_cards`` can make mediated devices. ``usb_tokens`` are behind a hub,
+    ``usb_stick`` is storage that the host has mounted.
     """
 
     name: str
@@ -99,6 +51,9 @@ class HostShape:
     management_nic: bool = False
     system_disk: bool = False
     lvm_disk: bool = False
+    vgpu_cards: int = 0
+    usb_tokens: int = 0
+    usb_stick: bool = False
 
 
 def split_address(address: str) -> tuple[int, int, int, int]:
@@ -122,6 +77,10 @@ class Host:
 
     shape: HostShape
     devices: dict[str, Device] = dataclasses.field(default_factory=dict)
+    #: by their names; hubs are among them, root hubs are not
+    usb_devices: dict[str, UsbDevice] = dataclasses.field(default_factory=dict)
+    #: IOMMU groups of mediated devices by their UUID
+    mediated_groups: dict[str, int] = dataclasses.field(default_factory=dict)
     groups_given: int = 0
     macs_given: int = 0
     interfaces_given: int = 1
@@ -203,6 +162,19 @@ class Host:
         if parent is None:
             return f'devices/pci{address[:4]}:00/{address}'
         return f'{self.path(parent)}/{address}'
+
+    def usb_path(self, name: str) -> str:
+        """Return a USB device's folder, relative to ``/sys``."""
+        device = self.usb_devices[name]
+        if device.parent in self.usb_devices:
+            return f'{self.usb_path(device.parent)}/{name}'
+        return f'{self.path(device.controller)}/{device.parent}/{name}'
+
+    def group_of(self, identifier: str) -> int:
+        """Return the IOMMU group of a mediated device, given at first."""
+        if identifier not in self.mediated_groups:
+            self.mediated_groups[identifier] = self.next_group()
+        return self.mediated_groups[identifier]
 
     def groups(self) -> dict[int, list[str]]:
         """Return the addresses of each IOMMU group, sorted."""
@@ -295,6 +267,8 @@ class _Builder:
             self.card(
                 cards.GPU_MODELS[position % len(cards.GPU_MODELS)], position
             )
+        for position in range(shape.vgpu_cards):
+            self.card(cards.A16, position)
         for position in range(shape.consumer_gpus):
             display = self.card(cards.RTX4090, 0)
             display.boot_vga = position == 0
@@ -334,6 +308,33 @@ class _Builder:
                 )
             self.card(cards.PM173X, position).disk = disk
 
+    def add_usb(self) -> None:
+        """Add a USB controller with a hub, tokens and a stick."""
+        shape, host = self.host.shape, self.host
+        if not (shape.usb_tokens or shape.usb_stick):
+            return
+        controller = self.card(cards.XHCI, 0).address
+
+        def plug(
+            name: str, model: cards.UsbModel, serial: str = ''
+        ) -> UsbDevice:
+            number = len(host.usb_devices) + 2
+            device = UsbDevice(name, model, controller, number, serial)
+            host.usb_devices[name] = device
+            return device
+
+        plug('1-1', cards.HUB)
+        for position in range(shape.usb_tokens):
+            plug(
+                f'1-1.{position + 1}',
+                cards.TOKEN,
+                f'{host.name}-{position + 1:04d}',
+            )
+        if shape.usb_stick:
+            plug('1-2', cards.STICK, 'AA010203').disk = BlockDevice(
+                'sda', 8, 0, 60_062_500, 'vfat', '/mnt/backup'
+            )
+
 
 def _system_partitions(disk: BlockDevice) -> tuple[BlockDevice, ...]:
     uses = (
@@ -360,6 +361,7 @@ def build_host(shape: HostShape) -> Host:
     builder.add_nics()
     builder.add_accelerators()
     builder.add_disks()
+    builder.add_usb()
     return builder.host
 
 

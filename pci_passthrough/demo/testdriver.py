@@ -16,6 +16,7 @@ from xml.sax import saxutils
 
 from pci_passthrough.demo import hosttree
 from pci_passthrough.demo import inventory
+from pci_passthrough.demo import usb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +168,7 @@ def node_xml(host: inventory.Host) -> str:
         device = host.devices[address]
         parts.append(_pci_xml(host, device, groups[device.iommu_group]))
         parts.append(_net_xml(host, device))
+    parts += usb.node_devices_xml(host)
     parts += [
         '<cpu><mhz>2400</mhz><model>x86_64</model><active>64</active>'
         f'<nodes>{host.shape.numa_nodes}</nodes><sockets>1</sockets>'

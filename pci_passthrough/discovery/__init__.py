@@ -25,7 +25,10 @@ module                 kind   does
 ``deliverable``        pure   decides which functions no guest can have
 ``vital_product_data`` pure   finds the serial number in it
 ``uplink``             pure   decides which interface is the function's own
+``refusing``           pure   decides which matched devices are refused
+``resources``          both   asks the resource types for other devices
 ``scan``               both   ``classify`` decides, ``scan`` reads
+``doubt``              both   decides whether one scan is enough
 ====================== ====== ==============================================
 
 All modules only read. What changes a device is in ``handlers``.

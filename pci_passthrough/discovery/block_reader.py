@@ -123,7 +123,7 @@ def _block_device(
         lower=tuple(files.names(f'{folder}/slaves')),
         holders=tuple(files.names(f'{folder}/holders')),
         functions=(
-            _nvme_functions(files, folder) or host_facts.functions_in(folder)
+            _nvme_functions(files, folder) or host_facts.devices_in(folder)
         ),
         mapper_name=mapper_name.strip() if mapper_name else None,
         is_empty=size is not None and size.strip() == '0',

@@ -5,6 +5,7 @@
 guest can have it.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import enum
@@ -24,6 +25,11 @@ ADDRESS = re.compile(
     r'[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', re.ASCII
 )
 
+#: A USB device: its bus and its port, with a port of each hub in between.
+USB_DEVICE = re.compile(r'[1-9]\d*-\d+(?:\.\d+)*', re.ASCII)
+
+_ROOT_HUB = re.compile(r'usb\d+', re.ASCII)
+
 
 def functions_in(path: str) -> tuple[str, ...]:
     """Return all PCI addresses in a sysfs path.
@@ -32,6 +38,26 @@ def functions_in(path: str) -> tuple[str, ...]:
     controller, which must not be offered either.
     """
     return tuple(part for part in path.split('/') if ADDRESS.fullmatch(part))
+
+
+def devices_in(path: str) -> tuple[str, ...]:
+    """Return all PCI addresses and the names of USB devices in a sysfs path.
+
+    A USB device is below the root hub ``usb1`` of its bus. Thunderbolt and
+    I2C have names of the same form elsewhere.
+    """
+    return tuple(_devices_in(path))
+
+
+def _devices_in(path: str) -> Iterator[str]:
+    is_below_root_hub = False
+    for part in path.split('/'):
+        if _ROOT_HUB.fullmatch(part):
+            is_below_root_hub = True
+        elif ADDRESS.fullmatch(part) or (
+            is_below_root_hub and USB_DEVICE.fullmatch(part)
+        ):
+            yield part
 
 
 class Subject(enum.Enum):
@@ -55,6 +81,13 @@ _CLASSES = {
     Subject.FUNCTION: ('',),
 }
 
+#: Classes of USB interfaces (USB-IF, "Defined Class Codes") that a fact can
+#: be about. Many network adapters have a class of their vendor.
+_USB_CLASSES = {
+    Subject.STORAGE: ('08', 'ff'),
+    Subject.NETWORK: ('02', '0a', 'e0', 'ff'),
+}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -63,8 +96,8 @@ class Unreadable:
     #: the error, a text for people
     error: str
     subject: Subject
-    #: addresses of the functions that the fact is about; None if it could be
-    #: about any function of the subject
+    #: addresses of the functions that the fact is about, and names of USB
+    #: devices; None if it could be about any one of the subject
     functions: tuple[str, ...] | None = None
 
 
@@ -114,7 +147,8 @@ class BlockDevice:
     #: block devices below a virtual block device (``slaves`` in sysfs)
     lower: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
-    #: addresses of the PCI functions in the device's own sysfs path
+    #: addresses of the PCI functions in the device's own sysfs path, and names
+    #: of USB devices
     functions: tuple[str, ...] = ()
     #: device-mapper's name, as in ``/dev/mapper``
     mapper_name: str | None = None
@@ -131,7 +165,8 @@ class Interface:
     """A network interface of the host."""
 
     name: str
-    #: addresses of the PCI functions in the interface's sysfs path
+    #: addresses of the PCI functions in the interface's sysfs path, and names
+    #: of USB devices
     functions: tuple[str, ...] = ()
     #: the bridge, bond, team or ``ovs-system`` that it is a port of
     master: str | None = None
@@ -211,13 +246,25 @@ class HostFacts:
     #: addresses of the PCI functions in each framebuffer's sysfs path; an
     #: empty tuple is a framebuffer of the firmware
     framebuffers: tuple[tuple[str, ...], ...] = ()
+    #: classes of the interfaces of USB devices, each of two hexadecimal
+    #: digits, by the kernel's name of the device
+    usb_devices: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict
+    )
     unreadable: tuple[Unreadable, ...] = ()
 
     def of_subject(self, subject: Subject) -> tuple[str, ...]:
-        """Return the functions of a kind, and those of unknown class."""
-        return tuple(
+        """Return the devices of a kind, and those of unknown class."""
+        functions = tuple(
             function.address
             for function in self.functions.values()
             if function.pci_class is None
             or function.pci_class.startswith(_CLASSES[subject])
+        )
+        classes = _USB_CLASSES.get(subject, ())
+        return functions + tuple(
+            name
+            for name, interfaces in self.usb_devices.items()
+            if classes
+            and (not interfaces or not set(classes).isdisjoint(interfaces))
         )

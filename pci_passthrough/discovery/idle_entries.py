@@ -17,9 +17,12 @@ import functools
 import json
 
 from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import condition as condition_spec
 from pci_passthrough.specs import pci_class
 from pci_passthrough.specs import pci_information as pci_information_module
+
+_PCI = fields.ResourceType.PCI
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,9 +89,12 @@ def _reason(
     misses = [
         (device, tuple(entry.unmet(device, parents[device.address])))
         for device in devices
+        if device.get('resource_type', _PCI) == entry.resource_type
     ]
     if not misses:
-        return 'the host has no PCI devices'
+        if entry.resource_type == _PCI:
+            return 'the host has no PCI devices'
+        return f'the host has no devices of type {entry.resource_type}'
     fewest = min(len(unmet) for _, unmet in misses)
     nearest = [miss for miss in misses if len(miss[1]) == fewest]
     if not fewest:

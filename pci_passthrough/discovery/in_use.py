@@ -29,6 +29,8 @@ are detected:
 * the boot VGA device while it shows a framebuffer console. Another GPU with
   a framebuffer is not used.
 
+* a USB device with such a disk or interface, as well as its controller.
+
 Not detected: interfaces in another network namespace, user-space drivers
 (DPDK, SPDK, Open vSwitch's userspace datapath, a raw block device that is a
 guest's disk), and network storage that a program mounts by itself (FUSE, RBD,

@@ -101,7 +101,7 @@ def _interface(
     if 'master' in entries:
         master = os.path.basename(files.link(f'{folder}/master'))
     uevent = files.read_if_exists(f'{folder}/uevent') or ''
-    functions = host_facts.functions_in(folder)
+    functions = host_facts.devices_in(folder)
     return host_facts.Interface(
         name=name,
         functions=functions,

@@ -39,6 +39,7 @@ _LISTED = (
     | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
     | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_VDPA
     | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_MDEV
+    | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_USB_DEV
 )
 
 _EVENTS = (
@@ -104,11 +105,11 @@ class LibvirtHost:
             self._close()
 
     def list_node_devices(self) -> list[str | node_device.Undescribed]:
-        """Return the XML of all node devices that describe PCI functions.
+        """Return the XML of PCI functions, of what is in them, and of USB.
 
-        Node devices with a ``pci``, ``net``, ``vdpa`` or ``mdev`` capability
-        are listed, except those that disappear during the call. A device that
-        libvirt cannot describe has no XML.
+        Node devices with a ``pci``, ``net``, ``vdpa``, ``mdev`` or
+        ``usb_device`` capability are listed, except those that disappear
+        during the call. A device that libvirt cannot describe has no XML.
 
         :raises LibvirtUnavailable: not connected, or the connection broke.
             An empty list always means that there are no such devices.

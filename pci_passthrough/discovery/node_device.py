@@ -300,7 +300,10 @@ def address_of(parts: Mapping[str, str]) -> str:
         )
     except KeyError as missing:
         raise _UnusableDevice(f'its address lacks {missing}') from missing
-    return f'{domain:04x}:{bus:02x}:{slot:02x}.{function:x}'
+    address = f'{domain:04x}:{bus:02x}:{slot:02x}.{function:x}'
+    if not fields.is_pci_address(address):
+        raise ValueError(f'{address} is not the address of a function')
+    return address
 
 
 def _id(capability: ElementTree.Element, name: str) -> str:

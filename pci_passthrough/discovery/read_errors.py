@@ -132,7 +132,7 @@ def _functions_behind(folder: str) -> tuple[str, ...] | None:
         its path (a bridge, a tap, a volume) affects none: the interfaces and
         disks below it name it.
     """
-    functions = host_facts.functions_in(folder)
+    functions = host_facts.devices_in(folder)
     if not functions and _NVME_SUBSYSTEM in folder:
         return None
     return functions

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans a host: which of its devices are offered, which are refused and why.
 
-``classify`` and ``agreed`` decide and are pure; ``scan`` reads,
-``scan_twice_in_doubt`` calls it.
+``classify`` decides and is pure; ``scan`` reads.
 """
 
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
+import types as types_module
 
 from pci_passthrough.discovery import deliverable
 from pci_passthrough.discovery import hidden_properties
@@ -19,6 +19,8 @@ from pci_passthrough.discovery import host_facts
 from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import in_use
 from pci_passthrough.discovery import node_device
+from pci_passthrough.discovery import refusing
+from pci_passthrough.discovery import resources
 from pci_passthrough.discovery import sysfs_reader as sysfs_reader_module
 from pci_passthrough.discovery import undescribed
 from pci_passthrough.discovery import uplink
@@ -26,6 +28,8 @@ from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import identity
 from pci_passthrough.objects import recordable
 from pci_passthrough.specs import pci_information as pci_information_module
+
+_NO_TYPES: resources.Types = types_module.MappingProxyType({})
 
 #: Returns the names of the handlers of a device, from its entry.
 HandlersOf = Callable[
@@ -98,15 +102,6 @@ class Scan:
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Agreement:
-    """The verdicts that follow from one or two scans."""
-
-    scan: Scan
-    #: False if the two scans contradict each other: scan again at once
-    is_settled: bool = True
-
-
 def classify(
     devices: Iterable[device_obj.PciDevice],
     uses: Mapping[str, str] | None,
@@ -114,10 +109,11 @@ def classify(
     pci_information: pci_information_module.PciInformation,
     unusable: Mapping[str, str] | None = None,
     handlers: Mapping[str, Sequence[str]] | None = None,
+    others: resources.Resources = resources.Resources(),
 ) -> Scan:
     """Sort devices into offered, refused and others. Pure.
 
-    :param devices: all devices of a host.
+    :param devices: all PCI functions of a host.
     :param uses: the reason why the host itself uses a device, by address.
         The host does not use a device without a reason. None means that
         sysfs was not read; then nothing is refused for its use.
@@ -126,18 +122,21 @@ def classify(
     :param unusable: why libvirt cannot describe devices, by address; those
         among ``devices`` are refused if an entry matches them.
     :param handlers: the handlers of matched devices, by address.
+    :param others: the devices that are no PCI functions.
     """
-    devices = list(devices)
+    devices = [*devices, *others.devices]
     unusable = unusable or {}
     handlers = handlers or {}
-    matches, others = _match(devices, pci_information)
+    matches, unmatched = _match(devices, pci_information)
     fittings = {
         address: recordable.fit(
             _as_offered(device, entry, handlers.get(address, ()))
         )
         for address, (device, entry) in matches.items()
     }
-    reasons = _reasons(matches, fittings, uses, functions, unusable)
+    reasons = refusing.reasons(
+        matches, fittings, uses, functions, unusable, others
+    )
     offered: list[Offered] = []
     refused: list[Refused] = []
     for address, (_, entry) in matches.items():
@@ -153,10 +152,10 @@ def classify(
     return Scan(
         offered,
         refused,
-        others,
+        unmatched,
         use_unknown=uses is None,
         find_idle=find_idle,
-        unusable=_without(unusable, {d.address for d in devices}),
+        unusable=without(unusable, {d.address for d in devices}),
     )
 
 
@@ -173,34 +172,6 @@ def _as_offered(
         on_failure=entry.on_failure if handlers else None,
         **({'confirm_new': True} if entry.confirm_new else {}),
     )
-
-
-def _reasons(
-    matches: Mapping[str, deliverable.Match],
-    fittings: Mapping[str, recordable.Fitting],
-    uses: Mapping[str, str] | None,
-    functions: Mapping[str, host_facts.Function],
-    unusable: Mapping[str, str],
-) -> dict[str, list[str]]:
-    """Return all reasons to refuse each matched device, by address."""
-    reasons = {
-        address: [unusable[address]]
-        if address in unusable
-        else _reasons_to_keep(
-            entry, (uses or {}).get(address), fittings[address].obstacle
-        )
-        for address, (_, entry) in matches.items()
-    }
-    for address, reason in deliverable.reasons_undeliverable(
-        matches,
-        {address for address in matches if reasons[address]},
-        functions,
-        sysfs_is_read=uses is not None,
-    ).items():
-        if matches[address][1].allow_in_use:
-            reason = f'{reason}; "allow_in_use" does not change this'
-        reasons[address].append(reason)
-    return reasons
 
 
 def _match(
@@ -222,15 +193,6 @@ def _match(
         else:
             matches[device.address] = device, entry
     return matches, others
-
-
-def _reasons_to_keep(
-    entry: pci_information_module.Entry, use: str | None, obstacle: str | None
-) -> list[str]:
-    """Return why a device stays on the host that a guest could have."""
-    if obstacle is not None:
-        return [f'it cannot be recorded: {obstacle}']
-    return [] if use is None or entry.allow_in_use else [use]
 
 
 def add_sysfs_properties(
@@ -265,6 +227,8 @@ def scan(
     remembered: hidden_properties.HiddenProperties | None = None,
     handlers_of: HandlersOf = lambda device, entry: entry.handlers or (),
     erases: Callable[[Sequence[str]], bool] = lambda handlers: False,
+    types: resources.Types = _NO_TYPES,
+    host: str = '',
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
@@ -276,7 +240,11 @@ def scan(
     :param remembered: the same object for each scan of a host.
     :param handlers_of: returns the handlers of a device that an entry matches.
     :param erases: whether handlers erase what is on a device.
+    :param types: the resource types besides PCI functions.
+    :param host: the host's name in Nova.
+    :raises Unavailable: the devices of a type cannot be read now.
     """
+    documents = list(documents)
     # After the listing: a device that appears in between is ignored until the
     # next scan; one that disappears is refused, not offered.
     facts = None if sysfs_reader is None else sysfs_reader.facts()
@@ -298,9 +266,17 @@ def scan(
         devices = remembered.restore(devices, listing.unusable)
         given_out = remembered.given_out
     devices = [*devices, *undescribed_devices]
+    others = resources.find(
+        types,
+        host,
+        None if sysfs_reader is None else sysfs_reader.path,
+        [text for text in documents if isinstance(text, str)],
+        devices,
+        pci_information,
+    )
+    matches, _ = _match([*devices, *others.devices], pci_information)
     handlers = {
-        address: handlers_of(*match)
-        for address, match in _match(devices, pci_information)[0].items()
+        address: handlers_of(*match) for address, match in matches.items()
     }
     erased = {address for address, names in handlers.items() if erases(names)}
     uses = None
@@ -311,75 +287,18 @@ def scan(
             if device.address not in in_sysfs
         } | in_use.reasons_in_use(facts, given_out, erased)
     return classify(
-        devices, uses, functions, pci_information, listing.unusable, handlers
+        devices,
+        uses,
+        functions,
+        pci_information,
+        listing.unusable,
+        handlers,
+        others,
     )
 
 
-def scan_twice_in_doubt(
-    before: Scan | None, scan_once: Callable[[], Scan]
-) -> Agreement:
-    """Scan, and scan a second time at once if the first scan is doubtful.
-
-    :param before: the result of the last ``Agreement``, None if there is none.
-    """
-    first = scan_once()
-    if not is_doubtful(before, first):
-        return Agreement(first)
-    return agreed(before, first, scan_once())
-
-
-def is_doubtful(before: Scan | None, scan: Scan) -> bool:
-    """Return whether a scan must be repeated before it counts. Pure.
-
-    A scan is doubtful if it could not tell whether the host uses a device, or
-    if it does not offer an existing device that was offered before.
-    """
-    if any(item.is_undecided for item in scan.refused):
-        return True
-    return not _offers(before).keys().isdisjoint(scan.withdrawn)
-
-
-def agreed(before: Scan | None, first: Scan, second: Scan) -> Agreement:
-    """Return the verdicts after two scans, one directly after the other. Pure.
-
-    The second scan counts. But a device that was offered before stays offered
-    unless both scans withdraw it: a single look can hit a moment in which
-    something changes. A device that is absent from the second scan is absent.
-    """
-    offered = _offers(second)
-    first_offers = _offers(first)
-    kept = {
-        address: first_offers[address]
-        for address in second.withdrawn
-        if address in first_offers and address in _offers(before)
-    }
-    offered.update(kept)
-    agreement = Scan(
-        offered=[offered[address] for address in sorted(offered)],
-        refused=[
-            item
-            for item in second.refused
-            if str(item.device.address) not in kept
-        ],
-        others=_without(second.others, kept),
-        use_unknown=second.use_unknown,
-        find_idle=second.find_idle,
-        unusable=_without(second.unusable, kept),
-    )
-    contradictory = first_offers.keys() & set(second.withdrawn) | (
-        _offers(second).keys() & set(first.withdrawn)
-    )
-    return Agreement(agreement, is_settled=not contradictory)
-
-
-def _without(
+def without(
     texts: Mapping[str, str], addresses: Collection[str]
 ) -> dict[str, str]:
+    """Return the texts by address but those of some addresses."""
     return {a: text for a, text in texts.items() if a not in addresses}
-
-
-def _offers(scan: Scan | None) -> dict[str, Offered]:
-    """Return the offered devices of a scan by address."""
-    if scan is None:
-        return {}
-    return {str(item.device.address): item for item in scan.offered}

@@ -24,6 +24,7 @@ LOG = log.getLogger(__name__)
 
 _FUNCTIONS = 'sys/bus/pci/devices'
 _FRAMEBUFFERS = 'sys/class/graphics'
+_USB_DEVICES = 'sys/bus/usb/devices'
 
 _STORAGE = host_facts.Subject.STORAGE
 _NETWORK = host_facts.Subject.NETWORK
@@ -100,8 +101,28 @@ class SysfsReader:
                 self._framebuffers,
                 tuple[tuple[str, ...], ...](),
             ),
+            usb_devices=self._usb_devices(errors),
             unreadable=tuple(errors.unreadable),
         )
+
+    def _usb_devices(
+        self, errors: read_errors.ReadErrors
+    ) -> dict[str, tuple[str, ...]]:
+        classes: dict[str, list[str]] = {}
+        for name in errors.names(_STORAGE, _USB_DEVICES):
+            device, _, interface = name.partition(':')
+            if host_facts.USB_DEVICE.fullmatch(device):
+                known = classes.setdefault(device, [])
+                if interface:
+                    known += self._usb_class(f'{_USB_DEVICES}/{name}')
+        return {name: tuple(known) for name, known in classes.items()}
+
+    def _usb_class(self, folder: str) -> list[str]:
+        """Return the class of an interface, or nothing."""
+        try:
+            return [self._files.read(f'{folder}/bInterfaceClass').strip()]
+        except OSError:
+            return []
 
     def _functions(
         self, errors: read_errors.ReadErrors

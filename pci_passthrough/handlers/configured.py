@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from oslo_config import cfg
 
 from pci_passthrough import exception
+from pci_passthrough import resource_types
 from pci_passthrough.handlers import default_handlers
 from pci_passthrough.handlers import interface
 from pci_passthrough.handlers import privileged
@@ -70,7 +71,9 @@ def defaults_for(
     """
     is_wanted = conf.agent.default_handlers and root is not None
     return default_handlers.DefaultHandlers(
-        registry, privileged.startable(conf) if is_wanted else None
+        registry,
+        privileged.startable(conf) if is_wanted else None,
+        resource_types.load(),
     )
 
 

@@ -11,20 +11,25 @@ processing accelerators (12)             ``reset``
 NVMe controllers with I/O (010802)       ``nvme-sanitize``
 =======================================  =================
 
-No others have one. vfio-pci resets a NIC's function when a guest leaves it;
-what its physical function keeps for a virtual one (trust, VLAN, MAC address)
-no reset clears, and how many virtual functions a card shall have is only known
-to the operator. A reset below a network driver that is used on the host, as
-for a macvtap port, would break the interface. A vGPU's and a vdpa device's
-function belongs to the driver of its card, and a virtual function of an NVMe
-controller has no sanitize operation of its own. To overwrite other disks takes
-hours.
+No other functions have one. vfio-pci resets a NIC's function when a guest
+leaves it; what its physical function keeps for a virtual one (trust, VLAN, MAC
+address) no reset clears, and how many virtual functions a card shall have is
+only known to the operator. A reset below a network driver that is used on the
+host, as for a macvtap port, would break the interface. A vGPU's and a vdpa
+device's function belongs to the driver of its card, and a virtual function of
+an NVMe controller has no sanitize operation of its own. To overwrite other
+disks takes hours.
+
+What is no PCI function has those of its resource type, which may have to make
+it first: ``resource_types``.
 
 The codes are those of the PCI Code and ID Assignment Specification.
 """
 
 from collections.abc import Collection
+from collections.abc import Mapping
 
+from pci_passthrough import resource_types
 from pci_passthrough.handlers import registry as registry_module
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.specs import pci_information
@@ -45,7 +50,7 @@ CONTEXTS = {_RESET: ('files',), _SANITIZE: ('files', 'nvme')}
 
 def name_for(device: device_obj.PciDevice) -> str | None:
     """Return the default handler of a device's class, None for none. Pure."""
-    if device.dev_type == 'vdpa' or device.vgpu_type is not None:
+    if device.dev_type in (None, 'vdpa') or device.vgpu_type is not None:
         return None
     for prefix, name in _BY_CLASS.items():
         if (device.pci_class or '').startswith(prefix):
@@ -60,14 +65,17 @@ class DefaultHandlers:
     :param registry: the handlers of the host.
     :param contexts: the contexts of ``privileged`` that the agent can start;
         None if the operator wants no defaults.
+    :param types: the resource types besides PCI functions.
     """
 
     def __init__(
         self,
         registry: registry_module.Registry,
         contexts: Collection[str] | None,
+        types: Mapping[str, resource_types.ResourceType],
     ) -> None:
         self._registry = registry
+        self._types = types
         self._contexts = contexts
 
     def handlers_of(
@@ -76,6 +84,10 @@ class DefaultHandlers:
         """Return the handlers of a device: its entry's, or the default."""
         if entry.handlers is not None:
             return entry.handlers
+        resource_type = self._types.get(entry.resource_type)
+        if resource_type is not None:
+            is_wanted = self._contexts is not None
+            return resource_type.default_handlers if is_wanted else ()
         name = self._wanted(device, entry)
         if name is None or self._obstacle(name, device) is not None:
             return ()

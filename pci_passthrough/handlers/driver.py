@@ -25,7 +25,7 @@ class DriverHandler(interface.DeviceHandler):
 
     def supports(self, device: interface.Device) -> bool:
         """Any function but a vdpa device, whose parent has the driver."""
-        return device.dev_type != 'vdpa'
+        return device.is_function and device.dev_type != 'vdpa'
 
     def setup(
         self, device: interface.Device, progress: interface.Progress

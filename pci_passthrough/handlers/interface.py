@@ -11,6 +11,7 @@ from typing import ClassVar
 from typing import Self
 
 from pci_passthrough.objects import device as device_obj
+from pci_passthrough.objects import fields
 from pci_passthrough.specs import handler_command
 
 #: Reports how far a verb is: percent, None if it is unknown, and a text of one
@@ -47,18 +48,21 @@ class HandlerError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """The facts about one PCI function; those of ``objects.PciDevice``."""
+    """The facts about one device; those of ``objects.PciDevice``."""
 
-    #: ``dddd:bb:ss.f``
+    #: ``pci`` for a PCI function
+    resource_type: str = fields.ResourceType.PCI
+    #: ``dddd:bb:ss.f`` for a PCI function
     address: str
     #: four hexadecimal digits
-    vendor_id: str
+    vendor_id: str | None
     #: four hexadecimal digits
-    product_id: str
+    product_id: str | None
     #: six hexadecimal digits
-    pci_class: str
-    #: ``type-PCI``, ``type-PF``, ``type-VF`` or ``vdpa``
-    dev_type: str
+    pci_class: str | None
+    #: ``type-PCI``, ``type-PF``, ``type-VF`` or ``vdpa``; None for what is no
+    #: PCI function
+    dev_type: str | None
     subsystem_vendor_id: str | None = None
     subsystem_id: str | None = None
     #: address of the physical function of a virtual function
@@ -78,6 +82,7 @@ class Device:
         facts = {
             field.name: device.get(field.name)
             for field in dataclasses.fields(cls)
+            if field.name in device
         }
         facts['extra_info'] = dict(device.extra_info)
         return cls(**facts)
@@ -86,6 +91,22 @@ class Device:
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
         """Return the device that ``as_dict`` described."""
         return cls(**facts)
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a PCI function."""
+        return self.resource_type == fields.ResourceType.PCI
+
+    @property
+    def kind(self) -> str:
+        """What it is, for people."""
+        if not self.is_function:
+            return f'device of type {self.resource_type}'
+        return f'{self.dev_type} of class {self.pci_class}'
+
+    def has_class(self, prefix: str) -> bool:
+        """Whether it is a PCI function of a class."""
+        return self.is_function and (self.pci_class or '').startswith(prefix)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as JSON values."""

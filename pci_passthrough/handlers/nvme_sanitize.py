@@ -62,7 +62,7 @@ class NvmeSanitizeHandler(interface.DeviceHandler):
 
     def supports(self, device: interface.Device) -> bool:
         """NVMe controllers."""
-        return device.pci_class.startswith(_CLASS)
+        return device.has_class(_CLASS)
 
     def obstacle(self, device: interface.Device) -> str | None:
         """Return which program, or folder of device nodes, is missing."""

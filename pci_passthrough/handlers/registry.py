@@ -97,10 +97,7 @@ class Registry:
         handler = self.handler(text)
         facts = interface.Device.of(device)
         if not handler.supports(facts):
-            return (
-                f'it is not made for a {device.dev_type} of class '
-                f'{device.pci_class}'
-            )
+            return f'it is not made for a {facts.kind}'
         try:
             return handler.obstacle(facts)
         except interface.HandlerError as error:

@@ -17,7 +17,7 @@ class ResetHandler(interface.DeviceHandler):
 
     def supports(self, device: interface.Device) -> bool:
         """Any function can have a reset; the kernel tells if it has."""
-        return True
+        return device.is_function
 
     def obstacle(self, device: interface.Device) -> str | None:
         """Return why the kernel cannot reset the function, or None."""

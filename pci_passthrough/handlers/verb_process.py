@@ -89,15 +89,10 @@ def run(request: Request, progress: interface.Progress) -> str:
         return ''
     if not handler.supports(request.device):
         raise interface.HandlerError(
-            f'handler {request.handler} is not made for {_kind(request)}'
+            f'handler {request.handler} is not made for {request.device.kind}'
         )
     output = getattr(handler, request.verb)(request.device, progress)
     return str(output or '')
-
-
-def _kind(request: Request) -> str:
-    device = request.device
-    return f'{device.dev_type} of class {device.pci_class}'
 
 
 def prepare_privileges(request: Request) -> None:

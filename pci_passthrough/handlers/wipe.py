@@ -35,7 +35,7 @@ class WipeHandler(interface.DeviceHandler):
 
     def supports(self, device: interface.Device) -> bool:
         """Mass storage controllers."""
-        return device.pci_class.startswith(_CLASS)
+        return device.has_class(_CLASS)
 
     def clean(
         self, device: interface.Device, progress: interface.Progress

@@ -22,10 +22,14 @@ class Found:
     :ivar device: with its ``HARDWARE_FIELDS`` and ``resource_type``.
     :ivar refusal: why the host refuses it although an entry matches it, a
         text for people; None if nothing is against it.
+    :ivar function: address of a PCI function that no guest can have while
+        this device is offered, because the device is behind it; None for the
+        device's ``parent_addr``.
     """
 
     device: device_obj.PciDevice
     refusal: str | None = None
+    function: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,15 @@ class ResourceType(abc.ABC):
     can_live_migrate: ClassVar[bool] = False
     #: the handlers of devices whose entry names none
     default_handlers: ClassVar[tuple[str, ...]] = ()
+    #: whether ``find`` heeds the ``count`` of entries; otherwise an entry
+    #: offers as many of its devices, the first ones by address
+    heeds_count: ClassVar[bool] = False
+
+    def check(self, entry: pci_information.Entry) -> None:
+        """Check an entry about this type, when the agent starts.
+
+        :raises ValueError: the entry lacks something; the text says what.
+        """
 
     @abc.abstractmethod
     def find(self, host: Host) -> Iterable[Found]:
@@ -82,3 +95,14 @@ class ResourceType(abc.ABC):
         :raises ResourceTypeError: the device is not there, or is another one.
         """
         return None
+
+    def nodes(
+        self, device: device_obj.PciDevice, root: str = '/'
+    ) -> Iterable[str]:
+        """Return the nodes in ``/dev`` by which processes use a device.
+
+        Handlers leave a device alone that somebody has open.
+
+        :param root: directory with the host's ``sys``.
+        """
+        return ()

@@ -10,18 +10,17 @@ from typing import Any
 from oslo_log import log
 import stevedore
 
+from pci_passthrough.objects import fields
 from pci_passthrough.resource_types import interface
+from pci_passthrough.resource_types import usb
 
 LOG = log.getLogger(__name__)
 
 #: Namespace of the entry points with resource types of other packages.
 NAMESPACE = 'pci_passthrough.resource_types'
 
-#: The resource type of PCI functions, which ``discovery`` itself finds.
-_PCI = 'pci'
-
 #: The resource types of this project; no other package can replace them.
-SHIPPED: tuple[type[interface.ResourceType], ...] = ()
+SHIPPED: tuple[type[interface.ResourceType], ...] = (usb.UsbDevices,)
 
 
 @functools.cache
@@ -42,7 +41,10 @@ def _from_elsewhere() -> dict[str, interface.ResourceType]:
     manager = stevedore.ExtensionManager(
         NAMESPACE, on_load_failure_callback=_log_failure
     )
-    reserved = (_PCI, *(shipped.name for shipped in SHIPPED))
+    reserved = (
+        fields.ResourceType.PCI,
+        *(shipped.name for shipped in SHIPPED),
+    )
     resource_types = {}
     for extension in manager:
         obstacle = _obstacle(extension.name, extension.plugin, reserved)
@@ -68,6 +70,8 @@ def _obstacle(name: str, plugin: Any, reserved: tuple[str, ...]) -> str | None:
         return f'its class has the name {getattr(plugin, "name", None)!r}'
     if name in reserved:
         return 'pci_passthrough has one of that name'
+    if not fields.ResourceType.NAME.fullmatch(name):
+        return 'its name is not one of lower-case letters, digits, _ and -'
     return None
 
 

@@ -13,11 +13,14 @@ from oslo_service import service
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
+from pci_passthrough import resource_types
 from pci_passthrough import rpc
 from pci_passthrough import specs
+from pci_passthrough.discovery import doubt
 from pci_passthrough.discovery import hidden_properties
 from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import libvirt_host
+from pci_passthrough.discovery import resources
 from pci_passthrough.discovery import scan
 from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.handlers import configured
@@ -97,9 +100,12 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             )
         path = None if root is None else root.path
         registry = configured.registry_for(conf, path, information.entries)
+        types = resource_types.load()
+        resources.check_entries(types, information.entries)
         rpc.check_transport(conf)
         self._conf = conf
         self._registry = registry
+        self._types = types
         self._defaults = configured.defaults_for(conf, path, registry)
         self._uri, self._host_root = uri, root
         self._pci_information = information
@@ -363,7 +369,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._remembered.recall(*answer)
             self._has_recalled = True
         self._libvirt.connect()
-        agreement = scan.scan_twice_in_doubt(self._verdicts, self._scan_once)
+        agreement = doubt.scan_twice_in_doubt(self._verdicts, self._scan_once)
         if not agreement.is_settled:
             self._changed.set()
         result = agreement.scan
@@ -390,4 +396,6 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._remembered,
             self._defaults.handlers_of,
             self._registry.erases_storage,
+            self._types,
+            self._conf.host,
         )

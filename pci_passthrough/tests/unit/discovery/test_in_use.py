@@ -463,7 +463,7 @@ class UnreadableTestCase(InUseTestCase):
 
         self.useFixture(
             fixtures.MonkeyPatch(
-                'pci_passthrough.discovery.chroot_files.ChrootFiles.link',
+                'pci_passthrough.chroot_files.ChrootFiles.link',
                 link_is_gone,
             )
         )

@@ -64,6 +64,7 @@ class ParseListingTestCase(testtools.TestCase):
         device = self._one(_sample('net_ens2'), _sample('pci_0000_61_00_0'))
         self.assertEqual(
             {
+                'resource_type': 'pci',
                 'address': '0000:61:00.0',
                 'parent_addr': None,
                 'dev_type': 'type-PF',

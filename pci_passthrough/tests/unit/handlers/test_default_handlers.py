@@ -57,7 +57,7 @@ class DefaultHandlersTest(base.HandlerTest):
     ) -> tuple[tuple[str, ...], str | None]:
         """Return the handlers, and why there is no default."""
         defaults = default_handlers.DefaultHandlers(
-            handlers.Registry(self.host), contexts
+            handlers.Registry(self.host), contexts, {}
         )
         entry = self.entry(more)
         return (
