@@ -33,7 +33,7 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #:   projects; pci_flavor of PCI devices
 #: * 1.3 - resource_type of pools and PCI devices, and the filter by it;
 #:   without it they have no vendor_id, product_id, pci_class and dev_type if
-#:   they are no PCI functions
+#:   they are no PCI functions; resources of availability
 VERSIONS: Final = ('1.0', '1.1', '1.2', '1.3')
 
 MIN: Final = VERSIONS[0]

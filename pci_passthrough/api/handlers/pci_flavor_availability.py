@@ -2,11 +2,13 @@
 """The availability of PCI flavors: in one word, or in numbers."""
 
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from werkzeug import wrappers
 
 from pci_passthrough import objects
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.backends import Thresholds
@@ -25,17 +27,31 @@ def show(
     request.viewer.check_count(
         count, policy.AVAILABILITY_COUNTS, flavor.project_id
     )
-    [supply] = _supplies(request, [flavor], count)
+    shows_resources = microversion.includes(request.api_version, '1.3')
+    [supply] = _supplies(request, [flavor], count, shows_resources)
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
         'name': flavor.name,
         'count': count,
         'availability': _level(flavor, supply, request.backends.thresholds),
     }
-    if request.viewer.sees_counts(flavor.project_id):
+    sees_counts = request.viewer.sees_counts(flavor.project_id)
+    if shows_resources:
+        body['resources'] = [
+            {
+                **dataclasses.asdict(resource),
+                'availability': _level(
+                    flavor, share, request.backends.thresholds
+                ),
+                **_numbers(share, sees_counts),
+            }
+            for resource, share in supply.resources.items()
+            # A pool key may have no device any more.
+            if share.hosts
+        ]
+    if sees_counts:
         body |= {
-            'free': supply.free,
-            'total': supply.total,
+            **_numbers(supply, sees_counts),
             'requests': supply.requests,
             'hosts': [
                 {
@@ -66,13 +82,23 @@ def _supplies(
     request: request_mod.ApiRequest,
     flavors: Sequence[objects.PciFlavor],
     count: int,
+    by_resource: bool = False,
 ) -> list[availability.Availability]:
     return availability.get(
         request.backends.database,
         request.backends.limits,
         flavors,
         count,
+        by_resource=by_resource,
     )
+
+
+def _numbers(
+    supply: availability.Availability, sees_counts: bool
+) -> dict[str, int]:
+    if not sees_counts:
+        return {}
+    return {'free': supply.free, 'total': supply.total}
 
 
 def _level(

@@ -5,6 +5,7 @@ from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import pci_flavor
+from pci_passthrough.specs import pci_information
 from pci_passthrough.specs import request
 
 _STATE = base.choice(fields.PciFlavorState.ALL)
@@ -202,6 +203,24 @@ _QUESTION = {
 
 AVAILABILITY_QUERY = {'count': base.REQUEST_COUNT}
 
+#: What the devices of a PCI flavor are; since microversion 1.3.
+_RESOURCE = base.closed(
+    {
+        'resource_type': base.STRING,
+        **{
+            word: {
+                **base.nullable(base.STRING),
+                'description': f'The {word} in the pci_information of hosts.',
+            }
+            for word in pci_information.WORDS
+        },
+        'availability': _AVAILABILITY,
+        'free': base.COUNT,
+        'total': base.COUNT,
+    },
+    optional=['free', 'total'],
+)
+
 AVAILABILITY = base.closed(
     {
         **_QUESTION,
@@ -209,6 +228,7 @@ AVAILABILITY = base.closed(
         'free': base.COUNT,
         'total': base.COUNT,
         'requests': base.COUNT,
+        'resources': {'type': 'array', 'items': _RESOURCE},
         'hosts': {
             'type': 'array',
             'items': base.closed(
@@ -221,7 +241,7 @@ AVAILABILITY = base.closed(
             ),
         },
     },
-    optional=['free', 'total', 'requests', 'hosts'],
+    optional=['free', 'total', 'requests', 'hosts', 'resources'],
 )
 
 EXPLAIN_QUERY = {

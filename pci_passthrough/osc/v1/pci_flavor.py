@@ -16,6 +16,7 @@ from pci_passthrough.osc.v1 import effect
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_flavor_options
+from pci_passthrough.osc.v1 import resources
 
 _SHORT: columns.Columns = {
     'UUID': columns.field('uuid'),
@@ -193,9 +194,15 @@ class List(listing.Lister):
 
 
 class Show(base.ShowOne):
-    """Show a PCI flavor."""
+    """Show a PCI flavor: what its devices are, and how much is left.
 
-    show_columns: ClassVar[columns.Formatters] = SHOW_COLUMNS
+    Availability is none, low or ok, for a request of one device now.
+    """
+
+    show_columns: ClassVar[columns.Formatters] = {
+        **SHOW_COLUMNS,
+        **resources.SHOW_COLUMNS,
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the PCI flavor."""
@@ -206,7 +213,8 @@ class Show(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return names and values."""
         flavor, _ = self.service.pci_flavor(parsed_args.pci_flavor)
-        return columns.show(self.show_columns, flavor)
+        supply = resources.of_pci_flavor(self.service, flavor)
+        return columns.show(self.show_columns, flavor | supply)
 
 
 class _Change(base.Quiet, base.ShowOne):

@@ -5,15 +5,36 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from typing import Self
 
 from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import pci_information
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pools import counting
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resource:
+    """What devices are, in the operator's words for users.
+
+    The words are those of an entry of pci_information; None if it has none.
+    """
+
+    resource_type: str
+    type: str | None
+    description: str | None
+    information: str | None
+
+    @classmethod
+    def of(cls, key: objects.PoolKey) -> Self:
+        """Return what the devices of a pool are."""
+        tags = dict(key.extra_info)
+        return cls(key.resource_type, *map(tags.get, pci_information.WORDS))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,15 +55,20 @@ class HostAvailability:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Availability:
-    """All devices of a PCI flavor.
+    """All devices of a PCI flavor, or those of one resource.
 
     :ivar count: devices of each request.
     :ivar hosts: the hosts that have a matching device, sorted by name.
+    :ivar resources: what the devices are, each with its share; only if it was
+        asked for.
     """
 
     pci_flavor_uuid: str
     count: int
     hosts: tuple[HostAvailability, ...]
+    resources: 'Mapping[Resource, Availability]' = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def free(self) -> int:
@@ -66,6 +92,8 @@ def get(
     limits: policy.Limits,
     flavors: Sequence[objects.PciFlavor],
     count: int = 1,
+    *,
+    by_resource: bool = False,
 ) -> list[Availability]:
     """Count the devices of PCI flavors, by a few queries for all of them.
 
@@ -74,6 +102,7 @@ def get(
 
     :param limits: hosts that are down by these have no devices.
     :param count: devices of each request, at least one.
+    :param by_resource: whether to count the devices of each resource, too.
     """
     catalog = db.catalog
     with db.snapshot() as connection:
@@ -90,16 +119,30 @@ def get(
             rows = live.rows(connection, counting.totals(wanted))
             for node_id, key_id, total in rows:
                 totals.setdefault(live.names[node_id], {})[key_id] = total
-    return [
-        Availability(
-            flavor.uuid,
-            count,
-            _of_hosts(
-                supplies[_part(catalog, key_ids)], totals, key_ids, count
-            ),
-        )
-        for flavor, key_ids in zip(flavors, keys, strict=True)
-    ]
+    answers = []
+    for flavor, key_ids in zip(flavors, keys, strict=True):
+        supply = supplies[_part(catalog, key_ids)]
+        resources = {
+            resource: Availability(
+                flavor.uuid, count, _of_hosts(supply, totals, ids, count)
+            )
+            for resource, ids in _resources(catalog, key_ids).items()
+            if by_resource
+        }
+        hosts = _of_hosts(supply, totals, key_ids, count)
+        answers.append(Availability(flavor.uuid, count, hosts, resources))
+    return answers
+
+
+def _resources(
+    catalog: pool_catalog.Catalog, key_ids: Iterable[int]
+) -> dict[Resource, frozenset[int]]:
+    """Group pool keys by what their devices are."""
+    groups: dict[Resource, set[int]] = {}
+    for key_id in sorted(key_ids):
+        resource = Resource.of(catalog[key_id])
+        groups.setdefault(resource, set()).add(key_id)
+    return {resource: frozenset(ids) for resource, ids in groups.items()}
 
 
 def _parts(

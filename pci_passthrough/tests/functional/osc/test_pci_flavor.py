@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """``openstack pci flavor``: create, list, show, set, unset, delete."""
 
+from pci_passthrough.store.devices import reports
+from pci_passthrough.store.devices import trackers
 from pci_passthrough.tests.functional.osc import base
 from pci_passthrough.tests.functional.osc import cloud
 from pci_passthrough.tests.functional.osc import nova
 from pci_passthrough.tests.functional.osc import shells
+from pci_passthrough.tests.functional.store import base as store_base
 
 _NIC = ('--match', 'vendor_id=8086,e.group=10g', '--vnic-type', 'direct')
 
@@ -69,7 +72,7 @@ class ReadTestCase(base.OscTestCase):
     def test_show(self) -> None:
         self.api.add_flavor('a name', base.PROJECT, access=['b', 'a'])
         table = self.succeed(self.member('pci flavor show', 'a name')).stdout
-        self.assertIn('| match       | vendor_id=10de ', table)
+        self.assertIn('| match        | vendor_id=10de ', table)
         self.assertNotIn('access', table)
         shown = self.json_of(
             self.admin('pci flavor show', 'a name', '-f', 'json')
@@ -83,12 +86,29 @@ class ReadTestCase(base.OscTestCase):
             'HTTP 404, pci_flavor.not_found, req-',
         )
 
+    def test_show_what_it_is_and_how_much_is_left(self) -> None:
+        words = {'type': 'token', 'description': 'It signs.'}
+        tokens = [store_base.token(n, extra_info=words) for n in (1, 2)]
+        reports.apply(self.api.db, store_base.full_report('h', tokens))
+        trackers.register(self.api.db, 'h', '1')
+        self.api.add_flavor('token', match=[{'resource_type': 'usb'}])
+        line = 'usb token, It signs.: '
+        for shell, left in (
+            (self.admin, 'low, 2 of 2 free'),
+            (self.member, 'low '),
+        ):
+            table = self.succeed(shell('pci flavor show', 'token')).stdout
+            self.assertIn(f'| resources    | {line}{left}', table)
+        self.assertNotIn('of 2', table)
+
 
 class ChangeTestCase(base.OscTestCase):
     def show(self, name: str) -> dict[str, object]:
         shown: dict[str, object] = self.json_of(
             self.admin('pci flavor show', name, '-f', 'json')
         )
+        # What is left changes by itself.
+        del shown['availability'], shown['resources']
         return shown
 
     def create(self, *words: str) -> None:
