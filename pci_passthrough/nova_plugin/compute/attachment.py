@@ -157,6 +157,22 @@ class Attachment:
         return claim_id(self.row)
 
     @property
+    def rows(self) -> tuple[Any, ...]:
+        """Nova's row; an attachment without one has none."""
+        return (self.row,)
+
+    @property
+    def request_id(self) -> str | None:
+        """Nova's id of the request; None in very old rows."""
+        request_id: str | None = self.row.request_id
+        return request_id
+
+    @property
+    def kind(self) -> tuple[str | None, str | None]:
+        """The vendor and product id of the device."""
+        return self.row.vendor_id, self.row.product_id
+
+    @property
     def pci_flavor_uuid(self) -> str | None:
         """The PCI flavor that was requested; None for an adopted device."""
         pci_flavor: str | None = self.row.extra_info.get(FLAVOR)
@@ -166,6 +182,21 @@ class Attachment:
     def is_allocated(self) -> bool:
         """Whether the device is allocated, and not only claimed."""
         return bool(self.row.status == pci.PciDeviceStatus.ALLOCATED)
+
+    def has_row(self, row: Any) -> bool:
+        """Whether a row that Nova has read is that of this attachment.
+
+        :param row: may be old.
+        """
+        return bool(
+            row.id == self.row.id
+            or (row.compute_node_id, row.address, row.request_id)
+            == (
+                self.row.compute_node_id,
+                self.row.address,
+                self.row.request_id,
+            )
+        )
 
     def allocate(self, instance: Any) -> None:
         """Turn the claim into an allocation, also in the instance's list."""

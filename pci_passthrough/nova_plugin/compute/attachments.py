@@ -1,13 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All attachments of one host: Nova's rows for devices of PCI flavors."""
+"""All attachments of one host: its devices of PCI flavors that are held."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
 import itertools
 from typing import Any
 
+from pci_passthrough import objects
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import host_conductor
+from pci_passthrough.nova_plugin.compute import rowless
+
+#: An attachment, with a row of Nova or without one.
+AnyAttachment = attachment.Attachment | rowless.RowlessAttachment
+
+
+def claimed(
+    context: Any, node_id: int, device: objects.PciDevice
+) -> AnyAttachment:
+    """Return the attachment of a device that was just claimed.
+
+    :param device: as the conductor has claimed it.
+    """
+    if rowless.is_rowless(device):
+        return rowless.RowlessAttachment(device)
+    return attachment.Attachment.claimed(context, node_id, device)
+
+
+def restored(
+    context: Any, node_id: int, device: objects.PciDevice
+) -> AnyAttachment:
+    """Return the lost attachment of a held device again, unsaved."""
+    if rowless.is_rowless(device):
+        return rowless.RowlessAttachment(device)
+    return attachment.Attachment.restored(context, node_id, device)
 
 
 class Attachments:
@@ -15,38 +41,60 @@ class Attachments:
 
     :param rows: Nova's rows of attachments, as read when nova-compute starts.
     :param conductor: the conductor, for this host.
+    :ivar is_complete: whether the attachments without rows are known, too:
+        not before a conductor has answered.
     """
 
     def __init__(
         self, rows: Iterable[Any], conductor: host_conductor.HostConductor
     ) -> None:
         self._conductor = conductor
-        self._all = [attachment.Attachment(row) for row in rows]
+        self._all: list[AnyAttachment] = [
+            attachment.Attachment(row) for row in rows
+        ]
+        self.is_complete = False
         #: (instance, claim) of dropped attachments, to be freed by ``save``
         self._to_free: set[tuple[str | None, str]] = set()
 
-    def __iter__(self) -> Iterator[attachment.Attachment]:
+    def __iter__(self) -> Iterator[AnyAttachment]:
         return iter(self._all)
 
-    def add(self, attached: attachment.Attachment) -> None:
+    def add(self, attached: AnyAttachment) -> None:
         """Add an attachment, unless it is known already."""
         if attached not in self._all:
             self._all.append(attached)
 
-    def drop(self, attached: attachment.Attachment) -> None:
+    def remember(
+        self, held: Iterable[objects.PciDevice]
+    ) -> list[AnyAttachment]:
+        """Add attachments without rows of which only the conductor knows.
+
+        :param held: all held devices of the host.
+        :returns: the added attachments.
+        """
+        added: list[AnyAttachment] = [
+            rowless.RowlessAttachment.remembered(device)
+            for device in held
+            if rowless.is_rowless(device) and self.at(device.address) is None
+        ]
+        self._all += added
+        self.is_complete = True
+        return added
+
+    def drop(self, attached: AnyAttachment) -> None:
         """Drop an attachment; the next ``save`` frees its device."""
         self._all.remove(attached)
         if attached.instance_uuid is not None:
             self._to_free.add((attached.instance_uuid, attached.claim_id))
 
-    def held(self) -> list[attachment.Attachment]:
+    def held(self) -> list[AnyAttachment]:
         """Return the attachments of devices that instances have."""
         # A copy: not all callers hold Nova's lock of all claims.
         return [held for held in tuple(self._all) if not held.is_released]
 
     def of(
         self, instance_uuid: str, allocated: bool | None = None
-    ) -> list[attachment.Attachment]:
+    ) -> list[AnyAttachment]:
         """Return the attachments of an instance.
 
         :param allocated: True for allocations only, False for claims only;
@@ -59,7 +107,15 @@ class Attachments:
             and allocated in (None, held.is_allocated)
         ]
 
-    def at(self, address: str) -> attachment.Attachment | None:
+    def rowless_of(self, instance_uuid: str) -> list[objects.PciDevice]:
+        """Return the devices without rows that an instance holds."""
+        return [
+            held.device
+            for held in self.of(instance_uuid)
+            if isinstance(held, rowless.RowlessAttachment)
+        ]
+
+    def at(self, address: str) -> AnyAttachment | None:
         """Return the attachment of the device at an address, if any."""
         for attached in self._all:
             if attached.address == address:

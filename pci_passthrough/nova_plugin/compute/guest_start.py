@@ -14,7 +14,6 @@ starts must not be the first choice for the next instance.
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Sequence
 import functools
 import inspect
@@ -31,7 +30,9 @@ from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import errors
 from pci_passthrough.nova_plugin.compute import attachment
+from pci_passthrough.nova_plugin.compute import device_places
 from pci_passthrough.nova_plugin.compute import failed_starts
+from pci_passthrough.nova_plugin.compute import guest_devices
 from pci_passthrough.nova_plugin.compute import holders
 from pci_passthrough.nova_plugin.compute import nic_ports
 from pci_passthrough.nova_plugin.compute import vfio_nodes
@@ -45,19 +46,6 @@ LOG = logging.getLogger(__name__)
 _PAUSE = 30.0
 
 #: Projects see this text in the fault of an instance. The log has addresses.
-_REFUSED = (
-    'a PCI device of the instance is not at its place in the host any more; '
-    'an operator has to resolve that'
-)
-
-
-class DeviceNotInPlace(errors.NovaException):
-    """A device of an instance is in conflict, or has moved."""
-
-    msg_fmt = _REFUSED
-
-
-#: As above.
 _NOT_OPENED = (
     'a PCI device of the instance cannot be opened; an operator has to '
     'resolve that'
@@ -87,10 +75,10 @@ class _KnownDevices:
         self._answers: dict[str, Sequence[objects.PciDevice]] = {}
         self._silent_until = 0.0
 
-    def of(self, host: str) -> tuple[Sequence[objects.PciDevice], bool]:
+    def of(self, host: str) -> tuple[Sequence[objects.PciDevice] | None, bool]:
         """Return a host's offered or held devices, and whether that is new.
 
-        :returns: no devices if the conductor has never answered.
+        :returns: None if the conductor has never answered.
         """
         is_new = False
         if time.monotonic() >= self._silent_until:
@@ -107,7 +95,7 @@ class _KnownDevices:
             else:
                 self._silent_until = 0.0
                 is_new = True
-        return self._answers.get(host, ()), is_new
+        return self._answers.get(host), is_new
 
 
 _known = _KnownDevices()
@@ -127,12 +115,14 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         given = signature.bind(*args, **kwargs).arguments
         driver, instance = given['self'], given['instance']
         rows = _attachments_of(driver, instance)
-        if not rows:
+        if not rows and not guest_devices.may_have(driver, instance):
             return original(*args, **kwargs)
-        rows = _of_this_host(driver, _without_former(instance, rows))
         # Not the instance's host: an evacuated one has its former host.
         host = virt_driver.host_of(driver) or _configured_host()
-        devices = check(instance, rows, host)
+        answer, is_new = _known.of(host)
+        others = guest_devices.of_guest(driver, instance, answer, is_new)
+        rows = _of_this_host(driver, _without_former(instance, rows, others))
+        devices = check(instance, [*rows, *others], answer or (), is_new)
         if devices:
             reasons = nic_ports.follow(
                 driver,
@@ -142,15 +132,16 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
                 rows,
                 devices,
             )
-            _refuse_for(instance, reasons)
-        if not given.get('power_on', True):
-            return original(*args, **kwargs)
-        try:
-            _check_openable(instance, rows)
-            result = original(*args, **kwargs)
-        except Exception as error:
-            _tell_failure(host, instance, devices, error)
-            raise
+            device_places.refuse_for(instance, reasons)
+        with guest_devices.given_to(instance, others, answer):
+            if not given.get('power_on', True):
+                return original(*args, **kwargs)
+            try:
+                _check_openable(instance, rows)
+                result = original(*args, **kwargs)
+            except Exception as error:
+                _tell_failure(host, instance, devices, error)
+                raise
         nic_ports.record(instance, given.get('network_info'), rows)
         if any(map(failed_starts.is_doubted, devices)):
             failed_starts.tell(
@@ -184,7 +175,9 @@ def _tell_failure(
             ),
         )
     if failed_starts.is_of_libvirt(error):
-        _refuse_for(instance, _missing(devices), error)
+        device_places.refuse_for(
+            instance, device_places.missing(devices), error
+        )
 
 
 def _check_openable(instance: Any, rows: Sequence[Any]) -> None:
@@ -258,13 +251,16 @@ def _of_this_host(driver: Any, rows: list[Any]) -> list[Any]:
     return [row for row in rows if row.compute_node_id == pci_tracker.node_id]
 
 
-def _without_former(instance: Any, rows: list[Any]) -> list[Any]:
+def _without_former(
+    instance: Any, rows: list[Any], others: Iterable[objects.PciDevice]
+) -> list[Any]:
     """Drop devices from an instance's list that it had on another host.
 
     After an evacuation, its former host frees them when it comes back; after
     a resize that failed, a periodic task does. Nova's driver fails for a
     device whose request the instance does not have any more.
 
+    :param others: its devices without rows, on this host.
     :returns: the remaining rows of devices of PCI flavors.
     """
     pci_requests = getattr(instance.pci_requests, 'requests', ())
@@ -274,7 +270,10 @@ def _without_former(instance: Any, rows: list[Any]) -> list[Any]:
         for request in requests.for_pci_flavors(pci_requests)
     }
     kept = [row for row in rows if row.request_id in wanted]
-    if len(kept) == len(rows) or ours - {row.request_id for row in kept}:
+    served = {row.request_id for row in kept} | {
+        attachment.request_of(str(device.request_id)) for device in others
+    }
+    if len(kept) == len(rows) or ours - served:
         # Without rows for all requests, nothing is certain.
         return rows
     former = {row.id for row in rows} - {row.id for row in kept}
@@ -285,94 +284,26 @@ def _without_former(instance: Any, rows: list[Any]) -> list[Any]:
 
 
 def check(
-    instance: Any, rows: Sequence[Any], host: str
+    instance: Any,
+    held: Sequence[Any],
+    devices: Sequence[objects.PciDevice],
+    is_new: bool,
 ) -> Sequence[objects.PciDevice]:
     """Check that the devices of an instance are in their places.
 
     :param instance: Nova's instance.
-    :param rows: Nova's rows of its devices of PCI flavors.
-    :param host: the host on which its guest is to start.
-    :returns: the devices, as the conductor knows them now; none if no
-        conductor answers.
+    :param held: its devices of PCI flavors: Nova's rows, and the others.
+    :param devices: the devices of the host on which its guest is to start, by
+        the conductor's last answer.
+    :param is_new: whether it has answered just now.
+    :returns: the instance's devices, as the conductor knows them now; none if
+        no conductor answers.
     :raises DeviceNotInPlace: one is not.
     """
-    devices, is_new = _known.of(host)
     if not is_new:
         devices = [d for d in devices if d.get('conflict') is not None]
-    _refuse_for(instance, reasons_not_in_place(instance.uuid, rows, devices))
+    device_places.refuse_for(
+        instance,
+        device_places.reasons_not_in_place(instance.uuid, held, devices),
+    )
     return [d for d in devices if d.instance_uuid == instance.uuid]
-
-
-def _missing(devices: Iterable[objects.PciDevice]) -> Iterator[str]:
-    """Yield the devices of a guest that the host does not have any more.
-
-    Only after libvirt has failed: it knows better than the last report.
-    """
-    for device in devices:
-        if device.presence == fields.Presence.MISSING:
-            yield (
-                f'{device.host} does not have {device.address} any more; see '
-                '"openstack pci device resolve"'
-            )
-
-
-def _refuse_for(
-    instance: Any,
-    reasons: Iterable[str],
-    error: BaseException | None = None,
-) -> None:
-    """Log reasons not to start a guest.
-
-    :param error: why libvirt has not started it.
-    :raises DeviceNotInPlace: there are any.
-    """
-    text = '; '.join(reasons)
-    if text:
-        LOG.error(
-            'Not starting the guest of instance %s: %s', instance.uuid, text
-        )
-        raise DeviceNotInPlace from error
-
-
-def reasons_not_in_place(
-    instance_uuid: str,
-    rows: Iterable[Any],
-    devices: Iterable[objects.PciDevice],
-) -> Iterator[str]:
-    """Yield why devices of an instance cannot be given to its guest. Pure.
-
-    What the conductor does not know is no reason: a repair is to come.
-
-    :param rows: Nova's rows of the instance's devices of PCI flavors.
-    :param devices: the devices of the host, as the conductor knows them.
-    """
-    by_address = {device.address: device for device in devices}
-    rows = list(rows)
-    addresses = {row.address for row in rows}
-    moved = {
-        (device.vendor_id, device.product_id): device
-        for device in by_address.values()
-        if device.instance_uuid == instance_uuid
-        and device.address not in addresses
-    }
-    for row in rows:
-        device = by_address.get(row.address)
-        kind = (row.vendor_id, row.product_id)
-        if device is not None and device.instance_uuid == instance_uuid:
-            if device.get('conflict') is not None:
-                yield f'{row.address} is in conflict: {device.conflict}'
-        elif kind in moved:
-            yield (
-                f'{row.address} has moved to {moved[kind].address}; the next '
-                'periodic task of nova-compute follows it'
-            )
-        elif device is not None and device.instance_uuid is not None:
-            yield f'instance {device.instance_uuid} holds {row.address}'
-        elif device is not None and kind != (
-            device.vendor_id,
-            device.product_id,
-        ):
-            yield (
-                f'{device.vendor_id}:{device.product_id} is at {row.address}, '
-                f'instead of {row.vendor_id}:{row.product_id}'
-            )

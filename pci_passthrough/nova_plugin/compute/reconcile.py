@@ -27,11 +27,14 @@ Claims = dict[str, set[str]]
 class Row:
     """Nova's view of a device that an instance of the host has.
 
+    A device that is no PCI function has no row; nova-compute remembers it.
+
     :ivar claim_id: the conductor's id of the request.
     :ivar request_id: Nova's id of the request; None in very old rows.
     :ivar is_attachment: the row is an attachment (see ``attachment``), not a
         native one.
     :ivar in_device_spec: ``[pci] device_spec`` matches the device.
+    :ivar is_rowless: an attachment without a row (see ``rowless``).
     """
 
     address: str
@@ -41,6 +44,7 @@ class Row:
     is_allocated: bool
     is_attachment: bool
     in_device_spec: bool = False
+    is_rowless: bool = False
     #: vendor and product id
     kind: tuple[str | None, str | None] = (None, None)
 
@@ -187,6 +191,27 @@ def ended(
             and row.instance_uuid in conclusive
             and row.request_id not in wanted[row.instance_uuid]
         )
+    ]
+
+
+def unwanted(
+    rows: Iterable[Row], wanted: Mapping[str, Collection[str]]
+) -> list[Row]:
+    """Return devices without rows that their instance does not request.
+
+    A claim whose answer was lost leaves such a device. If it has rows, their
+    absence tells.
+
+    :param wanted: UUIDs of the instances on the host that have devices
+        without rows, with the ids of all their requests, also of those before
+        and after a move that is under way.
+    """
+    return [
+        row
+        for row in rows
+        if row.is_rowless
+        and row.request_id
+        not in wanted.get(row.instance_uuid, (row.request_id,))
     ]
 
 

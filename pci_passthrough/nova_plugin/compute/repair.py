@@ -22,7 +22,9 @@ from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import attachments
 from pci_passthrough.nova_plugin.compute import device_spec
 from pci_passthrough.nova_plugin.compute import host_conductor
+from pci_passthrough.nova_plugin.compute import move_requests
 from pci_passthrough.nova_plugin.compute import nova_rows
+from pci_passthrough.nova_plugin.compute import nova_view
 from pci_passthrough.nova_plugin.compute import reconcile
 from pci_passthrough.objects import fields
 
@@ -61,7 +63,7 @@ class Repairer:
         self._device_spec = spec
         self.may_run: Callable[[str], bool] = lambda instance_uuid: False
         #: Instances that may have too many devices after a crash.
-        self._unsettled = {attached.row.instance_uuid for attached in held}
+        self._unsettled = {attached.instance_uuid for attached in held}
 
     def take_over_devices(self, ack: objects.TrackerAck) -> None:
         """Turn native rows of devices that are offered now into attachments.
@@ -71,6 +73,7 @@ class Repairer:
 
         :param ack: the conductor's answer to the tracker's registration.
         """
+        self._remember(ack)
         self._take_over(self._plan(ack).take_over)
 
     def repair(self, ack: objects.TrackerAck) -> None:
@@ -80,6 +83,7 @@ class Repairer:
 
         :param ack: the conductor's answer to the tracker's registration.
         """
+        self._remember(ack)
         self._follow(reconcile.moved(ack.held, self._rows()))
         plan = self._plan(ack)
         self._free(plan.free)
@@ -91,9 +95,16 @@ class Repairer:
         self._take_over(plan.take_over)
         self._hand_back(plan.hand_back)
 
+    def _remember(self, ack: objects.TrackerAck) -> None:
+        """Know the devices again of which only the conductor has a record."""
+        self._unsettled |= {
+            attached.instance_uuid
+            for attached in self._attachments.remember(ack.held)
+        }
+
     def ended(
         self, instances: Iterable[Any], migrations: Iterable[Any]
-    ) -> list[attachment.Attachment]:
+    ) -> list[attachments.AnyAttachment]:
         """Return the attachments of devices that instances no longer have.
 
         The caller releases them.
@@ -110,13 +121,17 @@ class Repairer:
             for migration in migrations
             if not pci.has_failed(migration)
         }
-        rows = reconcile.ended(self._rows(), known, wanted)
+        held = self._rows()
+        rows = [
+            *reconcile.ended(held, known, wanted),
+            *reconcile.unwanted(held, self._own_requests(instances, held)),
+        ]
         left = {
             instance_uuid: self._has_left(instance_uuid, migrations)
             for instance_uuid in {row.instance_uuid for row in rows} - known
         }
         attached = []
-        for row in rows:
+        for row in dict.fromkeys(rows):
             if not left.get(row.instance_uuid, True):
                 continue
             LOG.info(
@@ -189,6 +204,17 @@ class Repairer:
             for instance in settled
         }
 
+    def _own_requests(
+        self, instances: Iterable[Any], rows: Iterable[reconcile.Row]
+    ) -> Mapping[str, set[str]]:
+        """Return all request ids of instances with devices without rows."""
+        concerned = {row.instance_uuid for row in rows if row.is_rowless}
+        return {
+            instance.uuid: move_requests.all_ids(instance)
+            for instance in instances
+            if instance.uuid in concerned
+        }
+
     def _plan(self, ack: objects.TrackerAck) -> reconcile.Plan:
         self._device_spec.refresh(ack.generation, list(self._tracker.pci_devs))
         return reconcile.decide(
@@ -213,7 +239,7 @@ class Repairer:
         for attached, (row, device) in zip(former, moves, strict=True):
             if row.is_allocated:
                 device = device.replace(status=fields.DeviceStatus.ALLOCATED)
-            restored = attachment.Attachment.restored(
+            restored = attachments.restored(
                 self._tracker._context, self._tracker.node_id, device
             )
             self._attachments.add(restored)
@@ -263,7 +289,7 @@ class Repairer:
                 {'uuid': device.instance_uuid, 'address': device.address},
             )
             self._attachments.add(
-                attachment.Attachment.restored(
+                attachments.restored(
                     self._tracker._context, self._tracker.node_id, device
                 )
             )
@@ -328,7 +354,7 @@ class Repairer:
                 '[pci] device_spec, which matches it again',
                 {'uuid': row.instance_uuid, 'address': row.address},
             )
-            attached = self._attachment_of(row)
+            attached: Any = self._attachment_of(row)
             self._attachments.drop(attached)
             nova_rows.give(self._tracker, attached.hand_back())
             self._note(fields.Repair.HAND_BACK, row.instance_uuid, [row])
@@ -346,26 +372,11 @@ class Repairer:
             )
 
     def _rows(self) -> list[reconcile.Row]:
-        """Return the rows of all devices that instances of this host have."""
-        attached = [held.row for held in self._attachments.held()]
-        native = [
-            row for row in self._tracker.pci_devs if attachment.is_held(row)
-        ]
-        return [
-            reconcile.Row(
-                address=row.address,
-                instance_uuid=row.instance_uuid,
-                claim_id=attachment.claim_id(row),
-                request_id=row.request_id,
-                is_allocated=row.status == pci.PciDeviceStatus.ALLOCATED,
-                is_attachment=attachment.is_attachment(row),
-                in_device_spec=self._device_spec.entry_for(row) is not None,
-                kind=(row.vendor_id, row.product_id),
-            )
-            for row in [*attached, *native]
-        ]
+        return nova_view.rows(
+            self._tracker, self._attachments, self._device_spec
+        )
 
-    def _attachment_of(self, row: reconcile.Row) -> attachment.Attachment:
+    def _attachment_of(self, row: reconcile.Row) -> attachments.AnyAttachment:
         (attached,) = [
             held
             for held in self._attachments.held()

@@ -6,44 +6,38 @@ calls it under the lock of all claims (``COMPUTE_RESOURCE_SEMAPHORE``).
 
 Requests for PCI flavors get devices from the conductor. Nova's tracker, from
 which this one is derived, serves all other requests. Claims, allocations and
-frees change rows in memory. Nova calls ``save`` at the end of each operation:
-that writes the rows first, then calls the conductor. If nova-compute ends in
-between, or no conductor answers, ``repair`` makes both agree later.
+frees change attachments in memory. Nova calls ``save`` at the end of each
+operation: that writes the rows first, then calls the conductor. If
+nova-compute ends in between, or no conductor answers, ``repair`` makes both
+agree later.
 
 Attachments (see ``attachment``) are never among ``pci_devs``: Nova compares
 those with ``[pci] device_spec`` and reports them to Placement.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Any
 
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
-from pci_passthrough import exception
 from pci_passthrough import objects
-from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compat import tracker as nova_tracker
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import attachments
+from pci_passthrough.nova_plugin.compute import claimer
 from pci_passthrough.nova_plugin.compute import device_spec
 from pci_passthrough.nova_plugin.compute import host_conductor
 from pci_passthrough.nova_plugin.compute import matched_twice
+from pci_passthrough.nova_plugin.compute import move_requests
 from pci_passthrough.nova_plugin.compute import nova_rows
 from pci_passthrough.nova_plugin.compute import own_supply
 from pci_passthrough.nova_plugin.compute import repair
 from pci_passthrough.nova_plugin.install import bootstrap
 
 LOG = logging.getLogger(__name__)
-
-#: Projects see this text in the fault of an instance. The reason may name
-#: other instances and the host's configuration, so only the log has it.
-_CANNOT_CLAIM = 'devices for the PCI flavors cannot be claimed on this host'
 
 
 class PciFlavorDevTracker(nova_tracker.PciDevTracker):
@@ -76,9 +70,9 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             [row for row in rows if attachment.is_attachment(row)],
             self._conductor,
         )
-        self._repairer = repair.Repairer(
-            self, self._conductor, self._attachments, self._device_spec
-        )
+        parts = self, self._conductor, self._attachments, self._device_spec
+        self._claimer = claimer.Claimer(*parts)
+        self._repairer = repair.Repairer(*parts)
         nova_rows.set_rows(
             self, [row for row in rows if not attachment.is_attachment(row)]
         )
@@ -153,7 +147,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             context, native_requests, instance_numa_topology
         )
         try:
-            attached = self._claim(
+            attached = self._claimer.claim(
                 instance_uuid, wanted, instance_numa_topology
             )
         except Exception:
@@ -161,133 +155,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
                 nova_rows.drop(self.claims, instance_uuid, row)
                 self._free_device(row)
             raise
-        return [*native, *(claimed.row for claimed in attached)]
-
-    def _claim(
-        self, instance_uuid: str, wanted: Sequence[Any], numa_topology: Any
-    ) -> list[attachment.Attachment]:
-        """Claim devices by the conductor, and make their attachments."""
-        by_claim = {
-            self._claim_id(instance_uuid, request.request_id): request
-            for request in wanted
-        }
-        devices = self._claim_devices(instance_uuid, by_claim, numa_topology)
-        attached: list[attachment.Attachment] = []
-        try:
-            self._check_unused(instance_uuid, devices)
-            for device in devices:
-                attached.append(self._attach(device))
-        except Exception:
-            self._abort_claim(instance_uuid, by_claim, attached)
-            raise
-        for claimed in attached:
-            self._attachments.add(claimed)
-        return attached
-
-    def _claim_devices(
-        self,
-        instance_uuid: str,
-        by_claim: Mapping[str, Any],
-        numa_topology: Any,
-    ) -> list[objects.PciDevice]:
-        """Claim devices by the conductor.
-
-        :param by_claim: claim id to Nova's request.
-        :raises ComputeResourcesUnavailable: the conductor refuses the claim,
-            or does not answer.
-        """
-        self.own_supply.forget()
-        try:
-            return self._conductor.claim(
-                instance_uuid,
-                [
-                    requests.to_pci_request(request).replace(request_id=claim)
-                    for claim, request in by_claim.items()
-                ],
-                self.stats.affinity(numa_topology and numa_topology.cells),
-            )
-        except exception.ClaimRefused as error:
-            raise pci.ComputeResourcesUnavailable(reason=error.text) from error
-        except exception.PciPassthroughError as error:
-            LOG.error(
-                'The claim of instance %s failed: %s',
-                instance_uuid,
-                error.text,
-            )
-            raise pci.ComputeResourcesUnavailable(
-                reason=_CANNOT_CLAIM
-            ) from error
-
-    def _claim_id(self, instance_uuid: str, request_id: str) -> str:
-        """Return the id by which the conductor knows a request."""
-        if flavor_requests.moving_instance_uuid() == instance_uuid:
-            # A resize within the host keeps the requests of Neutron ports,
-            # and gets other devices for them, beside the old ones.
-            return self._attachments.new_claim_id(instance_uuid, request_id)
-        # A live migration to this host that failed may have left a claim with
-        # this id: the conductor gives the same devices again.
-        return request_id
-
-    def _attach(self, device: objects.PciDevice) -> attachment.Attachment:
-        return self._attachments.at(
-            device.address
-        ) or attachment.Attachment.claimed(self._context, self.node_id, device)
-
-    def _check_unused(
-        self, instance_uuid: str, devices: Iterable[objects.PciDevice]
-    ) -> None:
-        """Check that claimed devices are not in use by anybody else.
-
-        :raises ComputeResourcesUnavailable: Nova's tracker has one of them,
-            or another instance or claim.
-        """
-        twice = self._device_spec.native_devices(self.pci_devs, devices)
-        reasons = [matched_twice.describe(twice)] if twice else []
-        for device in devices:
-            known = self._attachments.at(device.address)
-            if known and (
-                known not in self._attachments.of(instance_uuid)
-                or known.claim_id != device.request_id
-            ):
-                reasons.append(
-                    f'instance {known.instance_uuid} has {device.address}'
-                )
-        if reasons:
-            LOG.error(
-                'Aborting the claim of instance %(uuid)s: device already in '
-                'use: %(reasons)s',
-                {'uuid': instance_uuid, 'reasons': '; '.join(reasons)},
-            )
-            raise pci.ComputeResourcesUnavailable(reason=_CANNOT_CLAIM)
-
-    def _abort_claim(
-        self,
-        instance_uuid: str,
-        claims: Iterable[str],
-        attached: Iterable[attachment.Attachment],
-    ) -> None:
-        """Return the devices of a claim that failed after the conductor's.
-
-        :param attached: attachments that exist by now.
-        """
-        for claimed in attached:
-            claimed.release()
-            # The conductor's abort below frees the device.
-            claimed.instance_uuid = None
-            self._attachments.add(claimed)
-        try:
-            # The devices cannot be claimed again before the rows are deleted.
-            self._attachments.save(self._context)
-        except Exception:
-            # The next operation on the host saves again. The caller raises
-            # the reason why the claim failed.
-            LOG.exception(
-                "Could not delete Nova's PCI device records of the failed "
-                'claim of instance %s; retrying with the next operation on '
-                'this host',
-                instance_uuid,
-            )
-        self._conductor.abort(instance_uuid, sorted(claims))
+        return [*native, *(row for new in attached for row in new.rows)]
 
     def allocate_instance(self, instance: Any) -> None:
         """Turn the claims of an instance into allocations."""
@@ -299,6 +167,18 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         """Whether an instance holds devices; needs no lock of Nova."""
         return bool(self._attachments.of(instance_uuid))
 
+    def rowless_of(self, instance_uuid: str) -> list[objects.PciDevice] | None:
+        """Return the devices without rows of Nova that an instance holds.
+
+        It needs no lock of Nova.
+
+        :returns: None if they are not known: no conductor has answered since
+            nova-compute started.
+        """
+        if not self._attachments.is_complete:
+            return None
+        return self._attachments.rowless_of(instance_uuid)
+
     # -- free --
 
     def free_device(self, dev: Any, instance: Any) -> None:
@@ -309,14 +189,24 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         :param dev: a copy of the device's row, which may be old.
         """
         for attached in self._attachments.of(instance['uuid']):
-            row = attached.row
-            if dev.id == row.id or (
-                (dev.compute_node_id, dev.address, dev.request_id)
-                == (row.compute_node_id, row.address, row.request_id)
-            ):
+            if attached.has_row(dev):
                 self._release(attached)
                 return
         super().free_device(dev, instance)
+
+    def free_side_of_move(self, instance: Any, prefix: str) -> None:
+        """Free the devices that an instance has on one side of a move.
+
+        Called at the end of the move, after Nova has freed those with rows.
+
+        :param prefix: ``old_`` or ``new_``.
+        """
+        held = self._attachments.of(instance['uuid'])
+        if held:
+            ended = move_requests.ids_of_side(instance, prefix)
+            for attached in held:
+                if attached.request_id in ended:
+                    self._release(attached)
 
     def free_instance_allocations(self, context: Any, instance: Any) -> None:
         """Free the devices that are allocated to an instance."""
@@ -345,7 +235,7 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
             self.allocate_instance(instance)
 
     def _release(
-        self, attached: attachment.Attachment, instance: Any = None
+        self, attached: attachments.AnyAttachment, instance: Any = None
     ) -> None:
         attached.release(instance)
         self.own_supply.forget()
@@ -391,5 +281,5 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
     def _all_rows(self) -> list[Any]:
         return [
             *self.pci_devs,
-            *(attached.row for attached in self._attachments),
+            *(row for known in self._attachments for row in known.rows),
         ]

@@ -76,6 +76,12 @@ REPLACEMENTS = (
     ),
     Replacement(
         'nova.compute.resource_tracker',
+        'ResourceTracker._drop_pci_devices',
+        'frees the devices of one side of a move',
+        'compute.move_requests.wrap_drop_pci_devices',
+    ),
+    Replacement(
+        'nova.compute.resource_tracker',
         'ResourceTracker._setup_pci_tracker',
         'makes the PCI device tracker',
         'compute.driver_use.wrap_setup_pci_tracker',
@@ -224,6 +230,12 @@ REPLACEMENTS = (
         'LibvirtDriver.finish_migration',
         'starts a guest at the destination of a resize or cold migration',
         'compute.guest_start.wrap_start',
+    ),
+    Replacement(
+        'nova.virt.libvirt.driver',
+        'LibvirtDriver._get_guest_config',
+        'describes a guest for libvirt',
+        'compute.guest_devices.wrap_get_guest_config',
     ),
     Replacement(
         'nova.virt.libvirt.driver',

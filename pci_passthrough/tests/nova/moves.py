@@ -77,6 +77,17 @@ FAILURES: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 }
 
 
+@contextlib.contextmanager
+def failing(phase: str) -> Iterator[None]:
+    """Let moves fail in a phase."""
+    owner, name, value = FAILURES[phase]
+    with (
+        base.replaced(owner, name, value),
+        base.replaced(rpcapi.ComputeAPI, 'finish_resize', _cast),
+    ):
+        yield
+
+
 class MovesTest(nics.NicsTest):
     """Three hosts with three GPUs each.
 
@@ -117,16 +128,6 @@ class MovesTest(nics.NicsTest):
     def gpu_flavor(self, gpus: int) -> str:
         """Create a Nova flavor that asks for some GPUs."""
         return self.create_flavor(f'gpu:{gpus}' if gpus else None)
-
-    @contextlib.contextmanager
-    def failing(self, phase: str) -> Iterator[None]:
-        """Let moves fail in a phase."""
-        owner, name, value = FAILURES[phase]
-        with (
-            base.replaced(owner, name, value),
-            base.replaced(rpcapi.ComputeAPI, 'finish_resize', _cast),
-        ):
-            yield
 
     def check(self, server: Server, host: str | None = None) -> str:
         """Check that a server has its devices, and nobody any other.
@@ -213,7 +214,7 @@ class MovesTest(nics.NicsTest):
         body: dict[str, Any] = {'migrate': None}
         if flavor is not None:
             body = {'resize': {'flavorRef': flavor}}
-        with self.failing(phase):
+        with failing(phase):
             # As casts are calls, Nova's API may answer with their errors.
             with contextlib.suppress(client.OpenStackApiException):
                 self.admin_api.post_server_action(server['id'], body)

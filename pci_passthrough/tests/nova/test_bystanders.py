@@ -287,6 +287,19 @@ class PassTest(BystandersTest):
                 for spec in specs
             ],
             'nova.compute.resource_tracker:ResourceTracker'
+            '._drop_pci_devices': [
+                Call(
+                    (
+                        types.SimpleNamespace(pci_tracker=pci_tracker),
+                        self.instance,
+                        'node',
+                        'old_',
+                    ),
+                    answer=None,
+                )
+                for pci_tracker in (self.tracker, object(), None)
+            ],
+            'nova.compute.resource_tracker:ResourceTracker'
             '._setup_pci_tracker': [
                 Call(
                     (

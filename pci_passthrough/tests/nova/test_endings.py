@@ -103,7 +103,7 @@ class EndingsTest(moves.MovesTest):
         if ending == 'complete':
             self._live_migrate(server, 'completed')
             return server
-        with self.failing(ending):
+        with moves.failing(ending):
             body = {'host': None, 'block_migration': 'auto'}
             with contextlib.suppress(client.OpenStackApiException):
                 self.admin_api.post_server_action(
@@ -124,7 +124,7 @@ class EndingsTest(moves.MovesTest):
             self.evacuate(server)
             return server
         self.force_down('c0')
-        with self.failing(ending):
+        with moves.failing(ending):
             with contextlib.suppress(client.OpenStackApiException):
                 self.admin_api.post_server_action(
                     server['id'], {'evacuate': {}}

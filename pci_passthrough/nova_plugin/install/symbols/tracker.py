@@ -158,7 +158,6 @@ SYMBOLS = (
             'ResourceTracker.abort_instance_claim': 'aborts a claim',
             'ResourceTracker.drop_move_claim': 'ends a move',
             'ResourceTracker._drop_move_claim': 'ends a move',
-            'ResourceTracker._drop_pci_devices': 'ends a move',
             'ResourceTracker._update_available_resource': (
                 'calls clean_usage'
             ),
@@ -190,6 +189,29 @@ SYMBOLS = (
             ),
             'ComputeVirtAPI.__init__': (
                 "leads from a virt driver to its nova-compute's host"
+            ),
+        },
+    ),
+    *symbol.listed(
+        'nova.virt.libvirt.config',
+        symbol.Use.CALLED,
+        {'LibvirtConfigGuestDevice': 'a device in the description of a guest'},
+    ),
+    *symbol.listed(
+        'nova.virt.libvirt.config',
+        symbol.Use.RELIED_ON,
+        {
+            'LibvirtConfigGuest.add_device': 'adds a device of a guest',
+            'LibvirtConfigObject.to_xml': "makes the domain's XML",
+        },
+    ),
+    *symbol.listed(
+        'nova.virt.libvirt.driver',
+        symbol.Use.RELIED_ON,
+        {
+            'LibvirtDriver._get_guest_xml': 'describes a guest in its start',
+            'LibvirtDriver._get_all_assigned_mediated_devices': (
+                'collects the mediated devices of a domain that exists'
             ),
         },
     ),

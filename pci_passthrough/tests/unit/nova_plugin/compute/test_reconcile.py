@@ -38,6 +38,7 @@ def row(
     allocated: bool = True,
     attached: bool = True,
     in_spec: bool = False,
+    rowless: bool = False,
 ) -> reconcile.Row:
     """Return Nova's row of a device that an instance has."""
     return reconcile.Row(
@@ -48,6 +49,7 @@ def row(
         is_allocated=allocated,
         is_attachment=attached,
         in_device_spec=in_spec,
+        is_rowless=rowless,
     )
 
 
@@ -374,3 +376,20 @@ class HasLeftTest(testtools.TestCase):
                 reconcile.has_left('here', at, is_broken, context, moves),
                 f'{at} {is_broken} {context} {moves}',
             )
+
+
+class UnwantedTest(testtools.TestCase):
+    """Devices without rows that their instance does not request."""
+
+    def test_by_the_requests_of_known_instances(self) -> None:
+        rows = [
+            row('1-1', A, 'wanted', rowless=True),
+            row('1-2', A, 'lost', rowless=True),
+            row('1-3', B, 'unknown', rowless=True),
+            # The absence of a row would tell.
+            row(FIRST, A, 'lost'),
+        ]
+        self.assertEqual(
+            [rows[1]], reconcile.unwanted(rows, {A: {'wanted', 'old'}})
+        )
+        self.assertEqual(rows[:2], reconcile.unwanted(rows, {A: ()}))
