@@ -144,17 +144,23 @@ class _Query(threading.Thread):
 def _devices(counts: census.Census) -> core.Metric:
     family = core.GaugeMetricFamily(
         'pci_passthrough_devices',
-        'Devices by PCI flavor, host, NUMA node and state. A device that two '
+        'Devices by PCI flavor, host, NUMA node, resource type and state. A '
+        'device that two '
         'PCI flavors match counts in both. pci_flavor is empty for devices '
         'that no PCI flavor matches, numa_node where it is unknown. '
         'free and held are always exported, other states if a device is in '
         'them. A device that is free on a host whose agent or nova-compute is '
         'not up is unreachable.',
-        labels=['pci_flavor', 'host', 'numa_node', 'state'],
+        labels=['pci_flavor', 'host', 'numa_node', 'resource_type', 'state'],
     )
     for group, states in counts.devices.items():
         numa_node = '' if group.numa_node is None else str(group.numa_node)
-        labels = [group.pci_flavor, group.host, numa_node]
+        labels = [
+            group.pci_flavor,
+            group.host,
+            numa_node,
+            group.resource_type,
+        ]
         for state in {**dict.fromkeys(_ALWAYS, 0), **states}:
             count = states.get(state, 0)
             family.add_metric([*labels, state], count)

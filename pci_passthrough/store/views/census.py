@@ -75,11 +75,13 @@ class Group:
 
     :ivar pci_flavor: a name; empty if no PCI flavor matches the devices.
     :ivar numa_node: None if the host does not report it.
+    :ivar resource_type: ``pci`` for PCI functions.
     """
 
     pci_flavor: str
     host: str
     numa_node: int | None
+    resource_type: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,13 +147,15 @@ def take(
     signs = [_signs(host, now, limits, *seen) for _, host, *seen in nodes]
     served = {sign.host for sign in signs if sign.is_up and sign.tracker_is_up}
     for node_id, key_id, state, count in rows:
-        numa_node = catalog[key_id].numa_node
+        key = catalog[key_id]
         if state in lifecycle.OWNED:
             state = 'held'
         elif state == 'free' and names[node_id] not in served:
             state = 'unreachable'
         for flavor in flavors.get(key_id, ('',)):
-            group = Group(flavor, names[node_id], numa_node)
+            group = Group(
+                flavor, names[node_id], key.numa_node, key.resource_type
+            )
             states = devices.setdefault(group, {})
             states[state] = states.get(state, 0) + count
     doubts = [

@@ -298,12 +298,15 @@ class ScrapeTest(base.StoreTest):
         trackers.register(self.db, odd, '1')
         self.collector.use(self.db, base.TRACKED)
         lines = self.scrape()
-        gpus = 'pci_passthrough_devices{host="compute-1",numa_node="",'
+        gpus = (
+            'pci_passthrough_devices{host="compute-1",numa_node="",'
+            'pci_flavor="gpu",resource_type="pci",'
+        )
         for line in (
             'pci_passthrough_database_up 1.0',
-            gpus + 'pci_flavor="gpu",state="free"} 0.0',
-            gpus + 'pci_flavor="gpu",state="held"} 0.0',
-            gpus + 'pci_flavor="gpu",state="disabled"} 1.0',
+            gpus + 'state="free"} 0.0',
+            gpus + 'state="held"} 0.0',
+            gpus + 'state="disabled"} 1.0',
             # Its tracker has never registered: that is no missing series.
             'pci_passthrough_host_tracker_up{host="compute-1"} 0.0',
         ):
