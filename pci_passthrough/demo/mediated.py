@@ -104,10 +104,10 @@ def paths_of(
     parent = host.path(device.address)
     kind = device.mediated[identifier]
     return [
-        f'bus/mdev/devices/{identifier}',
         f'{parent}/{_TYPES}/{kind}/devices/{identifier}',
         f'kernel/iommu_groups/{host.group_of(identifier)}',
         f'{parent}/{identifier}',
+        f'bus/mdev/devices/{identifier}',
     ]
 
 

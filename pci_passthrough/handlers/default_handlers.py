@@ -45,7 +45,11 @@ _BY_CLASS = {
 }
 
 #: The contexts of ``privileged`` that a handler needs.
-CONTEXTS = {_RESET: ('files',), _SANITIZE: ('files', 'nvme')}
+CONTEXTS = {
+    _RESET: ('files',),
+    _SANITIZE: ('files', 'nvme'),
+    'mdev': ('files',),
+}
 
 
 def name_for(device: device_obj.PciDevice) -> str | None:
@@ -84,14 +88,11 @@ class DefaultHandlers:
         """Return the handlers of a device: its entry's, or the default."""
         if entry.handlers is not None:
             return entry.handlers
-        resource_type = self._types.get(entry.resource_type)
-        if resource_type is not None:
-            is_wanted = self._contexts is not None
-            return resource_type.default_handlers if is_wanted else ()
-        name = self._wanted(device, entry)
-        if name is None or self._obstacle(name, device) is not None:
-            return ()
-        return (name,)
+        names = self._wanted(device, entry)
+        if entry.resource_type in self._types:
+            # Without its handlers, such a device may not even exist.
+            return names
+        return tuple(n for n in names if self._obstacle(n, device) is None)
 
     def obstacle(
         self, device: device_obj.PciDevice, entry: pci_information.Entry
@@ -100,21 +101,25 @@ class DefaultHandlers:
 
         None means that it gets it, or that there is none for it.
         """
-        name = self._wanted(device, entry)
-        if name is None:
-            return None
-        reason = self._obstacle(name, device)
-        return None if reason is None else f'no {name}: {reason}'
+        for name in self._wanted(device, entry):
+            reason = self._obstacle(name, device)
+            if reason is not None:
+                return f'no {name}: {reason}'
+        return None
 
     def _wanted(
         self, device: device_obj.PciDevice, entry: pci_information.Entry
-    ) -> str | None:
+    ) -> tuple[str, ...]:
         if entry.handlers is not None or self._contexts is None:
-            return None
-        return name_for(device)
+            return ()
+        resource_type = self._types.get(entry.resource_type)
+        if resource_type is not None:
+            return resource_type.default_handlers
+        name = name_for(device)
+        return () if name is None else (name,)
 
     def _obstacle(self, name: str, device: device_obj.PciDevice) -> str | None:
-        for context in CONTEXTS[name]:
+        for context in CONTEXTS.get(name, ()):
             if context not in (self._contexts or ()):
                 return (
                     'the agent is not root, and there is no '

@@ -6,6 +6,9 @@ that waits for a guest: no other process may act on the device meanwhile. The
 locks are those of flock(2) on a file of the device in sysfs, which end with
 the processes that have it open, and need neither a directory nor a right to
 write.
+
+A mediated device does not always exist, and shares the lock of its function. A
+device that sysfs does not show shares one lock with all others of that kind.
 """
 
 import errno
@@ -14,8 +17,11 @@ import os
 import pathlib
 import time
 
+from pci_passthrough import chroot_files
+from pci_passthrough.discovery import host_facts
 from pci_passthrough.handlers import function_files
 from pci_passthrough.handlers import interface
+from pci_passthrough.objects import fields
 
 #: Seconds to wait for processes that are about to end.
 PATIENCE = 10.0
@@ -23,6 +29,13 @@ _PAUSE = 0.05
 
 #: The process that took the lock and its descriptor, by address.
 _held: dict[str, tuple[int, int]] = {}
+
+
+def place_of(device: interface.Device) -> str:
+    """Return the address of the device whose lock a device has. Pure."""
+    if device.is_function or device.parent_addr is None:
+        return device.address
+    return device.parent_addr
 
 
 def take(root: str, address: str) -> None:
@@ -100,9 +113,8 @@ def release_all() -> None:
 
 def _names_of_holders(root: str, address: str) -> str:
     """Return the holders by proc(5), ``/proc/locks``."""
-    function = function_files.FunctionFiles(root, address)
     try:
-        status = os.stat(function.path('class'))
+        status = os.stat(_path(root, address))
         lines = pathlib.Path('/proc/locks').read_text().splitlines()
     except OSError as error:
         return f'unknown, {error}'
@@ -124,10 +136,25 @@ def _name(number: str) -> str:
     return f'process {number} ({name})'
 
 
+def _path(root: str, address: str) -> str:
+    """Return the file with the lock of a device.
+
+    :raises OSError: sysfs cannot be read.
+    :raises HandlerError: the host has no such function.
+    """
+    if fields.is_pci_address(address):
+        return function_files.FunctionFiles(root, address).path('class')
+    files = chroot_files.ChrootFiles(root)
+    if host_facts.USB_DEVICE.fullmatch(address):
+        place = files.resolve(f'sys/bus/usb/devices/{address}/idVendor')
+    else:
+        place = files.resolve('sys/bus')
+    return os.path.join(root, place)
+
+
 def _open(root: str, address: str) -> int:
-    function = function_files.FunctionFiles(root, address)
     try:
-        return os.open(function.path('class'), os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(_path(root, address), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise interface.HandlerError(
             f'its directory in sysfs cannot be read: {error.strerror}'

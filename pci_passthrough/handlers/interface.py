@@ -177,6 +177,18 @@ class DeviceHandler(abc.ABC):
         """
         return None
 
+    def is_set_up(self, device: Device) -> bool:
+        """Whether ``setup`` need not run again for a device now.
+
+        It is asked with each scan, looks at the host quickly, and changes
+        nothing. If it is False, which is so after a start of the host for what
+        only exists in memory, the agent runs ``setup`` at once, also for a
+        device that an instance has.
+
+        :raises HandlerError: the host cannot tell.
+        """
+        return True
+
     def setup(self, device: Device, progress: Progress) -> str:
         """Make a clean device ready for its next owner."""
         return ''

@@ -12,6 +12,7 @@ from pci_passthrough import exception
 from pci_passthrough.handlers import command
 from pci_passthrough.handlers import driver
 from pci_passthrough.handlers import interface
+from pci_passthrough.handlers import mdev
 from pci_passthrough.handlers import nvme_sanitize
 from pci_passthrough.handlers import reset
 from pci_passthrough.handlers import vfs
@@ -28,6 +29,7 @@ NAMESPACE = 'pci_passthrough.device_handler'
 SHIPPED: dict[str, type[interface.DeviceHandler]] = {
     'command': command.CommandHandler,
     'driver': driver.DriverHandler,
+    'mdev': mdev.MdevHandler,
     'nvme-sanitize': nvme_sanitize.NvmeSanitizeHandler,
     'reset': reset.ResetHandler,
     'vfs': vfs.VfsHandler,

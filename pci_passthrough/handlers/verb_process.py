@@ -154,7 +154,9 @@ def main() -> int:
     threading.Thread(target=_end_with_the_agent, daemon=True).start()
     request = Request.from_line(line.decode())
     try:
-        device_lock.take(request.host.root, request.device.address)
+        device_lock.take(
+            request.host.root, device_lock.place_of(request.device)
+        )
         prepare_privileges(request)
         output = run(request, answers.progress)
     except interface.HandlerError as error:

@@ -91,9 +91,8 @@ def run(
 def _wait_for_lock(request: verb_process.Request) -> str | None:
     """Wait until nobody has the device's lock; return who keeps it."""
     deadline = time.monotonic() + _END
-    while holder := device_lock.holder(
-        request.host.root, request.device.address
-    ):
+    place = device_lock.place_of(request.device)
+    while holder := device_lock.holder(request.host.root, place):
         if time.monotonic() > deadline:
             return holder
         time.sleep(_PAUSE)

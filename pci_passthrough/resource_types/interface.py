@@ -96,6 +96,18 @@ class ResourceType(abc.ABC):
         """
         return None
 
+    def leftovers(
+        self, host: Host, planned: Iterable[device_obj.PciDevice]
+    ) -> Iterable[device_obj.PciDevice]:
+        """Return devices that the agent has made and no entry wants any more.
+
+        The agent lets the ``default_handlers`` remove those that nobody has.
+
+        :param planned: the devices of the type that the scan has found.
+        :raises OSError: the host cannot be read now.
+        """
+        return ()
+
     def nodes(
         self, device: device_obj.PciDevice, root: str = '/'
     ) -> Iterable[str]:

@@ -12,6 +12,7 @@ import stevedore
 
 from pci_passthrough.objects import fields
 from pci_passthrough.resource_types import interface
+from pci_passthrough.resource_types import mdev
 from pci_passthrough.resource_types import usb
 
 LOG = log.getLogger(__name__)
@@ -20,7 +21,10 @@ LOG = log.getLogger(__name__)
 NAMESPACE = 'pci_passthrough.resource_types'
 
 #: The resource types of this project; no other package can replace them.
-SHIPPED: tuple[type[interface.ResourceType], ...] = (usb.UsbDevices,)
+SHIPPED: tuple[type[interface.ResourceType], ...] = (
+    mdev.MediatedDevices,
+    usb.UsbDevices,
+)
 
 
 @functools.cache

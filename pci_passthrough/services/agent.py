@@ -121,6 +121,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             ('pci-scan', self._keep_scanning),
             ('pci-report', self._keep_reporting),
             ('pci-prepare', self._preparation_loop.run),
+            ('pci-restore', self._preparation_loop.restoring.run),
         ):
             thread = threading.Thread(
                 target=self._run, args=(work,), name=name, daemon=True
@@ -176,6 +177,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             lambda: self._verdicts,
             on_success=self._changed.set,
             on_defect=self._fail,
+            types=self._types,
         )
         self._scan_backoff = backoff.Backoff(options.max_backoff)
         self._report_backoff = backoff.Backoff(options.max_backoff)

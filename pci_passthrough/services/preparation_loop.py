@@ -2,6 +2,8 @@
 """The agent's thread that has devices prepared."""
 
 from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
 import fcntl
 import logging
 import os
@@ -13,19 +15,25 @@ from oslo_log import log
 from pci_passthrough import exception
 from pci_passthrough import handlers
 from pci_passthrough import objects
+from pci_passthrough import resource_types
 from pci_passthrough import rpc
-from pci_passthrough.discovery import domain_use
 from pci_passthrough.discovery import libvirt_host
-from pci_passthrough.discovery import open_nodes
 from pci_passthrough.discovery import scan
-from pci_passthrough.handlers import function_files
+from pci_passthrough.handlers import device_lock
 from pci_passthrough.handlers import privileged
 from pci_passthrough.handlers import verb_process
 from pci_passthrough.handlers import verb_run
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.services import backoff
+from pci_passthrough.services import device_use
 from pci_passthrough.services import preparing
+from pci_passthrough.services import restoring
+from pci_passthrough.services import turns as turns_module
 
 LOG = log.getLogger(__name__)
+
+#: Seconds for a handler to set one device up again.
+_RESTORE_TIMEOUT = 120.0
 
 
 class PreparationLoop:
@@ -36,6 +44,7 @@ class PreparationLoop:
     :param verdicts: returns the result of the last scan, None before it.
     :param on_success: called when a device has been prepared.
     :param on_defect: called with an unexpected error.
+    :param types: the resource types besides PCI functions.
     """
 
     def __init__(
@@ -46,8 +55,10 @@ class PreparationLoop:
         verdicts: Callable[[], scan.Scan | None],
         on_success: Callable[[], None],
         on_defect: Callable[[BaseException], None],
+        types: Mapping[str, resource_types.ResourceType],
     ) -> None:
         self._conf = conf
+        self._types = types
         self._registry = registry
         self._libvirt = libvirt
         self._verdicts = verdicts
@@ -58,6 +69,7 @@ class PreparationLoop:
         self._client = rpc.ConductorClient(
             rpc.get_transport(conf), conf.agent.rpc_timeout
         )
+        turns = turns_module.Turns()
         self._preparing = preparing.Preparing(
             self._client,
             conf.host,
@@ -70,6 +82,20 @@ class PreparationLoop:
             on_end=self._note_end,
             on_defect=on_defect,
             has_handlers=self._has_handlers,
+            turns=turns,
+            place_of=self._place_of,
+        )
+        #: its thread is started by the agent
+        self.restoring = restoring.Restoring(
+            conf.host,
+            registry,
+            types,
+            verdicts,
+            self._restore,
+            self._check_unused,
+            self._held,
+            turns,
+            on_end=self._due.set,
         )
 
     def wake(self) -> None:
@@ -80,6 +106,7 @@ class PreparationLoop:
         """Let the loop and all handlers end."""
         self._stopping.set()
         self._preparing.stop()
+        self.restoring.stop()
         self._due.set()
 
     def run(self) -> None:
@@ -100,6 +127,7 @@ class PreparationLoop:
                     self._stopping.wait(pauses.failed())
                     self._due.set()
                     continue
+                self.restoring.wake()
                 try:
                     self._preparing.poll()
                     pauses.succeeded()
@@ -168,45 +196,69 @@ class PreparationLoop:
             handlers now.
         :raises LibvirtUnavailable: nobody can tell which guests run.
         """
-        address = preparation.address
         verdicts = self._verdicts()
         offered = [] if verdicts is None else verdicts.offered
         for item in offered:
-            if item.device.address == address:
+            if item.device.address == preparation.address:
                 break
         else:
-            raise preparing.UntouchableDevice('the host does not offer it now')
+            raise device_use.UntouchableDevice(
+                'the host does not offer it now'
+            )
         if item.device.get('handlers', []) != preparation.handlers:
-            raise preparing.UntouchableDevice(
+            raise device_use.UntouchableDevice(
                 'pci_information names other handlers now'
             )
-        self._libvirt.connect()
-        try:
-            users = domain_use.users(self._libvirt.list_running_domains())
-            function = function_files.FunctionFiles(
-                self._registry.root, address
-            )
-            touched = (address, *function.virtual_functions().values())
-            nodes = set()
-            for name in touched:
-                group = function_files.FunctionFiles(
-                    self._registry.root, name
-                ).iommu_group
-                nodes |= open_nodes.nodes_of(function.files, name, group)
-                nodes |= open_nodes.vhost_nodes_of(function.files, name)
-            opener = next(open_nodes.openers_of(function.files, nodes), None)
-        except (OSError, ValueError, handlers.HandlerError) as error:
-            raise preparing.UntouchableDevice(str(error)) from error
-        for used in touched:
-            if used in users:
-                raise preparing.UntouchableDevice(
-                    f'the running domain {users[used]} has {used}'
-                )
-        if opener is not None:
-            raise preparing.UntouchableDevice(
-                f'process {opener.process} has {opener.node} open'
-            )
+        self._check_unused(item.device)
         return handlers.Device.of(item.device)
+
+    def _check_unused(self, device: objects.PciDevice) -> None:
+        """See ``device_use.check_unused``.
+
+        :raises LibvirtUnavailable: nobody can tell which guests run.
+        """
+        self._libvirt.connect()
+        device_use.check_unused(
+            device,
+            self._libvirt.list_running_domains(),
+            self._registry.root,
+            self._types,
+        )
+
+    def _held(self) -> Collection[str]:
+        """Return the addresses of the devices that instances have.
+
+        :raises ConductorUnavailable: none answers, or it is too old.
+        """
+        client = rpc.ConductorClient(
+            rpc.get_transport(self._conf), self._conf.agent.rpc_timeout
+        )
+        try:
+            return {
+                str(device.address)
+                for device in client.host_devices(self._conf.host)
+                if device.status in lifecycle.OWNED
+            }
+        finally:
+            client.close()
+
+    def _place_of(self, address: str) -> str:
+        """Return the place of an offered device's lock."""
+        verdicts = self._verdicts()
+        for item in [] if verdicts is None else verdicts.offered:
+            if item.device.address == address:
+                return device_lock.place_of(handlers.Device.of(item.device))
+        return address
+
+    def _restore(
+        self, verb: handlers.Verb, text: str, device: handlers.Device
+    ) -> verb_run.Outcome:
+        return verb_run.run(
+            self._request(verb, text, device),
+            _RESTORE_TIMEOUT,
+            lambda percent, progress: None,
+            lambda: not self._stopping.is_set(),
+        )
 
     def _run_verb(
         self,

@@ -18,6 +18,8 @@ from pci_passthrough.handlers import verb_run
 from pci_passthrough.objects import fields
 from pci_passthrough.rpc import older_conductors
 from pci_passthrough.services import backoff
+from pci_passthrough.services import device_use
+from pci_passthrough.services import turns as turns_module
 
 LOG = log.getLogger(__name__)
 
@@ -26,10 +28,6 @@ _PROGRESS_INTERVAL = 5.0
 
 #: Characters of the output of all verbs that are reported; the end tells most.
 _MOST_OUTPUT = 8000
-
-
-class UntouchableDevice(Exception):
-    """The host itself sees why a device must not be touched now."""
 
 
 class Conductor(Protocol):
@@ -69,7 +67,7 @@ RunVerb = Callable[
 ]
 
 #: Returns the facts about a device that these handlers may touch now, or
-#: raises UntouchableDevice or an Unavailable.
+#: raises device_use.UntouchableDevice or an Unavailable.
 Look = Callable[[objects.Preparation], handlers.Device]
 
 
@@ -103,6 +101,9 @@ class Preparing:
     :param on_defect: called with an unexpected error of a thread.
     :param has_handlers: whether devices of this host have handlers now; if
         not, a conductor that knows nothing of them does no harm.
+    :param turns: shared with all that acts on devices.
+    :param place_of: returns the ``device_lock.place_of`` a device, from its
+        address.
     """
 
     def __init__(
@@ -120,6 +121,8 @@ class Preparing:
         on_end: Callable[[bool], None] = lambda is_prepared: None,
         on_defect: Callable[[BaseException], None] = lambda error: None,
         has_handlers: Callable[[], bool] = lambda: True,
+        turns: turns_module.Turns | None = None,
+        place_of: Callable[[str], str] = lambda address: address,
     ) -> None:
         self._client = client
         self._host = host
@@ -143,6 +146,8 @@ class Preparing:
         #: monotonic times before which a device is not tried again
         self._not_before: dict[str, float] = {}
         self._has_handlers = has_handlers
+        self._turns = turns or turns_module.Turns()
+        self._place_of = place_of
         self._is_old_reported = False
 
     def poll(self) -> None:
@@ -184,8 +189,10 @@ class Preparing:
                 and (address, preparation.fence) not in ended
                 and time.monotonic() >= self._not_before.get(address, 0.0)
             ):
-                running.add(address)
-                self._begin(preparation)
+                place = self._place_of(address)
+                if self._turns.begin(place):
+                    running.add(address)
+                    self._begin(preparation, place)
 
     def stop(self) -> None:
         """Let the threads end; they kill their processes when they look."""
@@ -205,17 +212,17 @@ class Preparing:
                 'all conductors are upgraded'
             )
 
-    def _begin(self, preparation: objects.Preparation) -> None:
+    def _begin(self, preparation: objects.Preparation, place: str) -> None:
         thread = threading.Thread(
             target=self._work,
-            args=(preparation,),
+            args=(preparation, place),
             name=f'pci-prepare-{preparation.address}',
             daemon=True,
         )
         self._running[preparation.address] = thread
         thread.start()
 
-    def _work(self, preparation: objects.Preparation) -> None:
+    def _work(self, preparation: objects.Preparation, place: str) -> None:
         address = preparation.address
         result = None
         try:
@@ -232,6 +239,7 @@ class Preparing:
         finally:
             with self._lock:
                 self._running.pop(address, None)
+            self._turns.end(place)
             if not self._stopping.is_set():
                 self._on_end(result is not None and result.succeeded)
 
@@ -279,7 +287,7 @@ class Preparing:
         progress = _ThrottledProgress(self._client, self._host, preparation)
         try:
             device = self._look(preparation)
-        except UntouchableDevice as error:
+        except device_use.UntouchableDevice as error:
             self._pause(address)
             LOG.warning('Not touching %s: %s', address, error)
             progress(None, f'waiting: {error}')

@@ -14,7 +14,7 @@ def reset(address: str) -> None:
 
     :raises OSError: the kernel refuses.
     """
-    _write(privileged.function(address).path('reset'), '1')
+    write(privileged.function(address).path('reset'), '1')
 
 
 @privileged.files.entrypoint
@@ -26,7 +26,7 @@ def override_driver(address: str, driver: str) -> None:
     """
     if driver and not function_files.DRIVER_NAME.fullmatch(driver):
         raise interface.HandlerError(f'{driver!r} is no name of a driver')
-    _write(privileged.function(address).path('driver_override'), f'{driver}\n')
+    write(privileged.function(address).path('driver_override'), f'{driver}\n')
 
 
 @privileged.files.entrypoint
@@ -34,14 +34,14 @@ def unbind(address: str) -> None:
     """Unbind a function from its driver, if it has one."""
     function = privileged.function(address)
     if function.driver is not None:
-        _write(function.path('driver/unbind'), address)
+        write(function.path('driver/unbind'), address)
 
 
 @privileged.files.entrypoint
 def probe(address: str) -> None:
     """Let the kernel bind a function to a driver that matches."""
     function = privileged.function(address)
-    _write(
+    write(
         os.path.join(
             function.files.root,
             function.files.resolve('sys/bus/pci/drivers_probe'),
@@ -57,10 +57,15 @@ def set_number_of_vfs(address: str, number: int) -> None:
     :param number: 0 to remove; the kernel takes another number only if there
         are none.
     """
-    _write(privileged.function(address).path('sriov_numvfs'), str(int(number)))
+    write(privileged.function(address).path('sriov_numvfs'), str(int(number)))
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
+    """Write a file in sysfs, in a daemon with privileges.
+
+    :param path: without links.
+    :raises OSError: the kernel refuses.
+    """
     descriptor = os.open(
         path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     )

@@ -27,6 +27,7 @@ from pci_passthrough.handlers import verb_process
 from pci_passthrough.handlers import verb_run
 from pci_passthrough.services import agent
 from pci_passthrough.services import conductor
+from pci_passthrough.services import device_use
 from pci_passthrough.services import preparing
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
@@ -410,7 +411,7 @@ class PreparingTest(testtools.TestCase):
         look = running._look
 
         def see_a_guest(preparation: objects.Preparation) -> handlers.Device:
-            raise preparing.UntouchableDevice('the domain g0 has it')
+            raise device_use.UntouchableDevice('the domain g0 has it')
 
         running._look = see_a_guest
         self.poll(running)
@@ -444,7 +445,7 @@ class PreparingTest(testtools.TestCase):
 
     def test_untouchable_device_is_left_alone(self) -> None:
         def look(preparation: objects.Preparation) -> handlers.Device:
-            raise preparing.UntouchableDevice('the domain g0 has it')
+            raise device_use.UntouchableDevice('the domain g0 has it')
 
         running = self.agent(_Points(None))
         running._look = look

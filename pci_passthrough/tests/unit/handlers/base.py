@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import fixtures
 import testtools
@@ -20,12 +21,15 @@ from pci_passthrough.handlers.privileged import attributes
 class HandlerTest(testtools.TestCase):
     """A test with one host; privileged functions run in this process."""
 
+    SHAPE: dict[str, Any] = {}
+
     def setUp(self) -> None:
         super().setUp()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.model = inventory.build_host(
             inventory.HostShape(
-                'compute-1', nics=1, vfs=4, gpus=1, consumer_gpus=0
+                'compute-1',
+                **{'nics': 1, 'gpus': 1, 'consumer_gpus': 0, **self.SHAPE},
             )
         )
         self.root = testdriver.write_host(self.model, self.folder).host_root
