@@ -32,9 +32,13 @@ as ``$$``, as everywhere in this file.
 Keys of ``match``: ``vendor_id``, ``product_id``, ``subsystem_vendor_id``,
 ``subsystem_id``, ``class`` (``network``, ``display``, ``storage``, … or
 hexadecimal digits), ``address``, ``dev_type``, ``driver``, ``numa_node``,
-``parent_addr``, ``devname``, ``vgpu_type``. A value is a string, in which
-``*``, ``?`` and ``[0-9]`` work as in a shell, a list of such strings
-(alternatives), or ``{"regex": "…"}``.
+``parent_addr``, ``devname``, ``vgpu_type``, ``serial_number``, and for other
+devices than PCI functions ``resource_type`` (``mdev``, ``usb``, …) and
+``port``. A value is a string, in which ``*``, ``?`` and ``[0-9]`` work as in a
+shell, a list of such strings (alternatives), or ``{"regex": "…"}``.
+
+Users see an entry's ``type``, ``description`` and ``information``, and
+``count`` limits how many devices it offers.
 
 A device that the host itself uses (a disk with a file system, swap, RAID or
 LVM, an interface with an address or a route) is refused even if an entry

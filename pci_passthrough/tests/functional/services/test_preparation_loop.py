@@ -40,7 +40,9 @@ _DOMAIN = """
 """
 
 
-class PreparationLoopTest(testtools.TestCase):
+class HostTest(testtools.TestCase):
+    """A test with a simulated host, its agent and a conductor."""
+
     def setUp(self) -> None:
         super().setUp()
         self.logger = self.useFixture(fixtures.FakeLogger(level=20))
@@ -56,7 +58,10 @@ class PreparationLoopTest(testtools.TestCase):
             ('gpu', {'class': 'display'}),
             ('disk', {'class': 'storage'}),
         ):
-            editing.create(self.db, name, None, match=[match])
+            self.create_flavor(name, match)
+
+    def create_flavor(self, name: str, term: dict[str, Any]) -> None:
+        editing.create(self.db, name, None, match=[term])
 
     def load(self, *entries: str, **options: Any) -> Any:
         values = {
@@ -123,6 +128,8 @@ class PreparationLoopTest(testtools.TestCase):
         self.addCleanup(client.close)
         client.free(_HOST, self.instance, 'test')
 
+
+class PreparationLoopTest(HostTest):
     def reset_of(self, address: str) -> str:
         place = self.model.path(address)
         return (self.host.host_root / 'sys' / place / 'reset').read_text()
