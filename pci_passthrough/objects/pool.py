@@ -49,8 +49,11 @@ class PoolKey:
     @classmethod
     def of(cls, device: device_obj.PciDevice) -> 'PoolKey':
         """Return the key of the pool that a reported device belongs to."""
-        reported = device.reported()
-        facts = {name: reported[name] for name in POOL_FIELDS}
+        facts = {name: device.get(name) for name in POOL_FIELDS}
+        # Agents of earlier releases report no type.
+        facts['resource_type'] = device.get(
+            'resource_type', fields.ResourceType.PCI
+        )
         tags = tuple(sorted(device.extra_info.items()))
         return cls(**facts, extra_info=tags)
 

@@ -13,6 +13,7 @@ from pci_passthrough.osc.v1 import holders
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_pool
+from pci_passthrough.osc.v1 import servers
 
 _DEVICE_HELP = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
@@ -155,12 +156,26 @@ class List(DeviceLister):
         """Add the option for servers' names."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
+            '--server',
+            metavar='<server>',
+            help='only those of this server (name or UUID)',
+        )
+        parser.add_argument(
             '--no-name-lookup',
             action='store_true',
             help='do not look up servers in Nova, which is faster; the '
             'columns Server and Project ID are left out',
         )
         return parser
+
+    def query(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return the query that the user's options describe."""
+        query = super().query(parsed_args)
+        if parsed_args.server is not None:
+            query['instance_uuid'] = servers.uuid_of(
+                self.app.client_manager, parsed_args.server
+            )
+        return query
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return columns and rows, those of servers last."""

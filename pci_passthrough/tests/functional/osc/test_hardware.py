@@ -120,6 +120,27 @@ class HolderTestCase(GpuTestCase):
         self.assertEqual('trainer', row['Server'])
         self.assertEqual(1, self.nova.listed)
 
+    def test_of_a_server(self) -> None:
+        for server in ('trainer', self.owner):
+            [row] = self.holders('--server', server)
+            self.assertEqual('trainer', row['Server'])
+        other = '5e5d5a3e-95c5-4a0a-9cd8-0c1f3a8d6a01'
+        self.assertEqual([], self.holders('--server', other))
+
+    def test_server_of_no_such_name(self) -> None:
+        keystone = self.useFixture(
+            cloud.CloudFixture(
+                {'ops': base.OTHER_PROJECT},
+                {('pci-passthrough', 'one', 'public'): self.api.url}
+                | self.nova.endpoints,
+            )
+        )
+        outcome = self.shell.openstack(
+            *keystone.login('admin', 'ops'),
+            'pci', 'device', 'list', '--server', 'nobody',
+        )  # fmt: skip
+        self.assert_error(outcome, "does not know a server 'nobody'")
+
     def test_no_lookup(self) -> None:
         [row] = self.holders('--no-name-lookup')
         self.assertEqual('bigGPU', row['PCI Flavor'])
