@@ -59,14 +59,14 @@ class Kind(resource_types.ResourceType):
         return self.xml.format(address=device.address, bus=bus, port=port)
 
 
-class GenericTest(base.NovaTest):
+class Generic(base.NovaTest):
     """Hosts with GPUs, slices of another GPU, and USB tokens.
 
     :ivar domains: instance UUID to the XML of its last defined domain.
     """
 
-    def setUp(self) -> None:
-        super().setUp()
+    def add_resource_types(self) -> None:
+        """Add resource types and PCI flavors for them."""
         self.patch(guest_start, '_known', guest_start._KnownDevices())
         self.mdev = Kind('mdev', _MDEV)
         self.usb = Kind('usb', _USB)
@@ -93,7 +93,6 @@ class GenericTest(base.NovaTest):
             return str(etree.tostring(xml, encoding='unicode'))
 
         self.patch(fakelibvirt.Domain, 'XMLDesc', with_usb)
-        self.create_pci_flavor('gpu')
         self.create_pci_flavor('slice', SLICE)
         self.create_pci_flavor('token', TOKEN)
 
@@ -199,6 +198,15 @@ class GenericTest(base.NovaTest):
             sorted(rows),
         )
         return sorted(held)
+
+
+class GenericTest(Generic):
+    """A test with resource types, and PCI flavors for all of them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create_pci_flavor('gpu')
+        self.add_resource_types()
 
 
 def slice_at(number: int, slot: int) -> objects.PciDevice:

@@ -282,7 +282,7 @@ class Interrupted(base.NovaTest):
 
         def do_agree() -> bool:
             held = {host: self.held(host) for host in self.computes}
-            if any(self.attachment_rows(host) != held[host] for host in held):
+            if not all(self.rows_agree(host, held[host]) for host in held):
                 return False
             if left is not None and left != sum(map(len, held.values())):
                 return False
@@ -291,9 +291,19 @@ class Interrupted(base.NovaTest):
             host = self.host_of(server)
             owners = held[host].items()
             mine = [a for a, (_, owner) in owners if owner == server['id']]
-            return bool(mine == self.hostdevs(host, server))
+            return sorted(mine) == self.guest_devices(host, server)
 
         base.wait_for(do_agree, f'agreement after {where}')
+
+    def rows_agree(
+        self, host: str, held: Mapping[str, tuple[str, str | None]]
+    ) -> bool:
+        """Whether Nova's rows are those of the held devices of a host."""
+        return self.attachment_rows(host) == held
+
+    def guest_devices(self, host: str, server: Server) -> list[str]:
+        """Return the addresses of a guest's devices, sorted."""
+        return self.hostdevs(host, server)
 
     def end(self, server: Server) -> None:
         """Delete a server if it exists; check that nothing is left."""
