@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares a host's ``[pci] device_spec`` with its pci_information."""
+"""Compares a host's nova.conf with its pci_information."""
 
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -11,6 +12,7 @@ from oslo_serialization import jsonutils
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin.compute import host_conductor
 from pci_passthrough.nova_plugin.compute import matched_twice
+from pci_passthrough.nova_plugin.compute import own_vgpus
 
 LOG = logging.getLogger(__name__)
 
@@ -20,15 +22,20 @@ class DeviceSpec:
 
     :param dev_filter: Nova's ``Whitelist``.
     :param conductor: the conductor, for this host.
+    :param vgpus: the GPUs that Nova itself makes mediated devices of.
     :ivar offered: address to device that the agent offers; None means not
         known.
     """
 
     def __init__(
-        self, dev_filter: Any, conductor: host_conductor.HostConductor
+        self,
+        dev_filter: Any,
+        conductor: host_conductor.HostConductor,
+        vgpus: own_vgpus.OwnVgpus,
     ) -> None:
         self._specs = dev_filter.specs
         self._conductor = conductor
+        self._vgpus = vgpus
         self._generation: int | None = None
         self._logged: Collection[str] = ()
         self.offered: dict[str, objects.PciDevice] | None = None
@@ -44,12 +51,13 @@ class DeviceSpec:
     def refresh(self, generation: int | None, native: Collection[Any]) -> None:
         """Get the offered devices from the conductor if they have changed.
 
-        A host without an entry and without native devices does not need them.
+        A host without an entry, without native devices and without vGPUs of
+        Nova does not need them.
 
         :param generation: of the agent's last report.
         :param native: the native rows of Nova's tracker.
         """
-        if not self._specs and not native:
+        if not self._specs and not native and not self._vgpus:
             return
         if self.offered is None or self._generation != generation:
             self.offered = self._conductor.offered_devices()
@@ -64,9 +72,7 @@ class DeviceSpec:
         if not self.offered:
             return {}
         matches = (_match(row, self.entry_for(row)) for row in rows)
-        return matched_twice.find(
-            [match for match in matches if match], self.offered
-        )
+        return _find(matches, self._vgpus, self.offered)
 
     def native_devices(
         self,
@@ -83,8 +89,9 @@ class DeviceSpec:
             _match(row, self.entry_for(row) or '(none any more)')
             for row in rows
         ]
-        return matched_twice.find(
-            [match for match in matches if match],
+        return _find(
+            matches,
+            self._vgpus,
             {device.address: device for device in claimed},
         )
 
@@ -107,3 +114,12 @@ def _match(row: Any, entry: str | None) -> matched_twice.NativeMatch | None:
     if entry is None:
         return None
     return matched_twice.NativeMatch(row.address, row.parent_addr, entry)
+
+
+def _find(
+    native: Iterable[matched_twice.NativeMatch | None],
+    vgpus: own_vgpus.OwnVgpus,
+    offered: Mapping[str, objects.PciDevice],
+) -> dict[str, str]:
+    matches = [match for match in native if match]
+    return matched_twice.find([*matches, *vgpus.matches(offered)], offered)

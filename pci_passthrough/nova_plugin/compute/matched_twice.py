@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds devices that ``[pci] device_spec`` and pci_information both match.
+"""Finds devices that nova.conf and pci_information both match.
 
 Pure. Such a device could be promised twice, so nova-compute does not start
 with one. A PF and its VFs count as one device: an instance with the PF has
@@ -29,14 +29,16 @@ class MatchedTwice(SystemExit):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NativeMatch:
-    """A device of the host that ``[pci] device_spec`` matches.
+    """A device of the host that nova.conf matches.
 
-    :ivar entry: the entry, as JSON.
+    :ivar entry: the value of the option; JSON of ``[pci] device_spec``.
+    :ivar option: the option.
     """
 
     address: str
     parent_addr: str | None
     entry: str
+    option: str = '[pci] device_spec'
 
 
 def find(
@@ -44,11 +46,11 @@ def find(
 ) -> dict[str, str]:
     """Return the devices that both configurations match.
 
-    :param native: the devices that ``[pci] device_spec`` matches.
+    :param native: the devices that nova.conf matches.
     :param offered: address to device that pci_information offers.
     :returns: address of an offered device to a text with both entries.
     """
-    entries: dict[str, str] = {}
+    entries: dict[str, NativeMatch] = {}
     vfs_of: dict[str, list[str]] = collections.defaultdict(list)
     for address, device in offered.items():
         if device.parent_addr is not None:
@@ -59,10 +61,10 @@ def find(
             related.append(match.parent_addr)
         for address in related:
             if address in offered and address not in entries:
-                entries[address] = match.entry
+                entries[address] = match
     return {
-        address: _pair(entry, offered[address].offered_by)
-        for address, entry in entries.items()
+        address: _pair(match, offered[address].offered_by)
+        for address, match in entries.items()
     }
 
 
@@ -77,12 +79,12 @@ def describe(twice: Mapping[str, str]) -> str:
     )
 
 
-def _pair(device_spec: str, pci_information: str | None) -> str:
+def _pair(match: NativeMatch, pci_information: str | None) -> str:
     return (
-        f'[pci] device_spec = {device_spec} of nova-compute and [agent] '
+        f'{match.option} = {match.entry} of nova-compute and [agent] '
         f'pci_information = {pci_information or "(not known)"} of '
-        'pci-passthrough-agent both match (a PF and its VFs count as one); '
-        'take it out of one of them'
+        'pci-passthrough-agent both match (a PF and its VFs count as one, a '
+        'GPU and its mediated devices, too); take it out of one of them'
     )
 
 

@@ -34,6 +34,7 @@ from pci_passthrough.nova_plugin.compute import matched_twice
 from pci_passthrough.nova_plugin.compute import move_requests
 from pci_passthrough.nova_plugin.compute import nova_rows
 from pci_passthrough.nova_plugin.compute import own_supply
+from pci_passthrough.nova_plugin.compute import own_vgpus
 from pci_passthrough.nova_plugin.compute import repair
 from pci_passthrough.nova_plugin.install import bootstrap
 
@@ -63,7 +64,9 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         """Sort the rows of this host; called by Nova's ``__init__``."""
         self.stats = self.own_supply.beside(self.stats)
         self._device_spec = device_spec.DeviceSpec(
-            self.dev_filter, self._conductor
+            self.dev_filter,
+            self._conductor,
+            own_vgpus.OwnVgpus(bootstrap.nova_conf()),
         )
         rows = list(self.pci_devs)
         self._attachments = attachments.Attachments(

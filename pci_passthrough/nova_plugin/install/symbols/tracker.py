@@ -213,7 +213,18 @@ SYMBOLS = (
             'LibvirtDriver._get_all_assigned_mediated_devices': (
                 'collects the mediated devices of a domain that exists'
             ),
+            'LibvirtDriver._get_supported_vgpu_types': (
+                'reads which mediated devices Nova makes'
+            ),
+            'LibvirtDriver._get_existing_mdevs_not_assigned': (
+                'takes mediated devices of its GPUs only'
+            ),
         },
+    ),
+    *symbol.listed(
+        'nova.conf.devices',
+        symbol.Use.RELIED_ON,
+        {'register_dynamic_opts': 'registers the addresses of GPUs'},
     ),
     *symbol.listed(
         'nova.virt.driver',
