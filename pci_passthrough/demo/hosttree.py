@@ -136,8 +136,12 @@ def _blocks(host: inventory.Host) -> list[inventory.BlockDevice]:
 
 
 def udev_records(host: inventory.Host) -> Tree:
-    """Return udev's records of all disks and partitions, even empty ones."""
+    """Return udev's records of USB devices, and of all disks and partitions.
+
+    Even empty disks have one.
+    """
     tree = Tree()
+    tree.update(usb.udev_records(host))
     for block in _blocks(host):
         record = ['I:1000000']
         if block.file_system:

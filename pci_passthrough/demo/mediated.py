@@ -22,7 +22,7 @@ def add_types(
     tree: tree_module.Tree, host: inventory.Host, device: inventory.Device
 ) -> None:
     """Add what a function can make, and how many more (below ``/sys``)."""
-    if not device.model.mediated_types or device.driver is None:
+    if not makes_devices(device):
         return
     path = host.path(device.address)
     for kind in device.model.mediated_types:
@@ -36,6 +36,13 @@ def add_types(
     add_counts(tree, host, device)
     for identifier in device.mediated:
         add_device(tree, host, device, identifier)
+
+
+def makes_devices(device: inventory.Device) -> bool:
+    """Whether a function is bound to a driver that makes such devices."""
+    return bool(
+        device.model.mediated_types and device.driver == device.model.driver
+    )
 
 
 def add_counts(
@@ -62,7 +69,7 @@ def add_device(
     kind = f'{parent}/{_TYPES}/{device.mediated[identifier]}'
     group = f'kernel/iommu_groups/{host.group_of(identifier)}'
     tree.file(f'{path}/remove', b'')
-    tree.file(f'{path}/uevent', 'DRIVER=vfio_mdev')
+    tree.file(f'{path}/uevent', 'DRIVER=vfio_mdev\nMODALIAS=mdev:')
     tree.link(f'{path}/mdev_type', kind)
     tree.link(f'{path}/subsystem', 'bus/mdev')
     tree.folder('bus/mdev/drivers/vfio_mdev')

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 from xml.sax import saxutils
 
+from pci_passthrough.demo import cards
 from pci_passthrough.demo import inventory
 from pci_passthrough.demo import tree as tree_module
 
 _USB = 'bus/usb'
+
+_ROOT_HUB = cards.UsbModel(
+    0x1D6B, 0x0002, 'Linux', 'xHCI Host Controller', ((0x09, 'hub'),), 0x09
+)
 
 
 def add_devices(tree: tree_module.Tree, host: inventory.Host) -> None:
@@ -22,12 +27,13 @@ def add_devices(tree: tree_module.Tree, host: inventory.Host) -> None:
 
 
 def _add_root_hub(tree: tree_module.Tree, path: str, bus: int) -> None:
-    attributes = {
-        'idVendor': '1d6b',
-        'idProduct': '0002',
+    attributes: dict[str, object] = {
+        'idVendor': f'{_ROOT_HUB.vendor_id:04x}',
+        'idProduct': f'{_ROOT_HUB.product_id:04x}',
         'bDeviceClass': '09',
         'busnum': bus,
         'devnum': 1,
+        'dev': f'189:{_minor(bus, 1)}',
         'uevent': _uevent(bus, 1),
     }
     _add_attributes(tree, path, attributes)
@@ -43,6 +49,7 @@ def _add_device(
         'bDeviceClass': f'{model.device_class:02x}',
         'busnum': device.bus,
         'devnum': device.number,
+        'dev': f'189:{_minor(device.bus, device.number)}',
         'manufacturer': model.vendor,
         'product': model.product,
         'uevent': _uevent(device.bus, device.number),
@@ -75,7 +82,31 @@ def _add_attributes(
 def _uevent(bus: int, number: int) -> str:
     return (
         f'DEVTYPE=usb_device\nDRIVER=usb\nDEVNAME=bus/usb/{bus:03d}/'
-        f'{number:03d}\nBUSNUM={bus:03d}\nDEVNUM={number:03d}'
+        f'{number:03d}\nBUSNUM={bus:03d}\nDEVNUM={number:03d}\nMAJOR=189\n'
+        f'MINOR={_minor(bus, number)}'
+    )
+
+
+def _minor(bus: int, number: int) -> int:
+    return (bus - 1) * 128 + number - 1
+
+
+def udev_records(host: inventory.Host) -> tree_module.Tree:
+    """Return udev's records of the USB devices (below ``/``)."""
+    tree = tree_module.Tree()
+    for device in host.usb_devices.values():
+        _add_record(tree, device.bus, 1, _ROOT_HUB)
+        _add_record(tree, device.bus, device.number, device.model)
+    return tree
+
+
+def _add_record(
+    tree: tree_module.Tree, bus: int, number: int, model: cards.UsbModel
+) -> None:
+    tree.file(
+        f'run/udev/data/c189:{_minor(bus, number)}',
+        f'I:1000000\nE:ID_VENDOR_ID={model.vendor_id:04x}\n'
+        f'E:ID_MODEL_ID={model.product_id:04x}',
     )
 
 

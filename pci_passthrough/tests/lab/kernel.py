@@ -19,14 +19,15 @@ import time
 
 from pci_passthrough.demo import hosttree
 from pci_passthrough.demo import inventory
+from pci_passthrough.demo import mediated
 from pci_passthrough.tests.lab import sysfs
 from pci_passthrough.tests.lab import udev_events
 
 #: Files whose writing has an effect; all others are plain tmpfs files.
 CONTROL_FILES = frozenset(
     (
-        'bind', 'driver_override', 'drivers_probe', 'new_id', 'remove',
-        'remove_id', 'rescan', 'reset', 'sriov_numvfs', 'unbind',
+        'bind', 'create', 'driver_override', 'drivers_probe', 'new_id',
+        'remove', 'remove_id', 'rescan', 'reset', 'sriov_numvfs', 'unbind',
     )
 )  # fmt: skip
 
@@ -131,6 +132,7 @@ class Kernel:
                 self._drop(f'dev/block/{block.major}:{block.minor}')
             self._drop(f'block/{device.disk.name}')
             self._drop(f'{path}/nvme')
+        self._drop_mediated(device)
         if device.driver == device.model.driver:
             self._dormant[address] = (device.interface, device.disk)
             device.interface = device.disk = None
@@ -142,6 +144,14 @@ class Kernel:
         if was_vfio:
             self._show_vfio_group(device.iommu_group)
         self._announce('unbind', device)
+
+    def _drop_mediated(self, device: inventory.Device) -> None:
+        if mediated.makes_devices(device):
+            for identifier in list(device.mediated):
+                self._remove_mediated(device.address, identifier)
+            path = self._host.path(device.address)
+            self._drop(f'{path}/mdev_supported_types')
+            self._drop(f'class/mdev_bus/{device.address}')
 
     def _put_bound(self, device: inventory.Device) -> None:
         tree = hosttree.Tree()
@@ -292,6 +302,46 @@ class Kernel:
         self._unbind(device)
         return 0
 
+    def _create_mediated(
+        self, address: str, kind: str, identifier: str
+    ) -> int:
+        device = self._host.devices[address]
+        try:
+            mediated.create(self._host, device, kind, identifier)
+        except OSError as error:
+            return error.errno or errno.EIO
+        tree = hosttree.Tree()
+        mediated.add_counts(tree, self._host, device)
+        mediated.add_device(tree, self._host, device, identifier)
+        self._put(tree)
+        self._announce_mediated('add', device, identifier)
+        return 0
+
+    def _remove_mediated(self, address: str, identifier: str) -> int:
+        device = self._host.devices[address]
+        if identifier not in device.mediated:
+            # A PCI function behind a bridge.
+            self._unplug(self._host.devices[identifier])
+            return 0
+        self._announce_mediated('remove', device, identifier)
+        for path in mediated.paths_of(self._host, device, identifier):
+            self._drop(path)
+        del device.mediated[identifier]
+        tree = hosttree.Tree()
+        mediated.add_counts(tree, self._host, device)
+        self._put(tree)
+        return 0
+
+    def _announce_mediated(
+        self, action: str, device: inventory.Device, identifier: str
+    ) -> None:
+        self._events.send(
+            action,
+            f'{self._host.path(device.address)}/{identifier}',
+            'mdev',
+            ('DRIVER=vfio_mdev',),
+        )
+
     def read(self, path: str) -> bytes:
         """Return a control file's content; block while the kernel is frozen.
 
@@ -313,8 +363,12 @@ class Kernel:
         if path == 'bus/pci/drivers_probe':
             device = self._host.devices.get(text)
             return errno.ENODEV if device is None else self._probe(device)
+        if leaf == 'create':
+            return self._create_mediated(folders[-3], folders[-1], text)
         if path.startswith('bus/pci/drivers/'):
             return self._write_driver(folders[-1], leaf, text)
+        if leaf == 'remove' and folders[-2] in self._host.devices:
+            return self._remove_mediated(folders[-2], folders[-1])
         device = self._host.devices.get(folders[-1])
         if device is None:
             return errno.ENODEV

@@ -13,6 +13,7 @@ import struct
 
 from pci_passthrough.demo import hosttree
 from pci_passthrough.demo import inventory
+from pci_passthrough.demo import mediated
 
 #: Link speed in GT/s to its number in the PCI Express capability.
 _LINK_SPEEDS = {'2.5': 1, '5': 2, '8': 3, '16': 4, '32': 5, '64': 6}
@@ -154,6 +155,7 @@ def add_bound(
     hosttree.add_driver_link(tree, host, device)
     hosttree.add_disk(tree, host, device)
     hosttree.add_interface(tree, host, device)
+    mediated.add_types(tree, host, device)
     interface = device.interface
     if interface is None:
         return
@@ -270,6 +272,7 @@ def build_tree(host: inventory.Host) -> hosttree.Tree:
         if device.vf_model is not None:
             add_driver(tree, device.vf_model.driver)
         add_device(tree, host, device)
+    hosttree.add_usb(tree, host)
     _add_cpus(tree, host.shape.numa_nodes)
     _add_memory(tree, host.shape.numa_nodes)
     for page in (2048, 1048576):

@@ -11,8 +11,8 @@ import fixtures
 from pci_passthrough import resource_types
 from pci_passthrough.resource_types import registry
 from pci_passthrough.tests import license_slots
+from pci_passthrough.tests.functional.services import agent_host
 from pci_passthrough.tests.functional.services import programs
-from pci_passthrough.tests.functional.services import test_preparation_loop
 
 _ENTRY = (
     '{"match": {"resource_type": "license"}, "type": "solver", '
@@ -27,7 +27,7 @@ license-return = licensing:LicenseReturn
 """
 
 
-class OwnResourceTypeTest(test_preparation_loop.HostTest):
+class OwnResourceTypeTest(agent_host.AgentHostTest):
     def setUp(self) -> None:
         super().setUp()
         packages = self.folder / 'packages'
