@@ -41,11 +41,17 @@ _FLAVORS = (
     'flavor create scratch --match class=storage,e.group=scratch',
 )
 
+_RESOURCE_FLAVORS = (
+    'flavor create quarter-a16 --match resource_type=mdev,e.type=nvidia-558',
+    'flavor create crypto-token --match resource_type=usb,e.type=crypto-token',
+)
+
 #: Columns that fit into the width of a terminal.
 _FLAVOR_COLUMNS = "-c Name -c Match -c 'vNIC Type' -c 'NUMA Policy' -c State"
 _DEVICE_COLUMNS = (
     '-c Host -c Address -c Type -c Vendor:Product -c State -c Instance'
 )
+_RESOURCE_COLUMNS = '-c Address -c Type -c Vendor:Product -c State'
 _EVENT_COLUMNS = '-c At -c Action -c From -c To -c Actor'
 
 #: Token of the form that ``authentication.NoAuth`` trusts.
@@ -97,6 +103,43 @@ class Demo(demo_cloud.Cloud):
         self._manage('pool list')
         if self._pools() != before:
             raise demo_cloud.DemoError('the pools differ from before')
+        self._claim_slices()
+
+    def _claim_slices(self) -> None:
+        """Claim a slice of a GPU and a USB token; free them."""
+        say(
+            '12. Not all that can be given away is a PCI function. This host '
+            'has a GPU that its driver cuts in slices, and USB devices; the '
+            'stick is mounted. The agent makes the slices.'
+        )
+        self.start_agents([self.write_slices_host()])
+        self._manage(f'device list --host compute-4 {_RESOURCE_COLUMNS}')
+        say('13. An instance requests a slice and a token:')
+        for command in _RESOURCE_FLAVORS:
+            self._manage(f'{command} -f value -c uuid')
+        instance = str(uuid.uuid5(uuid.NAMESPACE_OID, 'slices'))
+        self._manage(
+            f'claim {instance} quarter-a16,crypto-token --allocate '
+            '-f value -c Host -c Address'
+        )
+        [used] = [
+            device
+            for device in lookup.get_all(self.database, instance_uuid=instance)
+            if device.resource_type == 'mdev'
+        ]
+        self._manage(
+            "pool list --host compute-4 -c Type -c 'Extra Info' -c Free "
+            '-c Total'
+        )
+        say(
+            '14. It frees both. The slice is removed and made anew, so that '
+            'nothing of the instance is left in its memory:'
+        )
+        self._manage(f'free {instance} -f value -c Host -c Address')
+        self.wait_for_cleaning()
+        self._manage(
+            f'device history compute-4/{used.address} {_EVENT_COLUMNS}'
+        )
 
     def _claim_all_gpus(self) -> list[str]:
         """Claim until no GPU is left; return the instances.

@@ -23,6 +23,7 @@ from pci_passthrough.api import deploy
 from pci_passthrough.api.backends import Backends
 from pci_passthrough.cmd import agent as agent_cmd
 from pci_passthrough.demo import inventory
+from pci_passthrough.demo import mdev_kernel
 from pci_passthrough.demo import testdriver
 from pci_passthrough.objects import fields
 from pci_passthrough.services import agent
@@ -44,6 +45,15 @@ pci_information = {"match": {"class": "display", "product_id": "2684"}, \
 "exclude": true}
 pci_information = {"class": "display", "group": "gpu", "handler": "reset"}
 pci_information = {"class": "storage", "group": "scratch"}
+"""
+
+#: The same of the host whose devices are no PCI functions.
+_SLICES_INFORMATION = """\
+pci_information = {"match": {"resource_type": "mdev", "vendor_id": "10de"}, \
+"type": "nvidia-558", "description": "A quarter of an A16"}
+pci_information = {"match": {"resource_type": "usb", "vendor_id": "1050"}, \
+"type": "crypto-token", "description": "A YubiKey"}
+pci_information = {"match": {"resource_type": "usb", "port": "*"}}
 """
 
 #: ``register_trackers`` registers each resource tracker only once.
@@ -80,25 +90,43 @@ class Cloud:
             conductor.ConductorService | agent.AgentService
         ] = []
         self._closers: list[Callable[[], None]] = []
+        self._kernels: list[mdev_kernel.MdevKernel] = []
 
     def write_hosts(self) -> list[pathlib.Path]:
         """Write the simulated hosts; return the agents' configurations."""
-        configs = []
-        for host in inventory.demo_hosts():
-            written = testdriver.write_host(host, self._folder)
-            config = self._folder / f'{host.name}.conf'
-            config.write_text(
-                '[DEFAULT]\n'
-                f'host = {host.name}\n'
-                'transport_url = fake:/\n'
-                f'log_file = {self._folder}/demo.log\n'
-                '[agent]\n'
-                'preparation_interval = 1\n'
-                f'connection_uri = {written.uri}\n'
-                f'host_root = {written.host_root}\n' + _PCI_INFORMATION
-            )
-            configs.append(config)
-        return configs
+        return [
+            self._write_host(host, _PCI_INFORMATION)
+            for host in inventory.demo_hosts()
+        ]
+
+    def write_slices_host(self) -> pathlib.Path:
+        """Write the host with mediated and USB devices, start its kernel.
+
+        :returns: its agent's configuration.
+        """
+        host = inventory.slices_host()
+        config = self._write_host(host, _SLICES_INFORMATION)
+        kernel = mdev_kernel.MdevKernel(host, self._folder / host.name / 'sys')
+        kernel.start()
+        self._kernels.append(kernel)
+        return config
+
+    def _write_host(
+        self, host: inventory.Host, information: str
+    ) -> pathlib.Path:
+        written = testdriver.write_host(host, self._folder)
+        config = self._folder / f'{host.name}.conf'
+        config.write_text(
+            '[DEFAULT]\n'
+            f'host = {host.name}\n'
+            'transport_url = fake:/\n'
+            f'log_file = {self._folder}/demo.log\n'
+            '[agent]\n'
+            'preparation_interval = 1\n'
+            f'connection_uri = {written.uri}\n'
+            f'host_root = {written.host_root}\n' + information
+        )
+        return config
 
     def start_conductor(self) -> None:
         """Create the database's schema, and start a conductor."""
@@ -118,7 +146,7 @@ class Cloud:
 
         :raises DemoError: an agent does not report.
         """
-        for number, config in enumerate(configs, 1):
+        for number, config in enumerate(configs, len(self._services)):
             service = agent.AgentService(
                 conf_module.load([f'--config-file={config}'], agent_cmd.PROG)
             )
@@ -183,6 +211,8 @@ class Cloud:
             service.stop()
         for service in reversed(self._services):
             service.wait()
+        while self._kernels:
+            self._kernels.pop().stop()
 
 
 def wait_for(

@@ -365,6 +365,17 @@ def build_host(shape: HostShape) -> Host:
     return builder.host
 
 
+def slices_host() -> Host:
+    """Return the host with mediated and USB devices of the demonstration."""
+    return build_host(
+        HostShape(
+            'compute-4', nics=0, gpus=0, consumer_gpus=0, nvmes=1,
+            vgpu_cards=1, usb_tokens=2, usb_stick=True,
+            management_nic=True, system_disk=True,
+        )
+    )  # fmt: skip
+
+
 def demo_hosts() -> list[Host]:
     """Return three different compute hosts, for the demonstration."""
     common = {'management_nic': True, 'system_disk': True}

@@ -19,9 +19,10 @@ class DemoTestCase(testtools.TestCase):
         outcome = running.run_program('pci-passthrough-demo')
         self.assertEqual(0, outcome.status, outcome.err)
         chapters = re.split(r'^# (?=\d+\.)', outcome.out, flags=re.MULTILINE)
-        self.assertEqual(12, len(chapters))
+        self.assertEqual(15, len(chapters))
         _, offered, _, reported, named, pools, claims, full = chapters[:8]
-        history, quarantined, cleaned, freed = chapters[8:]
+        history, quarantined, cleaned, freed = chapters[8:12]
+        self.check_slices(*chapters[12:])
         self.assertRegex(cleaned, r'10de:\w+ +\| cleaning')
         self.assertRegex(cleaned, r'prepared +\| cleaning +\| available')
         self.assertIn('carries the default route', offered)
@@ -50,6 +51,20 @@ class DemoTestCase(testtools.TestCase):
             )
         self.assertNotIn('Traceback', outcome.err)
         self.check_readme(outcome.out + outcome.err)
+
+    def check_slices(self, offered: str, claimed: str, freed: str) -> None:
+        """Check the chapters about devices that are no PCI functions."""
+        self.assertEqual(
+            4, len(re.findall(r'mdev +\| 10de:25b6 +\| available', offered))
+        )
+        self.assertRegex(offered, r'1-1\.2 +\| usb +\| 1050:0407 +\| avail')
+        self.assertRegex(offered, r'1-2 +\| usb +\| 0781:5581 +\| refused')
+        self.assertRegex(claimed, r'A quarter of an A16.* \| +3 \| +4 \|')
+        self.assertRegex(claimed, r'A YubiKey.* \| +1 \| +2 \|')
+        self.assertRegex(freed, r'free +\| allocated +\| cleaning')
+        self.assertEqual(
+            2, len(re.findall(r'prepared +\| cleaning +\| available', freed))
+        )
 
     def test_api(self) -> None:
         """The user's shell finds this cloud, and no other one."""
