@@ -108,6 +108,7 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
                 handlers_of=defaults.handlers_of,
                 types=types,
                 host=conf.host,
+                obstacle_of=defaults.obstacle,
             ),
         ).scan
     finally:
@@ -243,6 +244,8 @@ def _describe(verdict: scan.Offered | scan.Refused) -> str:
     vgpu_type = f'vgpu_type={device.vgpu_type} ' if device.vgpu_type else ''
     kind = device.dev_type or device.resource_type
     ids = f'{device.vendor_id or "-"}:{device.product_id or "-"}'
+    if device.dev_type is None and device.parent_addr is not None:
+        ids += f' on {device.parent_addr}'
     return (
         f'  {device.address} {kind:8} {ids} numa={node} '
         f'{vgpu_type}entry={verdict.entry.index}'

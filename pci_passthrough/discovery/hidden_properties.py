@@ -3,6 +3,7 @@
 
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import identity
@@ -26,6 +27,7 @@ class HiddenProperties:
         self._devices: dict[str, device_obj.PciDevice] = {}
         self._given_out: dict[str, device_obj.PciDevice] = {}
         self._recalled: dict[str, identity.Identity] = {}
+        self._others_given_out: dict[str, identity.Identity] = {}
 
     def recall(
         self,
@@ -53,7 +55,28 @@ class HiddenProperties:
     @property
     def given_out(self) -> Collection[str]:
         """The addresses of the devices that were seen in a guest."""
-        return self._given_out.keys()
+        return self._given_out.keys() | self._others_given_out.keys()
+
+    def note_given_out(
+        self, devices: Mapping[str, device_obj.PciDevice], now: Collection[str]
+    ) -> None:
+        """Remember which devices that are no PCI functions guests had.
+
+        :param devices: all of one listing, by address.
+        :param now: the addresses of those that a guest has now.
+        """
+        given_out = {}
+        for address, device in devices.items():
+            mine = identity.Identity.of(device)
+            before = self._others_given_out.get(address)
+            recalled = self._recalled.get(address)
+            if (
+                address in now
+                or (before is not None and not before.contradicts(mine))
+                or (recalled is not None and recalled.proves(mine))
+            ):
+                given_out[address] = mine
+        self._others_given_out = given_out
 
     def restore(
         self,

@@ -57,7 +57,7 @@ def _refuse_parts_and_wholes(
     others: resources.Resources,
 ) -> None:
     """Add the reasons that the other types and ``count`` give, in place."""
-    parts = {str(device.address) for device in others.devices}
+    parts = others.addresses
     _add(
         reasons,
         resources.reasons_by_count(
@@ -85,8 +85,11 @@ def _refuse_undeliverable(
     A function that is refused by ``count`` can keep others of its IOMMU group
     from guests, so that these are looked at once more.
     """
-    parts = {device.address for device in others.devices}
-    whole = {a: match for a, match in matches.items() if a not in parts}
+    whole = {
+        address: match
+        for address, match in matches.items()
+        if address not in others.addresses
+    }
 
     def undeliverable() -> dict[str, str]:
         return deliverable.reasons_undeliverable(

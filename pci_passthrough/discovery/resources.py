@@ -38,6 +38,34 @@ class Resources:
         """The devices alone."""
         return [item.device for item in self.found]
 
+    def with_refusals(self, refusals: Mapping[str, str]) -> 'Resources':
+        """Return the same devices, some of them refused for more reasons."""
+        return dataclasses.replace(
+            self,
+            found=[
+                dataclasses.replace(
+                    item, refusal=refusals.get(str(item.device.address))
+                )
+                if item.refusal is None
+                else item
+                for item in self.found
+            ],
+        )
+
+    @property
+    def given_out(self) -> set[str]:
+        """The addresses of the devices that guests have now."""
+        return {
+            str(item.device.address)
+            for item in self.found
+            if item.is_given_out
+        }
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The addresses of the devices."""
+        return frozenset(str(item.device.address) for item in self.found)
+
     @property
     def refusals(self) -> dict[str, str]:
         """Why the host refuses devices, by address."""
@@ -118,7 +146,7 @@ def check_entries(
                 entry.text,
                 None,
                 str(error),
-                pci_information_module.EXAMPLE,
+                resource_type.example,
             ) from error
 
 

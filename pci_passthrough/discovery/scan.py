@@ -36,6 +36,11 @@ HandlersOf = Callable[
     [device_obj.PciDevice, pci_information_module.Entry], Sequence[str]
 ]
 
+#: Returns why handlers of a device cannot run, None if they can.
+ObstacleOf = Callable[
+    [device_obj.PciDevice, pci_information_module.Entry], str | None
+]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offered:
@@ -229,6 +234,7 @@ def scan(
     erases: Callable[[Sequence[str]], bool] = lambda handlers: False,
     types: resources.Types = _NO_TYPES,
     host: str = '',
+    obstacle_of: ObstacleOf = lambda device, entry: None,
 ) -> Scan:
     """Read the host's sysfs and classify the listed devices.
 
@@ -242,6 +248,8 @@ def scan(
     :param erases: whether handlers erase what is on a device.
     :param types: the resource types besides PCI functions.
     :param host: the host's name in Nova.
+    :param obstacle_of: returns why the handlers cannot run without which a
+        device that is no PCI function may not even exist.
     :raises Unavailable: the devices of a type cannot be read now.
     """
     documents = list(documents)
@@ -264,7 +272,6 @@ def scan(
     given_out: Collection[str] = ()
     if remembered is not None:
         devices = remembered.restore(devices, listing.unusable)
-        given_out = remembered.given_out
     devices = [*devices, *undescribed_devices]
     others = resources.find(
         types,
@@ -274,10 +281,28 @@ def scan(
         devices,
         pci_information,
     )
+    if remembered is not None:
+        remembered.note_given_out(
+            {str(device.address): device for device in others.devices},
+            others.given_out,
+        )
+        given_out = remembered.given_out
     matches, _ = _match([*devices, *others.devices], pci_information)
     handlers = {
         address: handlers_of(*match) for address, match in matches.items()
     }
+    others = others.with_refusals(
+        {
+            address: f'it cannot be set up: {obstacle}'
+            for address, (device, entry) in matches.items()
+            if address in others.addresses
+            and (
+                obstacle := obstacle_of(
+                    _as_offered(device, entry, handlers[address]), entry
+                )
+            )
+        }
+    )
     erased = {address for address, names in handlers.items() if erases(names)}
     uses = None
     if sysfs_reader is not None and facts is not None:

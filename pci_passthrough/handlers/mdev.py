@@ -33,15 +33,14 @@ class MdevHandler(interface.DeviceHandler):
 
     def obstacle(self, device: interface.Device) -> str | None:
         """Return why the function cannot make the device now, or None."""
-        wanted = device.extra_info.get(mdev.TYPE_TAG)
+        wanted = device.extra_info.get(mdev.TYPE_TAG, '')
         parent = str(device.parent_addr)
-        for kind in mdev_files.types_of(self.host.root, parent):
-            if kind.name != wanted:
-                continue
-            if kind.available or device.address in kind.devices:
-                return None
-            return f'{parent} can make no more of type {wanted}'
-        return f'{parent} makes no mediated devices of type {wanted}'
+        kind = mdev_files.supported(self.host.root, parent, wanted)
+        if kind is None:
+            return f'{parent} makes no mediated devices of type {wanted}'
+        if kind.available or device.address in kind.devices:
+            return None
+        return f'{parent} can make no more of type {wanted}'
 
     def is_set_up(self, device: interface.Device) -> bool:
         """Whether the device exists: it does not after a start of the host."""

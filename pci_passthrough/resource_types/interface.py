@@ -25,11 +25,15 @@ class Found:
     :ivar function: address of a PCI function that no guest can have while
         this device is offered, because the device is behind it; None for the
         device's ``parent_addr``.
+    :ivar is_given_out: whether a guest, or another program, has it now, as
+        far as the host shows. A label that is on its disk afterwards can be
+        the guest's, and is not taken for the host's.
     """
 
     device: device_obj.PciDevice
     refusal: str | None = None
     function: str | None = None
+    is_given_out: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,9 @@ class ResourceType(abc.ABC):
     #: whether ``find`` heeds the ``count`` of entries; otherwise an entry
     #: offers as many of its devices, the first ones by address
     heeds_count: ClassVar[bool] = False
+
+    #: an entry about this type, for errors about others
+    example: ClassVar[str] = pci_information.EXAMPLE
 
     def check(self, entry: pci_information.Entry) -> None:
         """Check an entry about this type, when the agent starts.

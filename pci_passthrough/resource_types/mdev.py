@@ -51,6 +51,10 @@ class MediatedDevices(interface.ResourceType):
     name = fields.ResourceType.MDEV
     default_handlers = ('mdev',)
     heeds_count = True
+    example = (
+        '{"match": {"resource_type": "mdev", "vendor_id": "10de"}, '
+        '"type": "nvidia-558"}'
+    )
 
     def check(self, entry: pci_information.Entry) -> None:
         """Check that an entry says which type it plans.
@@ -72,10 +76,13 @@ class MediatedDevices(interface.ResourceType):
         """Return the planned devices of all functions that entries match."""
         if host.root is None:
             return
+        parents = set(mdev_files.functions_of(host.root))
         for function in host.functions:
+            if function.address not in parents:
+                continue
+            entry = _entry_for(host.entries, function)
             types = mdev_files.types_of(host.root, function.address)
-            entry = _entry_for(host.entries, function) if types else None
-            if entry is not None and not entry.exclude:
+            if entry is not None and not entry.exclude and types:
                 yield from _planned(host.name, function, types, entry)
 
     def guest_device(

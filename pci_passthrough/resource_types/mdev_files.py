@@ -65,6 +65,20 @@ def types_of(root: str, address: str) -> tuple[MediatedType, ...]:
     return tuple(types)
 
 
+def supported(root: str, address: str, name: str) -> MediatedType | None:
+    """Return a type of a function, None if it does not make it.
+
+    :raises OSError: sysfs cannot be read.
+    """
+    if not TYPE_NAME.fullmatch(name):
+        return None
+    files = chroot_files.ChrootFiles(root)
+    try:
+        return _type(files, f'{_FUNCTIONS}/{address}/{_TYPES}/{name}', name)
+    except FileNotFoundError:
+        return None
+
+
 def _type(
     files: chroot_files.ChrootFiles, folder: str, name: str
 ) -> MediatedType:

@@ -28,6 +28,8 @@ _DEVICES = 'sys/bus/usb/devices'
 _NAME = re.compile(r'[1-9]\d*-\d+(?:\.\d+)*', re.ASCII)
 #: ``bDeviceClass`` of hubs.
 _HUB = '09'
+#: The driver of the interfaces that a program has claimed.
+_USBFS = 'usbfs'
 _ID = re.compile(r'[0-9a-f]{4}', re.ASCII)
 
 
@@ -54,7 +56,9 @@ class UsbDevices(interface.ResourceType):
             ]
         return [
             interface.Found(
-                _described(device), function=_controller(device.path)
+                _described(device),
+                function=_controller(device.path),
+                is_given_out=device.is_given_out,
             )
             for device in _without_ambiguous_numbers(devices)
         ]
@@ -113,6 +117,8 @@ class _UsbDevice:
     parent: str = ''
     #: its directory in sysfs as libvirt knows it
     path: str = ''
+    #: whether a program has it through usbfs, as QEMU does for a guest
+    is_given_out: bool = False
 
 
 def _listed(documents: Iterable[str]) -> Iterator[_UsbDevice]:
@@ -165,7 +171,9 @@ def _with_files(
         if kind.strip() == _HUB:
             return None
         return dataclasses.replace(
-            _facts(files, listed.address), path=listed.path
+            _facts(files, listed.address),
+            path=listed.path,
+            is_given_out=_is_given_out(files, listed.address),
         )
     except FileNotFoundError:
         return None
@@ -199,6 +207,19 @@ def _numbers(files: chroot_files.ChrootFiles, address: str) -> tuple[int, int]:
         for name in ('busnum', 'devnum')
     )
     return bus, number
+
+
+def _is_given_out(files: chroot_files.ChrootFiles, address: str) -> bool:
+    folder = f'{_DEVICES}/{address}'
+    for name in files.names(folder):
+        if name.startswith(f'{address}:'):
+            try:
+                driver = files.link(f'{folder}/{name}/driver')
+            except FileNotFoundError:
+                continue
+            if driver.rpartition('/')[2] == _USBFS:
+                return True
+    return False
 
 
 def _controller(path: str) -> str | None:

@@ -400,4 +400,5 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
             self._registry.erases_storage,
             self._types,
             self._conf.host,
+            self._defaults.obstacle,
         )

@@ -19,18 +19,17 @@ def log_scan(result: scan.Scan) -> None:
     for offered in result.offered:
         for name, reason in offered.dropped.items():
             LOG.warning(
-                'PCI device %s is offered without its %s, which cannot be '
+                'Device %s is offered without its %s, which cannot be '
                 'recorded: %s',
                 offered.device.address,
                 name,
                 reason,
             )
     for address, reason in result.unusable.items():
-        LOG.warning('PCI device %s is not offered: %s', address, reason)
+        LOG.warning('Device %s is not offered: %s', address, reason)
     for refused in result.refused:
         LOG.warning(
-            'PCI device %s matches pci_information entry %d but is refused: '
-            '%s',
+            'Device %s matches pci_information entry %d but is refused: %s',
             refused.device.address,
             refused.entry.index,
             refused.reason,

@@ -140,6 +140,26 @@ class ResourcesTest(testtools.TestCase):
             {'slot-0': 'the server is down'}, self.refused(result)
         )
 
+    def test_a_handler_that_cannot_run(self) -> None:
+        information = pci_information.PciInformation.parse(
+            [slot_entry(), '{"vendor_id": "8086"}']
+        )
+        self.slots.refusal = 'broken'
+        result = scan.scan(
+            (),
+            None,
+            information,
+            types={'slot': self.slots},
+            obstacle_of=lambda device, entry: (
+                'no opener' if device.address != 'slot-2' else None
+            ),
+        )
+        self.assertEqual(
+            {'slot-0': 'broken', 'slot-1': 'it cannot be set up: no opener'},
+            self.refused(result),
+        )
+        self.assertEqual(['slot-2'], self.offered(result))
+
     def test_use_by_the_host(self) -> None:
         information = pci_information.PciInformation.parse([slot_entry()])
         found = resources.find(

@@ -6,7 +6,11 @@ from xml.etree import ElementTree
 
 from pci_passthrough import objects
 from pci_passthrough import resource_types
+from pci_passthrough.discovery import hidden_properties
+from pci_passthrough.discovery import scan
+from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.resource_types import usb
+from pci_passthrough.specs import pci_information
 from pci_passthrough.tests.unit.resource_types import base
 
 TOKEN = {
@@ -144,3 +148,91 @@ class GuestDeviceTest(base.ResourceTypeTest):
         ):
             with self.subTest(reason):
                 self.assertEqual(reason, self.refusal(**changes))
+
+
+class UseTest(base.ResourceTypeTest):
+    """A stick with a file system, on the host and in a guest."""
+
+    SHAPE = {'usb_stick': True, 'usb_tokens': 1}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.remembered = hidden_properties.HiddenProperties()
+        self.interface = (
+            self.root / 'sys' / self.model.usb_path('1-2') / '1-2:1.0'
+        )
+
+    def verdicts(self) -> dict[str, str]:
+        """Scan; return why devices are refused, empty if they are offered."""
+        information = pci_information.PciInformation.parse(
+            ['{"resource_type": "usb", "port": "*"}']
+        )
+        result = scan.scan(
+            self.documents,
+            sysfs_reader.SysfsReader(str(self.root)),
+            information,
+            self.remembered,
+            types=resource_types.load(),
+            host='compute-1',
+        )
+        return {
+            **{str(item.device.address): '' for item in result.offered},
+            **{
+                str(item.device.address): item.reason
+                for item in result.refused
+            },
+        }
+
+    def unmount(self) -> None:
+        (self.root / 'proc/1/mountinfo').write_text(
+            '23 1 0:22 / /proc rw - proc proc rw\n'
+        )
+
+    def bind(self, driver: str) -> None:
+        """Let a driver have the interface of the stick."""
+        folder = self.root / 'sys/bus/usb/drivers' / driver
+        folder.mkdir(exist_ok=True)
+        (self.interface / 'driver').unlink()
+        (self.interface / 'driver').symlink_to(folder)
+
+    def test_a_mounted_stick(self) -> None:
+        self.assertEqual(
+            {'1-1.1': '', '1-2': 'its disk sda is mounted at /mnt/backup'},
+            self.verdicts(),
+        )
+
+    def test_an_unreadable_mount_table(self) -> None:
+        (self.root / 'proc/1/mountinfo').unlink()
+        (self.root / 'run/udev/data/b8:0').write_text('I:1\n')
+        verdicts = self.verdicts()
+        self.assertEqual('', verdicts['1-1.1'])
+        self.assertIn('unknown whether the host uses it', verdicts['1-2'])
+
+    def test_a_label_of_the_host(self) -> None:
+        self.unmount()
+        self.assertEqual(
+            'its disk sda has the label vfat', self.verdicts()['1-2']
+        )
+
+    def test_a_label_that_a_guest_has_left(self) -> None:
+        self.unmount()
+        self.bind('usbfs')
+        self.verdicts()
+        self.bind('usb-storage')
+        self.assertEqual('', self.verdicts()['1-2'])
+        (self.interface.parent / 'serial').write_text('ANOTHER\n')
+        self.assertIn('has the label', self.verdicts()['1-2'])
+
+    def test_a_label_that_a_guest_has_left_before_this_process(self) -> None:
+        self.unmount()
+        for number, verdict in (('AA010203', ''), ('AA010204', 'its disk')):
+            self.remembered = hidden_properties.HiddenProperties()
+            known = self.device(
+                resource_type='usb',
+                address='1-2',
+                vendor_id='0781',
+                product_id='5581',
+                serial_number=number,
+            ).replace(status='available')
+            self.remembered.recall([known], ['1-2'])
+            self.assertEqual(verdict, self.verdicts()['1-2'][:8])
