@@ -57,7 +57,7 @@ def unmet_nic_conditions(
     if not is_network_class(key.pci_class):
         yield _miss('class', 'network', key.pci_class)
     dev_type = _DEV_TYPES.get(str(nic.vnic_type))
-    if key.dev_type != dev_type:
+    if dev_type is None or key.dev_type != dev_type:
         yield _miss('dev_type', dev_type, key.dev_type)
     network = dict(key.extra_info).get(PHYSICAL_NETWORK)
     wanted = nic.physical_networks

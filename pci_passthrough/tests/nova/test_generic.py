@@ -6,6 +6,7 @@ import os
 from nova.virt.libvirt import utils
 
 from pci_passthrough.nova_plugin.compute import guest_start
+from pci_passthrough.store.devices import resolving
 from pci_passthrough.tests.nova import generic
 
 _ALL = 'slice:1,token:1,gpu:1'
@@ -68,6 +69,44 @@ class LifeTest(generic.GenericTest):
         self.restart('c0')
         self.run_periodic_tasks()
         self.assert_clean('c0')
+
+    def test_numa_topology(self) -> None:
+        """Slices are near NUMA node 0, tokens are nowhere."""
+        flavor = self.create_flavor(
+            'slice:1,token:1', hw__numa_nodes='1', hw__cpu_policy='shared'
+        )
+        server = self.boot(flavor_id=flavor)
+        self.assert_has('c0', server, mdev=1, usb=1)
+
+    def test_holdings_that_differ(self) -> None:
+        """The conductor's database is of yesterday, or an operator acts."""
+        server = self.boot('slice:1,token:1')
+        held = self.assert_has('c0', server, mdev=1, usb=1)
+        self.pci_conductor.free('c0', server['id'], 'test')
+        self.run_periodic_tasks()
+        self.assertEqual(held, self.assert_has('c0', server, mdev=1, usb=1))
+        self.assertEqual(2 * ['repair-adopt'], self.repairs('c0'))
+        (token,) = (address for address in held if len(address) < 12)
+        self.report_generic('c0', tokens=0)
+        resolving.resolve(self.db, f'c0/{token}', None, 'it broke', 'op')
+        self.run_periodic_tasks()
+        self.assert_holds('c0', server, mdev=1)
+        self.hard_reboot(server)
+        self.assert_has('c0', server, mdev=1)
+        self._delete_server(server)
+        self.assert_clean('c0')
+
+    def test_nic_gets_no_mediated_device(self) -> None:
+        self.create_pci_flavor('nic', {'resource_type': 'mdev'})
+        status, text = self.refused(
+            self.boot,
+            'slice:1',
+            networks=[
+                {'uuid': self.neutron.network_1['id'], 'pci_flavor': 'nic'}
+            ],
+        )
+        self.assertEqual(400, status, text)
+        self.assertEqual({}, self.held('c0'))
 
     def test_term_of_tags_takes_any_type(self) -> None:
         self.create_pci_flavor(

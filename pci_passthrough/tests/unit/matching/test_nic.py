@@ -73,6 +73,8 @@ class ServesNicTest(testtools.TestCase):
     def test_no_vnic_type(self) -> None:
         request = objects.RequestedNic(vnic_type=None, physical_networks=[])
         self.assertFalse(matching.serves_nic(key(), request))
+        # A mediated device of a network controller has no type of device.
+        self.assertFalse(matching.serves_nic(key(dev_type=None), request))
 
     def test_classes(self) -> None:
         for pci_class, expected in (
