@@ -85,11 +85,8 @@ def _refuse_undeliverable(
     A function that is refused by ``count`` can keep others of its IOMMU group
     from guests, so that these are looked at once more.
     """
-    whole = {
-        address: match
-        for address, match in matches.items()
-        if address not in others.addresses
-    }
+    parts = others.addresses
+    whole = {a: match for a, match in matches.items() if a not in parts}
 
     def undeliverable() -> dict[str, str]:
         return deliverable.reasons_undeliverable(

@@ -291,11 +291,12 @@ def scan(
     handlers = {
         address: handlers_of(*match) for address, match in matches.items()
     }
+    parts = others.addresses
     others = others.with_refusals(
         {
             address: f'it cannot be set up: {obstacle}'
             for address, (device, entry) in matches.items()
-            if address in others.addresses
+            if address in parts
             and (
                 obstacle := obstacle_of(
                     _as_offered(device, entry, handlers[address]), entry
