@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from pci_passthrough import handlers
 from pci_passthrough import objects
+from pci_passthrough import resource_types
 from pci_passthrough.handlers import default_handlers
 from pci_passthrough.handlers import privileged
 from pci_passthrough.specs import pci_information
@@ -131,3 +132,47 @@ class DefaultHandlersTest(base.HandlerTest):
             )
             conf.set_override('connection_uri', uri, group='agent')
             self.assertEqual(contexts, privileged.startable(conf))
+
+
+class OtherTypesTest(base.HandlerTest):
+    """What is no PCI function has the handlers of its resource type."""
+
+    SHAPE = {'vgpu_cards': 1}
+
+    def chosen(
+        self, contexts: tuple[str, ...] | None, more: str = ''
+    ) -> tuple[tuple[str, ...], str | None]:
+        [parent] = [
+            address
+            for address, device in self.model.devices.items()
+            if device.model.mediated_types
+        ]
+        device = objects.device.described(
+            resource_type='mdev',
+            address='11111111-2222-5333-8444-555555555555',
+            parent_addr=parent,
+            pci_class='030200',
+            extra_info={'type': 'nvidia-558'},
+        )
+        [entry] = pci_information.PciInformation.parse(
+            [f'{{"match": {{"resource_type": "mdev"}}{more}}}']
+        ).entries
+        defaults = default_handlers.DefaultHandlers(
+            handlers.Registry(self.host), contexts, resource_types.load()
+        )
+        return (
+            defaults.handlers_of(device, entry),
+            defaults.obstacle(device, entry),
+        )
+
+    def test_the_handlers_of_the_type(self) -> None:
+        self.assertEqual((('mdev',), None), self.chosen(('files',)))
+        self.assertEqual(((), None), self.chosen(None))
+        self.assertEqual(
+            ((), None), self.chosen(('files',), ', "handler": "none"')
+        )
+
+    def test_they_are_kept_where_they_cannot_run(self) -> None:
+        chosen, obstacle = self.chosen(())
+        self.assertEqual(('mdev',), chosen)
+        self.assertIn('no mdev: the agent is not root', str(obstacle))
