@@ -170,8 +170,7 @@ def wrap_get_guest_config(original: Callable[..., Any]) -> Callable[..., Any]:
                 if uuid not in start.addresses
             ]
         guest = original(*given.args, **given.kwargs)
-        for element in _elements(start.instance, start.devices):
-            guest.add_device(element)
+        guest_config.add(guest, _elements(start.instance, start.devices))
         return guest
 
     return _get_guest_config

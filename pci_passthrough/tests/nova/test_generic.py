@@ -31,6 +31,18 @@ class LifeTest(generic.GenericTest):
         self.assert_clean('c0')
         self.assertEqual([], self.repairs('c0'))
 
+    def test_usb_controller(self) -> None:
+        """Nova disables it, and libvirt would refuse a USB device."""
+        # No tablet, which is a USB device of Nova.
+        self.flags(pointer_model='ps2mouse')
+        for pci_flavors, is_enabled in (('token:1', True), ('slice:1', False)):
+            server = self.boot(pci_flavors)
+            [controller] = self.domains[server['id']].findall(
+                "./devices/controller[@type='usb']"
+            )
+            self.assertEqual(is_enabled, controller.get('model') != 'none')
+            self._delete_server(server)
+
     def test_beside_pci_functions(self) -> None:
         flavor = self.create_flavor(_ALL, pci_passthrough__alias='native:1')
         server = self.boot(flavor_id=flavor)

@@ -195,7 +195,14 @@ SYMBOLS = (
     *symbol.listed(
         'nova.virt.libvirt.config',
         symbol.Use.CALLED,
-        {'LibvirtConfigGuestDevice': 'a device in the description of a guest'},
+        {
+            'LibvirtConfigGuestDevice': (
+                'a device in the description of a guest'
+            ),
+            'LibvirtConfigGuestUSBHostController': (
+                'enables the USB controller of a guest with USB devices'
+            ),
+        },
     ),
     *symbol.listed(
         'nova.virt.libvirt.config',
@@ -203,6 +210,9 @@ SYMBOLS = (
         {
             'LibvirtConfigGuest.add_device': 'adds a device of a guest',
             'LibvirtConfigObject.to_xml': "makes the domain's XML",
+            'LibvirtConfigGuestUSBHostController.__init__': (
+                'has the attribute model'
+            ),
         },
     ),
     *symbol.listed(
