@@ -5,7 +5,10 @@ import os
 
 from nova.virt.libvirt import utils
 
+from pci_passthrough import resource_types
+from pci_passthrough.nova_plugin.compute import guest_devices
 from pci_passthrough.nova_plugin.compute import guest_start
+from pci_passthrough.resource_types import registry
 from pci_passthrough.store.devices import resolving
 from pci_passthrough.tests.nova import generic
 
@@ -207,3 +210,42 @@ class RefusedStartTest(generic.GenericTest):
         self.patch(guest_start, '_known', guest_start._KnownDevices())
         self.hard_reboot(self.server)
         self.assert_has('c0', self.server, 0, 1, 1)
+
+
+class HostStateTest(generic.GenericTest):
+    """The resource types of this project read the host before each start."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(resource_types, 'load', registry.load)
+        self.root = self.folder / 'root'
+        self.patch(guest_devices, '_ROOT', str(self.root))
+        self.start_generic_host('c0', slices=1, tokens=1)
+        self.slice = generic.slice_at(0, 0).address
+        mdev = self.root / 'sys/bus/mdev/devices' / self.slice
+        mdev.mkdir(parents=True)
+        (mdev / 'mdev_type').symlink_to('../types/nvidia-558')
+        self.port = self.root / 'sys/bus/usb/devices/1-1'
+        self.port.mkdir(parents=True)
+        self.plug_in(devnum='7')
+
+    def plug_in(self, **facts: str) -> None:
+        """Plug the token in, or another device."""
+        token = {'busnum': '1', 'idVendor': '1050', 'idProduct': '0407'}
+        for name, value in (token | facts).items():
+            (self.port / name).write_text(f'{value}\n')
+
+    def test_numbers_change(self) -> None:
+        server = self.boot('slice:1,token:1')
+        self.assertEqual(
+            [('mdev', self.slice), ('usb', '1-7')], self.elements(server)
+        )
+        self.plug_in(devnum='9')
+        self.hard_reboot(server)
+        self.assertEqual(
+            [('mdev', self.slice), ('usb', '1-9')], self.elements(server)
+        )
+        self.plug_in(devnum='10', idProduct='0120')
+        self.hard_reboot(server)
+        self.assertIn('1050:0120 is plugged in', self.log())
+        self.assertEqual(('usb', '1-9'), self.elements(server)[1])
