@@ -24,14 +24,15 @@ from pci_passthrough.tests.e2e import control_plane
 from pci_passthrough.tests.e2e import processes
 from pci_passthrough.tests.e2e import shell
 
-#: Each host has four GPUs, two of which are an H100, a disk, and two NICs
-#: with three virtual functions each.
+#: Each host has four GPUs, two of which are an H100, a disk, two NICs with
+#: three virtual functions each, a GPU for vGPUs, and a USB token.
 _SHAPES: Final = tuple(
     inventory.HostShape(
-        name, nics=2, vfs=3, total_vfs=8, gpus=4, nvmes=1, consumer_gpus=0
+        name, nics=2, vfs=3, total_vfs=8, gpus=4, nvmes=1, consumer_gpus=0,
+        vgpu_cards=1, usb_tokens=1,
     )
     for name in ('compute-1', 'compute-2')
-)
+)  # fmt: skip
 
 #: Network to its physical network. There is no DHCP agent.
 _NETWORKS: Final = {'net1': 'physnet1', 'net2': 'physnet2'}

@@ -20,6 +20,7 @@ from pci_passthrough.tests.lab import simulated_host
 _HERE: Final = pathlib.Path(__file__).parent
 _QEMU: Final = '/usr/bin/qemu-system-x86_64'
 _MACVTAP_SOURCE: Final = "devices/interface[@type='direct']/source"
+_SEEN_BY_AGENT: Final = '/host'
 _PRELOADED: Final = (
     'hotplug.c', 'memlock.c', 'tap_nodes.c', 'virtual_functions.c',
 )  # fmt: skip
@@ -99,11 +100,11 @@ class ComputeHost(fixtures.Fixture):
         config = settings.write(
             etc / 'agent.conf',
             settings.pci_passthrough_agent(
-                site, name, machine.uri, machine.host_root
+                site, name, machine.uri, _SEEN_BY_AGENT
             ),
         )
         self._write_gpu_file()
-        self.agent = self._daemon(
+        self.agent = self._daemon_inside(
             f'agent-{name}',
             processes.BIN / 'pci-passthrough-agent',
             f'--config-file={config}',
@@ -167,6 +168,10 @@ class ComputeHost(fixtures.Fixture):
         machine.run('mount', '--bind', _QEMU, emulator.REAL)
         machine.run('mount', '--bind', f'{folder}/qemu', _QEMU)
         machine.run('mkdir', str(embedded_switch.FOLDER))
+        # The agent's place: it must find the files of the host, and the
+        # network of the host's process 1, from another network.
+        machine.run('mkdir', _SEEN_BY_AGENT)
+        machine.run('mount', '--rbind', '/', _SEEN_BY_AGENT)
         # For the pseudo terminal of each guest's console.
         machine.run('mkdir', '/dev/pts')
         machine.run(
@@ -277,7 +282,7 @@ class ComputeHost(fixtures.Fixture):
         }
         return {
             instance: {
-                *map(_address, xml.findall('devices/*/source/address')),
+                *map(self._address, xml.findall('devices/*/source/address')),
                 *(
                     below[source.attrib['dev']]
                     for source in xml.findall(_MACVTAP_SOURCE)
@@ -286,8 +291,22 @@ class ComputeHost(fixtures.Fixture):
             for instance, xml in self.domains().items()
         }
 
+    def _address(self, element: ElementTree.Element) -> str:
+        """Return the address of a domain's device, by its source."""
+        if 'uuid' in element.attrib:
+            return element.attrib['uuid']
+        if 'device' in element.attrib:
+            bus, number = (int(element.attrib[n]) for n in ('bus', 'device'))
+            [name] = [
+                device.name
+                for device in self.machine.host.usb_devices.values()
+                if (device.bus, device.number) == (bus, number)
+            ]
+            return name
+        return _pci_address(element)
 
-def _address(element: ElementTree.Element) -> str:
+
+def _pci_address(element: ElementTree.Element) -> str:
     numbers = [
         int(element.attrib[key], 16)
         for key in ('domain', 'bus', 'slot', 'function')

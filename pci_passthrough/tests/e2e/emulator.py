@@ -4,7 +4,8 @@
 The host's devices are folders of a simulated ``/sys``, so that VFIO cannot
 assign them to a guest. Each ``vfio-pci`` device of the command line is
 replaced by an emulated device with the same id and the same address in the
-guest, and a macvtap interface does not use vhost. Then the real QEMU is
+guest, mediated devices, too; so is each USB device of the host, by a mouse. A
+macvtap interface does not use vhost. Then the real QEMU is
 executed. libvirt does not notice the replacement. A broken device is not
 replaced: QEMU cannot open it, and says so.
 
@@ -23,8 +24,11 @@ REAL = '/usr/bin/qemu-real'
 #: A file of the host with the addresses of broken devices.
 BROKEN = '/etc/broken-devices'
 
-_STAND_IN = 'virtio-rng-pci'
-_KEPT = ('id', 'bus', 'addr', 'multifunction')
+#: QEMU's driver to the one that stands in for it, and what it keeps.
+_STAND_INS = {
+    'vfio-pci': ('virtio-rng-pci', ('id', 'bus', 'addr', 'multifunction')),
+    'usb-host': ('usb-mouse', ('id', 'bus', 'port')),
+}
 
 
 def broken() -> list[str]:
@@ -41,11 +45,12 @@ def replaced(word: str, kept: Collection[str]) -> str:
     if not word.startswith('{'):
         return word
     words = json.loads(word)
-    if words.get('driver') == 'vfio-pci':
-        if words['host'] in kept:
+    if words.get('driver') in _STAND_INS:
+        if words.get('host') in kept:
             return word
-        same = {name: words[name] for name in _KEPT if name in words}
-        return json.dumps({'driver': _STAND_IN, **same})
+        driver, names = _STAND_INS[words['driver']]
+        same = {name: words[name] for name in names if name in words}
+        return json.dumps({'driver': driver, **same})
     if words.get('type') == 'tap':
         return json.dumps(
             {n: v for n, v in words.items() if not n.startswith('vhost')}

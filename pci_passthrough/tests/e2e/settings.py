@@ -376,7 +376,7 @@ def pci_passthrough_uwsgi(site: Site, config: pathlib.Path) -> Sections:
 
 
 def pci_passthrough_agent(
-    site: Site, host: str, libvirt_uri: str, host_root: pathlib.Path
+    site: Site, host: str, libvirt_uri: str, host_root: str
 ) -> Sections:
     """The configuration of a host's ``pci-passthrough-agent``.
 
@@ -393,10 +393,21 @@ def pci_passthrough_agent(
         }
         for nic in NICS
     ]
+    vgpus = {
+        'match': {'resource_type': 'mdev', 'vendor_id': '10de'},
+        'type': 'nvidia-558',
+        'count': 2,
+        'handler': 'mdev',
+    }
+    tokens = {
+        'match': {'resource_type': 'usb', 'vendor_id': '1050'},
+        'type': 'token',
+    }
+    entries = (disks, *nics, vgpus, tokens)
     return {
         'DEFAULT': {'host': host, 'transport_url': site.transport_url},
         'agent': {
-            'pci_information': list(map(json.dumps, (disks, *nics))),
+            'pci_information': list(map(json.dumps, entries)),
             'connection_uri': libvirt_uri,
             'host_root': host_root,
             'report_interval': 5,

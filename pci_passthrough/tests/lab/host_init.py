@@ -139,6 +139,10 @@ def _start_kernel(shape: inventory.HostShape, log: pathlib.Path) -> None:
     log.touch()
     host = inventory.build_host(shape)
     hosttree.udev_records(host).write(pathlib.Path('/'))
+    for device in host.usb_devices.values():
+        node = pathlib.Path(f'/dev/bus/usb/{device.bus:03}/{device.number:03}')
+        node.parent.mkdir(parents=True, exist_ok=True)
+        node.touch()
     child = os.fork()
     if child == 0:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

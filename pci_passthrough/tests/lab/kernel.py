@@ -159,10 +159,12 @@ class Kernel:
         self._put(tree)
 
     def _show_vfio_group(self, group: int) -> None:
-        # The node exists while a device of the group is bound to vfio-pci.
+        # The node exists while a device of the group is bound to vfio-pci, or
+        # is a mediated device.
         node = pathlib.Path(f'/dev/vfio/{group}')
         if any(
-            device.driver == 'vfio-pci' and device.iommu_group == group
+            (device.driver == 'vfio-pci' and device.iommu_group == group)
+            or group in map(self._host.group_of, device.mediated)
             for device in self._host.devices.values()
         ):
             node.touch()
@@ -314,6 +316,7 @@ class Kernel:
         mediated.add_counts(tree, self._host, device)
         mediated.add_device(tree, self._host, device, identifier)
         self._put(tree)
+        self._show_vfio_group(self._host.group_of(identifier))
         self._announce_mediated('add', device, identifier)
         return 0
 
@@ -327,6 +330,7 @@ class Kernel:
         for path in mediated.paths_of(self._host, device, identifier):
             self._drop(path)
         del device.mediated[identifier]
+        self._show_vfio_group(self._host.group_of(identifier))
         tree = hosttree.Tree()
         mediated.add_counts(tree, self._host, device)
         self._put(tree)
