@@ -317,7 +317,7 @@ def _key_row(key: objects.PoolKey) -> dict[str, Any]:
 def _key(row: Mapping[str, Any]) -> objects.PoolKey:
     # Conductors of other releases send more fields, or fewer.
     facts: dict[str, Any] = {
-        name: row.get(name) for name in objects.POOL_FIELDS
+        name: row[name] for name in objects.POOL_FIELDS if name in row
     }
     tags = tuple(sorted(row['extra_info'].items()))
     return objects.PoolKey(**facts, extra_info=tags)

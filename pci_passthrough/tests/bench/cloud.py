@@ -28,6 +28,7 @@ def host_name(number: int) -> str:
 
 def _key(numa_node: int, **values: Any) -> objects.PoolKey:
     defaults: dict[str, Any] = dict.fromkeys(objects.POOL_FIELDS)
+    defaults['resource_type'] = fields.ResourceType.PCI
     return objects.PoolKey(
         **{
             **defaults,
