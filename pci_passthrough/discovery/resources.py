@@ -17,6 +17,7 @@ from pci_passthrough.discovery import deliverable
 from pci_passthrough.discovery import host_facts
 from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import extra_info
 from pci_passthrough.specs import pci_information as pci_information_module
 
 #: The resource types by name, the result of ``resource_types.load``.
@@ -138,6 +139,15 @@ def check_entries(
                 f'there is no type {entry.resource_type!r}; known are: '
                 f'{known}',
                 '{"match": {"resource_type": "usb", "vendor_id": "1050"}}',
+            )
+        tag = extra_info.LIVE_MIGRATABLE
+        if tag in entry.extra_info and not resource_type.can_live_migrate:
+            raise exception.InvalidPciInformation(
+                entry.text,
+                tag,
+                f'instances with devices of type {entry.resource_type} '
+                'cannot be live-migrated',
+                resource_type.example,
             )
         try:
             resource_type.check(entry)

@@ -12,6 +12,9 @@ MAX_KEY_LENGTH = 64
 #: Prefix that distinguishes a tag from a match key in a PCI flavor's match.
 PREFIX = 'e.'
 
+#: The tag of devices that can be live-migrated, as in Nova.
+LIVE_MIGRATABLE = 'live_migratable'
+
 #: Tags with a meaning of their own in Nova (``nova.pci.devspec``,
 #: ``nova.pci.request``, ``nova.compute.pci_placement_translator``).
 NOVA_TAGS = (
@@ -19,7 +22,7 @@ NOVA_TAGS = (
     'trusted',
     'remote_managed',
     'managed',
-    'live_migratable',
+    LIVE_MIGRATABLE,
     'one_time_use',
     'resource_class',
     'traits',

@@ -133,8 +133,7 @@ def validate_name(name: str) -> None:
     raise exception.InvalidPciFlavor('name', reason, 'bigGPU')
 
 
-#: The tag of devices that can be live-migrated, as in Nova.
-_LIVE_MIGRATABLE = f'{extra_info.PREFIX}live_migratable'
+_LIVE_MIGRATABLE = f'{extra_info.PREFIX}{extra_info.LIVE_MIGRATABLE}'
 
 #: The tag of virtual functions that may be given the trusted mode, as in Nova.
 _TRUSTED = f'{extra_info.PREFIX}trusted'

@@ -268,6 +268,15 @@ class CheckEntriesTest(testtools.TestCase):
             "there is no type 'floppy'; known are: pci, slot", str(error)
         )
 
+    def test_a_type_that_cannot_be_live_migrated(self) -> None:
+        error = self.assertRaises(
+            exception.InvalidPciInformation,
+            self.check,
+            slot_entry(extra_info={'server': 'a', 'live_migratable': 'true'}),
+        )
+        self.assertEqual('live_migratable', error.key)
+        self.assertIn('type slot cannot be live-migrated', str(error))
+
     def test_what_the_type_itself_wants(self) -> None:
         error = self.assertRaises(
             exception.InvalidPciInformation,
