@@ -10,8 +10,16 @@ of ``ResourceType`` as an entry point of the namespace
 
 from pci_passthrough.resource_types.interface import Found
 from pci_passthrough.resource_types.interface import Host
+from pci_passthrough.resource_types.interface import NotThereYet
 from pci_passthrough.resource_types.interface import ResourceType
 from pci_passthrough.resource_types.interface import ResourceTypeError
 from pci_passthrough.resource_types.registry import load
 
-__all__ = ('Found', 'Host', 'ResourceType', 'ResourceTypeError', 'load')
+__all__ = (
+    'Found',
+    'Host',
+    'NotThereYet',
+    'ResourceType',
+    'ResourceTypeError',
+    'load',
+)

@@ -15,6 +15,10 @@ class ResourceTypeError(Exception):
     """A guest cannot get a device: the text, one line, says why."""
 
 
+class NotThereYet(ResourceTypeError):
+    """The agent is about to make the device: asking again may help."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
     """A device that a resource type has found.
@@ -100,6 +104,7 @@ class ResourceType(abc.ABC):
             (https://libvirt.org/formatdomain.html); None if the device is
             nothing that libvirt knows.
         :raises ResourceTypeError: the device is not there, or is another one.
+            After ``NotThereYet`` it is asked again for a while.
         """
         return None
 

@@ -90,8 +90,8 @@ class MediatedDevices(interface.ResourceType):
     ) -> str | None:
         """Return ``<hostdev type='mdev'>``.
 
-        :raises ResourceTypeError: the device has not been made, or is of
-            another type.
+        :raises NotThereYet: the device has not been made.
+        :raises ResourceTypeError: it is of another type.
         """
         wanted = device.extra_info.get(TYPE_TAG)
         try:
@@ -101,7 +101,7 @@ class MediatedDevices(interface.ResourceType):
                 f'the mediated device {device.address} cannot be read: {error}'
             ) from error
         if kind is None:
-            raise interface.ResourceTypeError(
+            raise interface.NotThereYet(
                 f'the mediated device {device.address} of type {wanted} on '
                 f'{device.parent_addr} does not exist'
             )

@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import inspect
 import threading
+import time
 from typing import Any
 
 from pci_passthrough import objects
@@ -30,6 +31,11 @@ from pci_passthrough.nova_plugin.compute import rowless
 
 #: The root directory of nova-compute's host.
 _ROOT = '/'
+
+#: Seconds in which the agent makes a device after a start of the host, when
+#: Nova starts its guests, too; and seconds between two looks.
+_PATIENCE = 60.0
+_PAUSE = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,4 +208,11 @@ def _xml(device: objects.PciDevice) -> str | None:
         raise resource_types.ResourceTypeError(
             f'nova-compute has no resource type {device.resource_type}'
         )
-    return resource_type.guest_device(device, _ROOT)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return resource_type.guest_device(device, _ROOT)
+        except resource_types.NotThereYet:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)

@@ -2,6 +2,8 @@
 """Instances with devices that are no PCI functions, from boot to delete."""
 
 import os
+import time
+import types
 
 from nova.virt.libvirt import utils
 
@@ -224,10 +226,32 @@ class HostStateTest(generic.GenericTest):
         self.slice = generic.slice_at(0, 0).address
         mdev = self.root / 'sys/bus/mdev/devices' / self.slice
         mdev.mkdir(parents=True)
-        (mdev / 'mdev_type').symlink_to('../types/nvidia-558')
+        self.kind = mdev / 'mdev_type'
+        self.make_slice()
         self.port = self.root / 'sys/bus/usb/devices/1-1'
         self.port.mkdir(parents=True)
         self.plug_in(devnum='7')
+
+    def make_slice(self) -> None:
+        self.kind.symlink_to('../types/nvidia-558')
+
+    def test_made_after_a_start_of_the_host(self) -> None:
+        server = self.boot('slice:1')
+        self.kind.unlink()
+
+        clock = types.SimpleNamespace(
+            monotonic=time.monotonic, sleep=lambda _: self.make_slice()
+        )
+        self.patch(guest_devices, 'time', clock)
+        self.hard_reboot(server)
+        self.assertEqual([('mdev', self.slice)], self.elements(server))
+
+    def test_not_made(self) -> None:
+        server = self.boot('slice:1')
+        self.kind.unlink()
+        self.patch(guest_devices, '_PATIENCE', 0)
+        self.hard_reboot(server)
+        self.assertIn(f'{self.slice} of type nvidia-558 on', self.log())
 
     def plug_in(self, **facts: str) -> None:
         """Plug the token in, or another device."""
