@@ -148,7 +148,7 @@ def fill(api: fixture.ApiFixture) -> None:
 def _refuse(api: fixture.ApiFixture) -> None:
     """Record refusals; a scheduler of an earlier release sent the first."""
     reasons = [
-        ['2 free gpu, 4 needed', 17, [ALFA, CHARLIE]],
+        ['2 free gpu, 4 needed', 7654321, [ALFA, CHARLIE]],
         ['no free blueGPU', 1, [BRAVO]],
         ['has not reported for too long', 1, [DELTA]],
     ]
