@@ -393,8 +393,13 @@ def pci_passthrough_agent(
         }
         for nic in NICS
     ]
+    # It is offered in slices only.
+    vgpu_cards = {
+        'match': {'vendor_id': '10de', 'product_id': '25b6'},
+        'exclude': True,
+    }
     vgpus = {
-        'match': {'resource_type': 'mdev', 'vendor_id': '10de'},
+        'match': {'resource_type': 'mdev', 'product_id': '25b6'},
         'type': 'nvidia-558',
         'count': 2,
         'handler': 'mdev',
@@ -403,7 +408,7 @@ def pci_passthrough_agent(
         'match': {'resource_type': 'usb', 'vendor_id': '1050'},
         'type': 'token',
     }
-    entries = (disks, *nics, vgpus, tokens)
+    entries = (disks, *nics, vgpu_cards, vgpus, tokens)
     return {
         'DEFAULT': {'host': host, 'transport_url': site.transport_url},
         'agent': {

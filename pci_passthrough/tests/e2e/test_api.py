@@ -229,6 +229,11 @@ class InventoryTestCase(ApiTestCase):
     def test_device(self) -> None:
         host = next(iter(self.cloud.hosts))
         admin, of_host = self.admin, ('--host', host, '--vendor-id', '10de')
+        slices = admin.table(
+            'pci', 'device', 'list', *of_host, '--resource-type', 'mdev'
+        )
+        self.assertEqual(2, len(slices))
+        of_host += ('--resource-type', 'pci')
         devices = admin.table('pci', 'device', 'list', *of_host)
         self.assertEqual(4, len(devices))
         uuid, address = _columns(devices, 'UUID', 'Address')[0]
@@ -251,11 +256,11 @@ class InventoryTestCase(ApiTestCase):
             lambda: self.admin.table('pci', 'pool', 'list'),
         )
         self.assertEqual(
-            [(name, 'up', 'up', 13) for name in sorted(self.cloud.hosts)],
+            [(name, 'up', 'up', 16) for name in sorted(self.cloud.hosts)],
             _columns(hosts, 'Host', 'State', 'Tracker State', 'Devices'),
         )
         for column in ('Free', 'Total'):
-            self.assertEqual(26, sum(pool[column] for pool in pools))
+            self.assertEqual(32, sum(pool[column] for pool in pools))
 
     def test_supply(self) -> None:
         hosts = sorted(self.cloud.hosts)
@@ -296,7 +301,7 @@ class VersionTestCase(ApiTestCase):
         )
         self.assertEqual([], listed)
         self.assertIn('does not have version 1.99', refused)
-        for version, given in (('latest', '1.2'), ('1.0', '1.0')):
+        for version, given in (('latest', '1.3'), ('1.0', '1.0')):
             answer = self._ask_in(version)
             self.assertEqual(200, answer.status_code)
             self.assertEqual(

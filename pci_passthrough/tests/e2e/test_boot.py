@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of instances without PCI devices."""
 
+from pci_passthrough.demo import cards
+from pci_passthrough.resource_types import mdev
 from pci_passthrough.tests.e2e import base
 
 
@@ -18,10 +20,21 @@ class PlainBootTestCase(base.CloudTestCase):
     def test_agents_report_their_devices(self) -> None:
         for name, host in self.cloud.hosts.items():
             reported = {a for h, a in self.views.states() if h == name}
-            offered = {
+            inventory = host.machine.host
+            functions = {
                 address
-                for address, device in host.machine.host.devices.items()
+                for address, device in inventory.devices.items()
                 if device.bridge_buses is None
+                and device.model not in (cards.A16, cards.XHCI)
             }
-            self.assertEqual(offered, reported)
-            self.assertEqual(13, len(reported))
+            [card] = [
+                device
+                for device in inventory.devices.values()
+                if device.model == cards.A16
+            ]
+            slices = {
+                mdev.uuid_of(name, card.address, 'nvidia-558', number)
+                for number in range(2)
+            }
+            self.assertEqual({*functions, *slices, '1-1.1'}, reported)
+            self.assertEqual(13, len(functions))

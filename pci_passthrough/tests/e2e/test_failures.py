@@ -152,6 +152,7 @@ class HotUnplugTestCase(FailureTestCase):
             address
             for address, device in self.host.machine.host.devices.items()
             if device.model.driver == 'nvidia'
+            and not device.model.mediated_types
         ]
 
     def _unplug(self, address: str) -> None:

@@ -176,7 +176,7 @@ class FormatsTestCase(ManageTestCase):
         self.formats(
             [
                 *columns, 'Subsystem Vendor', 'Subsystem', 'Class', 'Driver',
-                'vGPU Type',
+                'vGPU Type', 'Resource Type',
             ],
             'pool', 'list', '--long',
         )  # fmt: skip
@@ -190,8 +190,8 @@ class FormatsTestCase(ManageTestCase):
         self.formats(
             [
                 'UUID', *columns, 'Parent', 'Class', 'Driver', 'vGPU Type',
-                'Interface', 'Presence', 'Disabled', 'Preparation',
-                'Quarantine Reason',
+                'Resource Type', 'Interface', 'Presence', 'Disabled',
+                'Preparation', 'Quarantine Reason',
             ],
             'device', 'list', '--long',
         )  # fmt: skip

@@ -568,7 +568,8 @@ class ControlTest(testtools.TestCase):
         machine = Machine()
         self.addCleanup(machine.teardown)
         # The first GPU has no handler.
-        machine.offer_or_withdraw(host='g', number=0)
+        without = sorted(machine.plugged['g']).index(base.gpu(1).address)
+        machine.offer_or_withdraw(host='g', number=without)
         machine.report(host='g', is_full=False)
         while preparing.due(machine.db, 'g'):
             machine.begin_to_prepare(host='g', number=0, is_done=True)
