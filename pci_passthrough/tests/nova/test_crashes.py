@@ -421,7 +421,7 @@ class TestTwoHosts(Interrupted):
         The last steps, on the source, are not interrupted: Nova does not
         recover from that.
         """
-        self.flags(rpc_response_timeout=3, long_rpc_timeout=3)
+        self.flags(rpc_response_timeout=6, long_rpc_timeout=6)
         self.flags(device_detach_timeout='1', group='libvirt')
         flavor_id = self.small_flavor('lm:1')
         steps = self.interrupt_at_each_step(
