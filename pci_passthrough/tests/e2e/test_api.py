@@ -233,8 +233,9 @@ class InventoryTestCase(ApiTestCase):
             'pci', 'device', 'list', *of_host, '--resource-type', 'mdev'
         )
         self.assertEqual(2, len(slices))
-        of_host += ('--resource-type', 'pci')
-        devices = admin.table('pci', 'device', 'list', *of_host)
+        devices = admin.table(
+            'pci', 'device', 'list', *of_host, '--resource-type', 'pci'
+        )
         self.assertEqual(4, len(devices))
         uuid, address = _columns(devices, 'UUID', 'Address')[0]
         change = ('pci', 'device', 'set', f'{host}/{address}')
