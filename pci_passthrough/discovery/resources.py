@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
+from oslo_log import log
+
 from pci_passthrough import exception
 from pci_passthrough import resource_types
 from pci_passthrough.discovery import deliverable
@@ -19,6 +21,8 @@ from pci_passthrough.objects import device as device_obj
 from pci_passthrough.objects import fields
 from pci_passthrough.specs import extra_info
 from pci_passthrough.specs import pci_information as pci_information_module
+
+LOG = log.getLogger(__name__)
 
 #: The resource types by name, the result of ``resource_types.load``.
 Types = Mapping[str, resource_types.ResourceType]
@@ -37,7 +41,7 @@ class Resources:
     @property
     def devices(self) -> list[device_obj.PciDevice]:
         """The devices alone."""
-        return [item.device for item in self.found]
+        return devices(self.found)
 
     def with_refusals(self, refusals: Mapping[str, str]) -> 'Resources':
         """Return the same devices, some of them refused for more reasons."""
@@ -99,25 +103,63 @@ def find(
         )
         if not entries:
             continue
+        where = resource_types.Host(
+            name=host,
+            root=root,
+            documents=documents,
+            functions=functions,
+            entries=entries,
+        )
         try:
-            found += resource_type.find(
-                resource_types.Host(
-                    name=host,
-                    root=root,
-                    documents=documents,
-                    functions=functions,
-                    entries=entries,
-                )
-            )
-        except OSError as error:
+            of_type = list(resource_type.find(where))
+        except Exception as error:
+            # OSError is the documented one; other packages have types, too.
             raise exception.Unavailable(
                 f'the host cannot be searched for devices of type {name}: '
-                f'{error}'
+                f'{error or type(error).__name__}'
             ) from error
+        found += _without_foreign(name, of_type, [*functions, *devices(found)])
     return Resources(
         found,
         frozenset(name for name in types if types[name].heeds_count),
     )
+
+
+def devices(
+    found: Iterable[resource_types.Found],
+) -> list[device_obj.PciDevice]:
+    """Return the devices alone."""
+    return [item.device for item in found]
+
+
+def _without_foreign(
+    name: str,
+    found: Iterable[resource_types.Found],
+    known: Iterable[device_obj.PciDevice],
+) -> list[resource_types.Found]:
+    """Leave out what a resource type must not call its own.
+
+    An address is that of one device of a host, whatever its type.
+
+    :param name: of the type.
+    :param known: the devices that were found before.
+    """
+    taken = {str(device.address): device.resource_type for device in known}
+    own = []
+    for item in found:
+        address = str(item.device.address)
+        if item.device.resource_type != name:
+            defect = f'it is of type {item.device.resource_type}'
+        elif address in taken:
+            defect = f'a device of type {taken[address]} has that address'
+        else:
+            taken[address] = name
+            own.append(item)
+            continue
+        LOG.error(
+            'Ignoring %s of the resource type %s: %s', address, name, defect
+        )
+    return own
 
 
 def check_entries(

@@ -291,18 +291,8 @@ def scan(
     handlers = {
         address: handlers_of(*match) for address, match in matches.items()
     }
-    parts = others.addresses
     others = others.with_refusals(
-        {
-            address: f'it cannot be set up: {obstacle}'
-            for address, (device, entry) in matches.items()
-            if address in parts
-            and (
-                obstacle := obstacle_of(
-                    _as_offered(device, entry, handlers[address]), entry
-                )
-            )
-        }
+        _obstacles(matches, handlers, others.addresses, obstacle_of)
     )
     erased = {address for address, names in handlers.items() if erases(names)}
     uses = None
@@ -321,6 +311,26 @@ def scan(
         handlers,
         others,
     )
+
+
+def _obstacles(
+    matches: Mapping[str, deliverable.Match],
+    handlers: Mapping[str, Sequence[str]],
+    wanted: Collection[str],
+    obstacle_of: ObstacleOf,
+) -> dict[str, str]:
+    """Return why some matched devices cannot be set up, by address.
+
+    :param wanted: the addresses of the devices in question.
+    """
+    obstacles = {}
+    for address in wanted & matches.keys():
+        device, entry = matches[address]
+        as_offered = _as_offered(device, entry, handlers[address])
+        obstacle = obstacle_of(as_offered, entry)
+        if obstacle:
+            obstacles[address] = f'it cannot be set up: {obstacle}'
+    return obstacles
 
 
 def without(

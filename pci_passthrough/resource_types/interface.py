@@ -104,7 +104,8 @@ class ResourceType(abc.ABC):
             (https://libvirt.org/formatdomain.html); None if the device is
             nothing that libvirt knows.
         :raises ResourceTypeError: the device is not there, or is another one.
-            After ``NotThereYet`` it is asked again for a while.
+            After ``NotThereYet`` it is asked again, for a minute after the
+            start of nova-compute.
         """
         return None
 

@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 #: Projects see this text in the fault of an instance. The log has addresses.
 _REFUSED = (
-    'a PCI device of the instance is not at its place in the host any more; '
+    'a device of the instance is not at its place in the host any more; '
     'an operator has to resolve that'
 )
 

@@ -32,9 +32,11 @@ from pci_passthrough.nova_plugin.compute import rowless
 #: The root directory of nova-compute's host.
 _ROOT = '/'
 
-#: Seconds in which the agent makes a device after a start of the host, when
-#: Nova starts its guests, too; and seconds between two looks.
-_PATIENCE = 60.0
+#: Until when a device may not be there yet: the agent makes it after a start
+#: of the host, when Nova starts its guests, one after the other.
+_PATIENT_UNTIL = time.monotonic() + 60.0
+
+#: Seconds between two looks.
 _PAUSE = 1.0
 
 
@@ -208,11 +210,10 @@ def _xml(device: objects.PciDevice) -> str | None:
         raise resource_types.ResourceTypeError(
             f'nova-compute has no resource type {device.resource_type}'
         )
-    deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             return resource_type.guest_device(device, _ROOT)
         except resource_types.NotThereYet:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= _PATIENT_UNTIL:
                 raise
             time.sleep(_PAUSE)

@@ -243,13 +243,14 @@ class HostStateTest(generic.GenericTest):
             monotonic=time.monotonic, sleep=lambda _: self.make_slice()
         )
         self.patch(guest_devices, 'time', clock)
+        self.patch(guest_devices, '_PATIENT_UNTIL', time.monotonic() + 60)
         self.hard_reboot(server)
         self.assertEqual([('mdev', self.slice)], self.elements(server))
 
     def test_not_made(self) -> None:
         server = self.boot('slice:1')
         self.kind.unlink()
-        self.patch(guest_devices, '_PATIENCE', 0)
+        self.patch(guest_devices, '_PATIENT_UNTIL', 0)
         self.hard_reboot(server)
         self.assertIn(f'{self.slice} of type nvidia-558 on', self.log())
 

@@ -208,6 +208,28 @@ class ConflictTest(HeldGpuTest):
         self.assertEqual('available', self.device(3).state)
 
 
+class TokenTest(base.ClaimTest):
+    """A USB token is held, and plugged in elsewhere."""
+
+    def move(self, **facts: str | None) -> dict[str, str | None]:
+        """Return the holders by address after the token has moved."""
+        self.report('h', [base.token(1, **facts)])
+        self.claim('h', base.request('token'), instance_uuid=self.owner)
+        self.report('h', [base.token(4, **{'serial_number': 'T1', **facts})])
+        return {
+            d.address: d.instance_uuid for d in lookup.get_all(self.db, 'h')
+        }
+
+    def test_serial_number(self) -> None:
+        self.assertEqual({'1-4': self.owner}, self.move())
+
+    def test_without_serial_number(self) -> None:
+        self.assertEqual(
+            {'1-1': self.owner, '1-4': None}, self.move(serial_number=None)
+        )
+        self.assertEqual('missing', lookup.get(self.db, 'h/1-1').state)
+
+
 class MoveTest(HeldGpuTest):
     """The serial number tells where the hardware is now."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import json
 from typing import Any
 
+import fixtures
 import testtools
 
 from pci_passthrough import exception
@@ -118,6 +119,37 @@ class ResourcesTest(testtools.TestCase):
             exception.Unavailable, self.classify, slot_entry()
         )
         self.assertIn('devices of type slot: [Errno 5]', str(error))
+
+    def test_a_type_with_a_defect(self) -> None:
+        self.patch(self.slots, 'find', lambda host: 1 / 0)
+        error = self.assertRaises(
+            exception.Unavailable, self.classify, slot_entry()
+        )
+        self.assertIn('type slot: division by zero', str(error))
+
+    def test_what_is_not_its_own(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger())
+        slot = {'resource_type': 'slot', 'serial_number': 'a'}
+        self.patch(
+            self.slots,
+            'find',
+            lambda host: [
+                resource_types.Found(device_obj.described(**facts))
+                for facts in (
+                    {'address': PF, **slot},
+                    {'address': 'a', **slot},
+                    {'address': 'a', **slot},
+                    {'address': 'b', **slot, 'resource_type': 'usb'},
+                )
+            ],
+        )
+        self.assertEqual(['a'], self.offered(self.classify(slot_entry())))
+        for line in (
+            f'Ignoring {PF} of the resource type slot: a device of type pci',
+            'Ignoring a of the resource type slot: a device of type slot has',
+            'Ignoring b of the resource type slot: it is of type usb',
+        ):
+            self.assertIn(line, log.output)
 
     def test_entries_as_for_functions(self) -> None:
         result = self.classify(
