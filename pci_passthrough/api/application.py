@@ -64,7 +64,7 @@ class Application:
             response = self._answer(request)
         except Exception as error:
             # The edge of the application: every error becomes an answer.
-            response = errors.answer(error, request)
+            response = _error(error, request)
         response.headers[microversion.HEADER] = (
             f'{microversion.SERVICE_TYPE} {request.api_version}'
         )
@@ -99,7 +99,14 @@ class Application:
         try:
             return handler(request, **arguments)
         except exception.Conflict as error:
-            return errors.answer(request.viewer.readable(error), request)
+            return _error(request.viewer.readable(error), request)
+
+
+def _error(
+    error: Exception, request: request_mod.ApiRequest
+) -> wrappers.Response:
+    with_message = microversion.includes(request.api_version, '1.4')
+    return errors.answer(error, request, with_message)
 
 
 def _path(request: request_mod.ApiRequest) -> str:

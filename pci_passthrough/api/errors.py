@@ -135,11 +135,20 @@ _HTTP_ERRORS: Final = {
 }
 
 
-def answer(error: Exception, request: wrappers.Request) -> wrappers.Response:
+def answer(
+    error: Exception, request: wrappers.Request, with_message: bool
+) -> wrappers.Response:
     """Return the answer for an error.
 
     An unexpected error is logged with its traceback, and becomes 500.
+
+    :param with_message: whether the microversion has ``message``.
     """
+    response = _answer(error, request)
+    return response if with_message else _without_message(response)
+
+
+def _answer(error: Exception, request: wrappers.Request) -> wrappers.Response:
     environ = request.environ
     if isinstance(error, exceptions.HTTPException):
         if error.code in _HTTP_ERRORS:
@@ -215,10 +224,17 @@ def _response(
         **members,
     }
     return wrappers.Response(
-        json.dumps({'errors': [error]}),
+        json.dumps({'errors': [error], 'message': detail}),
         status,
         content_type='application/json',
     )
+
+
+def _without_message(response: wrappers.Response) -> wrappers.Response:
+    """Return an answer in its form before microversion 1.4."""
+    document = json.loads(response.get_data())
+    response.set_data(json.dumps({'errors': document['errors']}))
+    return response
 
 
 class _Passed(wrappers.Response):

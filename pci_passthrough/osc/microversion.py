@@ -25,7 +25,7 @@ class Range:
 
 
 #: The microversions that this client knows.
-KNOWN = Range(0, 3)
+KNOWN = Range(0, 4)
 
 
 def parse(text: str) -> str:

@@ -115,6 +115,13 @@ ERRORS: Schema = closed(
                 },
                 optional=['holders', 'min_version', 'max_version'],
             ),
-        }
-    }
+        },
+        #: Since microversion 1.4.
+        'message': {
+            'description': 'The texts of all errors, for clients that know '
+            'no other form of an error.',
+            'type': 'string',
+        },
+    },
+    optional=['message'],
 )

@@ -302,7 +302,7 @@ class VersionTestCase(ApiTestCase):
         )
         self.assertEqual([], listed)
         self.assertIn('does not have version 1.99', refused)
-        for version, given in (('latest', '1.3'), ('1.0', '1.0')):
+        for version, given in (('latest', '1.4'), ('1.0', '1.0')):
             answer = self._ask_in(version)
             self.assertEqual(200, answer.status_code)
             self.assertEqual(

@@ -48,8 +48,12 @@ def _answer(
             headers={name.replace('_', '-'): headers[name] for name in headers}
         )
     )
-    answer = errors.answer(error, request)
-    [item] = json.loads(answer.data)['errors']
+    answer = errors.answer(error, request, True)
+    document = json.loads(answer.data)
+    [item] = document['errors']
+    assert document == {'errors': [item], 'message': item['detail']}
+    older = errors.answer(error, request, False)
+    assert json.loads(older.data) == {'errors': [item]}
     return answer, item
 
 

@@ -75,9 +75,9 @@ class ChooseTestCase(testtools.TestCase):
 
     def test_nothing_in_common(self) -> None:
         error = self.assertRaises(
-            errors.VersionUnsupported, self.choose, microversion.NEWEST, 4, 6
+            errors.VersionUnsupported, self.choose, microversion.NEWEST, 5, 6
         )
-        self.assertIn('1.4 to 1.6', str(error))
+        self.assertIn('1.5 to 1.6', str(error))
         self.assertIn(str(microversion.KNOWN), str(error))
 
     def test_named_by_the_user(self) -> None:
