@@ -20,6 +20,8 @@ class ClaimRequest:
         instance has no NUMA topology.
     :ivar project_id: the project whose PCI flavors the requests may name; None
         means that they may name all, as an operator's may.
+    :ivar owner_project_id: the instance's project, which uses the devices;
+        None if it is not known.
     """
 
     host: str
@@ -28,3 +30,4 @@ class ClaimRequest:
     actor: str
     numa: objects.NumaAffinity | None = None
     project_id: str | None = None
+    owner_project_id: str | None = None

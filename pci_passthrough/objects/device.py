@@ -141,7 +141,8 @@ class PciDevice(base.PciPassthroughObject):
     #   START_FIELDS
     # Version 1.4: Added resource_type; vendor_id, product_id, pci_class and
     #   dev_type may be None, and addresses may have other forms
-    VERSION = '1.4'
+    # Version 1.5: Added project_id
+    VERSION = '1.5'
 
     fields = {
         #: of ``ResourceType``, or the name of another type
@@ -239,6 +240,9 @@ class PciDevice(base.PciPassthroughObject):
         'request_id': ovo_fields.StringField(nullable=True),
         #: the PCI flavor by which it was claimed
         'pci_flavor_uuid': ovo_fields.UUIDField(nullable=True),
+        #: the project of the instance that holds it; None if nobody does, or
+        #: if nova-compute has not told it yet
+        'project_id': ovo_fields.StringField(nullable=True),
         'created_at': ovo_fields.DateTimeField(nullable=True),
         'updated_at': ovo_fields.DateTimeField(nullable=True),
     }
@@ -249,6 +253,8 @@ class PciDevice(base.PciPassthroughObject):
         """Remove the fields that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 5):
+            primitive.pop('project_id', None)
         if version < (1, 4):
             primitive.pop('resource_type', None)
         if version < (1, 3):

@@ -4,6 +4,7 @@
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 from pci_passthrough import claims
@@ -59,19 +60,27 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
     def claim(self, request: claims.ClaimRequest) -> list[objects.PciDevice]:
         """Claim devices of a host for an instance.
 
+        A conductor of an earlier release does not record the instance's
+        project.
+
         :raises: ClaimRefused and the other errors of
             ``store.claims.claiming.claim``.
         """
-        result = self._call(
-            older_conductors.method_for(
-                methods.Conductor.claim, request.requests
+        method = older_conductors.method_for(
+            methods.Conductor.claim, request.requests
+        )
+        result = older_conductors.with_project(
+            functools.partial(
+                self._call,
+                host=request.host,
+                instance_uuid=request.instance_uuid,
+                requests=older_conductors.readable_requests(request.requests),
+                actor=request.actor,
+                numa=request.numa,
+                project_id=request.project_id,
             ),
-            request.host,
-            request.instance_uuid,
-            older_conductors.readable_requests(request.requests),
-            request.actor,
-            request.numa,
-            request.project_id,
+            method,
+            owner_project_id=request.owner_project_id,
         )
         if result.refusal is not None:
             raise exception.ClaimRefused(result.refusal, result.reasons)
@@ -237,19 +246,26 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
         addresses: Collection[str],
         actor: str,
         pci_flavor_uuid: str | None = None,
+        project_id: str | None = None,
     ) -> list[objects.PciDevice]:
         """Record that an instance has devices already.
 
+        A conductor of an earlier release does not record the project.
+
         :raises: the errors of ``store.claims.adoption.adopt``.
         """
-        return self._call(
+        return older_conductors.with_project(
+            functools.partial(
+                self._call,
+                host=host,
+                instance_uuid=instance_uuid,
+                request_id=request_id,
+                addresses=sorted(addresses),
+                actor=actor,
+                pci_flavor_uuid=pci_flavor_uuid,
+            ),
             methods.Conductor.adopt,
-            host,
-            instance_uuid,
-            request_id,
-            sorted(addresses),
-            actor,
-            pci_flavor_uuid,
+            project_id=project_id,
         )
 
     def note_repair(

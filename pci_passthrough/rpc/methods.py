@@ -41,10 +41,14 @@ _R = TypeVar('_R')
 #: * 1.5 - preparations, may_prepare, preparation_progress, prepared,
 #:   start_failed, guest_started; the action ``clean`` of set_device;
 #:   forget_host, note_repair
-VERSION: Final = '1.5'
+#: * 1.6 - the instance's project in claim and adopt; PciDevice 1.5
+VERSION: Final = '1.6'
 
 #: The version that resolve, offer and claim need for requests for NICs.
 NICS: Final = '1.3'
+
+#: The version that claim and adopt need for the project of the instance.
+PROJECTS: Final = '1.6'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +117,7 @@ class Conductor(Protocol):
         actor: str,
         numa: objects.NumaAffinity | None = None,
         project_id: str | None = None,
+        owner_project_id: str | None = None,
     ) -> objects.ClaimResult: ...
 
     @_since('1.0')
@@ -193,6 +198,7 @@ class Conductor(Protocol):
         addresses: list[str],
         actor: str,
         pci_flavor_uuid: str | None = None,
+        project_id: str | None = None,
     ) -> list[objects.PciDevice]: ...
 
     @_since('1.5')

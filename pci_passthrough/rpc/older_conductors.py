@@ -70,12 +70,41 @@ def answer_or(default: _R, call: Callable[[], _R]) -> _R:
 
     :raises: ConductorUnavailable and the errors of the method.
     """
+    return newer_or(lambda: default, call)
+
+
+def newer_or(older: Callable[[], _R], newer: Callable[[], _R]) -> _R:
+    """Make a call in a newer form, and in an older one if that is refused.
+
+    :raises: ConductorUnavailable and the errors of the method.
+    """
     try:
-        return call()
+        return newer()
     except exception.ConductorUnavailable as error:
         if not _is_remote(error, 'UnsupportedVersion'):
             raise
-        return default
+        return older()
+
+
+def with_project(
+    call: Callable[..., _R],
+    method: methods.Method[..., _R],
+    **project: str | None,
+) -> _R:
+    """Call a method with the project of an instance.
+
+    :param call: calls a method, with all other arguments.
+    :param project: the argument, by its name. It is left out if it is None, or
+        if the conductor is of an earlier release: then nova-compute tells the
+        project later.
+    :raises: ConductorUnavailable and the errors of the method.
+    """
+    if None in project.values():
+        return call(method)
+    return newer_or(
+        lambda: call(method),
+        lambda: call(method.requiring(methods.PROJECTS), **project),
+    )
 
 
 def _is_remote(error: exception.ConductorUnavailable, name: str) -> bool:

@@ -103,6 +103,7 @@ class ConductorEndpoint:
         actor: str,
         numa: objects.NumaAffinity | None = None,
         project_id: str | None = None,
+        owner_project_id: str | None = None,
     ) -> objects.ClaimResult:
         """Claim devices; a refusal is an answer, not an error."""
         try:
@@ -110,7 +111,13 @@ class ConductorEndpoint:
                 self._db,
                 self._policy,
                 claims.ClaimRequest(
-                    host, instance_uuid, requests, actor, numa, project_id
+                    host,
+                    instance_uuid,
+                    requests,
+                    actor,
+                    numa,
+                    project_id,
+                    owner_project_id,
                 ),
             )
         except exception.ClaimRefused as refused:
@@ -255,6 +262,7 @@ class ConductorEndpoint:
         addresses: list[str],
         actor: str,
         pci_flavor_uuid: str | None = None,
+        project_id: str | None = None,
     ) -> list[objects.PciDevice]:
         """See ``store.claims.adoption.adopt``."""
         devices = adoption.adopt(
@@ -265,6 +273,7 @@ class ConductorEndpoint:
             addresses,
             actor,
             pci_flavor_uuid,
+            project_id,
         )
         _log('adopt', instance_uuid, devices)
         return devices

@@ -26,6 +26,7 @@ def entry(
     to_state: str | None,
     reason: str | None = None,
     instance_uuid: str | None = None,
+    after: objects.PciDevice | None = None,
 ) -> dict[str, Any]:
     """Return a row for ``append``.
 
@@ -36,7 +37,10 @@ def entry(
     :param reason: an explanation for people.
     :param instance_uuid: the instance that gains or loses the device; None
         means the device's owner.
+    :param after: the device after the action, if that changes who holds it.
     """
+    holding = device if after is None else after
+    is_gone = to_state is None
     return {
         'device_uuid': device.uuid,
         'host': device.host,
@@ -47,6 +51,10 @@ def entry(
         'actor': actor[:_MAX_ACTOR],
         'reason': reason,
         'instance_uuid': instance_uuid or device.get('instance_uuid'),
+        **{
+            name: None if is_gone else holding.get(name)
+            for name in ('project_id', 'pci_flavor_uuid')
+        },
     }
 
 

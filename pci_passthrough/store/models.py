@@ -138,6 +138,8 @@ class PciDevice(Base):
         sa.Index('ix_pci_devices_pool_key', 'pool_key_id'),
         sa.Index('ix_pci_devices_instance', 'instance_uuid'),
         sa.Index('ix_pci_devices_flavor', 'pci_flavor_uuid'),
+        # For the use of a project, by PCI flavor.
+        sa.Index('ix_pci_devices_project', 'project_id', 'pci_flavor_uuid'),
         # For the exclusion of devices that share an IOMMU group.
         sa.Index(
             'ix_pci_devices_group',
@@ -223,6 +225,7 @@ class PciDevice(Base):
     failed_instances = sa.Column(db_types.JsonEncodedList)
     start_failed_for = sa.Column(sa.String(36))
     start_failure = sa.Column(sa.Text)
+    project_id = sa.Column(sa.String(255))
 
 
 class PciDeviceEvent(Base):
@@ -232,6 +235,7 @@ class PciDeviceEvent(Base):
     __table_args__ = (
         sa.Index('ix_pci_device_events_device', 'device_uuid'),
         sa.Index('ix_pci_device_events_created', 'created_at'),
+        sa.Index('ix_pci_device_events_project', 'project_id', 'created_at'),
         _TABLE_ARGS,
     )
 
@@ -248,6 +252,10 @@ class PciDeviceEvent(Base):
     actor = sa.Column(sa.String(255), nullable=False)
     reason = sa.Column(sa.Text)
     instance_uuid = sa.Column(sa.String(36))
+    #: these two are of the device after the action: who has used it from then
+    #: on, and by which PCI flavor; NULL if nobody, or if it is not known
+    project_id = sa.Column(sa.String(255))
+    pci_flavor_uuid = sa.Column(sa.String(36))
 
 
 class PciFlavor(Base):

@@ -74,6 +74,21 @@ def whereabouts_of(context: Any, instance_uuid: str) -> Whereabouts | None:
     )
 
 
+def project_of(context: Any, instance_uuid: str) -> str | None:
+    """Return the project of an instance; None if it was deleted.
+
+    The request context does not tell: an administrator may move the instance.
+    """
+    try:
+        instance = objects.Instance.get_by_uuid(
+            context, instance_uuid, expected_attrs=[]
+        )
+    except InstanceNotFound:
+        return None
+    project: str | None = instance.project_id
+    return project
+
+
 def has_failed(migration: Any) -> bool:
     """Whether a move of an instance has failed; Nova keeps its record."""
     return bool(loaded.attribute(migration, 'status') == 'error')

@@ -99,6 +99,7 @@ class Claimer:
                 self._tracker.stats.affinity(
                     numa_topology and numa_topology.cells
                 ),
+                pci.project_of(self._tracker._context, instance_uuid),
             )
         except exception.ClaimRefused as error:
             raise pci.ComputeResourcesUnavailable(reason=error.text) from error

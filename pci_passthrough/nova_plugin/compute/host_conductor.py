@@ -47,15 +47,22 @@ class HostConductor:
         instance_uuid: str,
         requests: Sequence[objects.PciRequest],
         numa: objects.NumaAffinity | None,
+        project_id: str | None,
     ) -> list[objects.PciDevice]:
         """Claim devices for an instance; see ``ConductorClient.claim``.
 
+        :param project_id: the instance's project, if it is known.
         :raises: PciPassthroughError
         """
         return self._call(
             lambda conductor: conductor.claim(
                 claims.ClaimRequest(
-                    self.host, instance_uuid, requests, self._actor, numa
+                    self.host,
+                    instance_uuid,
+                    requests,
+                    self._actor,
+                    numa,
+                    owner_project_id=project_id,
                 )
             )
         )
@@ -147,10 +154,12 @@ class HostConductor:
         claim_id: str,
         address: str,
         pci_flavor_uuid: str | None = None,
+        project_id: str | None = None,
     ) -> list[objects.PciDevice] | None:
         """Record that an instance already has a device.
 
         :param pci_flavor_uuid: the PCI flavor that was requested, if known.
+        :param project_id: the instance's project, if known.
         :returns: the device; nothing if an operator has ended the holding;
             None if the conductor did not record it.
         """
@@ -165,6 +174,7 @@ class HostConductor:
                 [address],
                 self._actor,
                 pci_flavor,
+                project_id,
             )
 
         def either(conductor: rpc.ConductorClient) -> list[objects.PciDevice]:

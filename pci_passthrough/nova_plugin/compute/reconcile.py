@@ -127,6 +127,35 @@ def decide(
     )
 
 
+def untold(
+    held: Iterable[objects.PciDevice],
+    rows: Iterable[Row],
+    projects: Mapping[str, str],
+) -> list[objects.PciDevice]:
+    """Return held devices of which the conductor lacks the right project.
+
+    :param held: the held devices of the host, as the conductor knows them; a
+        conductor of an earlier release knows no projects.
+    :param rows: Nova's rows of held devices, after all other repairs.
+    :param projects: instances of the host to their projects.
+    """
+    attached = {
+        (row.instance_uuid, row.claim_id, row.address)
+        for row in rows
+        if row.is_attachment and row.is_allocated
+    }
+    return [
+        device
+        for device in held
+        if (device.instance_uuid, device.request_id, device.address)
+        in attached
+        and device.status == fields.DeviceStatus.ALLOCATED
+        and device.obj_attr_is_set('project_id')
+        and projects.get(str(device.instance_uuid))
+        not in (None, device.project_id)
+    ]
+
+
 def moved(
     held: Sequence[objects.PciDevice], rows: Sequence[Row]
 ) -> list[tuple[Row, objects.PciDevice]]:

@@ -76,12 +76,15 @@ class Repairer:
         self._remember(ack)
         self._take_over(self._plan(ack).take_over)
 
-    def repair(self, ack: objects.TrackerAck) -> None:
+    def repair(
+        self, ack: objects.TrackerAck, projects: Mapping[str, str]
+    ) -> None:
         """Compare both views of this host, and repair what differs.
 
         Called by each periodic task.
 
         :param ack: the conductor's answer to the tracker's registration.
+        :param projects: instances of this host to their projects.
         """
         self._remember(ack)
         self._follow(reconcile.moved(ack.held, self._rows()))
@@ -90,10 +93,11 @@ class Repairer:
         for instance_uuid, claims in plan.allocate.items():
             devices = self._conductor.allocate(instance_uuid, claims)
             self._note(fields.Repair.ALLOCATE, instance_uuid, devices or ())
-        self._adopt(plan.adopt)
+        self._adopt(plan.adopt, projects)
         self._restore(plan.restore)
         self._take_over(plan.take_over)
         self._hand_back(plan.hand_back)
+        self._tell_projects(ack.held, projects)
 
     def _remember(self, ack: objects.TrackerAck) -> None:
         """Know the devices again of which only the conductor has a record."""
@@ -257,7 +261,9 @@ class Repairer:
             devices = self._conductor.free(instance_uuid, claims)
             self._note(fields.Repair.FREE, instance_uuid, devices or ())
 
-    def _adopt(self, rows: Iterable[reconcile.Row]) -> None:
+    def _adopt(
+        self, rows: Iterable[reconcile.Row], projects: Mapping[str, str]
+    ) -> None:
         for row in rows:
             LOG.warning(
                 'Recording device %(address)s as held by instance %(uuid)s: '
@@ -270,6 +276,7 @@ class Repairer:
                 row.claim_id,
                 row.address,
                 attached.pci_flavor_uuid,
+                projects.get(row.instance_uuid),
             )
             if adopted:
                 self._note(fields.Repair.ADOPT, row.instance_uuid, adopted)
@@ -280,6 +287,24 @@ class Repairer:
                     {'uuid': row.instance_uuid, 'address': row.address},
                 )
                 attached.release()
+
+    def _tell_projects(
+        self, held: Iterable[objects.PciDevice], projects: Mapping[str, str]
+    ) -> None:
+        """Tell the conductor the projects of devices, if it has others.
+
+        It has none for devices that were held before it was upgraded, and a
+        wrong one if a conductor of an earlier release gave the device away.
+
+        :param held: the devices as the conductor knew them before the repairs.
+        """
+        for device in reconcile.untold(held, self._rows(), projects):
+            self._conductor.adopt(
+                str(device.instance_uuid),
+                str(device.request_id),
+                device.address,
+                project_id=projects[str(device.instance_uuid)],
+            )
 
     def _restore(self, devices: Iterable[objects.PciDevice]) -> None:
         for device in devices:

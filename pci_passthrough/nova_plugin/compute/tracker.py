@@ -266,7 +266,9 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         # them until their rows are deleted.
         ack = self._conductor.register()
         if ack is not None:
-            self._repairer.repair(ack)
+            self._repairer.repair(
+                ack, {i.uuid: i.project_id for i in instances}
+            )
             self._device_spec.log_matched_twice(self._all_rows())
         for attached in self._repairer.ended(instances, migrations):
             self._release(attached)

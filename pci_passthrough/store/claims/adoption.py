@@ -48,6 +48,7 @@ def adopt(
     addresses: Collection[str],
     actor: str,
     pci_flavor_uuid: str | None = None,
+    project_id: str | None = None,
 ) -> list[objects.PciDevice]:
     """Record that devices of a host are allocated to an instance, all or none.
 
@@ -60,6 +61,7 @@ def adopt(
     :param actor: who acts, for the ledger.
     :param pci_flavor_uuid: the PCI flavor by which the instance got them;
         None means unknown, and leaves a recorded one as it is.
+    :param project_id: the instance's project; None likewise.
     :returns: the devices, sorted by address.
     :raises: InvalidRequest; HostNotFound; PciDeviceNotFound;
         PciFlavorNotFound; ClaimContended; DeviceStateConflict, naming the
@@ -85,6 +87,8 @@ def adopt(
         owner = {'instance_uuid': instance_uuid, 'request_id': request_id}
         if pci_flavor_uuid is not None:
             owner['pci_flavor_uuid'] = pci_flavor_uuid
+        if project_id is not None:
+            owner['project_id'] = project_id
         changing = [d for d in devices if not _is_recorded(d, owner)]
         if changing:
             _write(connection, changing, owner, actor)
@@ -284,9 +288,10 @@ def _write(
                 device,
                 _ACTION,
                 actor,
-                device.replace(status=target).state,
+                (after := device.replace(status=target, **owner)).state,
                 f'request {owner["request_id"]}',
                 owner['instance_uuid'],
+                after,
             )
             for device in devices
         ],

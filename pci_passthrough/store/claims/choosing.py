@@ -107,9 +107,11 @@ def take(
     node_id: int,
     instance_uuid: str,
     assignments: Sequence[Assignment],
+    project_id: str | None = None,
 ) -> None:
     """Give the chosen devices to an instance, by one conditional UPDATE.
 
+    :param project_id: the instance's project, if it is known.
     :raises: LostRace if one of the devices cannot be claimed any more.
     """
     by_id = {a.device_id: a for a in assignments}
@@ -124,6 +126,7 @@ def take(
         .values(
             status=fields.DeviceStatus.CLAIMED,
             instance_uuid=instance_uuid,
+            project_id=project_id,
             request_id=sa.case(
                 {i: a.request_id for i, a in by_id.items()},
                 value=_devices.c.id,

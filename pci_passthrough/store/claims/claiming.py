@@ -98,7 +98,13 @@ def _claim_once(
             request.numa,
         )
         _lock_resolved(connection, db.catalog, assignments)
-        choosing.take(connection, node_id, instance_uuid, assignments)
+        choosing.take(
+            connection,
+            node_id,
+            instance_uuid,
+            assignments,
+            request.owner_project_id,
+        )
         claimed = lookup.select(
             connection, _devices.c.id.in_([a.device_id for a in assignments])
         )
@@ -112,6 +118,7 @@ def _claim_once(
                     device.state,
                     f'request {device.request_id}',
                     instance_uuid,
+                    device,
                 )
                 for device in claimed
             ],

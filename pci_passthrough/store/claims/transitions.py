@@ -176,7 +176,7 @@ def _move(
 
 
 _NO_OWNER: Final = dict.fromkeys(
-    ('instance_uuid', 'request_id', 'pci_flavor_uuid')
+    ('instance_uuid', 'request_id', 'pci_flavor_uuid', 'project_id')
 )
 
 
@@ -191,7 +191,9 @@ def _event(
         reason = str(after.quarantine_reason)
     elif after.failed_starts > before.failed_starts:
         reason = f'its guest could not be started: {before.start_failure}'
-    return ledger.entry(before, action, actor, after.state, reason)
+    return ledger.entry(
+        before, action, actor, after.state, reason, after=after
+    )
 
 
 def _write(

@@ -107,6 +107,7 @@ def _end(
         instance_uuid=None,
         request_id=None,
         pci_flavor_uuid=None,
+        project_id=None,
     )
 
 

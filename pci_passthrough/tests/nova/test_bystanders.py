@@ -30,6 +30,7 @@ from pci_passthrough.conf import nova as nova_options
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import scheduler_filter
 from pci_passthrough.nova_plugin import weigher
+from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compat import scheduling
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import tracker
@@ -530,6 +531,7 @@ class TrackerTest(BystandersTest):
         pci_tracker.save(self.context)
 
     def test_requests_for_pci_flavors_are_not_ignored(self) -> None:
+        self.patch(pci, 'project_of', lambda context, uuid: None)
         self.assertRaises(
             Touched,
             self.tracker.claim_instance,

@@ -17,6 +17,7 @@ from pci_passthrough import store
 from pci_passthrough.nova_plugin import flavor_requests
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.store import hosts
+from pci_passthrough.store import models
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests.nova import base
@@ -322,7 +323,24 @@ class TestRepair(TrackerTest):
         self.assertEqual(before.request_id, after.request_id)
         self.assertIsNotNone(before.pci_flavor_uuid)
         self.assertEqual(before.pci_flavor_uuid, after.pci_flavor_uuid)
+        project = self.instance(self.server).project_id
+        self.assertEqual(
+            (project, project), (before.project_id, after.project_id)
+        )
         self.assertEqual(['repair-adopt'], self.repairs('c0'))
+
+    def test_project_that_no_conductor_knows(self) -> None:
+        """The device is held since before the conductor's upgrade."""
+        with self.db.write() as connection:
+            connection.execute(
+                models.pci_devices.update(), {'project_id': None}
+            )
+        self.run_periodic_tasks()
+        [held] = lookup.get_all(self.db, instance_uuid=self.server['id'])
+        self.assertEqual(
+            self.instance(self.server).project_id, held.project_id
+        )
+        self.assertEqual([], self.repairs('c0'))
 
     def test_row_and_neither_held_nor_named(self) -> None:
         """The database was restored from a time before the PCI flavor."""

@@ -132,7 +132,7 @@ def record(folder: pathlib.Path) -> None:
         client.offer([for_nic], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.claim(
             claims.ClaimRequest(
-                HOST, INSTANCE, [request], 'nova', numa, 'a project'
+                HOST, INSTANCE, [request], 'nova', numa, 'a project', 'mine'
             )
         )
         client.allocate(HOST, INSTANCE, 'nova', ['a'])
@@ -144,7 +144,14 @@ def record(folder: pathlib.Path) -> None:
             )
         )
         client.free(None, INSTANCE, 'nova', ['b'])
-        client.adopt(HOST, INSTANCE, 'a', [freed.address], 'nova')
+        client.adopt(
+            HOST,
+            INSTANCE,
+            'a',
+            [freed.address],
+            'nova',
+            project_id='mine',
+        )
         client.host_devices(HOST)
         client.given_out(HOST)
         failed = claims.FailedCondition('no free 10g', 'none_free')

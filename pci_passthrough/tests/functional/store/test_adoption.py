@@ -4,12 +4,14 @@
 import collections
 from typing import Any
 
+import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.store import ledger
+from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import repairs
 from pci_passthrough.store.claims import transitions
@@ -149,6 +151,27 @@ class AdoptTest(_AdoptionTest):
             _TWO,
             pci_flavor_uuid=base.new_id(),
         )
+
+    def test_project(self) -> None:
+        [adopted] = self.adopt(_ONE)
+        self.assertIsNone(adopted.project_id)
+        for told in ('mine', None):
+            [adopted] = self.adopt(_ONE, project_id=told)
+            self.assertEqual('mine', adopted.project_id)
+        transitions.free(self.db, self.owner, 'me')
+        self.assertIsNone(lookup.get(self.db, f'h/{_ONE}').project_id)
+        with self.db.read() as connection:
+            events = connection.execute(
+                sa.select(models.pci_device_events.c.project_id)
+                .where(
+                    models.pci_device_events.c.device_uuid
+                    == lookup.uuid_of('h', _ONE)
+                )
+                .order_by(models.pci_device_events.c.id)
+            )
+            self.assertEqual(
+                [None, None, 'mine', None], list(events.scalars())
+            )
 
     def test_pci_flavor_of_what_is_held_as_read(self) -> None:
         gpu = flavor_lookup.get(self.db, 'gpu').uuid

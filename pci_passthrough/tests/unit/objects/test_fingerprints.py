@@ -17,7 +17,7 @@ FINGERPRINTS = {
     'HostReport': '1.2-10e6974bea57983909ecf553592ee08b',
     'NumaAffinity': '1.0-533a206c275e6078b860a10e13cf680a',
     'PciAlternative': '1.1-842ae7d3c2f4766871e2eef92d659abf',
-    'PciDevice': '1.4-0d6ce79443ed54d09dedad88aa270c73',
+    'PciDevice': '1.5-1fca3ae0a0676275df3e036e3f8801d4',
     'PciDeviceEvent': '1.1-2ae24816e8a6528b7d3d3f7481602dbc',
     'PciDevicePool': '1.3-1fa0073098a64469f72b218a1618d8d0',
     'PciFlavor': '1.0-439d00fb3b0d26cd3cfc90cda5f3da23',

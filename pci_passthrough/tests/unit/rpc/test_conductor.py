@@ -168,6 +168,52 @@ class VersionTest(testtools.TestCase):
             asked,
         )
 
+    def test_projects(self) -> None:
+        """An older conductor is not told the project of the instance."""
+
+        def answer(message: dict[str, Any]) -> Any:
+            arguments = message['args']
+            told = arguments.get('owner_project_id') or (
+                message['method'] == 'adopt' and arguments.get('project_id')
+            )
+            asked.append((message['method'], message['version'], told))
+            if is_older and message['version'] == '1.6':
+                raise oslo_messaging.RemoteError('UnsupportedVersion')
+            return answers[message['method']]
+
+        answers = {
+            'adopt': [],
+            'claim': objects.ClaimResult(
+                devices=[], refusal=None, reasons=[]
+            ).obj_to_primitive(),
+        }
+        request = objects.PciRequest(
+            request_id='r', count=1, pci_flavors=['10g'], numa_policy=None
+        )
+        claim = claims.ClaimRequest(
+            'h', _INSTANCE, [request], 'me', owner_project_id='mine'
+        )
+        client, _ = driver.client(answer)
+        told = [('claim', '1.6', 'mine'), ('adopt', '1.6', 'mine')]
+        for is_older, expected in (
+            (False, told),
+            (
+                True,
+                [
+                    told[0],
+                    ('claim', '1.0', None),
+                    told[1],
+                    ('adopt', '1.1', None),
+                ],
+            ),
+        ):
+            asked: list[tuple[str, str, Any]] = []
+            client.claim(claim)
+            client.adopt('h', _INSTANCE, 'r', [], 'me', project_id='mine')
+            self.assertEqual(
+                expected, [(m, v, t or None) for m, v, t in asked]
+            )
+
     def test_requests(self) -> None:
         """Requests without a NIC go to conductors that know no NICs, too."""
 

@@ -309,6 +309,36 @@ class RepairTest(testtools.TestCase):
         )
 
 
+class UntoldTest(testtools.TestCase):
+    """Devices of which the conductor lacks the right project."""
+
+    def test_untold(self) -> None:
+        mine = held(FIRST, status='allocated')
+        unknown, wrong, right = (
+            mine.replace(project_id=project)
+            for project in (None, 'other', 'mine')
+        )
+        known, elsewhere = {A: 'mine'}, {B: 'mine'}
+        for device, rows, projects, is_untold in (
+            (unknown, [row(FIRST)], known, True),
+            (wrong, [row(FIRST)], known, True),
+            (right, [row(FIRST)], known, False),
+            # A conductor of an earlier release.
+            (mine, [row(FIRST)], known, False),
+            (unknown, [row(FIRST)], elsewhere, False),
+            (unknown, [row(FIRST, allocated=False)], known, False),
+            (unknown.replace(status='claimed'), [row(FIRST)], known, False),
+            (unknown, [row(FIRST, attached=False)], known, False),
+            (unknown, [row(FIRST, claim='r2')], known, False),
+            (unknown, [row(SECOND)], known, False),
+            (unknown, [], known, False),
+        ):
+            self.assertEqual(
+                [device] if is_untold else [],
+                reconcile.untold([device], rows, projects),
+            )
+
+
 class MovedTest(testtools.TestCase):
     """The conductor has the devices of a claim at other addresses."""
 
