@@ -19,6 +19,7 @@
     │   ├── PciFlavorExists
     │   ├── PciFlavorInUse
     │   ├── PciFlavorChanged
+    │   ├── PciFlavorBuiltIn
     │   ├── DeviceStateConflict
     │   ├── HostInUse
     │   ├── HostOutOfService
@@ -209,20 +210,31 @@ class Conflict(PciPassthroughError):
     code = 'conflict'
 
 
+#: Words for the origin of a PCI flavor, see ``objects.fields``.
+_ORIGINS = {
+    'built-in': '; it is built in: set its state to active to use it',
+}
+
+
 class PciFlavorExists(Conflict):
     """Another PCI flavor already has the name.
 
     :param holders: if the PCI flavor with the name was deleted while in use,
         how many devices instances still hold by it; 0 if the PCI flavor was
         not deleted.
+    :param origin: of the PCI flavor with the name; None means that a person
+        made it, or that the caller must not know.
     """
 
     code = 'pci_flavor.exists'
 
-    def __init__(self, name: str, holders: int = 0) -> None:
+    def __init__(
+        self, name: str, holders: int = 0, origin: str | None = None
+    ) -> None:
         self.name = name
         self.holders = holders
         text = f'a PCI flavor named {name!r} exists already'
+        text += _ORIGINS.get(origin or '', '')
         if holders:
             text = (
                 f'the name {name!r} is still taken: the PCI flavor was '
@@ -230,7 +242,22 @@ class PciFlavorExists(Conflict):
                 f'{holders} device(s) by it; the name can be used again '
                 'when the last of these devices is free'
             )
-        super().__init__(text, name, holders)
+        # Services of an earlier release know no third argument.
+        super().__init__(text, name, holders, *filter(None, [origin]))
+
+
+class PciFlavorBuiltIn(Conflict):
+    """A built-in PCI flavor cannot be deleted."""
+
+    code = 'pci_flavor.built_in'
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f'PCI flavor {name!r} is built in and cannot be deleted; disable '
+            'it, and no list shows it any more',
+            name,
+        )
 
 
 class PciFlavorInUse(Conflict):

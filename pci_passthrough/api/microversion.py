@@ -34,7 +34,8 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #: * 1.3 - resource_type of pools and PCI devices, and the filter by it;
 #:   without it they have no vendor_id, product_id, pci_class and dev_type if
 #:   they are no PCI functions; resources of availability
-#: * 1.4 - message of errors, the texts of all of them in one line
+#: * 1.4 - message of errors, the texts of all of them in one line; origin of
+#:   PCI flavors, and the filter by it
 VERSIONS: Final = ('1.0', '1.1', '1.2', '1.3', '1.4')
 
 MIN: Final = VERSIONS[0]

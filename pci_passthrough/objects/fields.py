@@ -216,6 +216,14 @@ class PciFlavorState:
     ALL: ClassVar[tuple[str, ...]] = (ACTIVE, DEPRECATED, DISABLED)
 
 
+class PciFlavorOrigin:
+    """Where a PCI flavor comes from that no person has made."""
+
+    #: every database has it
+    BUILT_IN = 'built-in'
+    ALL: ClassVar[tuple[str, ...]] = (BUILT_IN,)
+
+
 def is_pci_address(text: str) -> bool:
     """Whether a text is the address of a PCI function, in lower case."""
     return _PCI_ADDRESS.fullmatch(text) is not None

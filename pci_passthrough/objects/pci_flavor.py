@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PCI flavor: a name for devices that users may request."""
 
+from typing import Any
+
+from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fields as ovo_fields
 
@@ -13,7 +16,8 @@ class PciFlavor(base.PciPassthroughObject):
     """A named match expression over device properties and extra info."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added origin
+    VERSION = '1.1'
 
     fields = {
         'uuid': ovo_fields.UUIDField(),
@@ -32,11 +36,33 @@ class PciFlavor(base.PciPassthroughObject):
         #: further projects that may use it while it is not public
         'access': ovo_fields.ListOfStringsField(),
         'state': ovo_fields.EnumField(fields.PciFlavorState.ALL),
+        #: None means that a person made it; not set by a conductor of an
+        #: earlier release
+        'origin': ovo_fields.EnumField(
+            fields.PciFlavorOrigin.ALL, nullable=True
+        ),
         #: increases with each change; guards against lost updates
         'generation': ovo_fields.IntegerField(),
         'created_at': ovo_fields.DateTimeField(nullable=True),
         'updated_at': ovo_fields.DateTimeField(nullable=True),
     }
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it is built in, and nobody has switched it on."""
+        return (self.get('origin'), self.state) == (
+            fields.PciFlavorOrigin.BUILT_IN,
+            fields.PciFlavorState.DISABLED,
+        )
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Remove the field ``origin`` for an older peer."""
+        super().obj_make_compatible(primitive, target_version)
+        version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 1):
+            primitive.pop('origin', None)
 
     def visible_to(self, project_id: str | None) -> bool:
         """Whether a project may use it; None means the operator."""

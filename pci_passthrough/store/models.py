@@ -274,6 +274,8 @@ class PciFlavor(Base):
     is_public = sa.Column(sa.Boolean, nullable=False)
     project_id = sa.Column(sa.String(255))
     state = sa.Column(sa.String(16), nullable=False)
+    #: see ``fields.PciFlavorOrigin``; NULL if a person made it
+    origin = sa.Column(sa.String(16))
     generation = sa.Column(sa.Integer, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     updated_at = sa.Column(Timestamp)

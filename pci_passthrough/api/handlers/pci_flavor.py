@@ -8,6 +8,7 @@ from werkzeug import wrappers
 
 from pci_passthrough import objects
 from pci_passthrough.api import errors
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_availability
@@ -22,13 +23,15 @@ from pci_passthrough.store.pci_flavors import lookup
 def index(request: request_mod.ApiRequest) -> wrappers.Response:
     """List the PCI flavors that the viewer sees."""
     query, viewer = request.query, request.viewer
-    if 'project_id' in query:
+    _check_version(request)
+    if request.given('project_id', 'origin'):
         viewer.check(policy.ALL_PROJECTS)
     flavors = [
         flavor
         for flavor in lookup.get_all(
             request.backends.database,
             None if viewer.sees_all else viewer.project_id,
+            query.get('origin'),
         )
         if _is_wanted(flavor, query)
     ]
@@ -36,7 +39,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     shown, last = responses.after_marker(
         flavors, lambda flavor: (flavor.uuid, flavor.name), request
     )
-    views = [pci_flavor_view.view(flavor, viewer) for flavor in shown]
+    views = [pci_flavor_view.view(flavor, request) for flavor in shown]
     if query.get('availability') and viewer.sees_availability:
         levels = pci_flavor_availability.levels(request, shown)
         for view in views:
@@ -64,7 +67,7 @@ def show(
     flavor = pci_flavor_view.get(request, pci_flavor)
     return responses.unless_known(
         request,
-        pci_flavor_view.view(flavor, request.viewer),
+        pci_flavor_view.view(flavor, request),
         pci_flavor_view.tag(flavor),
     )
 
@@ -115,9 +118,22 @@ def _with_warnings(
 ) -> dict[str, Any]:
     """Return the view of a PCI flavor that was just created or changed."""
     return {
-        **pci_flavor_view.view(flavor, request.viewer),
+        **pci_flavor_view.view(flavor, request),
         **pci_flavor_warnings.of_flavor(request, flavor),
     }
+
+
+def _check_version(request: request_mod.ApiRequest) -> None:
+    """Check that the microversion has the parameters of a query for a list.
+
+    :raises MalformedRequest: it has not.
+    """
+    if 'origin' in request.query and not microversion.includes(
+        request.api_version, '1.4'
+    ):
+        raise errors.MalformedRequest(
+            'Query: the parameter origin needs microversion 1.4.'
+        )
 
 
 def _is_wanted(flavor: objects.PciFlavor, query: Mapping[str, Any]) -> bool:

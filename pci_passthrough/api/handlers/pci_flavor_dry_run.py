@@ -66,7 +66,7 @@ def _effect(
     )
     viewer = request.viewer
     body: dict[str, Any] = {
-        'pci_flavor': after and pci_flavor_view.view(after, viewer),
+        'pci_flavor': after and pci_flavor_view.view(after, request),
         'refusal': effect.refusal and _REFUSED,
     }
     if viewer.sees_counts():

@@ -4,9 +4,9 @@
 from typing import Any
 
 from pci_passthrough import objects
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
-from pci_passthrough.api.viewer import Viewer
 from pci_passthrough.store.pci_flavors import lookup
 
 _FIELDS = (
@@ -44,14 +44,18 @@ def get(
     return flavor
 
 
-def view(flavor: objects.PciFlavor, viewer: Viewer) -> dict[str, Any]:
-    """Return a PCI flavor as JSON."""
+def view(
+    flavor: objects.PciFlavor, request: request_mod.ApiRequest
+) -> dict[str, Any]:
+    """Return a PCI flavor as JSON, as far as the viewer may see it."""
     members = {name: getattr(flavor, name) for name in _FIELDS}
     members['created_at'] = responses.time(flavor.created_at)
     members['updated_at'] = responses.time(flavor.updated_at)
-    if viewer.sees_all:
+    if request.viewer.sees_all:
         members['project_id'] = flavor.project_id
         members['access'] = sorted(flavor.access)
+        if microversion.includes(request.api_version, '1.4'):
+            members['origin'] = flavor.get('origin')
     return members
 
 

@@ -10,6 +10,7 @@ from pci_passthrough.specs import request
 
 _STATE = base.choice(fields.PciFlavorState.ALL)
 _AVAILABILITY = base.choice(['none', 'low', 'ok'])
+_ORIGIN = base.choice(fields.PciFlavorOrigin.ALL)
 _PROJECT: base.Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 
 _MATCH: base.Schema = {
@@ -102,8 +103,11 @@ _WARNINGS: base.Schema = {
     'items': base.closed({'code': base.STRING, 'text': base.STRING}),
 }
 
-#: ``availability`` is only in lists, if the query asks for it; ``project_id``
-#: and ``access`` are only for viewers whom the policies show them.
+_SHOWN_TO_SOME = ('project_id', 'access', 'origin', 'availability')
+
+#: ``availability`` is only in lists, if the query asks for it; ``project_id``,
+#: ``access`` and, since microversion 1.4, ``origin`` are only for viewers whom
+#: the policies show them.
 SHOWN = base.closed(
     {
         'uuid': base.UUID,
@@ -119,15 +123,20 @@ SHOWN = base.closed(
         'updated_at': base.nullable(base.TIME),
         'project_id': base.nullable(base.STRING),
         'access': {'type': 'array', 'items': base.STRING},
+        'origin': {
+            **base.nullable(_ORIGIN),
+            'description': 'Where it comes from; null means that a person '
+            'made it.',
+        },
         'availability': _AVAILABILITY,
     },
-    optional=['project_id', 'access', 'availability'],
+    optional=_SHOWN_TO_SOME,
 )
 
 #: A PCI flavor that was created or changed.
 CHANGED = base.closed(
     {**SHOWN['properties'], 'warnings': _WARNINGS},
-    optional=['project_id', 'access', 'availability', 'warnings'],
+    optional=[*_SHOWN_TO_SOME, 'warnings'],
 )
 
 LISTED = base.page('pci_flavors', SHOWN)
@@ -141,6 +150,11 @@ LIST_QUERY = {
     'is_public': base.BOOLEAN,
     'vnic_type': base.choice(fields.VnicType.ALL),
     'project_id': base.WORD,
+    'origin': {
+        **_ORIGIN,
+        'description': 'Only PCI flavors of this origin. Those that are built '
+        'in and disabled are left out of lists without it.',
+    },
     'availability': base.BOOLEAN,
     'sort': {
         'description': 'KEY:DIRECTION; commas separate several.',

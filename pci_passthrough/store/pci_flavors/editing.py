@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.objects import fields
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store.pci_flavors import holders
@@ -103,13 +104,14 @@ def check_change(
 
     :param before: None means that the PCI flavor is created.
     :param after: None means that the PCI flavor is deleted.
-    :raises: PciFlavorExists, PciFlavorInUse
+    :raises: PciFlavorExists, PciFlavorInUse, PciFlavorBuiltIn
     """
     if before is None:
         if after is not None:
             _check_name_free(connection, after.name, after.uuid)
         return
     if after is None:
+        _check_made(before)
         if not force:
             _check_unused(before, holders.count(connection, before.uuid))
         return
@@ -185,7 +187,7 @@ def delete(
     :param force: delete the PCI flavor even if devices are held by it.
     :returns: how many devices are still held by it.
     :raises: PciFlavorNotFound, PciFlavorChanged, PciFlavorInUse,
-        InvalidPciFlavor
+        PciFlavorBuiltIn, InvalidPciFlavor
     """
     validation.check_generation(generation)
     # By UUID: when repeated after a lost answer, it must not delete another
@@ -208,6 +210,7 @@ def _delete(
             return holders.count(connection, flavor.uuid).devices
         if generation not in (None, current.generation):
             raise exception.PciFlavorChanged(current.name)
+        _check_made(current)
         held = holders.count(connection, current.uuid)
         if not force:
             _check_unused(current, held)
@@ -223,6 +226,15 @@ def _delete(
             # fail, and the repetition counts the holder.
             connection.execute(_flavors.delete().where(is_flavor))
         return held.devices
+
+
+def _check_made(flavor: objects.PciFlavor) -> None:
+    """Check that a PCI flavor can be made again, so that it can be deleted.
+
+    :raises: PciFlavorBuiltIn
+    """
+    if flavor.origin == fields.PciFlavorOrigin.BUILT_IN:
+        raise exception.PciFlavorBuiltIn(flavor.name)
 
 
 def _check_unused(flavor: objects.PciFlavor, held: holders.Holders) -> None:
@@ -254,14 +266,14 @@ def _check_name_free(
     :raises: PciFlavorExists
     """
     row = connection.execute(
-        sa.select(_flavors.c.uuid, _flavors.c.deleted_at).where(
-            _flavors.c.name == name, _flavors.c.uuid != flavor_uuid
-        )
+        sa.select(
+            _flavors.c.uuid, _flavors.c.deleted_at, _flavors.c.origin
+        ).where(_flavors.c.name == name, _flavors.c.uuid != flavor_uuid)
     ).one_or_none()
     if row is None:
         return
     if row.deleted_at is None:
-        raise exception.PciFlavorExists(name)
+        raise exception.PciFlavorExists(name, origin=row.origin)
     held = holders.count(connection, row.uuid).devices
     # A dry run also sees deleted PCI flavors that a write would remove.
     if held:

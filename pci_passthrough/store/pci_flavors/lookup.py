@@ -22,15 +22,26 @@ _MOST_IN_LIST = 500
 
 @database.retried
 def get_all(
-    db: database.Reader, project_id: str | None = None
+    db: database.Reader,
+    project_id: str | None = None,
+    origin: str | None = None,
 ) -> list[objects.PciFlavor]:
     """Return PCI flavors, sorted by name.
 
     :param project_id: only those that this project may use; None means all.
+    :param origin: only those of this origin; None means all but built-in ones
+        that nobody has switched on.
     """
     with db.read() as connection:
         flavors = _select(connection, _is_visible())
-    return [flavor for flavor in flavors if flavor.visible_to(project_id)]
+    return [
+        flavor
+        for flavor in flavors
+        if flavor.visible_to(project_id)
+        and (
+            not flavor.is_unused if origin is None else flavor.origin == origin
+        )
+    ]
 
 
 @database.retried

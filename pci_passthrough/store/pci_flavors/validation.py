@@ -57,6 +57,7 @@ def new(
         is_public=True,
         access=[],
         state=fields.PciFlavorState.ACTIVE,
+        origin=None,
     )
     # Only here the owner can be set.
     flavor = _replaced(flavor, 'project_id', project_id)

@@ -53,7 +53,9 @@ class _UseTest(base.ClaimTest):
     def rows(self) -> list[str]:
         """Return the names in the table, those of deleted ones too."""
         with self.db.read() as connection:
-            names = sa.select(models.pci_flavors.c.name)
+            names = sa.select(models.pci_flavors.c.name).where(
+                models.pci_flavors.c.origin.is_(None)
+            )
             return sorted(connection.execute(names).scalars())
 
 

@@ -17,6 +17,8 @@ from pci_passthrough.store import hosts
 from pci_passthrough.store import models
 from pci_passthrough.store import schema
 from pci_passthrough.store.devices import lookup
+from pci_passthrough.store.pci_flavors import editing
+from pci_passthrough.store.pci_flavors import lookup as flavors
 from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.store import base
 
@@ -161,6 +163,43 @@ class UpgradeTest(base.StoreTest):
             self.assertEqual([1, None], list(keys))
             groups = connection.execute(sa.select(_devices.c.shared_group))
             self.assertEqual([7, 7], list(groups.scalars()))
+
+    def test_built_in_pci_flavors(self) -> None:
+        metadata = sa.MetaData()
+        with self.db.engine.begin() as connection:
+            metadata.reflect(connection)
+            connection.execute(
+                metadata.tables['pci_flavors']
+                .insert()
+                .values(
+                    uuid=base.new_id(),
+                    name='class-display',
+                    match='[{"e.group": "mine"}]',
+                    is_public=True,
+                    state='disabled',
+                    generation=1,
+                    created_at=database.now(),
+                )
+            )
+        schema.sync(self.db)
+        [mine] = flavors.get_all(self.db)
+        self.assertEqual(
+            ('class-display', [{'e.group': 'mine'}], None),
+            (mine.name, mine.match, mine.origin),
+        )
+        others = flavors.get_all(self.db, origin='built-in')
+        self.assertEqual(
+            {
+                f'class-{name}': [
+                    {'class': name, 'dev_type': ['type-PCI', 'type-VF']}
+                ]
+                for name in ('crypto', 'network', 'storage')
+            },
+            {flavor.name: flavor.match for flavor in others},
+        )
+        changed = editing.update(self.db, 'class-crypto', {'state': 'active'})
+        [first, _] = flavors.get_all(self.db)
+        self.assertEqual(changed, first)
 
     def test_models_equal_migrations_after_an_upgrade(self) -> None:
         self._fill()

@@ -87,6 +87,7 @@ FLAVOR = objects.PciFlavor(
     project_id='p1',
     access=['p2', 'p3'],
     state='active',
+    origin=None,
     generation=3,
     created_at=AT,
     updated_at=AT,
