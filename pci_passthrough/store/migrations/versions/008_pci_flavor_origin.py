@@ -12,8 +12,8 @@ import uuid
 from alembic import op
 import sqlalchemy as sa
 
-revision = '007'
-down_revision = '006'
+revision = '008'
+down_revision = '007'
 
 #: The UUIDs are the same in every cloud.
 _NAMESPACE = uuid.UUID('3261c3ad-b871-5329-8383-adfca81d1704')
