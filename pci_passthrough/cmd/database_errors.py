@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Error messages of the programs that have the database."""
 
-import http
-
 from oslo_config import cfg
 
 from pci_passthrough.cmd import errors
@@ -19,12 +17,7 @@ def describe(error: BaseException, conf: cfg.ConfigOpts | None) -> str:
     :param conf: configuration that names the database of the error; None
         means that it was not read.
     """
-    if isinstance(error, client_errors.RequestFailed):
-        # pci-passthrough-manage is client and service in one process.
-        text = error.detail
-        if error.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            text += ' (there is no service: --debug shows it here)'
-    elif isinstance(error, EXPECTED):
+    if isinstance(error, EXPECTED):
         text = str(error)
     else:
         text = errors.describe(error)

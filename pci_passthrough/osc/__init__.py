@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The clients: plugins for the ``openstack`` and the ``nova`` command.
 
-``client`` is the client of the REST API for both. ``v1`` has the commands of
-``openstack``, a file for each noun; ``nova_shell`` has those of ``nova``.
+Both call the REST API through ``pci_passthrough.sdk``. ``v1`` has the commands
+of ``openstack``, a file for each noun; ``nova_shell`` has those of ``nova``.
 Where an existing command creates a NIC, ``v1.server`` and ``nova_nics`` add
 the PCI flavor to the request that goes to Nova. ``pci-passthrough-manage``
 runs the commands of ``v1`` against the service in its own process.

@@ -10,41 +10,45 @@ import argparse
 import sys
 from typing import Any
 
-from keystoneauth1 import adapter
 from novaclient import utils
+from openstack import connection as openstack_connection
 
-from pci_passthrough.osc import client
+from pci_passthrough import sdk
 from pci_passthrough.osc import errors
 from pci_passthrough.osc import match
-from pci_passthrough.osc import microversion
 from pci_passthrough.osc import nova_nics
+from pci_passthrough.sdk import errors as sdk_errors
+from pci_passthrough.sdk import pci_flavor
+from pci_passthrough.sdk import proxy
 
 __pre_parse_args__ = nova_nics.install
 
 
-def _service(cs: Any) -> client.Client:
-    """Return the client for the cloud that novaclient is logged in to."""
+def _service(cs: Any) -> proxy.Proxy:
+    """Return the service of the cloud that novaclient is logged in to."""
     nova = cs.client
-    return client.Client(
-        adapter.Adapter(
-            nova.session,
-            auth=nova.auth,
-            service_type=client.SERVICE_TYPE,
-            interface=nova.interface,
+    settings = {
+        name: utils.env(f'OS_{name.upper()}', default=None)
+        for name in (
+            'pci_passthrough_api_version',
+            'pci_passthrough_endpoint_override',
+        )
+    }
+    if nova.session.auth is None:
+        # novaclient hands it on with each request.
+        nova.session.auth = nova.auth
+    return sdk.service_of(
+        openstack_connection.Connection(
+            session=nova.session,
             region_name=nova.region_name,
-            endpoint_override=utils.env(
-                'OS_PCI_PASSTHROUGH_ENDPOINT_OVERRIDE', default=None
-            ),
-        ),
-        microversion.parse(
-            utils.env(
-                'OS_PCI_PASSTHROUGH_API_VERSION', default=microversion.NEWEST
-            )
-        ),
+            interface=nova.interface,
+            **settings,
+        )
     )
 
 
-def _print(flavor: dict[str, Any]) -> None:
+def _print(shown: pci_flavor.PciFlavor) -> None:
+    flavor = shown.fields()
     for warning in flavor.pop('warnings', []):
         print(f'warning: {warning["text"]}', file=sys.stderr)
     utils.print_dict(
@@ -128,7 +132,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 def do_pci_flavor_list(cs: Any, args: argparse.Namespace) -> None:
     """Print the PCI flavors that you may use."""
-    flavors = _service(cs).pci_flavors({'availability': True})
+    flavors = _service(cs).pci_flavors(availability=True)
     columns = {
         'UUID': 'uuid',
         'Name': 'name',
@@ -138,7 +142,7 @@ def do_pci_flavor_list(cs: Any, args: argparse.Namespace) -> None:
         'Description': 'description',
     }
     utils.print_list(
-        flavors,
+        [flavor.fields() for flavor in flavors],
         list(columns),
         {
             header: lambda flavor, key=key: (
@@ -152,15 +156,15 @@ def do_pci_flavor_list(cs: Any, args: argparse.Namespace) -> None:
 @utils.arg('pci_flavor', metavar='<pci-flavor>', help='Name or UUID.')
 def do_pci_flavor_show(cs: Any, args: argparse.Namespace) -> None:
     """Show details of a PCI flavor."""
-    _print(_service(cs).pci_flavor(args.pci_flavor)[0])
+    _print(_service(cs).get_pci_flavor(args.pci_flavor))
 
 
 @utils.arg('name', metavar='<name>', help='The name that requests will use.')
 @_fields(new=True)
 def do_pci_flavor_create(cs: Any, args: argparse.Namespace) -> None:
     """Create a PCI flavor."""
-    values = {'name': args.name, **_given(args)}
-    _print(_service(cs).create_pci_flavor(values))
+    flavor = _service(cs).create_pci_flavor(name=args.name, **_given(args))
+    _print(flavor)
 
 
 @utils.arg('pci_flavor', metavar='<pci-flavor>', help='Name or UUID.')
@@ -173,9 +177,7 @@ def do_pci_flavor_update(cs: Any, args: argparse.Namespace) -> None:
         changes['name'] = args.name
     if not changes:
         raise errors.ClientError('nothing to change was given')
-    service = _service(cs)
-    flavor, etag = service.pci_flavor(args.pci_flavor)
-    _print(service.update_pci_flavor(flavor['uuid'], etag, changes))
+    _print(_service(cs).update_pci_flavor(args.pci_flavor, **changes))
 
 
 @utils.arg(
@@ -190,8 +192,8 @@ def do_pci_flavor_delete(cs: Any, args: argparse.Namespace) -> None:
     failures = 0
     for name in args.pci_flavors:
         try:
-            service.delete_pci_flavor(name)
-        except errors.RequestFailed as error:
+            service.delete_pci_flavor(name, ignore_missing=False)
+        except sdk_errors.ServiceError as error:
             failures += 1
             print(error, file=sys.stderr)
         else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plugin of the ``openstack`` command: makes the client.
+"""Plugin of the ``openstack`` command: adds the service to its connection.
 
 osc-lib looks for the names in this module, see ``Plugins`` in its
 documentation.
@@ -8,13 +8,13 @@ documentation.
 import argparse
 from typing import TYPE_CHECKING
 
-from keystoneauth1 import adapter
+from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 from osc_lib import utils
 
-from pci_passthrough.osc import client
-from pci_passthrough.osc import errors
-from pci_passthrough.osc import microversion
+from pci_passthrough import sdk
+from pci_passthrough.sdk import proxy
+from pci_passthrough.sdk import versions
 
 if TYPE_CHECKING:
     from osc_lib import clientmanager
@@ -24,22 +24,12 @@ API_VERSION_OPTION = 'os_pci_passthrough_api_version'
 #: Major version. The microversion is negotiated with the service.
 DEFAULT_API_VERSION = '1'
 
+_NEWEST = '1.latest'
 
-def make_client(instance: 'clientmanager.ClientManager') -> client.Client:
-    """Return the client for ``client_manager.pci_passthrough``."""
-    override = instance.get_configuration().get(
-        'pci_passthrough_endpoint_override'
-    )
-    return client.Client(
-        adapter.Adapter(
-            instance.session,
-            service_type=client.SERVICE_TYPE,
-            interface=instance.interface,
-            region_name=instance.region_name,
-            endpoint_override=override,
-        ),
-        microversion.parse(instance._api_version[API_NAME]),
-    )
+
+def make_client(instance: 'clientmanager.ClientManager') -> proxy.Proxy:
+    """Return the proxy for ``client_manager.pci_passthrough``."""
+    return sdk.service_of(instance.sdk_connection)
 
 
 def check_api_version(version: str) -> bool:
@@ -50,8 +40,8 @@ def check_api_version(version: str) -> bool:
         version.
     """
     try:
-        parsed = microversion.parse(version)
-    except errors.VersionUnsupported as error:
+        parsed = _normalized(version)
+    except sdk_exceptions.NotSupported as error:
         raise exceptions.CommandError(str(error)) from error
     if not version.startswith(DEFAULT_API_VERSION):
         # osc-lib finds the commands by the first digit. _version normalizes
@@ -63,11 +53,15 @@ def check_api_version(version: str) -> bool:
     return True
 
 
+def _normalized(version: str) -> str:
+    return versions.parse(version) or _NEWEST
+
+
 def _version(text: str) -> str:
     """Normalize ``--os-pci-passthrough-api-version`` for osc-lib."""
     try:
-        return microversion.parse(text) if text else text
-    except errors.VersionUnsupported as error:
+        return _normalized(text) if text else text
+    except sdk_exceptions.NotSupported as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 

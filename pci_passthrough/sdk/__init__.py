@@ -15,10 +15,13 @@ or, for all programs that read it, in ``clouds.yaml``::
 one each, and what they share. Nothing here needs more than openstacksdk.
 """
 
+from typing import Any
+from typing import cast
 from typing import TypeVar
 
 from openstack import connection as openstack_connection
 
+from pci_passthrough.sdk import proxy
 from pci_passthrough.sdk import service
 
 SERVICE_TYPE = service.SERVICE_TYPE
@@ -30,6 +33,16 @@ def add_to(connection: _Connection) -> _Connection:
     """Add ``pci_passthrough`` to a connection, and return the connection."""
     connection.add_service(service.Service(SERVICE_TYPE))
     return connection
+
+
+def service_of(connection: openstack_connection.Connection) -> proxy.Proxy:
+    """Return ``pci_passthrough`` of a connection, which is added if need be.
+
+    :raises openstack.exceptions.EndpointNotFound: the catalogue does not have
+        the service.
+    """
+    added: Any = add_to(connection)
+    return cast(proxy.Proxy, added.pci_passthrough)
 
 
 def vendor_hook(connection: openstack_connection.Connection) -> None:

@@ -17,7 +17,8 @@ SERVICE_TYPE = 'pci-passthrough'
 _VERSION_KEY = 'pci_passthrough_api_version'
 
 
-class Service(service_description.ServiceDescription[proxy.Proxy]):
+# Older releases of openstacksdk have no type parameter here.
+class Service(service_description.ServiceDescription):  # type: ignore[type-arg]
     """Describes the service to openstacksdk.
 
     Its own way to a proxy asks the service for its versions at once, and

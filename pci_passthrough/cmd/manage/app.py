@@ -179,6 +179,10 @@ class ManageApp(app.App):
     ) -> None:
         """Print the error, if there is one, and close the database."""
         if isinstance(err, Exception) and not isinstance(err, BrokenPipeError):
+            if 'client_manager' in vars(self):
+                from pci_passthrough.cmd.manage import in_process
+
+                err = in_process.plain(err)
             database_errors.report(
                 self.NAME, err, vars(self.context).get('conf')
             )

@@ -2,8 +2,9 @@
 """``device …``: commands of ``openstack pci device``, for the operator."""
 
 import argparse
-import http
 from typing import ClassVar
+
+from openstack import exceptions
 
 from pci_passthrough.cmd.manage import arguments
 from pci_passthrough.cmd.manage import formatters
@@ -99,8 +100,8 @@ class History(pci_device.History):
             parsed_args.device = lookup.uuid_of(host, address)
         try:
             return super().take_action(parsed_args)
-        except errors.RequestFailed as error:
-            if not slash or error.status != http.HTTPStatus.NOT_FOUND:
+        except exceptions.NotFoundException as error:
+            if not slash:
                 raise
             raise errors.ClientError(
                 f'no PCI device {device!r} has ever existed, or its history '

@@ -15,6 +15,7 @@ from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import pci_flavor
 from pci_passthrough.osc.v1 import pci_flavor_deletion
+from pci_passthrough.sdk import base as sdk_base
 
 _SHORT: columns.Columns = {
     'UUID': columns.field('uuid'),
@@ -59,11 +60,9 @@ class List(pci_flavor.List):
     short_columns = _SHORT
     long_columns = _LONG
 
-    def items(
-        self, query: Mapping[str, Any], limit: int | None
-    ) -> Iterable[Mapping[str, Any]]:
+    def items(self, query: sdk_base.Query) -> Iterable[sdk_base.Resource]:
         """Return PCI flavors, without their availability."""
-        return self.service.pci_flavors(query, limit)
+        return self.service.pci_flavors(**query)
 
 
 class Show(show_one.CsvFormat, pci_flavor.Show):
@@ -123,9 +122,13 @@ class Delete(pci_flavor_deletion.PciFlavorDelete):
         for name in parsed_args.pci_flavors:
             held = 0
             if parsed_args.force:
-                effect = self.service.deletion_effect(name, force=True)
-                held = effect['requests']['stranded']
-            self.service.delete_pci_flavor(name, parsed_args.force)
+                effect = self.service.preview_delete_pci_flavor(
+                    name, force=True
+                )
+                held = (effect.requests or {})['stranded']
+            self.service.delete_pci_flavor(
+                name, ignore_missing=False, force=parsed_args.force
+            )
             if held:
                 self.app.stderr.write(
                     f'{name}: {held} device(s) are still held by it; its '

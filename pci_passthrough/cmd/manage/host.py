@@ -58,7 +58,9 @@ class Forget(pci_host.Delete):
             return
         # Like the other commands, with an error of one line.
         [host] = parsed_args.hosts
-        self.service.delete_host(host, parsed_args.force, parsed_args.reason)
+        self.service.delete_pci_host(
+            host, parsed_args.force, parsed_args.reason
+        )
 
 
 class Rename(command.Command):

@@ -9,15 +9,17 @@ the database may do everything.
 
 from collections.abc import Mapping
 import functools
+import http
 import io
 from typing import Any
 from typing import ParamSpec
 from typing import TYPE_CHECKING
 from typing import TypeVar
 
-from keystoneauth1 import adapter
 from keystoneauth1 import noauth
 from keystoneauth1 import session as keystone_session
+from openstack import connection as openstack_connection
+from openstack import exceptions
 import oslo_messaging
 from oslo_policy import policy
 import requests
@@ -26,6 +28,7 @@ from requests import structures
 from werkzeug import test
 
 from pci_passthrough import rpc
+from pci_passthrough import sdk
 from pci_passthrough import store
 from pci_passthrough.api import application
 from pci_passthrough.api import authentication
@@ -33,8 +36,10 @@ from pci_passthrough.api import routing
 from pci_passthrough.api.backends import Backends
 from pci_passthrough.api.backends import Thresholds
 from pci_passthrough.cmd.manage import context
-from pci_passthrough.osc import client
+from pci_passthrough.osc import errors as client_errors
 from pci_passthrough.rpc import methods
+from pci_passthrough.sdk import errors as sdk_errors
+from pci_passthrough.sdk import proxy
 from pci_passthrough.services import operator_endpoint
 
 if TYPE_CHECKING:
@@ -55,7 +60,7 @@ _OPERATOR = {
 
 
 class ClientManager:
-    """Has the client of the REST API, like the client manager of osc-lib.
+    """Has the REST API as a service, like the client manager of osc-lib.
 
     :param manage: the context of the running command.
     """
@@ -67,22 +72,22 @@ class ClientManager:
         self._context = manage
 
     @functools.cached_property
-    def pci_passthrough(self) -> client.Client:
-        """The client.
+    def pci_passthrough(self) -> proxy.Proxy:
+        """The service.
 
         :raises: DatabaseNotReady; oslo_config.cfg.Error
         """
-        return self._client(self._context.policy.limits)
+        return self._service(self._context.policy.limits)
 
     @functools.cached_property
-    def without_trackers(self) -> client.Client:
-        """The client, for which hosts without a resource tracker are up.
+    def without_trackers(self) -> proxy.Proxy:
+        """The service, for which hosts without a resource tracker are up.
 
         :raises: DatabaseNotReady; oslo_config.cfg.Error
         """
-        return self._client(self._context.policy.limits.of_agents)
+        return self._service(self._context.policy.limits.of_agents)
 
-    def _client(self, limits: store.Limits) -> client.Client:
+    def _service(self, limits: store.Limits) -> proxy.Proxy:
         conf = self._context.conf
         backends = Backends(
             self._context.database,
@@ -96,16 +101,30 @@ class ClientManager:
             self._context.policy.refusals_kept,
         )
         app = application.Application(backends, routing.ROUTES)
-        http = requests.Session()
-        http.mount(_URL, _WsgiAdapter(app, _OPERATOR))
-        return client.Client(
-            adapter.Adapter(
-                keystone_session.Session(
-                    auth=noauth.NoAuth(endpoint=_URL), session=http
-                ),
-                service_type=client.SERVICE_TYPE,
+        transport = requests.Session()
+        transport.mount(_URL, _WsgiAdapter(app, _OPERATOR))
+        connection = openstack_connection.Connection(
+            session=keystone_session.Session(
+                auth=noauth.NoAuth(endpoint=_URL), session=transport
             )
         )
+        return sdk.service_of(connection)
+
+
+def plain(error: Exception) -> Exception:
+    """Return an error of the REST API in the words of this program.
+
+    :returns: an error without status, code and request id, which say nothing
+        within one process; any other error as it is.
+    """
+    if not isinstance(error, exceptions.SDKException):
+        return error
+    text = str(error)
+    if isinstance(error, sdk_errors.ServiceError):
+        text = str(error.details)
+        if error.status_code == http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            text += ' (there is no service: --debug shows it here)'
+    return client_errors.ClientError(text)
 
 
 class _AllowEverything(policy.Enforcer):

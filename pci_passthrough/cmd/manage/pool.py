@@ -5,9 +5,9 @@ from typing import Any
 from typing import cast
 
 from pci_passthrough.cmd.manage import formatters
-from pci_passthrough.osc import client
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import pci_pool
+from pci_passthrough.sdk import proxy
 
 _SHORT: columns.Columns = {
     'Host': columns.field('host'),
@@ -41,7 +41,7 @@ class List(pci_pool.List):
     long_columns = _LONG
 
     @property
-    def service(self) -> client.Client:
-        """The client for which hosts without a resource tracker are up."""
+    def service(self) -> proxy.Proxy:
+        """The service for which hosts without a resource tracker are up."""
         manager: Any = self.app.client_manager
-        return cast(client.Client, manager.without_trackers)
+        return cast(proxy.Proxy, manager.without_trackers)

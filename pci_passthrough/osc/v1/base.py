@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 from typing import cast
 
+from openstack import exceptions as sdk_exceptions
+from osc_lib.cli import identity
 from osc_lib.command import command
 
-from pci_passthrough.osc import client
 from pci_passthrough.osc import errors
+from pci_passthrough.sdk import proxy
 
 #: Names of columns, and a row or rows.
 Output = tuple[Sequence[str], Any]
@@ -19,13 +21,13 @@ NOTHING: Output = ((), ())
 
 
 class Command(command.Command):
-    """Base of all commands: has the client of the service."""
+    """Base of all commands: has the service."""
 
     @property
-    def service(self) -> client.Client:
-        """The client; the plugin makes it when a command first needs it."""
+    def service(self) -> proxy.Proxy:
+        """The service; the plugin makes it when a command first needs it."""
         manager: Any = self.app.client_manager
-        return cast(client.Client, manager.pci_passthrough)
+        return cast(proxy.Proxy, manager.pci_passthrough)
 
     def warn(self, answer: Mapping[str, Any]) -> None:
         """Print the warnings of an answer, if any, to standard error."""
@@ -49,10 +51,6 @@ class Command(command.Command):
                 f'give the UUID of project {name}: its name cannot be looked '
                 'up without Keystone'
             )
-        # Programs that never get here save a second: both import the SDK.
-        from openstack import exceptions as sdk_exceptions
-        from osc_lib.cli import identity
-
         try:
             project = identity.find_project(
                 manager.sdk_connection, name, domain

@@ -79,8 +79,6 @@ class OrDash(columns.FormattableColumn[Any]):
         return '-' if self._value is None else str(self._value)
 
 
-# osc-lib has formatters for dictionaries and lists, too. But to import them
-# takes a second, which pci-passthrough-manage need not spend.
 class Tags(columns.FormattableColumn[Mapping[str, str]]):
     """Extra info; a dash means that there is none."""
 

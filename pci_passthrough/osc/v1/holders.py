@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import logging
 from typing import Any
 
+from openstack import exceptions as sdk_exceptions
+
 from pci_passthrough.osc.v1 import servers
 
 LOG = logging.getLogger(__name__)
@@ -47,9 +49,6 @@ def with_servers(
 
 
 def _servers(compute: Any, uuids: Collection[str]) -> dict[str, Any]:
-    # Saves a second if nothing is held: it imports the SDK.
-    from openstack import exceptions as sdk_exceptions
-
     if len(uuids) > _FEW:
         return {s.id: s for s in compute.servers(all_projects=True)}
     found = {}

@@ -14,6 +14,7 @@ from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_pool
 from pci_passthrough.osc.v1 import servers
+from pci_passthrough.sdk import base as sdk_base
 
 _DEVICE_HELP = 'UUID, or HOST/ADDRESS, for example compute-1/0000:65:00.1'
 
@@ -138,11 +139,9 @@ class DeviceLister(listing.Lister):
     short_columns = _SHORT
     long_columns = _LONG
 
-    def items(
-        self, query: Mapping[str, Any], limit: int | None
-    ) -> Iterable[Mapping[str, Any]]:
+    def items(self, query: sdk_base.Query) -> Iterable[sdk_base.Resource]:
         """Return devices."""
-        return self.service.pci_devices(query, limit)
+        return self.service.pci_devices(**query)
 
 
 class List(DeviceLister):
@@ -181,7 +180,7 @@ class List(DeviceLister):
         """Return columns and rows, those of servers last."""
         if parsed_args.no_name_lookup:
             return super().take_action(parsed_args)
-        devices = self.items(self.query(parsed_args), parsed_args.limit)
+        devices = self.wanted(parsed_args)
         layout = self.long_columns if parsed_args.long else self.short_columns
         return columns.table(
             {**layout, **_OF_SERVER},
@@ -209,7 +208,8 @@ class Show(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return names and values of all fields."""
-        return show(self.service.pci_device(parsed_args.device))
+        device = self.service.get_pci_device(parsed_args.device)
+        return show(device.fields())
 
 
 class DeviceAction(base.Command):
@@ -256,9 +256,10 @@ class DeviceAction(base.Command):
 
     def change(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """Change the device, and return it."""
-        return self.service.update_pci_device(
+        device = self.service.update_pci_device(
             parsed_args.device, parsed_args.action, parsed_args.reason
         )
+        return device.fields()
 
 
 class Set(DeviceAction):
@@ -309,9 +310,10 @@ class ResolveAction(base.Command):
 
     def change(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """Resolve the conflict, and return the device."""
-        return self.service.resolve_pci_device(
+        device = self.service.resolve_pci_device(
             parsed_args.device, parsed_args.moved_to, parsed_args.reason
         )
+        return device.fields()
 
 
 class Resolve(ResolveAction):
@@ -350,4 +352,4 @@ class History(base.Lister):
         events = self.service.pci_device_history(
             parsed_args.device, parsed_args.limit
         )
-        return columns.table(_EVENT, events)
+        return columns.table(_EVENT, [event.fields() for event in events])

@@ -17,6 +17,7 @@ from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import pci_flavor_options
 from pci_passthrough.osc.v1 import resources
+from pci_passthrough.sdk import base as sdk_base
 
 _SHORT: columns.Columns = {
     'UUID': columns.field('uuid'),
@@ -122,13 +123,13 @@ class Create(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Create and show the PCI flavor, or show the effect."""
-        answer = self.service.create_pci_flavor(
-            self.values(parsed_args), parsed_args.dry_run
-        )
+        values = self.values(parsed_args)
         if parsed_args.dry_run:
-            return effect.show(answer)
-        self.warn(answer)
-        return columns.show(self.show_columns, answer)
+            preview = self.service.preview_create_pci_flavor(**values)
+            return effect.show(preview.fields())
+        flavor = self.service.create_pci_flavor(**values).fields()
+        self.warn(flavor)
+        return columns.show(self.show_columns, flavor)
 
     def values(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """Return the fields of the new PCI flavor."""
@@ -186,11 +187,9 @@ class List(listing.Lister):
             )
         return query
 
-    def items(
-        self, query: Mapping[str, Any], limit: int | None
-    ) -> Iterable[Mapping[str, Any]]:
+    def items(self, query: sdk_base.Query) -> Iterable[sdk_base.Resource]:
         """Return PCI flavors."""
-        return self.service.pci_flavors({**query, 'availability': True}, limit)
+        return self.service.pci_flavors(availability=True, **query)
 
 
 class Show(base.ShowOne):
@@ -212,9 +211,9 @@ class Show(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return names and values."""
-        flavor, _ = self.service.pci_flavor(parsed_args.pci_flavor)
+        flavor = self.service.get_pci_flavor(parsed_args.pci_flavor)
         supply = resources.of_pci_flavor(self.service, flavor)
-        return columns.show(self.show_columns, flavor | supply)
+        return columns.show(self.show_columns, flavor.fields() | supply)
 
 
 class _Change(base.Quiet, base.ShowOne):
@@ -233,23 +232,20 @@ class _Change(base.Quiet, base.ShowOne):
         :param changes_of: returns the new values for the PCI flavor that was
             read.
         """
-        name = parsed_args.pci_flavor
-        flavor, etag = self.service.pci_flavor(name)
-        changes = changes_of(flavor)
+        service = self.service
+        flavor = service.get_pci_flavor(parsed_args.pci_flavor)
+        changes = changes_of(flavor.fields())
         if not changes:
             raise errors.ClientError('nothing to change was given')
-        answer = self.service.update_pci_flavor(
-            # By now its name may belong to another one.
-            flavor['uuid'],
-            etag,
-            changes,
-            getattr(parsed_args, 'force', False),
-            parsed_args.dry_run,
-        )
+        force = getattr(parsed_args, 'force', False)
         if parsed_args.dry_run:
-            return effect.show(answer)
-        self.warn(answer)
-        return self.changed(answer)
+            preview = service.preview_update_pci_flavor(
+                flavor, force, **changes
+            )
+            return effect.show(preview.fields())
+        changed = service.update_pci_flavor(flavor, force, **changes).fields()
+        self.warn(changed)
+        return self.changed(changed)
 
     def changed(self, flavor: Mapping[str, Any]) -> base.Output:
         """Return the output after a change: there is none."""

@@ -30,7 +30,7 @@ class Add(_OneProject):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Share the PCI flavor."""
-        self.service.add_access(
+        self.service.add_pci_flavor_access(
             parsed_args.pci_flavor, self.project_of(parsed_args)
         )
 
@@ -44,7 +44,7 @@ class Remove(_OneProject):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Stop sharing the PCI flavor."""
-        self.service.remove_access(
+        self.service.remove_pci_flavor_access(
             parsed_args.pci_flavor, self.project_of(parsed_args)
         )
 
@@ -60,5 +60,5 @@ class List(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return a column and rows."""
-        projects = self.service.access(parsed_args.pci_flavor)
+        projects = self.service.pci_flavor_access(parsed_args.pci_flavor)
         return ('Project',), [(project,) for project in sorted(projects)]

@@ -10,6 +10,7 @@ from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import effect
 from pci_passthrough.osc.v1 import options
 from pci_passthrough.osc.v1 import shelved
+from pci_passthrough.sdk import errors as sdk_errors
 
 _FORCE = (
     'delete even a PCI flavor that instances hold devices through: no request '
@@ -40,12 +41,15 @@ class PciFlavorDelete(base.Quiet, base.Lister):
             try:
                 self.warn_before(name)
                 if parsed_args.dry_run:
-                    effects[name] = self.service.deletion_effect(
+                    preview = self.service.preview_delete_pci_flavor(
                         name, parsed_args.force
                     )
+                    effects[name] = preview.fields()
                 else:
-                    self.service.delete_pci_flavor(name, parsed_args.force)
-            except errors.RequestFailed as error:
+                    self.service.delete_pci_flavor(
+                        name, ignore_missing=False, force=parsed_args.force
+                    )
+            except sdk_errors.ServiceError as error:
                 failures += 1
                 self.log.error(
                     'Failed to delete PCI flavor with name or UUID %r: %s',
@@ -76,17 +80,17 @@ class Delete(PciFlavorDelete):
         """Warn of shelved servers that could not be unshelved."""
         if not self._shelved:
             return
-        flavor, _ = self.service.pci_flavor(name)
+        flavor = self.service.get_pci_flavor(name)
         asking = {
             server
-            for key in (flavor['name'], flavor['uuid'])
+            for key in (flavor.name, flavor.uuid)
             for server in self._shelved.get(key, ())
         }
         if asking:
             self.log.warning(
                 'Without PCI flavor %r these shelved servers cannot be '
                 'unshelved: %s',
-                flavor['name'],
+                flavor.name,
                 ', '.join(sorted(asking)),
             )
 

@@ -46,10 +46,10 @@ class Capacity(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return names and values."""
-        supply = self.service.availability(
+        supply = self.service.get_pci_flavor_availability(
             parsed_args.pci_flavor, parsed_args.count
         )
-        return columns.show(_SHOW_COLUMNS, supply)
+        return columns.show(_SHOW_COLUMNS, supply.fields())
 
 
 def _near_miss(miss: Mapping[str, Any]) -> str:
@@ -124,12 +124,12 @@ class Explain(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Output:
         """Return columns and rows; print a summary to standard error."""
-        explanation = self.service.explain(
+        explanation = self.service.explain_pci_flavor(
             parsed_args.pci_flavor,
             parsed_args.count,
             parsed_args.host,
             parsed_args.physical_networks,
-        )
+        ).fields()
         self.warn(explanation)
         if 'hosts' in explanation:
             if explanation['summary']:
@@ -137,12 +137,12 @@ class Explain(base.Lister):
             return columns.table(_HOST, explanation['hosts'])
         if not explanation['reasons']:
             # At least one host can serve the request.
-            level = self.service.availability(
+            supply = self.service.get_pci_flavor_availability(
                 parsed_args.pci_flavor, parsed_args.count
-            )['availability']
+            )
             print(
                 f'availability of {explanation["count"]} '
-                f'{explanation["name"]}: {level}',
+                f'{explanation["name"]}: {supply.availability}',
                 file=self.app.stderr,
             )
         else:

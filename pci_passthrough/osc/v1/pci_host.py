@@ -3,8 +3,6 @@
 
 import argparse
 from collections.abc import Iterable
-from collections.abc import Mapping
-from typing import Any
 from typing import ClassVar
 
 from pci_passthrough.osc import errors
@@ -12,6 +10,8 @@ from pci_passthrough.osc.v1 import base
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
+from pci_passthrough.sdk import base as sdk_base
+from pci_passthrough.sdk import errors as sdk_errors
 
 _QUERY_OPTIONS: options.QueryOptions = {
     'host': {'help': 'only this host'},
@@ -50,11 +50,9 @@ class List(listing.Lister):
     short_columns = _SHORT
     long_columns: ClassVar[columns.Columns | None] = _LONG
 
-    def items(
-        self, query: Mapping[str, Any], limit: int | None
-    ) -> Iterable[Mapping[str, Any]]:
+    def items(self, query: sdk_base.Query) -> Iterable[sdk_base.Resource]:
         """Return hosts."""
-        return self.service.hosts(query, limit)
+        return self.service.pci_hosts(**query)
 
 
 class Delete(base.Command):
@@ -94,10 +92,10 @@ class Delete(base.Command):
         failures = 0
         for host in parsed_args.hosts:
             try:
-                self.service.delete_host(
+                self.service.delete_pci_host(
                     host, parsed_args.force, parsed_args.reason
                 )
-            except errors.RequestFailed as error:
+            except sdk_errors.ServiceError as error:
                 failures += 1
                 self.log.error('Failed to delete host %r: %s', host, error)
         if failures:

@@ -2,12 +2,11 @@
 """``openstack pci pool …``."""
 
 from collections.abc import Iterable
-from collections.abc import Mapping
-from typing import Any
 
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
+from pci_passthrough.sdk import base as sdk_base
 
 #: For lists of devices, too.
 QUERY_OPTIONS: options.QueryOptions = {
@@ -64,8 +63,6 @@ class List(listing.Lister):
     short_columns = _SHORT
     long_columns = _LONG
 
-    def items(
-        self, query: Mapping[str, Any], limit: int | None
-    ) -> Iterable[Mapping[str, Any]]:
+    def items(self, query: sdk_base.Query) -> Iterable[sdk_base.Resource]:
         """Return pools."""
-        return self.service.pci_pools(query, limit)
+        return self.service.pci_pools(**query)

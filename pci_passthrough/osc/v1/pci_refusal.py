@@ -9,6 +9,7 @@ from typing import Any
 from pci_passthrough.osc.v1 import columns
 from pci_passthrough.osc.v1 import listing
 from pci_passthrough.osc.v1 import options
+from pci_passthrough.sdk import base as sdk_base
 
 _QUERY_OPTIONS: options.QueryOptions = {
     'server': {'help': 'only refusals to this server (UUID)'},
@@ -70,8 +71,6 @@ class List(listing.Lister):
     short_columns = _SHORT
     long_columns = _LONG
 
-    def items(
-        self, query: Mapping[str, Any], limit: int | None
-    ) -> Iterable[Mapping[str, Any]]:
+    def items(self, query: sdk_base.Query) -> Iterable[sdk_base.Resource]:
         """Return refusals."""
-        return self.service.refusals(query, limit)
+        return self.service.refusals(**query)

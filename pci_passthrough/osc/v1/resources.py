@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import functools
 from typing import Any
 
-from pci_passthrough.osc import client
-from pci_passthrough.osc import errors
-from pci_passthrough.osc.v1 import columns
+from openstack import exceptions
 
-_FORBIDDEN = 403
+from pci_passthrough.osc.v1 import columns
+from pci_passthrough.sdk import pci_flavor
+from pci_passthrough.sdk import proxy
 
 
 def in_words(resource: Mapping[str, Any]) -> str:
@@ -38,16 +38,14 @@ SHOW_COLUMNS: columns.Formatters = {
 
 
 def of_pci_flavor(
-    service: client.Client, flavor: Mapping[str, Any]
+    service: proxy.Proxy, flavor: pci_flavor.PciFlavor
 ) -> dict[str, Any]:
     """Return availability and resources of a PCI flavor.
 
     :returns: without what the user may not see, or the service does not know.
     """
     try:
-        supply = service.availability(flavor['uuid'], 1)
-    except errors.RequestFailed as error:
-        if error.status != _FORBIDDEN:
-            raise
+        supply = service.get_pci_flavor_availability(flavor).fields()
+    except exceptions.ForbiddenException:
         return {}
     return {name: supply[name] for name in SHOW_COLUMNS if name in supply}

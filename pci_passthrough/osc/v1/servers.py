@@ -11,6 +11,9 @@ from typing import Any
 from typing import TypeVar
 import uuid
 
+from keystoneauth1 import exceptions as ksa_exceptions
+from openstack import exceptions as sdk_exceptions
+
 from pci_passthrough.osc import errors
 
 LOG = logging.getLogger(__name__)
@@ -26,10 +29,6 @@ def ask(manager: Any, question: Callable[[Any], _T], default: _T) -> _T:
         errors.
     :param default: the answer if there is none.
     """
-    # Commands that ask nothing save a second: both import the SDK.
-    from keystoneauth1 import exceptions as ksa_exceptions
-    from openstack import exceptions as sdk_exceptions
-
     try:
         compute = manager.sdk_connection.compute
         # Without a version of Nova's API that it knows, the SDK has no calls.
@@ -57,9 +56,6 @@ def uuid_of(manager: Any, server: str) -> str:
         return str(uuid.UUID(server))
     except ValueError:
         pass
-    from keystoneauth1 import exceptions as ksa_exceptions
-    from openstack import exceptions as sdk_exceptions
-
     try:
         found = manager.sdk_connection.compute.find_server(
             server, ignore_missing=False, all_projects=True

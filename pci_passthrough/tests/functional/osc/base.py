@@ -12,7 +12,8 @@ import testtools
 from werkzeug import serving
 
 from pci_passthrough import objects
-from pci_passthrough.osc import client
+from pci_passthrough.sdk import pci_flavor
+from pci_passthrough.sdk import proxy
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store.pci_flavors import editing
@@ -136,18 +137,16 @@ class AnotherEditor(fixtures.Fixture):
         self._db = db
 
     def _setUp(self) -> None:
-        read = client.Client.pci_flavor
+        read = proxy.Proxy.get_pci_flavor
 
-        def change(
-            reader: client.Client, name: str
-        ) -> tuple[dict[str, Any], str]:
-            answer = read(reader, name)
+        def change(reader: proxy.Proxy, name: str) -> pci_flavor.PciFlavor:
+            flavor = read(reader, name)
             editing.update(self._db, name, {'description': 'theirs'})
-            return answer
+            return flavor
 
         self.useFixture(
             fixtures.MonkeyPatch(
-                'pci_passthrough.osc.client.Client.pci_flavor', change
+                'pci_passthrough.sdk.proxy.Proxy.get_pci_flavor', change
             )
         )
 

@@ -99,7 +99,13 @@ class NotThisServiceTestCase(base.ShellTestCase):
         self.assertIn("'2.0' is not a version", outcome.stderr)
 
     def test_service_of_the_future(self) -> None:
-        version = {'id': 'v1', 'min_version': '1.50', 'max_version': '1.60'}
+        version = {
+            'id': 'v1.0',
+            'status': 'CURRENT',
+            'min_version': '1.50',
+            'max_version': '1.60',
+            'links': [{'rel': 'self', 'href': 'http://x/v1'}],
+        }
         answer = _Canned('200 OK', {'versions': [version]})
         self.url = self.useFixture(base.Served(answer)).url
         self.assert_error(

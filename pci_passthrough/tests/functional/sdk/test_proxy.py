@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import json
 import pathlib
 from typing import Any
-from typing import cast
 from typing import TYPE_CHECKING
 
 import fixtures
@@ -42,8 +41,7 @@ def connect(url: str, **settings: Any) -> openstack_connection.Connection:
 
 def service_at(url: str, **settings: Any) -> proxy.Proxy:
     """Return the proxy of the service at a URL."""
-    connection: Any = sdk.add_to(connect(url, **settings))
-    return cast(proxy.Proxy, connection.pci_passthrough)
+    return sdk.service_of(connect(url, **settings))
 
 
 class ProxyTestCase(testtools.TestCase):

@@ -23,11 +23,6 @@ class DescribeTestCase(testtools.TestCase):
         self.assertEqual(str(error), database_errors.describe(error, None))
 
     def test_of_the_client(self) -> None:
-        """The message has no status, code or request id within one process."""
-        refused = client_errors.RequestFailed(409, 'in use', 'x.y', 'req-1')
-        self.assertEqual('in use', database_errors.describe(refused, None))
-        defect = client_errors.RequestFailed(500, 'Internal error')
-        self.assertIn('--debug', database_errors.describe(defect, None))
         other = client_errors.ClientError('no device')
         self.assertEqual('no device', database_errors.describe(other, None))
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from typing import Any
 
+from openstack import exceptions
 import testtools
 
-from pci_passthrough.osc import errors
 from pci_passthrough.osc.v1 import resources
+from pci_passthrough.sdk import pci_flavor
+from pci_passthrough.sdk import pci_flavor_availability
 
 
 def resource(**members: Any) -> dict[str, Any]:
@@ -34,16 +36,17 @@ class _Service:
     def __init__(self, answer: Any) -> None:
         self._answer = answer
 
-    def availability(self, name: str, count: int) -> Any:
+    def get_pci_flavor_availability(self, flavor: Any) -> Any:
         if isinstance(self._answer, Exception):
             raise self._answer
-        return self._answer
+        return pci_flavor_availability.Availability.existing(**self._answer)
 
 
 class OfPciFlavorTest(testtools.TestCase):
     def supply(self, answer: Any) -> dict[str, Any]:
         service: Any = _Service(answer)
-        return resources.of_pci_flavor(service, {'uuid': 'u'})
+        flavor = pci_flavor.PciFlavor.existing(uuid='u')
+        return resources.of_pci_flavor(service, flavor)
 
     def test_older_service(self) -> None:
         self.assertEqual(
@@ -52,9 +55,8 @@ class OfPciFlavorTest(testtools.TestCase):
         )
 
     def test_not_allowed(self) -> None:
-        self.assertEqual({}, self.supply(errors.RequestFailed(403, 'no')))
+        self.assertEqual({}, self.supply(exceptions.ForbiddenException('no')))
 
     def test_other_errors_are_raised(self) -> None:
-        self.assertRaises(
-            errors.RequestFailed, self.supply, errors.RequestFailed(500, 'no')
-        )
+        error = exceptions.HttpException('no')
+        self.assertRaises(exceptions.HttpException, self.supply, error)
