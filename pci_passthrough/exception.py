@@ -213,6 +213,8 @@ class Conflict(PciPassthroughError):
 #: Words for the origin of a PCI flavor, see ``objects.fields``.
 _ORIGINS = {
     'built-in': '; it is built in: set its state to active to use it',
+    'group': '; it was made from the group of this name that hosts report: '
+    'change it, or choose another name',
 }
 
 

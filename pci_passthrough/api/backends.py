@@ -32,6 +32,7 @@ class Backends:
         scheduler.
     :ivar thresholds: the limits of the availability that projects see.
     :ivar refusals_kept: days for which the scheduler's refusals are stored.
+    :ivar flavor_from_group: whether groups of hosts become PCI flavors.
     """
 
     database: store.Reader
@@ -40,6 +41,7 @@ class Backends:
     limits: store.Limits
     thresholds: Thresholds
     refusals_kept: float
+    flavor_from_group: bool
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -61,6 +63,7 @@ class Backends:
                 conf.api.availability_low_percent,
             ),
             policy.refusals_kept,
+            policy.flavor_from_group,
         )
 
     def close(self) -> None:

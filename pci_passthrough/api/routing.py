@@ -55,7 +55,7 @@ _FLAVOR_ROUTES = [
         pci_flavor.show,
         'Show a PCI flavor.',
         flavor_policy.SHOW,
-        {200: flavor_schema.SHOWN, 304: None},
+        {200: flavor_schema.CHANGED, 304: None},
     ),
     Route(
         'PATCH',

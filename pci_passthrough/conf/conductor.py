@@ -126,6 +126,23 @@ With 1, a single instance that cannot be started anywhere, for example because
 of its image, can quarantine devices by trying often enough.
 """,
     ),
+    cfg.BoolOpt(
+        'flavor_from_group',
+        default=False,
+        help="""
+Whether each group that a host gives its devices becomes a PCI flavor at once.
+
+A group is a value of the tag ``group``, or ``name``, of an entry in
+``pci_information``. The first report with ``"group": "10g"`` makes the public
+PCI flavor ``10g``, which matches ``e.group=10g`` and belongs to no project. It
+is never changed or deleted by the conductor. Set the same value for the REST
+API: it then warns where a PCI flavor and a group mean different devices by one
+name.
+
+With true, whoever writes the ``pci_information`` of a host decides what all
+projects can request. With false, only administrators make PCI flavors.
+""",
+    ),
     cfg.IntOpt(
         'workers',
         default=1,

@@ -221,7 +221,9 @@ class PciFlavorOrigin:
 
     #: every database has it
     BUILT_IN = 'built-in'
-    ALL: ClassVar[tuple[str, ...]] = (BUILT_IN,)
+    #: made from the tag ``group`` or ``name`` of devices
+    GROUP = 'group'
+    ALL: ClassVar[tuple[str, ...]] = (BUILT_IN, GROUP)
 
 
 def is_pci_address(text: str) -> bool:

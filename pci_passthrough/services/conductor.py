@@ -87,10 +87,13 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         policy = store.Policy.from_conf(self._conf)
         census.use(self.database, policy.limits)
         self._transport = rpc.get_transport(self._conf)
+        endpoint = ConductorEndpoint(self.database, policy, self._observations)
+        # Hosts that report nothing new may have groups from before.
+        endpoint.group_flavors.make()
         server = rpc.conductor_server(
             self._transport,
             self._conf.host,
-            ConductorEndpoint(self.database, policy, self._observations),
+            endpoint,
             OperatorEndpoint(self.database, policy.limits),
             PreparationEndpoint(self.database, policy),
         )

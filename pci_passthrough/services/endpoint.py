@@ -15,6 +15,7 @@ from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
+from pci_passthrough.services import group_flavors
 from pci_passthrough.services import metrics
 from pci_passthrough.store import hosts
 from pci_passthrough.store import scheduling_refusals
@@ -53,6 +54,9 @@ class ConductorEndpoint:
         observations: metrics.Observations | None = None,
     ) -> None:
         self.observations = observations or metrics.Observations()
+        self.group_flavors = group_flavors.GroupFlavors(
+            db, policy.flavor_from_group
+        )
         self._db = db
         self._policy = policy
 
@@ -76,6 +80,7 @@ class ConductorEndpoint:
     def report(self, report: objects.HostReport) -> objects.ReportAck:
         """Apply a report; see ``store.devices.reports.apply``."""
         ack = reports.apply(self._db, report)
+        self.group_flavors.make()
         self.observations.report(report, ack)
         LOG.info(
             'Report of host %(host)s, %(kind)s: %(offered)d devices offered, '

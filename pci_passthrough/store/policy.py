@@ -36,6 +36,7 @@ class Policy:
     :ivar vf_placement: one of ``claims.VF_PLACEMENTS``.
     :ivar refusals_kept: days for which the scheduler's refusals are stored.
     :ivar bounds: how often preparations and starts may fail.
+    :ivar flavor_from_group: whether groups of hosts become PCI flavors.
     """
 
     limits: Limits
@@ -44,6 +45,7 @@ class Policy:
     bounds: preparation.Bounds = dataclasses.field(
         default_factory=preparation.Bounds
     )
+    flavor_from_group: bool = False
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -58,4 +60,5 @@ class Policy:
                 options.failed_starts,
                 options.failed_start_instances,
             ),
+            options.flavor_from_group,
         )

@@ -65,9 +65,12 @@ def show(
 ) -> wrappers.Response:
     """Show a PCI flavor."""
     flavor = pci_flavor_view.get(request, pci_flavor)
+    view = pci_flavor_view.view(flavor, request)
+    if microversion.includes(request.api_version, '1.4'):
+        view |= pci_flavor_warnings.of_flavor(request, flavor)
     return responses.unless_known(
         request,
-        pci_flavor_view.view(flavor, request),
+        view,
         pci_flavor_view.tag(flavor),
     )
 

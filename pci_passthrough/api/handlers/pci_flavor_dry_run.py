@@ -89,7 +89,10 @@ def _effect(
             'instance_count': effect.stranded.instance_count,
         }
     return responses.of(
-        body | pci_flavor_warnings.of_cards(request, effect.whole_and_slices)
+        body
+        | pci_flavor_warnings.of_change(
+            request, before, after, effect.whole_and_slices
+        )
     )
 
 

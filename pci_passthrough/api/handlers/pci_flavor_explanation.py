@@ -52,7 +52,7 @@ def show(
         body |= (
             pci_flavor_warnings.of_flavor(request, flavor)
             if nic is None
-            else pci_flavor_warnings.of_cards(request, None)
+            else pci_flavor_warnings.for_nics(request)
         )
         return responses.of(body | _for_operators(request, explanation))
     return responses.of(body | _for_projects(request, explanation))

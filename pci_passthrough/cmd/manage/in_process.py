@@ -99,6 +99,7 @@ class ClientManager:
                 conf.api.availability_low_percent,
             ),
             self._context.policy.refusals_kept,
+            self._context.policy.flavor_from_group,
         )
         app = application.Application(backends, routing.ROUTES)
         transport = requests.Session()

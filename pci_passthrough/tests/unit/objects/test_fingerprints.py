@@ -20,7 +20,7 @@ FINGERPRINTS = {
     'PciDevice': '1.5-1fca3ae0a0676275df3e036e3f8801d4',
     'PciDeviceEvent': '1.1-2ae24816e8a6528b7d3d3f7481602dbc',
     'PciDevicePool': '1.3-1fa0073098a64469f72b218a1618d8d0',
-    'PciFlavor': '1.1-615a699a8ffeaee524169552e87080e7',
+    'PciFlavor': '1.1-e4d00942f04299c0793aea5533c8d702',
     'PciRequest': '1.1-015b0b235bc857b36ef6c3940af1da85',
     'Preparation': '1.1-e475618672588723e1efaf5cc310be34',
     'RefusalReason': '1.2-e351e381d9226629d39cd2361dac7661',
