@@ -33,6 +33,12 @@ E2E_VENV := .venv-e2e
 E2E := pci_passthrough/tests/e2e
 E2E_STESTR := $(E2E_VENV)/bin/stestr --config $(E2E)/stestr.conf \
     --repo-url $(E2E_VENV)/stestr
+
+# Horizon with the plugin, in a browser.
+DASHBOARD_VENV := .venv-dashboard
+DASHBOARD_STESTR := $(DASHBOARD_VENV)/bin/stestr \
+    --config dashboard/stestr.conf --repo-url $(DASHBOARD_VENV)/stestr
+
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 DOCUMENTS := doc $(wildcard *.rst)
@@ -54,7 +60,7 @@ REQUIREMENTS := requirements.txt setup.cfg setup.py pyproject.toml bindep.txt
 TEST_REQUIREMENTS := test-requirements.txt doc/requirements.txt
 
 .PHONY: demo tour unit functional nova-functional test test-servers test-nova \
-    test-e2e environments lint docs bench hil genconfig clean
+    test-e2e test-dashboard environments lint docs bench hil genconfig clean
 
 # The end of each layer's recipe: its line and its status. $(1) are commands
 # that print the runs' subunit streams.
@@ -150,9 +156,27 @@ test-e2e: $(E2E_VENV)/.installed
 	    $(E2E_STESTR) run --serial '$(E2E_TESTS)' || rc=1; \
 	$(call closing_line,$(E2E_STESTR) last --subunit || true,$(E2E_VENV)/bin)
 
+# Keystone, the REST API, Horizon with the plugin, and a browser. With
+# `PCI_PASSTHROUGH_SCREENSHOTS=<folder>` the pages are saved as pictures.
+test-dashboard: $(DASHBOARD_VENV)/.installed
+	@rc=0; \
+	rm -rf $(DASHBOARD_VENV)/stestr && mkdir $(DASHBOARD_VENV)/stestr; \
+	$(DASHBOARD_STESTR) init; \
+	$(DASHBOARD_STESTR) run --serial '$(DASHBOARD_TESTS)' || rc=1; \
+	$(call closing_line,$(DASHBOARD_STESTR) last --subunit || \
+	    true,$(DASHBOARD_VENV)/bin)
+
 # What the layers after `make test` need beside its environments.
-environments: $(E2E_VENV)/.installed $(foreach release,$(NOVA_RELEASES), \
-    .venv-nova-$(basename $(basename $(release)))/.installed)
+environments: $(E2E_VENV)/.installed $(DASHBOARD_VENV)/.installed \
+    $(foreach release,$(NOVA_RELEASES), .venv-nova-$(basename $(basename $(release)))/.installed)
+
+# Horizon's copy of the policies, in the form of its own command.
+.PHONY: dashboard/policies
+dashboard/policies: $(DASHBOARD_VENV)/.installed
+	$(DASHBOARD_VENV)/bin/python -c 'from openstack_dashboard.management.\
+	commands.dump_default_policies import Command; Command().handle(\
+	namespace="pci_passthrough", output_file="dashboard/\
+	pci_passthrough_dashboard/conf/default_policies.yaml")'
 
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python -m pci_passthrough.tests.bench
@@ -222,5 +246,14 @@ $(E2E_VENV)/.installed: $(REQUIREMENTS) $(E2E)/requirements.txt
 	tools/install-packages $(@D)/bin/bindep e2e
 	$(@D)/bin/python -m pip install -q -r requirements.txt \
 	    -r $(E2E)/requirements.txt
+	$(@D)/bin/python -m pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+$(DASHBOARD_VENV)/.installed: $(REQUIREMENTS) dashboard/requirements.txt \
+    dashboard/test-requirements.txt
+	tools/make-venv $(@D)
+	tools/install-packages $(@D)/bin/bindep dashboard
+	$(@D)/bin/python -m pip install -q -r requirements.txt \
+	    -r dashboard/test-requirements.txt
 	$(@D)/bin/python -m pip install -q --no-build-isolation --no-deps -e .
 	touch $@
