@@ -22,6 +22,7 @@ from pci_passthrough.discovery import resources
 from pci_passthrough.discovery import scan
 from pci_passthrough.handlers import configured
 from pci_passthrough.services import agent
+from pci_passthrough.services import host_root
 from pci_passthrough.services import reloading
 from pci_passthrough.specs import lint
 
@@ -87,8 +88,8 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
     information = specs.PciInformation.parse(conf.agent.pci_information)
     findings = _findings(conf, information)
     uri = conf.agent.connection_uri
-    host_root = agent.host_root_for(uri, conf.agent.host_root)
-    path = None if host_root is None else host_root.path
+    files = host_root.reader_for(uri, conf.agent.host_root)
+    path = None if files is None else files.path
     registry = configured.registry_for(conf, path, information.entries)
     types = resource_types.load()
     resources.check_entries(types, information.entries)
@@ -103,7 +104,7 @@ def _dry_run(conf: cfg.ConfigOpts) -> int:
             None,
             lambda: scan.scan(
                 host.list_node_devices(),
-                host_root,
+                files,
                 information,
                 handlers_of=defaults.handlers_of,
                 types=types,

@@ -85,6 +85,22 @@ Without this directory the agent cannot check whether the host uses a device,
 and does not start, except with libvirt's test driver.
 """,
     ),
+    cfg.StrOpt(
+        'verdict_dir',
+        help="""
+The directory in which the agent tells nova-compute what may leave this host.
+
+nova-compute gives guests no device that is not in the file there: no message
+of another host or a forged one can talk this host into more. The default is
+``/run/pci-passthrough``, except with libvirt's test driver, which has no
+nova-compute. ``[pci_passthrough] verdict_dir`` of nova-compute must name the
+same directory: if one of both runs in a container, mount it there.
+
+Only the agent's user and root may be able to write there, as with systemd's
+``RuntimeDirectory=``: otherwise nova-compute ignores the file. If the agent
+cannot write it, it does not start. With an empty value it writes none.
+""",
+    ),
     cfg.MultiStrOpt(
         'handler_command',
         default=[],

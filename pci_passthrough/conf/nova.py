@@ -7,6 +7,8 @@ programs do not have them.
 
 from oslo_config import cfg
 
+from pci_passthrough import host_verdict
+
 #: The group, and the name to set in ``[DEFAULT] config_source``.
 GROUP = 'pci_passthrough'
 
@@ -45,6 +47,37 @@ host, and nova-api while a user waits. With a much higher value, an outage of
 the conductors delays instances without PCI devices, too. With a much lower
 value, for example 1, claims fail while the database is slow. A claim without
 an answer in time is aborted, and Nova tries another host.
+""",
+    ),
+    cfg.StrOpt(
+        'verdict_dir',
+        default=host_verdict.DEFAULT_FOLDER,
+        help="""
+The directory in which this host's agent tells what may leave the host.
+
+It is ``[agent] verdict_dir`` of pci-passthrough-agent. Before nova-compute
+claims a device, and before it starts a guest with one, it reads the file of
+its host there. A device that the agent does not offer now is refused, whatever
+a conductor, or a forged message, says.
+
+While there is no file, or a file older than ``verdict_max_age``, the host gets
+no instances with PCI flavors, and their guests do not start on it. With an
+empty value nova-compute relies on the conductors alone: use that only while
+the agent of this host is of a release that writes no file. Only nova-compute
+reads this option.
+""",
+    ),
+    cfg.IntOpt(
+        'verdict_max_age',
+        default=600,
+        min=1,
+        help="""
+Seconds after which nova-compute does not rely on the agent's verdict.
+
+The agent renews it every ``[agent] report_interval``, also while no conductor
+answers. With a value below that, guests do not start between two renewals;
+with a high one, for example 86400, a device that the host has begun to use
+itself after the agent ended may be given to a guest.
 """,
     ),
     cfg.FloatOpt(

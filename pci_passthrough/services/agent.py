@@ -22,18 +22,16 @@ from pci_passthrough.discovery import idle_entries
 from pci_passthrough.discovery import libvirt_host
 from pci_passthrough.discovery import resources
 from pci_passthrough.discovery import scan
-from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.handlers import configured
 from pci_passthrough.rpc import older_conductors
 from pci_passthrough.services import backoff
+from pci_passthrough.services import host_root
 from pci_passthrough.services import preparation_loop
+from pci_passthrough.services import publishing
 from pci_passthrough.services import reporter
 from pci_passthrough.services import scan_log
 
 LOG = logging.getLogger(__name__)
-
-#: libvirt drivers that are local and manage the host's own devices.
-_LOCAL_DRIVERS = ('qemu:///', 'ch:///', 'xen:///', 'lxc:///')
 
 #: Seconds that ``stop`` waits for a thread. A thread that waits for libvirt
 #: or the broker may take far longer. It need not finish: the next agent sends
@@ -43,23 +41,6 @@ _STOP_SECONDS = 5.0
 #: Seconds that the first scan waits for the answer of a conductor. A scan
 #: without it is not reported.
 _RECALL_SECONDS = 5.0
-
-
-def host_root_for(
-    uri: str, configured: str | None
-) -> sysfs_reader.SysfsReader | None:
-    """Return the reader of the host's own files; None if they are elsewhere.
-
-    :param uri: libvirt's, ``[agent] connection_uri``.
-    :param configured: ``[agent] host_root``.
-    """
-    if configured:
-        return sysfs_reader.SysfsReader(configured)
-    return (
-        sysfs_reader.SysfsReader('/')
-        if uri.startswith(_LOCAL_DRIVERS)
-        else None
-    )
 
 
 class AgentService(service.ServiceBase):  # type: ignore[misc]
@@ -90,20 +71,19 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         options = conf.agent
         uri = options.connection_uri
         information = specs.PciInformation.parse(options.pci_information)
-        root = host_root_for(uri, options.host_root)
-        if root is None and not uri.startswith('test:'):
-            raise exception.InvalidConfiguration(
-                f'[agent] connection_uri {uri} is not local, so [agent] '
-                'host_root must name the directory below which that '
-                "host's sys, proc and run are found: without them nobody "
-                'can tell which devices the host itself uses'
-            )
+        root = host_root.reader_for(uri, options.host_root)
+        host_root.check(uri, root)
         path = None if root is None else root.path
         registry = configured.registry_for(conf, path, information.entries)
         types = resource_types.load()
         resources.check_entries(types, information.entries)
         rpc.check_transport(conf)
+        publisher = publishing.VerdictPublisher(
+            host_root.verdict_folder(options), conf.host
+        )
+        publisher.check()
         self._conf = conf
+        self._publisher = publisher
         self._registry = registry
         self._types = types
         self._defaults = configured.defaults_for(conf, path, registry)
@@ -138,7 +118,9 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._prepare()
         try:
             self._recall()
-            self._reporter.report(self._scan(), time.monotonic())
+            snapshot = self._scan()
+            self._publish()
+            self._reporter.report(snapshot, time.monotonic())
         finally:
             self._libvirt.close()
             self._client.close()
@@ -269,6 +251,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         self._scanning_since = time.monotonic()
         try:
             snapshot = self._scan()
+            self._publish()
             if self._has_recalled:
                 self._snapshot = snapshot
         except exception.PciPassthroughError as error:
@@ -314,6 +297,7 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         # Read once: the other thread may replace it at any time.
         snapshot = self._snapshot
         try:
+            self._publisher.renew()
             if not self._is_answered:
                 self._recall()
             if snapshot is None:
@@ -389,6 +373,11 @@ class AgentService(service.ServiceBase):  # type: ignore[misc]
         if before is None or before.digest != snapshot.digest:
             scan_log.log_scan(result)
         return snapshot
+
+    def _publish(self) -> None:
+        # Before the report: what a conductor offers, nova-compute accepts.
+        if self._verdicts is not None:
+            self._publisher.publish(self._verdicts, self._has_recalled)
 
     def _scan_once(self) -> scan.Scan:
         return scan.scan(

@@ -17,6 +17,7 @@ from pci_passthrough.nova_plugin.compute import attachments
 from pci_passthrough.nova_plugin.compute import device_spec
 from pci_passthrough.nova_plugin.compute import host_conductor
 from pci_passthrough.nova_plugin.compute import matched_twice
+from pci_passthrough.nova_plugin.compute import own_verdict
 
 LOG = logging.getLogger(__name__)
 
@@ -131,10 +132,10 @@ class Claimer:
     def _check_unused(
         self, instance_uuid: str, devices: Iterable[objects.PciDevice]
     ) -> None:
-        """Check that claimed devices are not in use by anybody else.
+        """Check that claimed devices are not in use, and that the host agrees.
 
         :raises ComputeResourcesUnavailable: Nova's tracker has one of them,
-            or another instance or claim.
+            or another instance or claim, or the host does not offer it.
         """
         twice = self._device_spec.native_devices(
             self._tracker.pci_devs, devices
@@ -149,10 +150,11 @@ class Claimer:
                 reasons.append(
                     f'instance {known.instance_uuid} has {device.address}'
                 )
+        reasons += own_verdict.reasons_against(self._conductor.host, devices)
         if reasons:
             LOG.error(
-                'Aborting the claim of instance %(uuid)s: device already in '
-                'use: %(reasons)s',
+                'Aborting the claim of instance %(uuid)s: device cannot be '
+                'used: %(reasons)s',
                 {'uuid': instance_uuid, 'reasons': '; '.join(reasons)},
             )
             raise pci.ComputeResourcesUnavailable(reason=_CANNOT_CLAIM)

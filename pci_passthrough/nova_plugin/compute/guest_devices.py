@@ -15,7 +15,6 @@ import dataclasses
 import functools
 import inspect
 import threading
-import time
 from typing import Any
 
 from pci_passthrough import objects
@@ -26,18 +25,12 @@ from pci_passthrough.nova_plugin.compat import driver as virt_driver
 from pci_passthrough.nova_plugin.compat import guest_config
 from pci_passthrough.nova_plugin.compute import attachment
 from pci_passthrough.nova_plugin.compute import device_places
+from pci_passthrough.nova_plugin.compute import first_minute
 from pci_passthrough.nova_plugin.compute import holders
 from pci_passthrough.nova_plugin.compute import rowless
 
 #: The root directory of nova-compute's host.
 _ROOT = '/'
-
-#: Until when a device may not be there yet: the agent makes it after a start
-#: of the host, when Nova starts its guests, one after the other.
-_PATIENT_UNTIL = time.monotonic() + 60.0
-
-#: Seconds between two looks.
-_PAUSE = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,10 +203,7 @@ def _xml(device: objects.PciDevice) -> str | None:
         raise resource_types.ResourceTypeError(
             f'nova-compute has no resource type {device.resource_type}'
         )
-    while True:
-        try:
-            return resource_type.guest_device(device, _ROOT)
-        except resource_types.NotThereYet:
-            if time.monotonic() >= _PATIENT_UNTIL:
-                raise
-            time.sleep(_PAUSE)
+    return first_minute.patiently(
+        lambda: resource_type.guest_device(device, _ROOT),
+        resource_types.NotThereYet,
+    )

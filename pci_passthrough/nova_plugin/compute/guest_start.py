@@ -5,7 +5,8 @@ Nova gives a guest the devices at the addresses of its rows. After a card was
 added, other hardware may be at these addresses: that of another tenant, for
 example. So nova-compute asks the conductor before libvirt gets the addresses.
 If no conductor answers, the conflicts of its last answer still count; whoever
-held a device then may have given it back.
+held a device then may have given it back. And whatever the conductor says, the
+host itself must offer the devices now (``own_verdict``).
 
 If libvirt cannot start the guest, or VFIO could not open one of its devices
 (``vfio_nodes``), the conductor is told why: a device with which no guest
@@ -35,6 +36,7 @@ from pci_passthrough.nova_plugin.compute import failed_starts
 from pci_passthrough.nova_plugin.compute import guest_devices
 from pci_passthrough.nova_plugin.compute import holders
 from pci_passthrough.nova_plugin.compute import nic_ports
+from pci_passthrough.nova_plugin.compute import own_verdict
 from pci_passthrough.nova_plugin.compute import vfio_nodes
 from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.objects import fields
@@ -122,7 +124,11 @@ def wrap_start(original: Callable[..., Any]) -> Callable[..., Any]:
         answer, is_new = _known.of(host)
         others = guest_devices.of_guest(driver, instance, answer, is_new)
         rows = _of_this_host(driver, _without_former(instance, rows, others))
-        devices = check(instance, [*rows, *others], answer or (), is_new)
+        held = [*rows, *others]
+        devices = check(instance, held, answer or (), is_new)
+        device_places.refuse_for(
+            instance, own_verdict.reasons_against(host, held, is_patient=True)
+        )
         if devices:
             reasons = nic_ports.follow(
                 driver,

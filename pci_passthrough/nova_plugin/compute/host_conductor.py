@@ -17,7 +17,9 @@ from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough.nova_plugin import client
+from pci_passthrough.nova_plugin.compute import own_verdict
 from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
 
 LOG = logging.getLogger(__name__)
 
@@ -213,6 +215,13 @@ class HostConductor:
     def register(self) -> objects.TrackerAck | None:
         """Register the tracker of this host; None if nobody answers."""
         self._is_away = False
+        problem = own_verdict.problem(self.host)
+        if problem is not None:
+            # Scheduled here, each instance would only be refused.
+            self._log(
+                f'This host gets no instances with PCI flavors: {problem}'
+            )
+            return self._held()
         return self._call_or_log(
             'register the resource tracker',
             lambda conductor: conductor.register_tracker(
@@ -220,15 +229,22 @@ class HostConductor:
             ),
         )
 
+    def _held(self) -> objects.TrackerAck | None:
+        """Return what ``register`` returns, without a registration."""
+        devices = self._devices()
+        if devices is None:
+            return None
+        held = [
+            device for device in devices if device.status in lifecycle.OWNED
+        ]
+        return objects.TrackerAck(generation=None, held=held)
+
     def offered_devices(self) -> dict[str, objects.PciDevice] | None:
         """Return the devices that the agent offers, by address.
 
         :returns: None if nobody answers.
         """
-        devices = self._call_or_log(
-            'get the devices of this host',
-            lambda conductor: conductor.host_devices(self.host),
-        )
+        devices = self._devices()
         if devices is None:
             return None
         return {
@@ -236,6 +252,13 @@ class HostConductor:
             for device in devices
             if device.presence == fields.Presence.OFFERED
         }
+
+    def _devices(self) -> list[objects.PciDevice] | None:
+        """Return the host's offered and held devices; None without answer."""
+        return self._call_or_log(
+            'get the devices of this host',
+            lambda conductor: conductor.host_devices(self.host),
+        )
 
     def _call_or_log(
         self, action: str, call: Callable[[rpc.ConductorClient], _R]
@@ -251,12 +274,14 @@ class HostConductor:
         except exception.Unavailable:
             pass
         except exception.PciPassthroughError as error:
-            # Each run of the periodic task would log it again.
-            text = f'Could not {action}: {error}'
-            log = LOG.debug if text in self._logged else LOG.error
-            log('%s', text)
-            self._logged.add(text)
+            self._log(f'Could not {action}: {error}')
         return None
+
+    def _log(self, text: str) -> None:
+        """Log an error once; each periodic task would log it again."""
+        log = LOG.debug if text in self._logged else LOG.error
+        log('%s', text)
+        self._logged.add(text)
 
     def _call(self, call: Callable[[rpc.ConductorClient], _R]) -> _R:
         try:

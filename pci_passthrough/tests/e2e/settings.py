@@ -328,11 +328,16 @@ def nova_compute(site: Site, host: str, libvirt_uri: str) -> Sections:
             'cpu_mode': 'none',
             'images_type': 'raw',
         },
+        'pci_passthrough': {'verdict_dir': _verdict_dir(site, host)},
         'nova_sys_admin': {'helper_command': helper},
         'vif_plug_ovs_privileged': {'helper_command': helper},
         'vif_plug_linux_bridge_privileged': {'helper_command': helper},
         'privsep_osbrick': {'helper_command': helper},
     }
+
+
+def _verdict_dir(site: Site, host: str) -> pathlib.Path:
+    return site.folder / f'nova/{host}/verdicts'
 
 
 def pci_passthrough_conductor(site: Site) -> Sections:
@@ -415,6 +420,7 @@ def pci_passthrough_agent(
             'pci_information': list(map(json.dumps, entries)),
             'connection_uri': libvirt_uri,
             'host_root': host_root,
+            'verdict_dir': _verdict_dir(site, host),
             'report_interval': 5,
             'default_handlers': False,
         },

@@ -198,6 +198,7 @@ class InstallTestCase(testtools.TestCase):
         for key, parent in (
             ('StateDirectory', '/var/lib'),
             ('LogsDirectory', '/var/log'),
+            ('RuntimeDirectory', '/run'),
         ):
             if key in service:
                 folder = f'{parent}/{service[key]}'

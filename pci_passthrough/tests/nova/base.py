@@ -7,6 +7,7 @@ on a database of its own.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -31,6 +32,7 @@ from oslo_concurrency import lockutils
 from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
+from pci_passthrough import host_verdict
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.nova_plugin import client
@@ -123,6 +125,8 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         self.flags(api_paste_config=self._paste_file(), group='wsgi')
         # Beside tests of Nova, which count the filters, it is off.
         self.flags(insert_filter=True, group='pci_passthrough')
+        self.verdicts = str(self.folder / 'verdicts')
+        self.flags(verdict_dir=self.verdicts, group='pci_passthrough')
         super().setUp()
         self.neutron = self.useFixture(
             libvirt_base.LibvirtNeutronFixture(self)
@@ -216,7 +220,22 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
             'withdrawn': [],
             'gone': [],
         }
-        self.pci_conductor.report(objects.HostReport(**fields | changes))
+        report = objects.HostReport(**fields | changes)
+        self.publish(host, report.offered)
+        self.pci_conductor.report(report)
+
+    def publish(self, host: str, offered: Iterable[objects.PciDevice]) -> None:
+        """Tell the nova-compute of a host what may leave it, as its agent."""
+        verdict = host_verdict.Verdict(
+            {
+                str(device.address): host_verdict.hardware(
+                    device.vendor_id, device.product_id
+                )
+                for device in offered
+            },
+            {},
+        )
+        host_verdict.Publisher(self.verdicts, host).publish(verdict)
 
     def silence(self, host: str, *, agent: bool, tracker: bool) -> None:
         """Set the last message of a host's agent or tracker to yesterday."""

@@ -232,7 +232,7 @@ class TestMatchedTwice(AdoptionTest):
         self.run_periodic_tasks()
         self.assertEqual(1, self.log().count('could be promised twice'))
         self.boot_in_vain('gpu')
-        self.assertIn('device already in use: ', self.log())
+        self.assertIn('device cannot be used: ', self.log())
         self.assertEqual({}, self.held('c0'))
         self.assertEqual({('available', None)}, set(self.rows('c0').values()))
         server, address = self.start_with_native()

@@ -8,6 +8,7 @@ import types
 from nova.virt.libvirt import utils
 
 from pci_passthrough import resource_types
+from pci_passthrough.nova_plugin.compute import first_minute
 from pci_passthrough.nova_plugin.compute import guest_devices
 from pci_passthrough.nova_plugin.compute import guest_start
 from pci_passthrough.resource_types import registry
@@ -242,15 +243,15 @@ class HostStateTest(generic.GenericTest):
         clock = types.SimpleNamespace(
             monotonic=time.monotonic, sleep=lambda _: self.make_slice()
         )
-        self.patch(guest_devices, 'time', clock)
-        self.patch(guest_devices, '_PATIENT_UNTIL', time.monotonic() + 60)
+        self.patch(first_minute, 'time', clock)
+        self.patch(first_minute, '_ENDS_AT', time.monotonic() + 60)
         self.hard_reboot(server)
         self.assertEqual([('mdev', self.slice)], self.elements(server))
 
     def test_not_made(self) -> None:
         server = self.boot('slice:1')
         self.kind.unlink()
-        self.patch(guest_devices, '_PATIENT_UNTIL', 0)
+        self.patch(first_minute, '_ENDS_AT', 0)
         self.hard_reboot(server)
         self.assertIn(f'{self.slice} of type nvidia-558 on', self.log())
 

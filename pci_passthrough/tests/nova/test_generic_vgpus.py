@@ -105,5 +105,5 @@ class VgpuTest(generic.GenericTest):
         self.run_periodic_tasks()
         self.assertEqual(1, self.log().count('could be promised twice'))
         self.boot_in_vain('slice:1')
-        self.assertIn('device already in use: ', self.log())
+        self.assertIn('device cannot be used: ', self.log())
         self.assertEqual({}, self.held('c0'))

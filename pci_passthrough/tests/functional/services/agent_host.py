@@ -55,6 +55,7 @@ class AgentHostTest(testtools.TestCase):
         values = {
             'connection_uri': self.host.uri,
             'host_root': self.host.host_root,
+            'verdict_dir': self.folder / 'verdicts',
             'report_interval': 1,
             'preparation_interval': 1,
             'max_backoff': 1,

@@ -144,6 +144,7 @@ class ServicesTestCase(testtools.TestCase):
             {
                 'connection_uri': host.uri,
                 'host_root': host.host_root,
+                'verdict_dir': self.folder / 'verdicts',
                 'report_interval': 1,
                 'rpc_timeout': programs.PATIENCE,
                 'max_backoff': 2,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's threads, in this process and without servers."""
 
+import json
 import pathlib
 import threading
 import time
@@ -12,6 +13,7 @@ import testtools
 from pci_passthrough import claims
 from pci_passthrough import conf as conf_module
 from pci_passthrough import exception
+from pci_passthrough import host_verdict
 from pci_passthrough import reporting
 from pci_passthrough import store
 from pci_passthrough.demo import inventory
@@ -95,6 +97,7 @@ class AgentServiceTest(testtools.TestCase):
         options = {
             'connection_uri': self.host.uri,
             'host_root': self.host.host_root,
+            'verdict_dir': self.folder / 'verdicts',
             'pci_information': '{"match": {"vendor_id": "*"}}',
             'report_interval': 1,
             'scan_interval': 1,
@@ -148,6 +151,62 @@ class AgentServiceTest(testtools.TestCase):
             self.assertFalse(thread.is_alive())
         [host] = hosts.get_all(self.db, store.Limits(60, 180))
         self.assertEqual(1, host.generation)
+
+    def verdict(self) -> host_verdict.Verdict:
+        """Return what nova-compute reads."""
+        folder = self.folder / 'verdicts'
+        return host_verdict.Reader(folder, 'compute-1', 60).read()
+
+    def age(self) -> float:
+        path = host_verdict.path_of(self.folder / 'verdicts', 'compute-1')
+        return float(json.loads(path.read_text())['uptime'])
+
+    def test_verdict_is_there_before_the_report(self) -> None:
+        self.start_conductor()
+        service = agent.AgentService(self.conf(scan_interval=600))
+        self.start(service)
+        verdict = self.verdict()
+        self.assertEqual(
+            {
+                str(d.address): f'{d.vendor_id}:{d.product_id}'
+                for d in lookup.get_all(self.db)
+                if d.presence == 'offered'
+            },
+            verdict.offered,
+        )
+        self.assertNotEqual({}, verdict.offered)
+        self.assertIn('boot VGA device', verdict.refused['0000:05:00.0'])
+        before = self.age()
+        programs.wait_for(lambda: self.age() > before, 'a renewal')
+
+    def test_verdict_without_a_conductor(self) -> None:
+        """Guests start with their host, also while no conductor answers."""
+        conf = self.conf(rpc_timeout=1, report_interval=600)
+        service = agent.AgentService(conf)
+        service.start()
+        self.addCleanup(service.stop)
+        path = host_verdict.path_of(self.folder / 'verdicts', 'compute-1')
+        programs.wait_for(path.exists, 'a verdict')
+        self.assertNotEqual({}, self.verdict().offered)
+        service.stop()
+        # A later agent cannot know what guests hide: it changes nothing.
+        before = path.read_text()
+        later = agent.AgentService(
+            self.conf(
+                rpc_timeout=1, pci_information='{"class": "coprocessor"}'
+            )
+        )
+        later.start()
+        self.addCleanup(later.stop)
+        programs.wait_for(lambda: later._verdicts is not None, 'a look')
+        self.assertEqual(before, path.read_text())
+
+    def test_verdict_cannot_be_written(self) -> None:
+        (self.folder / 'verdicts').write_text('a file')
+        error = self.assertRaises(
+            exception.InvalidConfiguration, agent.AgentService, self.conf()
+        )
+        self.assertIn('[agent] verdict_dir', error.text)
 
     def test_reset_looks_at_once(self) -> None:
         self.start_conductor()
