@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import contextlib
 import datetime
 import functools
+import os
 from typing import Any
 from typing import Final
 from typing import ParamSpec
@@ -242,6 +243,11 @@ def now() -> datetime.datetime:
 
 
 def _is_temporary(error: BaseException) -> bool:
+    if isinstance(error, db_exc.DBError) and isinstance(
+        error.inner_exception, sa.exc.InternalError
+    ):
+        # oslo.db has no class for it.
+        return _is_outage(error.inner_exception.orig)
     if isinstance(error, sa.exc.OperationalError):
         return _is_outage(error.orig)
     if 'database is locked' in str(error):
@@ -268,16 +274,23 @@ def _is_outage(error: BaseException | None) -> bool:
     return bool(error and error.args and error.args[0] in _MARIADB_OUTAGES)
 
 
-#: admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections.
-#: The client library's errors have no code: there is no connection.
-_POSTGRESQL_OUTAGES: Final = ('57P01', '57P02', '57P03', '53300')
+#: admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections;
+#: read_only_sql_transaction, as in a failover; disk_full, out_of_memory. The
+#: client library's errors have no code: there is no connection.
+_POSTGRESQL_OUTAGES: Final = (
+    '57P01', '57P02', '57P03', '53300', '25006', '53100', '53200',
+)  # fmt: skip
 
-#: ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_TOO_MANY_USER_CONNECTIONS
-_MARIADB_OUTAGES: Final = (1040, 1053, 1203)
+#: ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_TOO_MANY_USER_CONNECTIONS,
+#: ER_USER_LIMIT_REACHED; ER_OPTION_PREVENTS_STATEMENT: read-only, as in a
+#: failover; ER_DISK_FULL, ER_RECORD_FILE_FULL, ER_OUT_OF_RESOURCES
+_MARIADB_OUTAGES: Final = (1040, 1053, 1203, 1226, 1290, 1021, 1114, 1041)
 
 
 def _make_engine(url: str, options: Mapping[str, Any]) -> sa.Engine:
-    if sa.make_url(url).get_backend_name() == 'sqlite':
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == 'sqlite':
+        _make_private(parsed.database)
         options = {**options, 'sqlite_fk': True, 'connection_parameters': ''}
     context = enginefacade.transaction_context()
     context.configure(connection=url, **options)
@@ -286,6 +299,17 @@ def _make_engine(url: str, options: Mapping[str, Any]) -> sa.Engine:
     # of all later ones.
     engine.dispose()
     return engine
+
+
+def _make_private(path: str | None) -> None:
+    """Make SQLite's file, if it does not exist, for this user only.
+
+    SQLite gives the files beside it the same permissions. Where the file
+    cannot be made, SQLite says why.
+    """
+    if path and path != ':memory:' and not path.startswith('file:'):
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, mode=0o600))
 
 
 def _isolate(engine: sa.Engine, *levels: IsolationLevel) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
 import dataclasses
+import time
 from typing import Any
 
 from oslo_log import log as logging
@@ -53,7 +54,10 @@ def apply(
     A report that is older than the last applied one, or is based on another
     generation, changes nothing; the answer then asks for a full report. A
     report that arrives twice is acknowledged twice.
+
+    :raises: Invalid if its sequence is far ahead of the clock.
     """
+    _check_sequence(report)
     report = recording.fitting(report)
     with db.write() as connection:
         node = _lock(connection, report.host)
@@ -156,6 +160,31 @@ def _ack(
     )
 
 
+#: Microseconds by which the clocks of hosts may be wrong.
+_SKEW = 86400 * 10**6
+
+
+def _latest_sequence() -> int:
+    """Return the highest sequence that an agent can come to by its clock."""
+    return time.time_ns() // 1000 + _SKEW
+
+
+def _check_sequence(report: objects.HostReport) -> None:
+    """Check that later reports of the host can have higher sequences.
+
+    Otherwise one message would keep the host's agent out for ever. Sequences
+    are times in microseconds.
+
+    :raises: Invalid
+    """
+    if report.sequence > _latest_sequence():
+        raise exception.Invalid(
+            f'the report of host {report.host} has the sequence '
+            f'{report.sequence}, more than a day ahead; set the clock of the '
+            'host'
+        )
+
+
 def _is_applied(node: sa.Row[Any], report: objects.HostReport) -> bool:
     """Whether a report is the one that was applied last, sent again."""
     return bool(
@@ -166,7 +195,7 @@ def _is_applied(node: sa.Row[Any], report: objects.HostReport) -> bool:
 
 def _fits(node: sa.Row[Any], report: objects.HostReport) -> bool:
     return bool(
-        report.sequence > node.sequence
+        (report.sequence > node.sequence or node.sequence > _latest_sequence())
         and (report.is_full or report.base_generation == node.generation)
     )
 

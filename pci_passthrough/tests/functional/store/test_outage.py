@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims while the database stops and starts again."""
 
+from collections.abc import Iterator
 from concurrent import futures
+import contextlib
 import queue
 import threading
 
@@ -23,6 +25,27 @@ from pci_passthrough.tests.functional.store import audit
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
+
+
+#: Creates a user as an operator does. Administrators can always write.
+_RESTRICTED: dict[type[servers.Database], list[str]] = {
+    servers.MariaDB: [
+        "CREATE USER conductor IDENTIFIED BY '{password}'",
+        'GRANT ALL ON {name}.* TO conductor',
+    ],
+    servers.PostgreSQL: [
+        "CREATE USER conductor SUPERUSER PASSWORD '{password}'",
+    ],
+}
+
+_READ_ONLY: dict[type[servers.Database], list[str]] = {
+    servers.MariaDB: ['SET GLOBAL read_only = {state}'],
+    servers.PostgreSQL: [
+        'ALTER USER conductor SET default_transaction_read_only = {state}',
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity '
+        "WHERE usename = 'conductor'",
+    ],
+}
 
 
 class OutageTest(testtools.TestCase):
@@ -84,10 +107,49 @@ class OutageTest(testtools.TestCase):
                 self.assertIsInstance(error, exception.Unavailable)
                 self.assertIn('database', str(error))
 
-    def _claim(self, host: str, owner: str, request_id: str) -> set[str]:
+    def test_read_only_for_a_while(self) -> None:
+        """As the former primary of a failover, or a replica of one."""
+        db = store.Writer(self._restricted())
+        self.addCleanup(db.close)
+        owner, request_id = base.new_id(), base.new_id()
+        with self._read_only():
+            error = self.assertRaises(
+                exception.DatabaseUnavailable,
+                self._claim, 'a', owner, request_id, db,
+            )  # fmt: skip
+            self.assertIn('read', str(error).lower())
+            self.assertEqual(4, len(hosts.get_all(db, base.TRACKED)))
+        self.assertEqual(2, len(self._claim('a', owner, request_id, db)))
+
+    def _restricted(self) -> str:
+        """Return the URL for a user whom a read-only server refuses."""
+        url = self.db.engine.url
+        with self.running.connect() as connection:
+            for statement in _RESTRICTED[self.server]:
+                connection.exec_driver_sql(
+                    statement.format(password=url.password, name=url.database)
+                )
+        return url.set(username='conductor').render_as_string(False)
+
+    @contextlib.contextmanager
+    def _read_only(self) -> Iterator[None]:
+        for state in ('on', 'off'):
+            with self.running.connect() as connection:
+                for statement in _READ_ONLY[self.server]:
+                    connection.exec_driver_sql(statement.format(state=state))
+            if state == 'on':
+                yield
+
+    def _claim(
+        self,
+        host: str,
+        owner: str,
+        request_id: str,
+        db: store.Writer | None = None,
+    ) -> set[str]:
         request = base.request('gpu', count=2, request_id=request_id)
         claimed = claiming.claim(
-            self.db,
+            db or self.db,
             base.POLICY,
             claims.ClaimRequest(host, owner, [request], 'test'),
         )

@@ -3,6 +3,7 @@
 
 from concurrent import futures
 import threading
+import time
 from typing import Any
 
 from oslo_utils import uuidutils
@@ -13,6 +14,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
+from pci_passthrough.store import models
 from pci_passthrough.store import pool_keys
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
@@ -313,6 +315,30 @@ class ProtocolTest(ReportTest):
     def test_first_sequence_may_be_zero(self) -> None:
         ack = self.report('h', [base.gpu(1)], sequence=0)
         self.assertEqual(_NOTHING, ack.wanted)
+
+    def test_forged_sequence_keeps_nobody_out(self) -> None:
+        """Neither what is refused, nor the highest that is accepted."""
+        day = 86400 * 10**6
+        for sequence in (2**63 - 1, time.time_ns() // 1000 + 2 * day):
+            error = self.assertRaises(
+                exception.Invalid, self.report, 'h', [], sequence=sequence
+            )
+            self.assertIn('set the clock', error.text)
+        now = time.time_ns() // 1000
+        self.report('h', [base.gpu(1)], sequence=now + day)
+        ack = self.report('h', [base.gpu(2)], sequence=now)
+        self.assertEqual((now + day, _FULL), (ack.sequence, ack.wanted))
+        ack = self.report('h', [base.gpu(2)], sequence=ack.sequence + 1)
+        self.assertEqual(_NOTHING, ack.wanted)
+
+    def test_sequence_of_a_forgery_in_an_earlier_release(self) -> None:
+        self.report('h', [base.gpu(1)])
+        nodes = models.compute_nodes
+        with self.db.write() as connection:
+            connection.execute(nodes.update().values(sequence=2**63 - 1))
+        ack = self.report('h', [base.gpu(2)], sequence=time.time_ns() // 1000)
+        self.assertEqual(_NOTHING, ack.wanted)
+        self.assertEqual({'0000:02:00.0': 'available'}, self.states('h'))
 
     def test_hosts_are_told_apart_to_the_letter(self) -> None:
         self.report('h', [base.gpu(1)])
