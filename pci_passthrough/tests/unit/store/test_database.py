@@ -10,7 +10,7 @@ import testtools
 from pci_passthrough import store
 
 
-class FileTest(testtools.TestCase):
+class EmbeddedTest(testtools.TestCase):
     def test_nobody_else_can_read_it(self) -> None:
         """Neither the file nor those that SQLite makes beside it."""
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -23,7 +23,7 @@ class FileTest(testtools.TestCase):
             files = {
                 f.name: f.stat().st_mode & 0o777 for f in folder.iterdir()
             }
-        self.assertEqual({0o600}, set(files.values()), files)
+        self.assertEqual({0o600}, set(files.values()))
         self.assertIn('pci.sqlite', files)
 
     def test_existing_file_stays_as_it_is(self) -> None:
