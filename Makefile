@@ -39,6 +39,10 @@ DASHBOARD_VENV := .venv-dashboard
 DASHBOARD_STESTR := $(DASHBOARD_VENV)/bin/stestr \
     --config dashboard/stestr.conf --repo-url $(DASHBOARD_VENV)/stestr
 
+# Ansible with its stock modules for OpenStack, for one test.
+ANSIBLE_VENV := .venv-ansible
+ANSIBLE_REQUIREMENTS := pci_passthrough/tests/functional/sdk/ansible-requirements.txt
+
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 DOCUMENTS := doc $(wildcard *.rst)
@@ -99,7 +103,7 @@ test: $(VENV)/.installed-for-tests
 	$(call closing_line,$(LAST); $(NOVA_LAST))
 
 # The rest of the tests with servers, and many examples for each property.
-test-servers: $(VENV)/.installed-for-tests
+test-servers: $(VENV)/.installed-for-tests $(ANSIBLE_VENV)/.installed
 	@rc=0; $(FORGET); \
 	HYPOTHESIS_PROFILE=many $(BIN)/stestr run \
 	    --worker-file .stestr-workers.yaml --include-list $(HEAVY) \
@@ -116,7 +120,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/doc8 $(DOCUMENTS)
 	$(BIN)/sphinx-lint $(DOCUMENTS)
 
-functional: $(VENV)/.installed-for-tests
+functional: $(VENV)/.installed-for-tests $(ANSIBLE_VENV)/.installed
 	$(BIN)/stestr run --worker-file .stestr-workers.yaml \
 	    '^pci_passthrough\.tests\.functional\.'
 
@@ -167,7 +171,8 @@ test-dashboard: $(DASHBOARD_VENV)/.installed
 	    true,$(DASHBOARD_VENV)/bin)
 
 # What the layers after `make test` need beside its environments.
-environments: $(E2E_VENV)/.installed $(DASHBOARD_VENV)/.installed \
+environments: $(ANSIBLE_VENV)/.installed $(E2E_VENV)/.installed \
+    $(DASHBOARD_VENV)/.installed \
     $(foreach release,$(NOVA_RELEASES), .venv-nova-$(basename $(basename $(release)))/.installed)
 
 # Horizon's copy of the policies, in the form of its own command.
@@ -239,6 +244,20 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed $(TEST_REQUIREMENTS)
 	    -r nova-test-requirements.txt \
 	    $(patsubst %,nova==%,$(filter $*.%,$(NOVA_RELEASES)))
 	$(@D)/bin/python -m pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+# The collection is only to be had within Ansible's distribution of a hundred
+# collections, so this one is taken out of it.
+$(ANSIBLE_VENV)/.installed: $(ANSIBLE_REQUIREMENTS) Makefile
+	tools/make-venv $(@D)
+	$(@D)/bin/python -m pip install -q -r $(ANSIBLE_REQUIREMENTS)
+	$(@D)/bin/python -m pip download -q --no-deps --dest $(@D) ansible==12.3.0
+	$(@D)/bin/python -c 'import sys, zipfile; \
+	    wheel = zipfile.ZipFile(sys.argv[1]); \
+	    wheel.extractall(sys.argv[2], [name for name in wheel.namelist() \
+	        if name.startswith("ansible_collections/openstack/cloud/")])' \
+	    $(@D)/ansible-12.3.0-*.whl $(@D)/collections
+	rm $(@D)/ansible-12.3.0-*.whl
 	touch $@
 
 $(E2E_VENV)/.installed: $(REQUIREMENTS) $(E2E)/requirements.txt

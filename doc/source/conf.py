@@ -13,6 +13,7 @@ extensions = [
     'cliff.sphinxext',
     'api_reference',
     'openstackdocstheme',
+    'sphinx.ext.autodoc',
     'oslo_config.sphinxext',
     'oslo_policy.sphinxext',
 ]
