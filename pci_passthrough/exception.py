@@ -32,6 +32,7 @@
         ├── ConductorUnavailable
         ├── DatabaseNotReady
         ├── DatabaseUnavailable
+        ├── LimitsUnknown
         └── ClaimContended
 
 The four classes below the root decide the HTTP status, in ``api.errors``, and
@@ -519,6 +520,12 @@ class DatabaseUnavailable(Unavailable):
     """The database does not answer, or repeatedly aborts a transaction."""
 
     code = 'database.unavailable'
+
+
+class LimitsUnknown(Unavailable):
+    """Keystone does not tell the limits of a project."""
+
+    code = 'limits.unknown'
 
 
 class ClaimContended(Unavailable):

@@ -6,7 +6,8 @@ requests, and from which pools; the claim, a simulation and the scheduler all
 call it. ``decide_sparing`` calls it so that devices with failed starts are
 used last. ``choose`` turns a ``Decision`` into concrete devices. ``explain``
 gives the reasons why a host cannot serve, and an ``Explanation`` collects the
-answers of all hosts. The scheduler decides on a ``SupplySnapshot`` of the
+answers of all hosts. ``Quota`` has what the limits of a project leave to an
+instance. The scheduler decides on a ``SupplySnapshot`` of the
 candidate hosts, and compares the hosts that can serve by their ``Loss``.
 """
 
@@ -28,7 +29,14 @@ from pci_passthrough.claims.explanation import HostAnswer
 from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
 from pci_passthrough.claims.loss import Loss
+from pci_passthrough.claims.quota import DEFAULT_RESOURCE
+from pci_passthrough.claims.quota import Excess
+from pci_passthrough.claims.quota import excesses
+from pci_passthrough.claims.quota import limit_of
+from pci_passthrough.claims.quota import Quota
+from pci_passthrough.claims.quota import servers_with_room
 from pci_passthrough.claims.refusal import explain
+from pci_passthrough.claims.refusal import explain_quotas
 from pci_passthrough.claims.refusal import FailedCondition
 from pci_passthrough.claims.refusal import in_words
 from pci_passthrough.claims.refusal import ON_NETWORK
@@ -42,6 +50,7 @@ from pci_passthrough.claims.supply import Supply
 from pci_passthrough.claims.supply_snapshot import SupplySnapshot
 
 __all__ = [
+    'DEFAULT_RESOURCE',
     'NO_SUPPLY',
     'ON_NETWORK',
     'VF_PLACEMENTS',
@@ -50,6 +59,7 @@ __all__ = [
     'ClaimRequest',
     'Decision',
     'Demand',
+    'Excess',
     'Explanation',
     'FailedCondition',
     'Family',
@@ -57,6 +67,7 @@ __all__ = [
     'Loss',
     'NearMiss',
     'PoolTotal',
+    'Quota',
     'Reason',
     'Supply',
     'SupplySnapshot',
@@ -65,10 +76,14 @@ __all__ = [
     'decide',
     'decide_among',
     'decide_sparing',
+    'excesses',
     'explain',
+    'explain_quotas',
     'in_words',
+    'limit_of',
     'pool_in_words',
     'proven_supply_of',
+    'servers_with_room',
     'summarize',
     'summarize_hosts',
     'supply_of',

@@ -79,6 +79,7 @@ def decide_among(
     demands: Sequence[decision_mod.Demand],
     get_key: decision_mod.GetKey,
     numa: objects.NumaAffinity | None = None,
+    room: decision_mod.Room = decision_mod.NO_LIMITS,
 ) -> decision_mod.Decision | None:
     """Decide how candidates serve demands; see ``decide_sparing``."""
     return decision_mod.decide_sparing(
@@ -87,6 +88,7 @@ def decide_among(
         demands,
         get_key,
         numa,
+        room,
     )
 
 

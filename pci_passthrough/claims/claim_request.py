@@ -22,6 +22,8 @@ class ClaimRequest:
         means that they may name all, as an operator's may.
     :ivar owner_project_id: the instance's project, which uses the devices;
         None if it is not known.
+    :ivar replaces: whether the devices replace those that the instance holds
+        on this host: it is resized within the host.
     """
 
     host: str
@@ -31,3 +33,4 @@ class ClaimRequest:
     numa: objects.NumaAffinity | None = None
     project_id: str | None = None
     owner_project_id: str | None = None
+    replaces: bool = False

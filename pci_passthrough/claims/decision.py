@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides whether a host can serve requests, and from which pools."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import itertools
 
 from pci_passthrough import exception
 from pci_passthrough import objects
@@ -31,6 +33,11 @@ _Costs = Mapping[assignment.Pool, int]
 _Served = tuple[list[dict[assignment.Pool, int]], tuple[int, ...]]
 
 GetKey = Callable[[int], objects.PoolKey]
+
+#: UUID of a PCI flavor to the number of devices that an instance may get by
+#: it. The others have no limit.
+Room = Mapping[str, int]
+NO_LIMITS: Room = {}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ def decide(
     demands: Sequence[Demand],
     get_key: GetKey,
     numa: objects.NumaAffinity | None = None,
+    room: Room = NO_LIMITS,
 ) -> Decision | None:
     """Serve all demands of one instance from one host's free devices.
 
@@ -119,6 +127,7 @@ def decide(
         demands.
     :param numa: the instance's NUMA nodes on the host. None means no NUMA
         topology; no policy excludes any device then, as in Nova.
+    :param room: how many devices the instance may get by a PCI flavor.
     :returns: None if the host cannot serve all demands together.
     """
     if any(
@@ -130,7 +139,7 @@ def decide(
     ):
         return None
     return _search(
-        supply, demands, _all_costs(supply, demands, get_key, numa), ()
+        supply, demands, _all_costs(supply, demands, get_key, numa), room, ()
     )
 
 
@@ -140,6 +149,7 @@ def decide_sparing(
     demands: Sequence[Demand],
     get_key: GetKey,
     numa: objects.NumaAffinity | None = None,
+    room: Room = NO_LIMITS,
 ) -> Decision | None:
     """Decide like ``decide``; use devices with failed starts last.
 
@@ -151,10 +161,10 @@ def decide_sparing(
         means that the host has none of them.
     """
     if proven is not None:
-        decision = decide(proven, demands, get_key, numa)
+        decision = decide(proven, demands, get_key, numa, room)
         if decision is not None:
             return decision
-    return decide(supply, demands, get_key, numa)
+    return decide(supply, demands, get_key, numa, room)
 
 
 def numa_penalty(
@@ -225,6 +235,7 @@ def _search(
     supply: supply_mod.Supply,
     demands: Sequence[Demand],
     costs: Sequence[Sequence[_Costs]],
+    room: Room,
     chosen: tuple[int, ...],
 ) -> Decision | None:
     """Try the alternatives depth first, the best ones first.
@@ -234,6 +245,8 @@ def _search(
 
     :param chosen: indices of the alternatives that are settled.
     """
+    if not _has_room(demands, chosen, room):
+        return None
     served = _serve(
         supply,
         [
@@ -250,10 +263,24 @@ def _search(
         return _decision(supply, demands, chosen, served)
     first = _first_to_try(demands, chosen)
     for index in range(first, len(demands[len(chosen)].alternatives)):
-        decision = _search(supply, demands, costs, (*chosen, index))
+        decision = _search(supply, demands, costs, room, (*chosen, index))
         if decision is not None:
             return decision
     return None
+
+
+def _has_room(
+    demands: Sequence[Demand], chosen: Sequence[int], room: Room
+) -> bool:
+    """Whether the limits have room for the alternatives that are settled."""
+    if not room:
+        return True
+    taken: collections.Counter[str] = collections.Counter()
+    for demand, index in itertools.zip_longest(demands, chosen):
+        if index is not None or len(demand.alternatives) == 1:
+            alternative = demand.alternatives[index or 0]
+            taken[alternative.pci_flavor_uuid] += demand.count
+    return all(taken[uuid] <= room[uuid] for uuid in room if uuid in taken)
 
 
 def _any_of(costs: Sequence[_Costs]) -> _Costs:

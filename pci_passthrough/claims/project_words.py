@@ -31,6 +31,8 @@ TEXTS: Final = {
     _C.TOO_FEW: 'Some devices are free, but too few on any one host.',
     _C.NUMA: 'Devices are free, but not on NUMA nodes that the NUMA policy '
     'allows.',
+    _C.QUOTA_EXCEEDED: 'The project may hold no more such devices: its limit '
+    'is reached.',
     _C.ELSEWHERE: 'Devices are free on hosts that were not considered for '
     'the server.',
 }

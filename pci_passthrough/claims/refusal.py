@@ -12,6 +12,7 @@ from typing import Self
 
 from pci_passthrough import objects
 from pci_passthrough.claims import decision as decision_mod
+from pci_passthrough.claims import quota as quota_mod
 from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
 
@@ -109,6 +110,43 @@ def explain(
     ]
 
 
+def explain_quotas(
+    host: str,
+    demands: Iterable[decision_mod.Demand],
+    quotas: Mapping[str, quota_mod.Quota],
+) -> list[objects.RefusalReason]:
+    """Return the PCI flavors of which the limits of the project leave too few.
+
+    :param demands: demands that the limits have no room for.
+    :param quotas: by UUID of a PCI flavor.
+    """
+    demands = list(demands)
+    wanted = [
+        (demand.count, [a.pci_flavor_uuid for a in demand.alternatives])
+        for demand in demands
+    ]
+    known = {
+        alternative.pci_flavor_uuid: (demand, alternative)
+        for demand in demands
+        for alternative in demand.alternatives
+    }
+    reasons = []
+    for excess in quota_mod.excesses(wanted, quotas):
+        demand, alternative = known[excess.pci_flavor_uuid]
+        reasons.append(
+            objects.RefusalReason(
+                host=host,
+                request_id=demand.request_id,
+                pci_flavor=alternative.name.removesuffix(ON_NETWORK),
+                condition=_C.QUOTA_EXCEEDED,
+                needed=excess.wanted,
+                left=max(excess.quota.room, 0),
+                detail=f'limit {excess.quota.limit}, used {excess.quota.used}',
+            )
+        )
+    return reasons
+
+
 def _rivals(
     demands: Sequence[decision_mod.Demand],
     supply: supply_mod.Supply,
@@ -159,6 +197,8 @@ def in_words(reason: objects.RefusalReason) -> str:
         _C.NUMA: f'{reason.left} {name} near the instance (NUMA), '
         f'{reason.needed} needed',
         _C.SHARED: f'{name} is needed for other requests of the instance',
+        _C.QUOTA_EXCEEDED: f'the limit of the project leaves {reason.left} '
+        f'{name}, {reason.needed} needed',
         _C.HOST_DOWN: 'has not reported for too long',
         _C.HOST_UNKNOWN: 'has never reported: no pci-passthrough-agent',
         _C.TRACKER_DOWN: 'its nova-compute has not registered lately, '

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of the group ``[conductor]``, for pci-passthrough-conductor."""
 
+from keystoneauth1 import loading
 from oslo_config import cfg
 
 _GROUP = 'conductor'
@@ -144,6 +145,21 @@ projects can request. With false, only administrators make PCI flavors.
 """,
     ),
     cfg.IntOpt(
+        'limits_remembered',
+        default=10,
+        min=0,
+        max=3600,
+        help="""
+Seconds for which a conductor remembers the limits of projects.
+
+Limits for PCI flavors are in Keystone, see ``[oslo_limit]``. A limit that is
+changed applies after this time at the latest. The devices that a project
+holds are counted for each claim, and are never remembered. With 0, each claim
+asks Keystone. If the value is too high, a user who has been given more waits
+for it.
+""",
+    ),
+    cfg.IntOpt(
         'workers',
         default=1,
         min=1,
@@ -187,8 +203,9 @@ host can read the metrics.
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register the options."""
+    """Register the options, and those that tell of ``[oslo_limit]``."""
     conf.register_opts(_OPTS, group=_GROUP)
+    loading.register_auth_conf_options(conf, 'oslo_limit')
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:

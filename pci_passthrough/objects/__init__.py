@@ -13,6 +13,8 @@ from pci_passthrough.objects.pool import PciDevicePool
 from pci_passthrough.objects.pool import POOL_FIELDS
 from pci_passthrough.objects.pool import PoolKey
 from pci_passthrough.objects.preparation import Preparation
+from pci_passthrough.objects.quota import QuotaAnswer
+from pci_passthrough.objects.quota import QuotaExcess
 from pci_passthrough.objects.refusal import SchedulingRefusal
 from pci_passthrough.objects.report import HostReport
 from pci_passthrough.objects.report import ReportAck
@@ -39,6 +41,8 @@ __all__ = [
     'PciRequest',
     'PoolKey',
     'Preparation',
+    'QuotaAnswer',
+    'QuotaExcess',
     'RefusalReason',
     'ReportAck',
     'RequestedNic',

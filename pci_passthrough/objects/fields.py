@@ -140,6 +140,8 @@ class RefusalCondition:
     TRACKER_DOWN = 'tracker_down'
     #: devices match, but the host refuses all of them
     REFUSED = 'refused'
+    #: enough are free, but the project may not hold as many
+    QUOTA_EXCEEDED = 'quota_exceeded'
     ALL: ClassVar[tuple[str, ...]] = (
         NO_MATCH,
         ALL_HELD,
@@ -151,6 +153,7 @@ class RefusalCondition:
         HOST_UNKNOWN,
         TRACKER_DOWN,
         REFUSED,
+        QUOTA_EXCEEDED,
     )
     #: why a host was refused otherwise; never in a RefusalReason
     OTHER = 'other'
@@ -161,6 +164,8 @@ class RefusalCondition:
     OF_1_0: ClassVar[tuple[str, ...]] = ALL[:6]
     #: those of RefusalReason 1.1
     OF_1_1: ClassVar[tuple[str, ...]] = ALL[:9]
+    #: those of RefusalReason 1.2
+    OF_1_2: ClassVar[tuple[str, ...]] = ALL[:10]
 
 
 class Repair:

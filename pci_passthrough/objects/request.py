@@ -98,7 +98,8 @@ class RefusalReason(base.PciPassthroughObject):
     # Version 1.0: Initial version
     # Version 1.1: conditions none_free, host_unknown, tracker_down
     # Version 1.2: condition refused
-    VERSION = '1.2'
+    # Version 1.3: condition quota_exceeded
+    VERSION = '1.3'
 
     fields = {
         'host': ovo_fields.StringField(),
@@ -120,6 +121,8 @@ class RefusalReason(base.PciPassthroughObject):
         version = versionutils.convert_version_to_tuple(target_version)
         conditions = fields.RefusalCondition
         known = conditions.ALL
+        if version < (1, 3):
+            known = conditions.OF_1_2
         if version < (1, 2):
             known = conditions.OF_1_1
         if version < (1, 1):
@@ -128,6 +131,10 @@ class RefusalReason(base.PciPassthroughObject):
             primitive['condition'] = (
                 conditions.ALL_HELD
                 if primitive['condition']
-                in (conditions.NONE_FREE, conditions.REFUSED)
+                in (
+                    conditions.NONE_FREE,
+                    conditions.REFUSED,
+                    conditions.QUOTA_EXCEEDED,
+                )
                 else conditions.HOST_DOWN
             )

@@ -80,7 +80,9 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
                 project_id=request.project_id,
             ),
             method,
+            request.owner_project_id is not None,
             owner_project_id=request.owner_project_id,
+            replaces=request.replaces,
         )
         if result.refusal is not None:
             raise exception.ClaimRefused(result.refusal, result.reasons)
@@ -206,6 +208,54 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
             )
         )
 
+    def check_quota(
+        self,
+        project_id: str,
+        requests: Sequence[objects.PciRequest],
+        servers: int = 1,
+        instance_uuid: str | None = None,
+        host: str | None = None,
+        replaces: bool = False,
+    ) -> objects.QuotaAnswer:
+        """Check requests of a project against its limits, before any claim.
+
+        A conductor of an earlier release knows no limits.
+
+        :param requests: those of one server.
+        :param servers: how many equal servers are wanted.
+        :param instance_uuid: the instance, if it exists already.
+        :param host: the host of that instance.
+        :param replaces: whether it gives its other devices back.
+        :raises: LimitsUnknown, PciFlavorNotFound, InvalidRequest
+        """
+        return older_conductors.answer_or(
+            objects.QuotaAnswer(servers=servers, excesses=[]),
+            lambda: self._call(
+                methods.Conductor.check_quota,
+                project_id,
+                list(requests),
+                servers,
+                instance_uuid,
+                host,
+                replaces,
+            ),
+        )
+
+    def project_limits(
+        self, project_ids: Collection[str], pci_flavors: Collection[str]
+    ) -> dict[str, dict[str, int]]:
+        """Return limits by project and name of a PCI flavor.
+
+        PCI flavors without a limit are left out.
+
+        :raises: LimitsUnknown
+        """
+        return self._call(
+            methods.Conductor.project_limits,
+            sorted(project_ids),
+            sorted(pci_flavors),
+        )
+
     def hosts_with_devices(self) -> list[str]:
         """Return the names of hosts that offer devices, free or held.
 
@@ -265,6 +315,7 @@ class ConductorClient(preparations.PreparationCalls, refusals.RefusalCalls):
                 pci_flavor_uuid=pci_flavor_uuid,
             ),
             methods.Conductor.adopt,
+            project_id is not None,
             project_id=project_id,
         )
 

@@ -41,7 +41,8 @@ _R = TypeVar('_R')
 #: * 1.5 - preparations, may_prepare, preparation_progress, prepared,
 #:   start_failed, guest_started; the action ``clean`` of set_device;
 #:   forget_host, note_repair
-#: * 1.6 - the instance's project in claim and adopt; PciDevice 1.5
+#: * 1.6 - the instance's project in claim and adopt; PciDevice 1.5;
+#:   check_quota, project_limits
 VERSION: Final = '1.6'
 
 #: The version that resolve, offer and claim need for requests for NICs.
@@ -118,6 +119,7 @@ class Conductor(Protocol):
         numa: objects.NumaAffinity | None = None,
         project_id: str | None = None,
         owner_project_id: str | None = None,
+        replaces: bool = False,
     ) -> objects.ClaimResult: ...
 
     @_since('1.0')
@@ -171,6 +173,22 @@ class Conductor(Protocol):
         instance_uuid: str | None = None,
         tracked_only: bool = True,
     ) -> objects.SchedulingOffer: ...
+
+    @_since('1.6')
+    def check_quota(
+        self,
+        project_id: str,
+        requests: list[objects.PciRequest],
+        servers: int = 1,
+        instance_uuid: str | None = None,
+        host: str | None = None,
+        replaces: bool = False,
+    ) -> objects.QuotaAnswer: ...
+
+    @_since('1.6')
+    def project_limits(
+        self, project_ids: list[str], pci_flavors: list[str]
+    ) -> dict[str, dict[str, int]]: ...
 
     @_since('1.1')
     def hosts_with_devices(self) -> list[str]: ...

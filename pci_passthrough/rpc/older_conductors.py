@@ -89,17 +89,19 @@ def newer_or(older: Callable[[], _R], newer: Callable[[], _R]) -> _R:
 def with_project(
     call: Callable[..., _R],
     method: methods.Method[..., _R],
-    **project: str | None,
+    is_known: bool,
+    **project: Any,
 ) -> _R:
     """Call a method with the project of an instance.
 
     :param call: calls a method, with all other arguments.
-    :param project: the argument, by its name. It is left out if it is None, or
-        if the conductor is of an earlier release: then nova-compute tells the
-        project later.
+    :param is_known: whether the project is known.
+    :param project: the arguments about it. They are left out if it is not
+        known, or if the conductor is of an earlier release: then nova-compute
+        tells the project later.
     :raises: ConductorUnavailable and the errors of the method.
     """
-    if None in project.values():
+    if not is_known:
         return call(method)
     return newer_or(
         lambda: call(method),

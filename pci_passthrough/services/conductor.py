@@ -20,9 +20,11 @@ from pci_passthrough.services import backoff
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
 from pci_passthrough.services import metrics_server
+from pci_passthrough.services import quota_limits
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.services.operator_endpoint import OperatorEndpoint
 from pci_passthrough.services.preparation_endpoint import PreparationEndpoint
+from pci_passthrough.services.quota_endpoint import QuotaEndpoint
 from pci_passthrough.store import database
 from pci_passthrough.store import schema
 
@@ -86,8 +88,11 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             return
         policy = store.Policy.from_conf(self._conf)
         census.use(self.database, policy.limits)
+        limits = quota_limits.from_conf(self._conf)
         self._transport = rpc.get_transport(self._conf)
-        endpoint = ConductorEndpoint(self.database, policy, self._observations)
+        endpoint = ConductorEndpoint(
+            self.database, policy, self._observations, limits
+        )
         # Hosts that report nothing new may have groups from before.
         endpoint.group_flavors.make()
         server = rpc.conductor_server(
@@ -96,6 +101,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             endpoint,
             OperatorEndpoint(self.database, policy.limits),
             PreparationEndpoint(self.database, policy),
+            QuotaEndpoint(self.database, limits),
         )
         server.start()
         # Not earlier: oslo.messaging would make stop() wait for start().

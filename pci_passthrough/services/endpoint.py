@@ -17,6 +17,7 @@ from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
 from pci_passthrough.services import group_flavors
 from pci_passthrough.services import metrics
+from pci_passthrough.services import quota_limits
 from pci_passthrough.store import hosts
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.claims import adoption
@@ -43,6 +44,7 @@ class ConductorEndpoint:
     :param policy: ``[conductor]`` of the configuration.
     :param observations: counts the calls for the metrics; None means that
         nobody reads the counts.
+    :param limits: the limits of projects; None means that there are none.
     """
 
     target = oslo_messaging.Target(version=methods.VERSION)
@@ -52,6 +54,7 @@ class ConductorEndpoint:
         db: store.Writer,
         policy: store.Policy,
         observations: metrics.Observations | None = None,
+        limits: quota_limits.Limits | None = None,
     ) -> None:
         self.observations = observations or metrics.Observations()
         self.group_flavors = group_flavors.GroupFlavors(
@@ -59,6 +62,7 @@ class ConductorEndpoint:
         )
         self._db = db
         self._policy = policy
+        self._limits = limits or quota_limits.NoLimits()
 
     @answering.answers(methods.Conductor.heartbeat)
     def heartbeat(
@@ -109,6 +113,7 @@ class ConductorEndpoint:
         numa: objects.NumaAffinity | None = None,
         project_id: str | None = None,
         owner_project_id: str | None = None,
+        replaces: bool = False,
     ) -> objects.ClaimResult:
         """Claim devices; a refusal is an answer, not an error."""
         try:
@@ -123,7 +128,9 @@ class ConductorEndpoint:
                     numa,
                     project_id,
                     owner_project_id,
+                    replaces,
                 ),
+                self._limits.last_known,
             )
         except exception.ClaimRefused as refused:
             LOG.info(

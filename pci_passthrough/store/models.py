@@ -329,6 +329,18 @@ class SchedulingRefusal(Base):
     passed = sa.Column(sa.Integer)
 
 
+class QuotaTurn(Base):
+    """A row that claims write one after the other if a limit applies."""
+
+    __tablename__ = 'quota_turns'
+    __table_args__ = _TABLE_ARGS
+
+    project_id = sa.Column(sa.String(255), primary_key=True)
+    #: no foreign key: a claim locks this row before the PCI flavor
+    pci_flavor_uuid = sa.Column(sa.String(36), primary_key=True)
+    revision = sa.Column(sa.BigInteger, nullable=False)
+
+
 compute_nodes = cast(sa.Table, ComputeNode.__table__)
 pool_keys = cast(sa.Table, PoolKey.__table__)
 pci_devices = cast(sa.Table, PciDevice.__table__)
@@ -336,3 +348,4 @@ pci_device_events = cast(sa.Table, PciDeviceEvent.__table__)
 pci_flavors = cast(sa.Table, PciFlavor.__table__)
 pci_flavor_access = cast(sa.Table, PciFlavorAccess.__table__)
 scheduling_refusals = cast(sa.Table, SchedulingRefusal.__table__)
+quota_turns = cast(sa.Table, QuotaTurn.__table__)

@@ -101,6 +101,7 @@ class Claimer:
                     numa_topology and numa_topology.cells
                 ),
                 pci.project_of(self._tracker._context, instance_uuid),
+                flavor_requests.moving_instance_uuid() == instance_uuid,
             )
         except exception.ClaimRefused as error:
             raise pci.ComputeResourcesUnavailable(reason=error.text) from error

@@ -50,10 +50,12 @@ class HostConductor:
         requests: Sequence[objects.PciRequest],
         numa: objects.NumaAffinity | None,
         project_id: str | None,
+        replaces: bool,
     ) -> list[objects.PciDevice]:
         """Claim devices for an instance; see ``ConductorClient.claim``.
 
         :param project_id: the instance's project, if it is known.
+        :param replaces: whether they replace what it holds on this host.
         :raises: PciPassthroughError
         """
         return self._call(
@@ -65,6 +67,7 @@ class HostConductor:
                     self._actor,
                     numa,
                     owner_project_id=project_id,
+                    replaces=replaces,
                 )
             )
         )

@@ -5,6 +5,7 @@ Both run in the caller's transaction, which holds the host's lock.
 """
 
 import collections
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -49,27 +50,30 @@ def choose(
     instance_uuid: str,
     demands: Sequence[claims.Demand],
     numa: objects.NumaAffinity | None,
+    quotas: Mapping[str, claims.Quota],
 ) -> list[Assignment]:
     """Choose devices that serve all demands of an instance.
 
     :param vf_placement: one of ``claims.VF_PLACEMENTS``.
+    :param quotas: by UUID of a PCI flavor; the others have no limit.
     :raises: ClaimRefused with the reasons.
     """
     key_ids = frozenset().union(
         *(a.key_ids for demand in demands for a in demand.alternatives)
     )
     free = candidates.of_host(connection, node_id, key_ids, instance_uuid)
-    decision = claims.decide_among(free, demands, catalog.__getitem__, numa)
+    get_key = catalog.__getitem__
+    room = {uuid: quota.room for uuid, quota in quotas.items()}
+    decision = claims.decide_among(free, demands, get_key, numa, room)
     if decision is None:
-        totals = states.of_host(connection, node_id)
-        reasons = claims.explain(
-            host,
-            demands,
-            claims.supply_of(free),
-            totals,
-            catalog.__getitem__,
-            numa,
-        )
+        if room and claims.decide_among(free, demands, get_key, numa):
+            reasons = claims.explain_quotas(host, demands, quotas)
+        else:
+            totals = states.of_host(connection, node_id)
+            supply = claims.supply_of(free)
+            reasons = claims.explain(
+                host, demands, supply, totals, get_key, numa
+            )
         raise exception.ClaimRefused(claims.summarize(reasons), reasons)
     chosen = claims.choose(
         free,

@@ -23,6 +23,7 @@ from pci_passthrough.store import models
 from pci_passthrough.store import policy as policy_mod
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.claims import choosing
+from pci_passthrough.store.claims import quotas
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import holders
 from pci_passthrough.store.pci_flavors import resolving
@@ -34,15 +35,17 @@ def claim(
     db: database.Writer,
     policy: policy_mod.Policy,
     request: claims.ClaimRequest,
+    limits_of: quotas.LimitsOf = quotas.no_limits,
 ) -> list[objects.PciDevice]:
     """Claim devices of a host for an instance, for all requests or none.
 
     Repeating a claim returns the devices that the instance holds by it.
 
+    :param limits_of: returns the limits of the instance's project.
     :returns: the devices, each with the ``request_id`` that it serves.
     :raises: ClaimRefused with the reasons; HostNotFound; PciFlavorNotFound;
         InvalidRequest; ClaimMismatch if the instance holds other devices for
-        the same requests; ClaimContended.
+        the same requests; ClaimContended; LimitsUnknown.
     """
     request_spec.check_owner(request.instance_uuid)
     if not request.requests:
@@ -54,10 +57,14 @@ def claim(
         demands = resolving.demands(
             db, request.requests, request.project_id, request.instance_uuid
         )
+        limits = quotas.ClaimLimits(request, demands, limits_of)
         try:
-            return _claim_once(db, policy, request, demands)
+            return _claim_once(db, policy, request, demands, limits)
         except choosing.LostRace:
             continue
+        except exception.ClaimRefused as refused:
+            limits.check_known(refused)
+            raise
     raise exception.ClaimContended(
         f'other claims took the devices of {request.host} {_MOST_TRIES} times '
         'in a row'
@@ -74,6 +81,7 @@ def _claim_once(
     policy: policy_mod.Policy,
     request: claims.ClaimRequest,
     demands: Sequence[claims.Demand],
+    limits: quotas.ClaimLimits,
 ) -> list[objects.PciDevice]:
     host, instance_uuid = request.host, request.instance_uuid
     with db.write() as connection:
@@ -96,6 +104,7 @@ def _claim_once(
             instance_uuid,
             demands,
             request.numa,
+            limits.take_turns(connection, node_id),
         )
         _lock_resolved(connection, db.catalog, assignments)
         choosing.take(

@@ -32,6 +32,16 @@ def upgrade() -> None:
         existing = {c['name'] for c in inspector.get_columns(table)}
         if column not in existing:
             op.add_column(table, sa.Column(column, sa.String(length)))
+    if 'quota_turns' not in inspector.get_table_names():
+        op.create_table(
+            'quota_turns',
+            sa.Column('project_id', sa.String(255), primary_key=True),
+            sa.Column('pci_flavor_uuid', sa.String(36), primary_key=True),
+            sa.Column('revision', sa.BigInteger, nullable=False),
+            mysql_engine='InnoDB',
+            mysql_charset='utf8mb4',
+            mysql_collate='utf8mb4_bin',
+        )
     for name, table, second in _INDEXES:
         indexes = {i['name'] for i in inspector.get_indexes(table)}
         if name not in indexes:

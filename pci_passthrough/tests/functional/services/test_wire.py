@@ -18,6 +18,7 @@ from pci_passthrough import objects
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.services import preparation_endpoint
+from pci_passthrough.services import quota_endpoint
 from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.pci_flavors import editing
@@ -171,6 +172,19 @@ class WireTest(testtools.TestCase):
             states[-9:],
         )
 
+    def test_conductor_understands_calls_of_1_6(self) -> None:
+        for call in self.recorded('1.6').values():
+            answer = self.endpoint.answer(call['call'])
+            self.check_same_shape(call['answer'], answer)
+            if call['call']['method'] in ('check_quota', 'project_limits'):
+                self.assertEqual(call['answer'], answer)
+        projects = {
+            call['call']['args'].get('owner_project_id')
+            for call in self.recorded('1.6').values()
+            if call['call']['method'] == 'claim'
+        }
+        self.assertEqual({'mine', None}, projects)
+
     def test_requests_for_nics_are_recorded(self) -> None:
         recorded = self.recorded('1.3')
         for name in ('05-resolve-nic', '08-offer-nic', '13-claim-nic'):
@@ -322,6 +336,7 @@ class WireTest(testtools.TestCase):
             endpoint.ConductorEndpoint,
             operator_endpoint.OperatorEndpoint,
             preparation_endpoint.PreparationEndpoint,
+            quota_endpoint.QuotaEndpoint,
         ):
             name = f'{type_.__module__}.{type_.__name__}.target'
             self.useFixture(fixtures.MonkeyPatch(name, older))

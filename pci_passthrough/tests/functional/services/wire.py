@@ -6,6 +6,8 @@ one of each call and its answer. What was recorded with a release is kept for
 ever: conductors must go on to understand it.
 """
 
+from collections.abc import Collection
+from collections.abc import Mapping
 import json
 import pathlib
 import sys
@@ -25,6 +27,8 @@ from pci_passthrough.discovery import sysfs_reader
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.services import preparation_endpoint
+from pci_passthrough.services import quota_endpoint
+from pci_passthrough.services import quota_limits
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store.pci_flavors import editing
 from pci_passthrough.tests import sqlite
@@ -32,6 +36,16 @@ from pci_passthrough.tests.unit.rpc import driver
 
 INSTANCE = '5b0b5f2c-6a3e-4e5a-9d0e-0d6f3c1f7a10'
 HOST = 'compute-1'
+
+
+class Limits(quota_limits.NoLimits):
+    """Each project may hold one device of each PCI flavor."""
+
+    def current(
+        self, project_id: str, pci_flavors: Collection[str]
+    ) -> Mapping[str, int]:
+        """Return the limit of each PCI flavor."""
+        return dict.fromkeys(pci_flavors, 1)
 
 
 class Endpoint:
@@ -47,6 +61,7 @@ class Endpoint:
             conductor,
             operator_endpoint.OperatorEndpoint(self.db, policy.limits),
             preparation_endpoint.PreparationEndpoint(self.db, policy),
+            quota_endpoint.QuotaEndpoint(self.db, Limits()),
         )
 
     def answer(self, message: dict[str, Any]) -> Any:
@@ -130,6 +145,8 @@ def record(folder: pathlib.Path) -> None:
         client.free_by_numa_node()
         client.offer([request], [HOST, 'compute-2'], 'a project', INSTANCE)
         client.offer([for_nic], [HOST, 'compute-2'], 'a project', INSTANCE)
+        client.check_quota('mine', [request], 2)
+        client.project_limits(['mine'], ['10g'])
         client.claim(
             claims.ClaimRequest(
                 HOST, INSTANCE, [request], 'nova', numa, 'a project', 'mine'
@@ -166,7 +183,8 @@ def record(folder: pathlib.Path) -> None:
     names = (
         'report-full', 'heartbeat', 'report-changes', 'resolve',
         'resolve-nic', 'register_tracker', 'free_by_numa_node', 'offer',
-        'offer-nic', 'claim', 'allocate', 'abort', 'free', 'claim-nic',
+        'offer-nic', 'check_quota', 'project_limits', 'claim', 'allocate',
+        'abort', 'free', 'claim-nic',
         'free-nic', 'adopt', 'host_devices', 'given_out', 'note_refusals',
         'start_failed', 'guest_started', 'free-started', 'report-handlers',
         'set_device', 'preparations', 'may_prepare', 'preparation_progress',

@@ -13,6 +13,7 @@ import signal
 import traceback
 from typing import Any
 
+import fixtures
 import sqlalchemy as sa
 
 from pci_passthrough import claims
@@ -23,6 +24,7 @@ from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import claiming
+from pci_passthrough.store.claims import quotas
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import operators
@@ -146,6 +148,63 @@ def take_a_member(
                 base.POLICY,
                 claims.ClaimRequest(host, base.new_id(), wanted, 'claimer'),
             )
+
+
+#: How many devices the project of these two may hold.
+LIMIT = 5
+
+
+def take_within_a_limit(
+    db: store.Writer,
+    rnd: random.Random,
+    hosts: list[str],
+    meet: Callable[[], object],
+) -> None:
+    """Claim five times for new instances of one project."""
+    for _ in range(5):
+        meet()
+        with contextlib.suppress(exception.ClaimRefused):
+            _take_as_project(db, rnd.choice(hosts))
+
+
+def take_without_turns(
+    host: str,
+    db: store.Writer,
+    rnd: random.Random,
+    hosts: list[str],
+    meet: Callable[[], object],
+) -> None:
+    """Claim wrongly: nobody takes a turn, and all count before any writes.
+
+    :param host: another one for each process, so that none waits for a lock.
+    """
+
+    def count(*args: Any) -> Any:
+        counted = select(*args)
+        meet()
+        return counted
+
+    select = quotas.select
+    with (
+        fixtures.MonkeyPatch(f'{quotas.__name__}._take_turn', lambda *_: None),
+        fixtures.MonkeyPatch(f'{quotas.__name__}.select', count),
+    ):
+        _take_as_project(db, host)
+
+
+def _take_as_project(db: store.Writer, host: str) -> None:
+    claiming.claim(
+        db,
+        base.POLICY,
+        claims.ClaimRequest(
+            host,
+            base.new_id(),
+            [base.request('gpu')],
+            'claimer',
+            owner_project_id='mine',
+        ),
+        lambda project_id, names: dict.fromkeys(names, LIMIT),
+    )
 
 
 def take_and_adopt(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Concurrent claims of many processes, some of which die."""
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,6 +72,42 @@ class TogetherTest(_FleetTest):
         )
         self.assertEqual([], errors)
         self.assertIn('claimed twice', '\n'.join(audit.violations(self.db)))
+
+
+class QuotaTest(base.StoreTest):
+    """A project with a limit claims on many hosts at the same time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flavors()
+        self.hosts = [f'h{n}' for n in range(10)]
+        for host in self.hosts:
+            self.report(host, list(map(base.gpu, range(1, 7))))
+
+    def held(self) -> int:
+        return len([d for d in lookup.get_all(self.db) if d.instance_uuid])
+
+    def test_50_claims_at_a_limit_of_5(self) -> None:
+        errors = claimer.run(
+            claimer.take_within_a_limit, self.url, 10, self.hosts
+        )
+        self.assertEqual([], errors)
+        self.assertEqual([], audit.violations(self.db))
+        self.assertEqual(claimer.LIMIT, self.held())
+
+    def test_unsafe_claims_exceed_the_limit(self) -> None:
+        if self.server is None:
+            self.skipTest('SQLite has one writer at a time')
+        errors = claimer.run_all(
+            [
+                functools.partial(claimer.take_without_turns, host)
+                for host in self.hosts
+            ],
+            self.url,
+            self.hosts,
+        )
+        self.assertEqual([], errors)
+        self.assertEqual(10, self.held())
 
 
 class GroupTest(base.StoreTest):

@@ -180,6 +180,8 @@ class SummarizeTest(testtools.TestCase):
             'tracker_down': 'its nova-compute has not registered lately, '
             'or never',
             'refused': 'the host refuses every bigGPU',
+            'quota_exceeded': 'the limit of the project leaves 1 bigGPU, '
+            '2 needed',
         }
         self.assertEqual(set(fields.RefusalCondition.ALL), set(phrases))
         for condition, phrase in phrases.items():

@@ -41,6 +41,7 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.ConductorUnavailable('none answered'),
     exception.DatabaseNotReady('no schema'),
     exception.DatabaseUnavailable('the database does not answer'),
+    exception.LimitsUnknown('Keystone is away'),
     exception.ClaimContended('too many'),
 ]
 
@@ -67,6 +68,7 @@ CODES = {
     'host.not_found',
     'host.up',
     'libvirt.unavailable',
+    'limits.unknown',
     'nova.unsupported',
     'pci_flavor.built_in',
     'pci_device.not_found',

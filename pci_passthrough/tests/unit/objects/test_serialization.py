@@ -164,6 +164,13 @@ SAMPLES: list[objects.base.PciPassthroughObject] = [
         on_failure='quarantine',
         attempt=1,
     ),
+    objects.QuotaAnswer(
+        servers=1,
+        excesses=[
+            objects.QuotaExcess(pci_flavor='10g', limit=5, used=4, wanted=2)
+        ],
+    ),
+    objects.QuotaExcess(pci_flavor='10g', limit=5, used=4, wanted=2),
     objects.SchedulingOffer(
         demands=[['r1', 2, [[UUID, '10g', 'legacy', [1, 2]]]]],
         keys=[[1, {'vendor_id': '8086', 'extra_info': {'group': '10g'}}]],
@@ -299,6 +306,7 @@ class OlderPeerTest(testtools.TestCase):
                 {
                     'none_free': 'all_held',
                     'refused': 'all_held',
+                    'quota_exceeded': 'all_held',
                     'host_unknown': 'host_down',
                     'tracker_down': 'host_down',
                 }.get(condition, condition),

@@ -16,12 +16,14 @@ from pci_passthrough.rpc import methods
 from pci_passthrough.services import endpoint
 from pci_passthrough.services import operator_endpoint
 from pci_passthrough.services import preparation_endpoint
+from pci_passthrough.services import quota_endpoint
 from pci_passthrough.tests.unit.rpc import driver
 
 _ENDPOINTS = (
     endpoint.ConductorEndpoint,
     operator_endpoint.OperatorEndpoint,
     preparation_endpoint.PreparationEndpoint,
+    quota_endpoint.QuotaEndpoint,
 )
 
 #: Public methods of the client that are no calls.
