@@ -6,6 +6,7 @@ from typing import Any
 from typing import ParamSpec
 from typing import TypeVar
 
+from oslo_log import log as logging
 import oslo_messaging
 
 from pci_passthrough import exception
@@ -14,11 +15,20 @@ from pci_passthrough.rpc import messaging
 from pci_passthrough.rpc import methods
 from pci_passthrough.rpc import outbox
 
+LOG = logging.getLogger(__name__)
+
 _P = ParamSpec('_P')
 _R = TypeVar('_R')
 
 #: Seconds left for the answer at least, however long connecting took.
 _LEAST_SECONDS = 5.0
+
+#: A conductor that hangs keeps what it was sent. With two conductors, one of
+#: which hangs, the second try is answered, unless other calls come between.
+_MOST_TRIES = 3
+
+#: Seconds for each of several tries at least; the database may be slow.
+_SECONDS_PER_TRY = 3.0
 
 
 class Caller:
@@ -90,8 +100,7 @@ class Caller:
             left = max(
                 self._timeout - waited, min(self._timeout, _LEAST_SECONDS)
             )
-            client = self._client.prepare(timeout=left, version=method.since)
-            answer: _R = client.call({}, name, **arguments)
+            answer: _R = self._send(method, arguments, left)
             return answer
         except exception.PciPassthroughError:
             raise
@@ -112,6 +121,39 @@ class Caller:
                 f'{name!r} failed: {type(error).__name__}: '
                 f'{messaging.one_line(error)}'
             ) from error
+
+    def _send(
+        self, method: methods.Method[..., Any], arguments: Any, seconds: float
+    ) -> Any:
+        """Send a call, some again and again, and return the answer.
+
+        The broker gives each message to another conductor.
+
+        :param seconds: longest wait for all tries together.
+        :raises MessagingTimeout: nobody answered any of them.
+        """
+        tries = _tries(seconds) if method.repeats else 1
+        client = self._client.prepare(
+            timeout=seconds / tries, version=method.since
+        )
+        for left in reversed(range(tries)):
+            try:
+                return client.call({}, method.name, **arguments)
+            except oslo_messaging.MessagingTimeout:
+                if not left:
+                    raise
+                LOG.warning(
+                    'No conductor answered %r within %.1f seconds; asking '
+                    'again',
+                    method.name,
+                    seconds / tries,
+                )
+        raise AssertionError('there is at least one try')
+
+
+def _tries(seconds: float) -> int:
+    """Return how many times to send a call within some seconds."""
+    return max(1, min(_MOST_TRIES, int(seconds / _SECONDS_PER_TRY)))
 
 
 def _conductor_failed(

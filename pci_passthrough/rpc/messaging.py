@@ -137,12 +137,32 @@ class _BackportingSerializer(objects.PciPassthroughObjectSerializer):
         self.OBJ_BASE_CLASS = Base
 
 
+#: Seconds after which a conductor and RabbitMQ give each other up, instead of
+#: oslo.messaging's 60. RabbitMQ takes twice as long.
+_HEARTBEAT = 15
+
+
+def _shorten_heartbeats(conf: cfg.ConfigOpts) -> None:
+    """Let the broker notice soon that a conductor hangs.
+
+    Until then it gives the conductor its share of the calls. A value in the
+    configuration file counts nevertheless.
+    """
+    if 'oslo_messaging_rabbit' in conf:
+        conf.set_default(
+            'heartbeat_timeout_threshold',
+            _HEARTBEAT,
+            group='oslo_messaging_rabbit',
+        )
+
+
 def conductor_server(transport: Any, server: str, *endpoints: Any) -> Any:
     """Return oslo.messaging's server; ``start()`` makes it listen.
 
     :param server: this conductor's name, unique within the cloud.
     :param endpoints: objects with the methods that callers can call.
     """
+    _shorten_heartbeats(transport.conf)
     return oslo_messaging.get_rpc_server(
         transport,
         oslo_messaging.Target(

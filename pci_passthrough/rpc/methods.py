@@ -60,11 +60,15 @@ class Method(Generic[_P, _R]):
     :ivar since: the version of the interface that a call requires.
     :ivar signature: the arguments and the result, with their types on the
         wire. An argument with a default may be missing in a message.
+    :ivar repeats: whether a call that got no answer for a while is sent again
+        within its timeout, because a second execution changes nothing. The
+        conductor that got it may hang.
     """
 
     name: str
     since: str
     signature: inspect.Signature
+    repeats: bool = False
 
     def requiring(self, version: str) -> Self:
         """Return the method for a call that requires a later version."""
@@ -77,7 +81,7 @@ class Method(Generic[_P, _R]):
 
 
 def _since(
-    version: str,
+    version: str, repeats: bool = False
 ) -> Callable[[Callable[Concatenate[Any, _P], _R]], Method[_P, _R]]:
     """Make a declared function a ``Method`` that came with a version."""
 
@@ -90,6 +94,7 @@ def _since(
             function.__name__,
             version,
             signature.replace(parameters=parameters),
+            repeats,
         )
 
     return declare
@@ -101,15 +106,15 @@ class Conductor(Protocol):
     ``ConductorClient`` documents the arguments and the errors of each method.
     """
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def heartbeat(
         self, host: str, generation: int, digest: str
     ) -> objects.ReportAck: ...
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def report(self, report: objects.HostReport) -> objects.ReportAck: ...
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def claim(
         self,
         host: str,
@@ -122,7 +127,7 @@ class Conductor(Protocol):
         replaces: bool = False,
     ) -> objects.ClaimResult: ...
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def allocate(
         self,
         host: str,
@@ -131,7 +136,7 @@ class Conductor(Protocol):
         request_ids: list[str] | None = None,
     ) -> objects.ClaimResult: ...
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def abort(
         self,
         host: str,
@@ -140,7 +145,7 @@ class Conductor(Protocol):
         request_ids: list[str] | None = None,
     ) -> objects.ClaimResult: ...
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def free(
         self,
         host: str | None,
@@ -149,14 +154,14 @@ class Conductor(Protocol):
         request_ids: list[str] | None = None,
     ) -> objects.ClaimResult: ...
 
-    @_since('1.0')
+    @_since('1.0', repeats=True)
     def object_backport_versions(
         self,
         objinst: ovo_base.VersionedObject,
         object_versions: dict[str, str],
     ) -> Any: ...
 
-    @_since('1.1')
+    @_since('1.1', repeats=True)
     def resolve(
         self,
         requests: list[objects.PciRequest],
@@ -164,7 +169,7 @@ class Conductor(Protocol):
         take_disabled: bool = False,
     ) -> list[objects.ResolvedRequest]: ...
 
-    @_since('1.1')
+    @_since('1.1', repeats=True)
     def offer(
         self,
         requests: list[objects.PciRequest],
@@ -174,7 +179,7 @@ class Conductor(Protocol):
         tracked_only: bool = True,
     ) -> objects.SchedulingOffer: ...
 
-    @_since('1.6')
+    @_since('1.6', repeats=True)
     def check_quota(
         self,
         project_id: str,
@@ -185,29 +190,29 @@ class Conductor(Protocol):
         replaces: bool = False,
     ) -> objects.QuotaAnswer: ...
 
-    @_since('1.6')
+    @_since('1.6', repeats=True)
     def project_limits(
         self, project_ids: list[str], pci_flavors: list[str]
     ) -> dict[str, dict[str, int]]: ...
 
-    @_since('1.1')
+    @_since('1.1', repeats=True)
     def hosts_with_devices(self) -> list[str]: ...
 
-    @_since('1.4')
+    @_since('1.4', repeats=True)
     def free_by_numa_node(self) -> dict[str, list[list[int]]]: ...
 
-    @_since('1.1')
+    @_since('1.1', repeats=True)
     def register_tracker(
         self, host: str, version: str
     ) -> objects.TrackerAck: ...
 
-    @_since('1.1')
+    @_since('1.1', repeats=True)
     def host_devices(self, host: str) -> list[objects.PciDevice]: ...
 
-    @_since('1.4')
+    @_since('1.4', repeats=True)
     def given_out(self, host: str) -> list[str]: ...
 
-    @_since('1.1')
+    @_since('1.1', repeats=True)
     def adopt(
         self,
         host: str,
@@ -281,7 +286,7 @@ class Conductor(Protocol):
         self, host: str, force: bool, reason: str, actor: str
     ) -> int: ...
 
-    @_since('1.5')
+    @_since('1.5', repeats=True)
     def preparations(self, host: str) -> list[objects.Preparation]: ...
 
     @_since('1.5')

@@ -113,6 +113,16 @@ class Program(fixtures.Fixture):
         process.wait(PATIENCE)
         self._process = None
 
+    def suspend(self) -> None:
+        """Stop it and its workers with SIGSTOP: they hang."""
+        for process in self._processes():
+            process.suspend()
+
+    def resume(self) -> None:
+        """Let it and its workers go on."""
+        for process in self._processes():
+            process.resume()
+
     @property
     def is_running(self) -> bool:
         """Whether it was started and has not ended."""

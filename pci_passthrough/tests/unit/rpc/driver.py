@@ -74,13 +74,15 @@ class _Incoming:
         self.client_timeout = None
 
 
-def client(answer: Answer) -> tuple[rpc.ConductorClient, Driver]:
+def client(
+    answer: Answer, timeout: float = 5
+) -> tuple[rpc.ConductorClient, Driver]:
     """Return a client whose calls a function answers."""
     conf = conf_module.load([], 'test', config_files=[])
     # Registers the options that oslo.messaging reads.
     rpc.get_transport(conf)
     driver = Driver(conf, answer)
-    return rpc.ConductorClient(transport(driver), 5), driver
+    return rpc.ConductorClient(transport(driver), timeout), driver
 
 
 def transport(driver: Driver) -> Any:

@@ -64,6 +64,42 @@ class ConductorClientTest(testtools.TestCase):
             self.assertNotIn('\n', raised.text)
             self.assertIs(error, raised.__cause__)
 
+    def test_asked_again_while_a_conductor_hangs(self) -> None:
+        self.useFixture(fixtures.FakeLogger())
+        silent = iter([True, True, False])
+
+        def answer(message: Any) -> Any:
+            if next(silent):
+                raise oslo_messaging.MessagingTimeout('x')
+            return ack('1.0')
+
+        client, sent = driver.client(answer, timeout=10)
+        self.assertEqual(7, client.heartbeat('h', 1, 'd').generation)
+        self.assertEqual(3, len(sent.sent))
+
+    def test_asked_again_within_the_timeout_only(self) -> None:
+        self.useFixture(fixtures.FakeLogger())
+
+        def answer(message: Any) -> Any:
+            raise oslo_messaging.MessagingTimeout('x')
+
+        for timeout, tries in ((1, 1), (5, 1), (6, 2), (10, 3), (60, 3)):
+            client, sent = driver.client(answer, timeout)
+            self.assertRaises(
+                exception.ConductorUnavailable, client.heartbeat, 'h', 1, 'd'
+            )
+            self.assertEqual(tries, len(sent.sent))
+        # A second execution of these would find the first one's result.
+        client, sent = driver.client(answer, 60)
+        for call in (
+            lambda: client.forget_host('h', False, 'r', 'a'),
+            lambda: client.create_pci_flavor('n', None, {}, 'a'),
+            lambda: client.set_device('d', 'disable', 'r', 'a'),
+        ):
+            sent.sent.clear()
+            self.assertRaises(exception.ConductorUnavailable, call)
+            self.assertEqual(1, len(sent.sent))
+
     def test_own_errors_stay_what_they_are(self) -> None:
         def answer(message: Any) -> Any:
             raise exception.ClaimContended('busy')
