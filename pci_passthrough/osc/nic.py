@@ -5,12 +5,18 @@ The ``openstack`` and the ``nova`` command both have the option ``--nic`` and
 refuse unknown keys. So this key is removed before they parse the option.
 """
 
+import argparse
+
 from pci_passthrough.osc import errors
 
 #: The key in ``--nic``.
 KEY = 'pci-flavor'
 #: The key in request bodies of Nova's API.
 BODY_KEY = 'pci_flavor'
+#: The beginning of the tag that a port has in Neutron; the name follows.
+TAG = f'{KEY}='
+#: Of NICs whose PCI flavor has none.
+DEFAULT_VNIC_TYPE = 'direct'
 
 #: Added to the metavar and the help of ``--nic``.
 METAVAR = f'{KEY}={KEY}'
@@ -42,6 +48,16 @@ def split(option: str) -> tuple[str, str | None]:
     return ','.join(rest), names[0]
 
 
+def not_empty(text: str) -> str:
+    """Parse the argument of an option ``--pci-flavor``.
+
+    :raises argparse.ArgumentTypeError: it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError('the name or UUID is empty')
+    return text
+
+
 def _check(names: list[str], others: dict[str, str]) -> None:
     if len(names) > 1:
         raise errors.ClientError(
@@ -56,8 +72,8 @@ def _check(names: list[str], others: dict[str, str]) -> None:
         )
     if _PORT in others:
         raise errors.ClientError(
-            f'{KEY} cannot be given with {_PORT}: tag the port instead, '
-            f'openstack port set --tag {KEY}={name} {others[_PORT]}'
+            f'{KEY} cannot be given with {_PORT}: set it for the port, '
+            f'openstack port set --{KEY} {name} {others[_PORT]}'
         )
     if not _NETWORK & others.keys():
         raise errors.ClientError(

@@ -14,7 +14,7 @@ class PciFlavor(base.Resource):
     allow_list = True
     query_names = (
         'name', 'state', 'is_public', 'vnic_type', 'project_id',
-        'availability', 'sort',
+        'origin', 'availability', 'sort',
     )  # fmt: skip
 
     uuid: str = resource.Body('uuid', alternate_id=True)
@@ -40,6 +40,9 @@ class PciFlavor(base.Resource):
     project_id: str | None = resource.Body('project_id')
     #: The projects it is shared with; for those who may see them.
     access: list[str] | None = resource.Body('access', type=list)
+    #: Where it comes from; None means that a person made it. Since
+    #: microversion 1.4, for those who may see it.
+    origin: str | None = resource.Body('origin')
     #: none, low or ok; in lists with ``availability=True``.
     availability: str | None = resource.Body('availability')
     #: What is probably not meant, after a change: ``code`` and ``text``.

@@ -58,8 +58,8 @@ class Proxy(proxy.Proxy):
         """List the PCI flavors that the project may use.
 
         :param query: ``name``, ``state``, ``is_public``, ``vnic_type``,
-            ``project_id``, ``availability`` (whether to tell it), ``sort``,
-            ``limit``, ``marker``.
+            ``project_id``, ``origin``, ``availability`` (whether to tell
+            it), ``sort``, ``limit``, ``marker``.
         """
         return self._items(pci_flavor.PciFlavor, query)
 

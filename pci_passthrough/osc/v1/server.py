@@ -114,7 +114,7 @@ class AddNetwork(server.AddNetwork):
         parser.add_argument(
             f'--{nic.KEY}',
             metavar=f'<{nic.KEY}>',
-            type=_not_empty,
+            type=nic.not_empty,
             help='attach a device of this PCI flavor (name or UUID) that is '
             'on the network',
         )
@@ -129,12 +129,6 @@ class AddNetwork(server.AddNetwork):
 
         with _posting(self, None if name is None else amend):
             super().take_action(parsed_args)
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError('the name or UUID is empty')
-    return text
 
 
 @contextlib.contextmanager

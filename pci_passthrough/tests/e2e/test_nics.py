@@ -209,8 +209,8 @@ class PortTestCase(NicTestCase):
     def test_direct(self) -> None:
         admin = shell.Shell(self.cloud.control.credentials())
         created = admin.table(
-            *('port', 'create', '--network', 'net1', '--vnic-type', 'direct'),
-            *('--tag', _TAG.format(self.nic), 'of-the-user'),
+            *('port', 'create', '--network', 'net1', '--pci-flavor'),
+            *(self.nic, 'of-the-user'),
         )
         port = self.network.get_port(created['id'])
         self.addCleanup(self.network.delete_port, port)
@@ -224,6 +224,16 @@ class PortTestCase(NicTestCase):
             ('', 'unbound', [_TAG.format(self.nic)], port.mac_address),
             self._state(port),
         )
+        other = self.create_pci_flavor(_NICS)
+        admin.openstack('port', 'set', '--pci-flavor', other, port.id)
+        for name, ports in ((self.nic, []), (other, [port.id])):
+            listed = admin.succeed(
+                *('openstack', 'port', 'list', '--pci-flavor', name),
+                *('-f', 'value', '-c', 'ID'),
+            )
+            self.assertEqual(ports, listed.split())
+        admin.openstack('port', 'unset', '--pci-flavor', port.id)
+        self.assertEqual([], self.network.get_port(port.id).tags)
 
     def _state(self, port: Any) -> tuple[str, str, list[str], str]:
         port = self.network.get_port(port.id)

@@ -120,7 +120,7 @@ class NovaFixture(fixtures.Fixture):
             case ['network']:
                 return {'versions': [self._version('network/v2.0')]}
             case ['network', 'v2.0', 'networks', *rest]:
-                return _networks(rest, request.args.get('name'))
+                return networks(rest, request.args.get('name'))
             case ['network', 'v2.0', 'ports', *_]:
                 return {'port': {'id': PORT}}
         raise exceptions.NotFound(request.path)
@@ -159,7 +159,8 @@ def _server() -> dict[str, Any]:
     }
 
 
-def _networks(rest: list[str], name: str | None) -> Any:
+def networks(rest: list[str], name: str | None) -> Any:
+    """Return the answer about networks, or about one of them."""
     known = [{'id': uuid, 'name': name} for name, uuid in NETWORKS.items()]
     if not rest:
         return {'networks': [item for item in known if item['name'] == name]}

@@ -116,7 +116,7 @@ class BootTestCase(base.ShellTestCase):
             f'net-id={_RED},pci-flavor=': 'pci-flavor is empty',
             f'net-id={_RED},pci-flavor=a,pci-flavor=b': 'given 2 times',
             'port-id=p1,pci-flavor=10g': (
-                'openstack port set --tag pci-flavor=10g p1'
+                'openstack port set --pci-flavor 10g p1'
             ),
             'auto,pci-flavor=10g': 'needs a network',
             f'net-id={_RED},x=y,pci-flavor=10g': 'Invalid nic argument',

@@ -153,7 +153,7 @@ class CreateTestCase(ServerTestCase):
             'net-id=red,pci-flavor': 'pci-flavor is empty',
             'net-id=red,pci-flavor=a,pci-flavor=b': 'given 2 times',
             'port-id=p1,pci-flavor=10g': (
-                'openstack port set --tag pci-flavor=10g p1'
+                'openstack port set --pci-flavor 10g p1'
             ),
             'pci-flavor=10g': 'net-id=<net-uuid>,pci-flavor=10g',
             'auto,pci-flavor=10g': 'needs a network',

@@ -32,8 +32,8 @@ class SplitTestCase(testtools.TestCase):
             'net-id=n,pci-flavor=': 'is empty',
             'net-id=n,pci-flavor': 'is empty',
             'net-id=n,pci-flavor=x,pci-flavor=x,pci-flavor': '3 times',
-            'pci-flavor=10g,port-id=p': '--tag pci-flavor=10g p',
-            'net-id=n,port-id=p,pci-flavor=10g': '--tag pci-flavor=10g p',
+            'pci-flavor=10g,port-id=p': '--pci-flavor 10g p',
+            'net-id=n,port-id=p,pci-flavor=10g': '--pci-flavor 10g p',
             'pci-flavor=10g': 'needs a network',
             'none,pci-flavor=10g': 'needs a network',
         }.items():
