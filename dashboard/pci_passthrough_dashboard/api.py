@@ -26,6 +26,9 @@ from pci_passthrough import sdk
 #: The scope of the policies in Horizon's POLICY_FILES.
 POLICY_SCOPE: Final = 'pci-passthrough'
 
+#: The most items of one answer.
+_MOST_ITEMS: Final = 1000
+
 #: The permission of a panel: the service is in the catalog.
 PERMISSION: Final = f'openstack.services.{sdk.SERVICE_TYPE}'
 
@@ -65,15 +68,19 @@ class Service:
 
         return call
 
-    def page(self, name: str, size: int, **query: Any) -> tuple[Any, bool]:
+    def page(
+        self, name: str, size: int, **query: Any
+    ) -> tuple[list[Any], bool]:
         """Return the first items of a list, and whether there are more.
 
         :param name: the method of the Proxy.
+        :param size: the most items to return.
         """
-        # One more item than the page has, so that one request is enough.
         query = {key: value for key, value in query.items() if value}
+        # One more item than the page has, so that one request is enough.
+        limit = min(size + 1, _MOST_ITEMS)
         with _errors_of_horizon():
-            items = getattr(self._proxy, name)(limit=size + 1, **query)
+            items = getattr(self._proxy, name)(limit=limit, **query)
             first = list(itertools.islice(items, size + 1))
         return first[:size], len(first) > size
 

@@ -75,3 +75,12 @@ def device_reason(item: Any) -> Any:
         or item.quarantine_reason
         or item.preparation_text
     )
+
+
+def value(item: Any) -> Any:
+    """Return a value of the API without the brackets of Python."""
+    if isinstance(item, dict):
+        return ', '.join(f'{key}={text}' for key, text in item.items())
+    if isinstance(item, list):
+        return ', '.join(map(str, item))
+    return item

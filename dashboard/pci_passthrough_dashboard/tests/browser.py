@@ -107,6 +107,11 @@ class Browser(fixtures.Fixture):
             )
         )
 
+    @staticmethod
+    def cells(row: Any) -> list[Any]:
+        """Return the cells of a row of a table, without its header."""
+        return list(row.find_elements(By.TAG_NAME, 'td'))
+
     @property
     def text(self) -> str:
         """The text of the page."""

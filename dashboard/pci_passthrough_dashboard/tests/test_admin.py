@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An administrator: each action has its effect in the service."""
 
+from typing import Any
+
 from pci_passthrough_dashboard.tests import base
 from pci_passthrough_dashboard.tests import world
 
@@ -104,3 +106,116 @@ class PciFlavorsTest(base.Story):
         self.assertIn(world.INSTANCES['bigGPU'], browser.text)
         browser.leave('form .btn-primary')
         self.assertIsNotNone(service.find_pci_flavor('bigGPU'))
+
+
+class PciDevicesTest(base.Story):
+    user = 'admin'
+
+    def test_out_of_service_and_back(self) -> None:
+        browser = self.browser
+        browser.open('/admin/pci_devices/')
+        browser.picture('admin-pci-devices')
+        self._filter_refused()
+        device = self.service().get_pci_device(f'{world.CHARLIE}/0000:02:00.0')
+        path = f'/admin/pci_devices/{device.id}/'
+        browser.open(f'/admin/pci_devices/?host={world.CHARLIE}')
+        rows = browser.texts('#pci_devices tbody tr')
+        self.assertEqual(2, len(rows))
+        self.assertIn(world.INSTANCES['gpu'], rows[0])
+        browser.leave(f'a[href="{path}disable/"]')
+        browser.write('reason', 'smells burnt')
+        browser.leave('form .btn-primary')
+        self.assertIn('is disabled now', browser.text)
+        self.assert_state(device, 'disabled')
+        browser.open(path)
+        self.assertIn('smells burnt', browser.find('#pci-events').text)
+        browser.picture('admin-pci-device')
+        browser.open(f'{path}enable/')
+        browser.leave('form .btn-primary')
+        self.assert_state(device, 'available')
+        # What the service does not do, and why.
+        held = self.service().get_pci_device(f'{world.CHARLIE}/0000:01:00.0')
+        browser.open(f'/admin/pci_devices/{held.id}/quarantine/')
+        browser.write('reason', 'too late')
+        browser.leave('form .btn-primary')
+        self.assertIn('claimed', browser.find('.alert-danger').text)
+
+    def _filter_refused(self) -> None:
+        browser = self.browser
+        browser.choose('state', 'refused')
+        browser.leave('.pci-filter button')
+        [row] = browser.texts('#pci_devices tbody tr')
+        self.assertIn('mounted at /boot/efi', row)
+
+    def test_a_disk_that_is_not_clean(self) -> None:
+        browser, service = self.browser, self.service()
+        device = service.get_pci_device(f'{world.BRAVO}/{world.DIRTY}')
+        self.assertEqual('cleaning', device.state)
+        path = f'/admin/pci_devices/{device.id}/'
+        for action, state in (
+            ('quarantine', 'quarantined'),
+            ('release', 'available'),
+            ('clean', 'cleaning'),
+        ):
+            browser.open(f'{path}{action}/')
+            browser.write('reason', 'for a test')
+            browser.leave('form .btn-primary')
+            self.assert_state(device, state)
+
+    def assert_state(self, device: Any, state: str) -> None:
+        """Check the state of a device in the service."""
+        now = self.service().get_pci_device(device.id)
+        self.assertEqual(state, now.state)
+
+
+class HostsTest(base.Story):
+    user = 'admin'
+
+    def test_hosts_and_refusals(self) -> None:
+        browser = self.browser
+        browser.open('/admin/pci_hosts/?state=down')
+        [row] = browser.texts('#pci_hosts tbody tr')
+        self.assertIn(world.DELTA, row)
+        browser.open('/admin/pci_hosts/')
+        self.assertEqual(4, len(browser.all('#pci_hosts tbody tr')))
+        browser.picture('admin-pci-hosts')
+        browser.open(f'/admin/pci_refusals/?server={world.REFUSED}')
+        [row] = browser.texts('#pci_refusals tbody tr')
+        self.assertIn('1 free bigGPU, 4 needed (2 hosts: alfa', row)
+        browser.picture('admin-why-no-host')
+        browser.open('/admin/pci_refusals/?since=noon')
+        self.assertIn("'noon' is not a time", browser.text)
+
+    def test_where_is_how_much(self) -> None:
+        browser = self.browser
+        browser.open('/admin/pci_pools/')
+        [alfa] = [
+            row
+            for row in browser.all('#pci-heat tbody tr')
+            if world.ALFA in row.text
+        ]
+        columns = dict(
+            zip(
+                browser.texts('#pci-heat thead th')[1:],
+                [cell.text for cell in browser.cells(alfa)],
+                strict=True,
+            )
+        )
+        self.assertEqual('1 of 2', columns['bigGPU'])
+        self.assertNotIn('of', columns['10g'])
+        self.assertEqual('0', columns['refused by its host'])
+        browser.picture('admin-pci-pools')
+        browser.leave('#pci-heat tbody tr:last-child th a')
+        rows = browser.texts('#pci_devices tbody tr')
+        self.assertTrue(all(world.DELTA in row for row in rows), rows)
+
+    def test_forget_a_host(self) -> None:
+        browser, api = self.browser, self.stack.api
+        api.add_host('echo.rack9', [])
+        world.silence(api, 'echo.rack9')
+        browser.open('/admin/pci_hosts/?host=echo.rack9')
+        browser.leave('#pci_hosts tbody a[href$="/forget/"]')
+        browser.leave('form .btn-primary')
+        self.assertIn('Forgot the host echo.rack9.', browser.text)
+        hosts = self.service().pci_hosts(host='echo.rack9')
+        self.assertEqual([], list(hosts))

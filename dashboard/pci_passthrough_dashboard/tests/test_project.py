@@ -42,10 +42,18 @@ class MemberTest(base.Story):
     def assert_no_panels_of_operators(self) -> None:
         """Check that the panels are neither in the menu nor reachable."""
         self.assertEqual([], self.browser.all('a[href^="/admin/pci"]'))
-        for path in ('pci_flavors/', 'pci_flavors/create/'):
+        for path in (
+            'pci_flavors/',
+            'pci_flavors/create/',
+            'pci_devices/',
+            'pci_hosts/',
+            'pci_refusals/',
+            'pci_pools/',
+        ):
             self.browser.open(f'/admin/{path}')
             self.assertNotIn('bigGPU', self.browser.text)
             self.assertEqual([], self.browser.all('[name="match"]'))
+            self.assert_no_secrets()
 
 
 class ReaderTest(MemberTest):

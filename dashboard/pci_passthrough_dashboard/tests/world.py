@@ -5,8 +5,9 @@
 alfa.rack7     four GPUs; two have ``size: big`` and one of them is
                allocated, one is disabled
 bravo.rack7    a physical function with four virtual ones, one of
-               which is allocated; a disk that the host keeps
-charlie.rack8  two GPUs, of which one is claimed; one is refused
+               which is allocated; a disk that the host keeps, and
+               one that is not clean
+charlie.rack8  two GPUs, of which one is claimed
 delta.rack8    two GPUs; is down
 =============  =====================================================
 """
@@ -21,6 +22,7 @@ from pci_passthrough.store import scheduling_refusals
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import operators
+from pci_passthrough.store.devices import reports
 from pci_passthrough.tests.functional.api import fixture
 from pci_passthrough.tests.functional.store import base as store_base
 
@@ -28,6 +30,9 @@ ALFA: Final = 'alfa.rack7'
 BRAVO: Final = 'bravo.rack7'
 CHARLIE: Final = 'charlie.rack8'
 DELTA: Final = 'delta.rack8'
+
+#: Of the disk that is not clean yet.
+DIRTY: Final = '0000:08:00.0'
 
 #: By the name of the PCI flavor through which they hold a device.
 INSTANCES: Final = {
@@ -62,7 +67,14 @@ def fill(api: fixture.ApiFixture, project_id: str) -> None:
         driver='nvme',
         refusal='its disk nvme0n1p1 is mounted at /boot/efi',
     )
-    api.add_host(BRAVO, [*store_base.family(0x20, 4), disk])
+    dirty = disk.replace(
+        address=DIRTY, refusal=None, handlers=['nvme-sanitize']
+    )
+    api.add_host(BRAVO, [])
+    offered = [*store_base.family(0x20, 4), dirty]
+    reports.apply(
+        api.db, store_base.full_report(BRAVO, offered, refused=[disk])
+    )
     api.add_host(CHARLIE, [gpu(1), gpu(2)])
     api.add_host(DELTA, [gpu(1), gpu(2)])
     _add_flavors(api, project_id)
@@ -71,13 +83,18 @@ def fill(api: fixture.ApiFixture, project_id: str) -> None:
     for host, name in ((ALFA, 'bigGPU'), (BRAVO, '10g')):
         transitions.allocate(api.db, host, INSTANCES[name], 'nova-compute')
     operators.disable(api.db, f'{ALFA}/0000:04:00.0', 'ECC errors', 'olga')
+    silence(api, DELTA)
+    _refuse(api, project_id)
+
+
+def silence(api: fixture.ApiFixture, host: str) -> None:
+    """Let a host be down."""
     with api.db.write() as connection:
         connection.execute(
             models.compute_nodes.update()
-            .where(models.compute_nodes.c.host == DELTA)
+            .where(models.compute_nodes.c.host == host)
             .values(last_report_at=database.now().replace(year=2020))
         )
-    _refuse(api, project_id)
 
 
 def _add_flavors(api: fixture.ApiFixture, project_id: str) -> None:
