@@ -7,6 +7,9 @@ from typing import Self
 from oslo_config import cfg
 from oslo_policy import policy
 
+from pci_passthrough import claims
+from pci_passthrough import nova_api
+from pci_passthrough import objects
 from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.api import policies
@@ -33,6 +36,7 @@ class Backends:
     :ivar thresholds: the limits of the availability that projects see.
     :ivar refusals_kept: days for which the scheduler's refusals are stored.
     :ivar flavor_from_group: whether groups of hosts become PCI flavors.
+    :ivar aggregates: asks Nova for its host aggregates.
     """
 
     database: store.Reader
@@ -42,6 +46,7 @@ class Backends:
     thresholds: Thresholds
     refusals_kept: float
     flavor_from_group: bool
+    aggregates: nova_api.Aggregates
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -64,7 +69,19 @@ class Backends:
             ),
             policy.refusals_kept,
             policy.flavor_from_group,
+            nova_api.Aggregates(conf),
         )
+
+    def aggregates_for(
+        self, *flavors: objects.PciFlavor | None
+    ) -> claims.HostAggregates | None:
+        """Ask Nova for its host aggregates, if PCI flavors need them.
+
+        :returns: None if none of the PCI flavors is restricted to some.
+        """
+        if any(flavor and flavor.aggregate_metadata for flavor in flavors):
+            return self.aggregates.get()
+        return None
 
     def close(self) -> None:
         """Close connections."""

@@ -35,8 +35,9 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #:   without it they have no vendor_id, product_id, pci_class and dev_type if
 #:   they are no PCI functions; resources of availability
 #: * 1.4 - message of errors, the texts of all of them in one line; origin of
-#:   PCI flavors, and the filter by it; warnings about PCI flavors that are
-#:   shown, and about groups of hosts
+#:   PCI flavors, and the filter by it; aggregate_metadata of PCI flavors, and
+#:   the condition aggregate of explanations; warnings about PCI flavors that
+#:   are shown, and about groups of hosts
 VERSIONS: Final = ('1.0', '1.1', '1.2', '1.3', '1.4')
 
 MIN: Final = VERSIONS[0]

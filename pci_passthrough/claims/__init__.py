@@ -9,6 +9,7 @@ gives the reasons why a host cannot serve, and an ``Explanation`` collects the
 answers of all hosts. ``Quota`` has what the limits of a project leave to an
 instance. The scheduler decides on a ``SupplySnapshot`` of the
 candidate hosts, and compares the hosts that can serve by their ``Loss``.
+``on_host`` restricts requests to the host aggregates of their PCI flavors.
 """
 
 from pci_passthrough.claims.choice import Candidate
@@ -28,6 +29,9 @@ from pci_passthrough.claims.explanation import Explanation
 from pci_passthrough.claims.explanation import HostAnswer
 from pci_passthrough.claims.explanation import NearMiss
 from pci_passthrough.claims.explanation import Reason
+from pci_passthrough.claims.host_aggregates import have_conditions
+from pci_passthrough.claims.host_aggregates import HostAggregates
+from pci_passthrough.claims.host_aggregates import on_host
 from pci_passthrough.claims.loss import Loss
 from pci_passthrough.claims.quota import DEFAULT_RESOURCE
 from pci_passthrough.claims.quota import Excess
@@ -63,6 +67,7 @@ __all__ = [
     'Explanation',
     'FailedCondition',
     'Family',
+    'HostAggregates',
     'HostAnswer',
     'Loss',
     'NearMiss',
@@ -79,8 +84,10 @@ __all__ = [
     'excesses',
     'explain',
     'explain_quotas',
+    'have_conditions',
     'in_words',
     'limit_of',
+    'on_host',
     'pool_in_words',
     'proven_supply_of',
     'servers_with_room',

@@ -14,6 +14,7 @@ from pci_passthrough.claims import assignment
 from pci_passthrough.claims import opening
 from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import aggregate_metadata
 
 #: Device types by cost: VFs are the cheapest, and PFs, which could still be
 #: split into VFs, are the most expensive. What is no PCI function has none.
@@ -48,12 +49,17 @@ class Alternative:
     :ivar name: the PCI flavor's name, for messages.
     :ivar key_ids: ids of the pool keys that the PCI flavor matches.
     :ivar numa_policy: one of ``objects.fields.NumaPolicy``.
+    :ivar aggregates: conditions on the host aggregates of a host.
+    :ivar outside: on a host that does not fulfil these, the reason; there no
+        pool key matches.
     """
 
     pci_flavor_uuid: str
     name: str
     key_ids: frozenset[int]
     numa_policy: str
+    aggregates: aggregate_metadata.Conditions = ()
+    outside: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ TEXTS: Final = {
 #: The condition that projects see in place of another, so that they cannot
 #: tell these apart.
 _SEEN_AS = {
+    _C.AGGREGATE: _C.NO_MATCH,
     _C.NONE_FREE: _C.ALL_HELD,
     _C.REFUSED: _C.ALL_HELD,
     _C.SHARED: _C.TOO_FEW,

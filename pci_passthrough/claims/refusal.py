@@ -190,6 +190,7 @@ def in_words(reason: objects.RefusalReason) -> str:
     name = reason.pci_flavor
     return {
         _C.NO_MATCH: f'no device matches {name}',
+        _C.AGGREGATE: f'outside of the host aggregates for {name}',
         _C.ALL_HELD: f'no free {name}',
         _C.NONE_FREE: f'no free {name}',
         _C.REFUSED: f'the host refuses every {name}',
@@ -227,7 +228,9 @@ def _first_failure(
             is not None
         }
     )
-    if not matched:
+    if alternative.outside:
+        condition, left = _C.AGGREGATE, 0
+    elif not matched:
         condition, left = _C.NO_MATCH, 0
     elif all(total.states.keys() == {_REFUSED} for total in matched):
         condition, left = _C.REFUSED, 0
@@ -244,7 +247,8 @@ def _first_failure(
         condition=condition,
         needed=demand.count,
         left=left,
-        detail='; '.join(
+        detail=alternative.outside
+        or '; '.join(
             _describe(get_key(total.key_id), total) for total in matched
         ),
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import json
 from typing import Any
 from typing import Self
 from typing import TypeVar
@@ -16,17 +17,21 @@ from typing import TypeVar
 from pci_passthrough import objects
 from pci_passthrough.claims import consumption
 from pci_passthrough.claims import decision as decision_mod
+from pci_passthrough.claims import host_aggregates
 from pci_passthrough.claims import refusal as refusal_mod
 from pci_passthrough.claims import supply as supply_mod
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import aggregate_metadata
 
 _R = TypeVar('_R')
 
 #: (NUMA nodes, nodes of their sockets); None means no NUMA topology
 _Place = tuple[tuple[int, ...], tuple[int, ...]] | None
 
-#: Keyed by the identities of supplies and the place
+#: Keyed by the identities of demands and supplies, and the place
 _Cache = dict[tuple[tuple[int, ...], _Place], _R]
+
+_Demands = tuple[decision_mod.Demand, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +49,20 @@ class SupplySnapshot:
         ``host_unknown``, ``host_down`` or ``tracker_down``.
     :ivar proven: host to its supply without the devices with failed starts;
         hosts without such devices are left out.
+    :ivar aggregates: the host aggregates; None means that this process does
+        not know them, and leaves them to the claim.
     """
 
-    demands: tuple[decision_mod.Demand, ...]
+    demands: _Demands
     keys: Mapping[int, objects.PoolKey]
     supplies: Mapping[str, supply_mod.Supply]
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
     proven: Mapping[str, supply_mod.Supply] = dataclasses.field(
         default_factory=dict
+    )
+    aggregates: host_aggregates.HostAggregates | None = None
+    _restricted: dict[tuple[str, ...], _Demands] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
     )
     _decisions: _Cache[decision_mod.Decision | None] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -72,13 +83,26 @@ class SupplySnapshot:
             return None
         supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
         proven = self.proven.get(host)
+        demands = self._demands_on(host)
         return self._cached(
             self._decisions,
-            (supply, proven),
+            (demands, supply, proven),
             numa,
             lambda: decision_mod.decide_sparing(
-                supply, proven, self.demands, self.keys.__getitem__, numa
+                supply, proven, demands, self.keys.__getitem__, numa
             ),
+        )
+
+    def _demands_on(self, host: str) -> _Demands:
+        """Return the demands without what is restricted to other hosts."""
+        if self.aggregates is None or not host_aggregates.have_conditions(
+            self.demands
+        ):
+            return self.demands
+        demands = host_aggregates.on_host(self.demands, host, self.aggregates)
+        # Hosts for which the same is outside share one decision.
+        return self._restricted.setdefault(
+            host_aggregates.reasons(demands), demands
         )
 
     def consume(self, host: str, decision: decision_mod.Decision) -> Self:
@@ -119,8 +143,7 @@ class SupplySnapshot:
             return self.absent[host]
         if self.decide(host, numa) is not None:
             return None
-        supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
-        return str(self._explained(supply, numa)[0].condition)
+        return str(self._explained(host, numa)[0].condition)
 
     def reasons(
         self, host: str, numa: objects.NumaAffinity | None = None
@@ -137,10 +160,8 @@ class SupplySnapshot:
             ]
         if self.decide(host, numa) is not None:
             return []
-        supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
         return [
-            reason.replace(host=host)
-            for reason in self._explained(supply, numa)
+            reason.replace(host=host) for reason in self._explained(host, numa)
         ]
 
     def refused(
@@ -159,8 +180,7 @@ class SupplySnapshot:
                 reasons = self.reasons(host)
             elif self.decide(host, numa) is None:
                 # Not ``reasons``, which copies each of them for the host.
-                supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
-                reasons = self._explained(supply, numa)
+                reasons = self._explained(host, numa)
             else:
                 continue
             for failed in set(map(refusal_mod.FailedCondition.of, reasons)):
@@ -169,19 +189,22 @@ class SupplySnapshot:
 
     def _explained(
         self,
-        supply: supply_mod.Supply,
+        host: str,
         numa: objects.NumaAffinity | None,
     ) -> list[objects.RefusalReason]:
-        """Return the reasons why hosts with a supply cannot serve."""
+        """Return the reasons why hosts like this one cannot serve."""
+        supply = self.supplies.get(host, supply_mod.NO_SUPPLY)
+        demands = self._demands_on(host)
         return self._cached(
             self._failures,
-            (supply,),
+            (demands, supply),
             numa,
-            lambda: self._explain(supply, numa),
+            lambda: self._explain(demands, supply, numa),
         )
 
     def _explain(
         self,
+        demands: _Demands,
         supply: supply_mod.Supply,
         numa: objects.NumaAffinity | None,
     ) -> list[objects.RefusalReason]:
@@ -190,7 +213,7 @@ class SupplySnapshot:
             for key_id in sorted({key_id for key_id, _ in supply.pools()})
         ]
         reasons = refusal_mod.explain(
-            '', self.demands, supply, totals, self.keys.__getitem__, numa
+            '', demands, supply, totals, self.keys.__getitem__, numa
         )
         for reason in reasons:
             if reason.condition == fields.RefusalCondition.NO_MATCH:
@@ -200,12 +223,12 @@ class SupplySnapshot:
     def _cached(
         self,
         cache: _Cache[_R],
-        supplies: tuple[supply_mod.Supply | None, ...],
+        facts: tuple[_Demands | supply_mod.Supply | None, ...],
         numa: objects.NumaAffinity | None,
         compute: Callable[[], _R],
     ) -> _R:
-        # By identity: a supply lives as long as this snapshot.
-        index = tuple(map(id, supplies)), _place(numa)
+        # By identity: these facts live as long as this snapshot.
+        index = tuple(map(id, facts)), _place(numa)
         if index not in cache:
             cache[index] = compute()
         return cache[index]
@@ -229,14 +252,24 @@ class SupplySnapshot:
             proven={h: number(supply) for h, supply in self.proven.items()},
             supplies=rows,
             absent=dict(self.absent),
+            aggregate_metadata={
+                a.pci_flavor_uuid: {
+                    condition.key: json.loads(condition.text)
+                    for condition in a.aggregates
+                }
+                for demand in self.demands
+                for a in demand.alternatives
+                if a.aggregates
+            },
         )
 
     @classmethod
     def from_wire(cls, offer: objects.SchedulingOffer) -> Self:
         """Return the snapshot that an object received over RPC stands for."""
         supplies = [_supply(*row) for row in offer.supplies]
+        aggregates = offer.get('aggregate_metadata', {})
         return cls(
-            tuple(_demand(*row) for row in offer.demands),
+            tuple(_demand(aggregates, *row) for row in offer.demands),
             {key_id: _key(row) for key_id, row in offer.keys},
             {host: supplies[number] for host, number in offer.hosts.items()},
             offer.absent,
@@ -295,14 +328,21 @@ def _demand_row(demand: decision_mod.Demand) -> list[Any]:
 
 
 def _demand(
-    request_id: str, count: int, alternatives: list[Any]
+    aggregates: Mapping[str, Any],
+    request_id: str,
+    count: int,
+    alternatives: list[Any],
 ) -> decision_mod.Demand:
     return decision_mod.Demand(
         request_id,
         count,
         tuple(
             decision_mod.Alternative(
-                pci_flavor_uuid, name, frozenset(key_ids), numa_policy
+                pci_flavor_uuid,
+                name,
+                frozenset(key_ids),
+                numa_policy,
+                aggregate_metadata.parse(aggregates.get(pci_flavor_uuid)),
             )
             for pci_flavor_uuid, name, numa_policy, key_ids in alternatives
         ),

@@ -20,8 +20,9 @@ from pci_passthrough.conf import agent
 from pci_passthrough.conf import api
 from pci_passthrough.conf import base
 from pci_passthrough.conf import conductor
+from pci_passthrough.conf import nova_api
 
-_GROUPS = (base, agent, api, conductor)
+_GROUPS = (base, agent, api, conductor, nova_api)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -239,6 +239,10 @@ def _split(hosts: list[Any], spec: Any) -> tuple[list[Any], list[Any]]:
 def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
     """Get the supplies of all hosts with one call to the conductor."""
     snapshot = _offer(scheduling, {host.host for host in hosts})
+    if claims.have_conditions(snapshot.demands):
+        snapshot = dataclasses.replace(
+            snapshot, aggregates=_aggregates_of(hosts)
+        )
     for host in hosts:
         native = host.pci_stats
         if native is None:
@@ -247,6 +251,15 @@ def _load(hosts: list[Any], scheduling: _Scheduling) -> None:
             native, stats.HostSupply(host.host, snapshot)
         )
         host.pci_stats.scheduling = scheduling
+
+
+def _aggregates_of(hosts: Iterable[Any]) -> claims.HostAggregates:
+    """Return the host aggregates that Nova's host states have."""
+    return claims.HostAggregates.of(
+        ([host.host], aggregate.metadata)
+        for host in hosts
+        for aggregate in host.aggregates
+    )
 
 
 def _offer(

@@ -142,6 +142,8 @@ class RefusalCondition:
     REFUSED = 'refused'
     #: enough are free, but the project may not hold as many
     QUOTA_EXCEEDED = 'quota_exceeded'
+    #: the PCI flavor is restricted to host aggregates that the host is not in
+    AGGREGATE = 'aggregate'
     ALL: ClassVar[tuple[str, ...]] = (
         NO_MATCH,
         ALL_HELD,
@@ -154,6 +156,7 @@ class RefusalCondition:
         TRACKER_DOWN,
         REFUSED,
         QUOTA_EXCEEDED,
+        AGGREGATE,
     )
     #: why a host was refused otherwise; never in a RefusalReason
     OTHER = 'other'

@@ -20,7 +20,8 @@ class SchedulingOffer(base.PciPassthroughObject):
 
     # Version 1.0: Initial version
     # Version 1.1: Added proven
-    VERSION = '1.1'
+    # Version 1.2: Added aggregate_metadata
+    VERSION = '1.2'
 
     fields = {
         #: [request id, count, [[PCI flavor's UUID, name, NUMA policy,
@@ -38,13 +39,22 @@ class SchedulingOffer(base.PciPassthroughObject):
         #: host to the index of its supply without the devices with failed
         #: starts; hosts without such devices are left out
         'proven': fields.PlainField(),
+        #: UUID of a PCI flavor to its conditions on host aggregates; PCI
+        #: flavors without conditions are left out
+        'aggregate_metadata': fields.PlainField(),
     }
 
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Leave out the proven supplies, which an older peer does not know."""
+        """Leave out what an older peer does not know.
+
+        One that does not know the conditions on host aggregates may choose a
+        host that does not fulfil them. The claim then refuses it.
+        """
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
+        if version < (1, 2):
+            primitive.pop('aggregate_metadata', None)
         if version < (1, 1):
             primitive.pop('proven', None)

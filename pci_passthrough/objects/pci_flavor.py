@@ -16,7 +16,7 @@ class PciFlavor(base.PciPassthroughObject):
     """A named match expression over device properties and extra info."""
 
     # Version 1.0: Initial version
-    # Version 1.1: Added origin
+    # Version 1.1: Added origin, aggregate_metadata
     VERSION = '1.1'
 
     fields = {
@@ -41,6 +41,9 @@ class PciFlavor(base.PciPassthroughObject):
         'origin': ovo_fields.EnumField(
             fields.PciFlavorOrigin.ALL, nullable=True
         ),
+        #: conditions on the metadata of Nova's host aggregates; None means
+        #: any host, and so does a field that is not set
+        'aggregate_metadata': fields.PlainField(nullable=True),
         #: increases with each change; guards against lost updates
         'generation': ovo_fields.IntegerField(),
         'created_at': ovo_fields.DateTimeField(nullable=True),
@@ -58,11 +61,12 @@ class PciFlavor(base.PciPassthroughObject):
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
     ) -> None:
-        """Remove the field ``origin`` for an older peer."""
+        """Remove the fields that an older peer does not know."""
         super().obj_make_compatible(primitive, target_version)
         version = versionutils.convert_version_to_tuple(target_version)
         if version < (1, 1):
             primitive.pop('origin', None)
+            primitive.pop('aggregate_metadata', None)
 
     def visible_to(self, project_id: str | None) -> bool:
         """Whether a project may use it; None means the operator."""

@@ -98,7 +98,7 @@ class RefusalReason(base.PciPassthroughObject):
     # Version 1.0: Initial version
     # Version 1.1: conditions none_free, host_unknown, tracker_down
     # Version 1.2: condition refused
-    # Version 1.3: condition quota_exceeded
+    # Version 1.3: conditions quota_exceeded, aggregate
     VERSION = '1.3'
 
     fields = {
@@ -127,14 +127,11 @@ class RefusalReason(base.PciPassthroughObject):
             known = conditions.OF_1_1
         if version < (1, 1):
             known = conditions.OF_1_0
-        if primitive.get('condition') not in known:
-            primitive['condition'] = (
-                conditions.ALL_HELD
-                if primitive['condition']
-                in (
-                    conditions.NONE_FREE,
-                    conditions.REFUSED,
-                    conditions.QUOTA_EXCEEDED,
-                )
-                else conditions.HOST_DOWN
-            )
+        condition = primitive.get('condition')
+        if condition not in known:
+            primitive['condition'] = {
+                conditions.AGGREGATE: conditions.NO_MATCH,
+                conditions.NONE_FREE: conditions.ALL_HELD,
+                conditions.REFUSED: conditions.ALL_HELD,
+                conditions.QUOTA_EXCEEDED: conditions.ALL_HELD,
+            }.get(str(condition), conditions.HOST_DOWN)

@@ -40,12 +40,15 @@ class PciFlavor(base.Resource):
     project_id: str | None = resource.Body('project_id')
     #: The projects it is shared with; for those who may see them.
     access: list[str] | None = resource.Body('access', type=list)
-    #: Where it comes from; None means that a person made it. Since
-    #: microversion 1.4, for those who may see it.
+    #: built-in or group, None if a person made it; for those who may see it.
     origin: str | None = resource.Body('origin')
+    #: Conditions on host aggregates; for those who may see them.
+    aggregate_metadata: dict[str, object] | None = resource.Body(
+        'aggregate_metadata', type=dict
+    )
     #: none, low or ok; in lists with ``availability=True``.
     availability: str | None = resource.Body('availability')
-    #: What is probably not meant, after a change: ``code`` and ``text``.
+    #: What is probably not meant: ``code`` and ``text``; not in lists.
     warnings: list[dict[str, str]] | None = resource.Body(
         'warnings', type=list
     )

@@ -23,7 +23,7 @@ class Effect(base.Resource):
         'pools', type=dict
     )
     #: ``stranded`` devices, the ``instances`` that hold them, and
-    #: ``instance_count``.
+    #: ``instance_count``; devices held ``outside`` of host aggregates.
     requests: dict[str, Any] | None = resource.Body('requests', type=dict)
     #: Why the change would be refused; None means that it would not.
     refusal: str | None = resource.Body('refusal')

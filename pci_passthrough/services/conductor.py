@@ -14,6 +14,7 @@ from oslo_log import log as logging
 from oslo_service import service
 
 from pci_passthrough import exception
+from pci_passthrough import nova_api
 from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.services import backoff
@@ -90,8 +91,13 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         census.use(self.database, policy.limits)
         limits = quota_limits.from_conf(self._conf)
         self._transport = rpc.get_transport(self._conf)
+        aggregates = nova_api.Aggregates(self._conf)
         endpoint = ConductorEndpoint(
-            self.database, policy, self._observations, limits
+            self.database,
+            policy,
+            self._observations,
+            limits,
+            aggregates,
         )
         # Hosts that report nothing new may have groups from before.
         endpoint.group_flavors.make()
@@ -99,7 +105,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             self._transport,
             self._conf.host,
             endpoint,
-            OperatorEndpoint(self.database, policy.limits),
+            OperatorEndpoint(self.database, policy.limits, aggregates),
             PreparationEndpoint(self.database, policy),
             QuotaEndpoint(self.database, limits),
         )

@@ -10,6 +10,7 @@ from oslo_versionedobjects import base as ovo_base
 
 from pci_passthrough import claims
 from pci_passthrough import exception
+from pci_passthrough import nova_api
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
@@ -45,6 +46,8 @@ class ConductorEndpoint:
     :param observations: counts the calls for the metrics; None means that
         nobody reads the counts.
     :param limits: the limits of projects; None means that there are none.
+    :param aggregates: asks Nova for host aggregates; None means that nobody
+        can, so PCI flavors that are restricted to some serve nobody.
     """
 
     target = oslo_messaging.Target(version=methods.VERSION)
@@ -55,10 +58,16 @@ class ConductorEndpoint:
         policy: store.Policy,
         observations: metrics.Observations | None = None,
         limits: quota_limits.Limits | None = None,
+        aggregates: nova_api.Aggregates | None = None,
     ) -> None:
         self.observations = observations or metrics.Observations()
         self.group_flavors = group_flavors.GroupFlavors(
             db, policy.flavor_from_group
+        )
+        self._get_aggregates = (
+            claiming.unknown_aggregates
+            if aggregates is None
+            else aggregates.get
         )
         self._db = db
         self._policy = policy
@@ -131,6 +140,7 @@ class ConductorEndpoint:
                     replaces,
                 ),
                 self._limits.last_known,
+                self._get_aggregates,
             )
         except exception.ClaimRefused as refused:
             LOG.info(

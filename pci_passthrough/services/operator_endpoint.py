@@ -6,6 +6,7 @@ from typing import Any
 from oslo_log import log as logging
 import oslo_messaging
 
+from pci_passthrough import nova_api
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import methods
@@ -24,11 +25,19 @@ class OperatorEndpoint:
 
     :param db: the database.
     :param limits: timeouts after which silent hosts are down.
+    :param aggregates: asks Nova for host aggregates; None means that nobody
+        checks whether a claim could.
     """
 
     target = oslo_messaging.Target(version=methods.VERSION)
 
-    def __init__(self, db: store.Writer, limits: store.Limits) -> None:
+    def __init__(
+        self,
+        db: store.Writer,
+        limits: store.Limits,
+        aggregates: nova_api.Aggregates | None = None,
+    ) -> None:
+        self._aggregates = aggregates
         self._db = db
         self._limits = limits
 
@@ -41,6 +50,7 @@ class OperatorEndpoint:
         actor: str,
     ) -> objects.PciFlavor:
         """See ``store.pci_flavors.editing.add``."""
+        self._check_usable(values)
         flavor = editing.add(
             self._db, validation.new(name, project_id, values)
         )
@@ -57,6 +67,7 @@ class OperatorEndpoint:
         actor: str,
     ) -> objects.PciFlavor:
         """See ``store.pci_flavors.editing.update``."""
+        self._check_usable(changes)
         flavor = editing.update(self._db, name, changes, generation, force)
         LOG.info(
             '%s changed%s %s of PCI flavor %s; generation %d',
@@ -67,6 +78,10 @@ class OperatorEndpoint:
             flavor.generation,
         )
         return flavor
+
+    def _check_usable(self, values: dict[str, Any]) -> None:
+        if self._aggregates is not None:
+            self._aggregates.check_usable(values)
 
     @answering.answers(methods.Conductor.delete_pci_flavor)
     def delete_pci_flavor(

@@ -179,7 +179,7 @@ def _parse_condition(key: str, value: object) -> condition_spec.Condition:
             extra_info.check_key(key.removeprefix(extra_info.PREFIX))
         else:
             _check_key(key)
-        patterns = _parse_value(key, value)
+        patterns = parse_value(key, value)
         return condition_spec.Condition(key, patterns, json.dumps(value))
     except ValueError as error:
         example = '"10g"' if is_tag else _EXAMPLE
@@ -201,7 +201,12 @@ def _check_key(key: str) -> None:
     raise ValueError(f'no such match key, {hint}')
 
 
-def _parse_value(key: str, value: object) -> frozenset[pattern.Pattern]:
+def parse_value(key: str, value: object) -> frozenset[pattern.Pattern]:
+    """Parse a value: a text, a list of alternatives or an operator.
+
+    :param key: a match key, or any text after ``e.`` for values as of tags.
+    :raises ValueError: the value is malformed.
+    """
     if not isinstance(value, list):
         text = extra_info.check_value(value)
         if operators.OperatorExpression.starts_with_operator(text):

@@ -276,6 +276,8 @@ class PciFlavor(Base):
     state = sa.Column(sa.String(16), nullable=False)
     #: see ``fields.PciFlavorOrigin``; NULL if a person made it
     origin = sa.Column(sa.String(16))
+    #: an empty object, or NULL, means any host
+    aggregate_metadata = sa.Column(db_types.JsonEncodedDict)
     generation = sa.Column(sa.Integer, nullable=False)
     created_at = sa.Column(Timestamp, nullable=False)
     updated_at = sa.Column(Timestamp)

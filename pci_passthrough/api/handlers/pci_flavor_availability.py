@@ -90,6 +90,7 @@ def _supplies(
         flavors,
         count,
         by_resource=by_resource,
+        aggregates=request.backends.aggregates_for(*flavors),
     )
 
 

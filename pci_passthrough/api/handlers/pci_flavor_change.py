@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.api import errors
+from pci_passthrough.api import microversion
 from pci_passthrough.api import preconditions
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api.handlers import pci_flavor_view
 from pci_passthrough.api.policies import pci_flavor as policy
 from pci_passthrough.api.viewer import Viewer
+from pci_passthrough.specs import aggregate_metadata
 
 
 class NewPciFlavor(NamedTuple):
@@ -66,6 +69,7 @@ def check_create(request: request_mod.ApiRequest) -> NewPciFlavor:
         viewer.check(policy.PUBLICIZE, project_id)
     if values.get('access'):
         viewer.check(policy.ACCESS_ADD, project_id)
+    _check_aggregates(request, project_id, None)
     return NewPciFlavor(name, project_id, values)
 
 
@@ -81,6 +85,9 @@ def check_update(request: request_mod.ApiRequest, pci_flavor: str) -> Change:
     before = pci_flavor_view.get(request, pci_flavor, policy.UPDATE)
     if request.query.get('force'):
         request.viewer.check(policy.FORCE, before.project_id)
+    _check_aggregates(
+        request, before.project_id, before.get('aggregate_metadata')
+    )
     named = named_generation(request, before)
     values = dict(request.body)
     change = Change(before, values, values.pop('generation', named))
@@ -119,6 +126,30 @@ def named_generation(
         exception.PciFlavorChanged(flavor.name),
     )
     return flavor.generation if is_named else None
+
+
+def _check_aggregates(
+    request: request_mod.ApiRequest,
+    owner: str | None,
+    before: Mapping[str, Any] | None,
+) -> None:
+    """Check that a request may restrict a PCI flavor to host aggregates.
+
+    :param before: the conditions that it has.
+    :raises MalformedRequest: the microversion has no such conditions.
+    :raises Forbidden: the policies do not allow it.
+    :raises InvalidPciFlavor: no claim could honour it.
+    """
+    values = request.body
+    if aggregate_metadata.FIELD not in values:
+        return
+    if not microversion.includes(request.api_version, '1.4'):
+        raise errors.MalformedRequest(
+            f'Body: {aggregate_metadata.FIELD} needs microversion 1.4.'
+        )
+    if values[aggregate_metadata.FIELD] != before:
+        request.viewer.check(policy.AGGREGATE_METADATA, owner)
+        request.backends.aggregates.check_usable(values)
 
 
 def _check_visibility(

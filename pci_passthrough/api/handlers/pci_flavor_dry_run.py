@@ -10,6 +10,7 @@ from typing import Any
 from werkzeug import wrappers
 
 from pci_passthrough import objects
+from pci_passthrough.api import microversion
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.handlers import pci_flavor_change
@@ -63,6 +64,7 @@ def _effect(
         request.backends.limits,
         before,
         after,
+        request.backends.aggregates_for(before, after),
     )
     viewer = request.viewer
     body: dict[str, Any] = {
@@ -88,6 +90,8 @@ def _effect(
             'instances': list(effect.stranded.instances),
             'instance_count': effect.stranded.instance_count,
         }
+        if microversion.includes(request.api_version, '1.4'):
+            body['requests']['outside'] = effect.outside
     return responses.of(
         body
         | pci_flavor_warnings.of_change(

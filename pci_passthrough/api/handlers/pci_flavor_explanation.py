@@ -41,6 +41,7 @@ def show(
         request.query.get('host'),
         with_near_misses=sees_hosts,
         nic=nic,
+        aggregates=request.backends.aggregates_for(flavor),
     )
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
@@ -119,6 +120,10 @@ def _condition(
         request.api_version, '1.1'
     ):
         return _C.ALL_HELD
+    if condition == _C.AGGREGATE and not microversion.includes(
+        request.api_version, '1.4'
+    ):
+        return _C.NO_MATCH
     return condition
 
 

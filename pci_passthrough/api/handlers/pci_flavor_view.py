@@ -56,6 +56,7 @@ def view(
         members['access'] = sorted(flavor.access)
         if microversion.includes(request.api_version, '1.4'):
             members['origin'] = flavor.get('origin')
+            members['aggregate_metadata'] = flavor.get('aggregate_metadata')
     return members
 
 

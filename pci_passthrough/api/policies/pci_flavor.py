@@ -17,6 +17,7 @@ CREATE_FOR_PROJECT = f'{base.PREFIX}:{_NOUN}:create_for_project'
 PUBLICIZE = f'{base.PREFIX}:{_NOUN}:publicize'
 UPDATE = f'{base.PREFIX}:{_NOUN}:update'
 DELETE = f'{base.PREFIX}:{_NOUN}:delete'
+AGGREGATE_METADATA = f'{base.PREFIX}:{_NOUN}:aggregate_metadata'
 FORCE = f'{base.PREFIX}:{_NOUN}:force'
 ACCESS_LIST = f'{base.PREFIX}:{_NOUN}:access:list'
 ACCESS_ADD = f'{base.PREFIX}:{_NOUN}:access:add'
@@ -104,6 +105,15 @@ def _change_rules() -> list[policy.DocumentedRuleDefault]:
             base.ADMIN,
             'Delete a PCI flavor through which no instance holds devices.',
             ('DELETE', _ITEM),
+        ),
+        base.rule(
+            _NOUN,
+            'aggregate_metadata',
+            base.ADMIN,
+            'Restrict a PCI flavor to the hosts of host aggregates, or end '
+            'that.',
+            ('POST', _LIST),
+            ('PATCH', _ITEM),
         ),
         base.rule(
             _NOUN,

@@ -4,6 +4,7 @@
 from pci_passthrough.api.schemas import base
 from pci_passthrough.api.schemas import pci_pool
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import aggregate_metadata
 from pci_passthrough.specs import pci_flavor
 from pci_passthrough.specs import pci_information
 from pci_passthrough.specs import request
@@ -42,6 +43,29 @@ _MATCH: base.Schema = {
     'examples': [[{'vendor_id': '10de', 'e.group': ['a', 'b']}]],
 }
 
+#: Since microversion 1.4.
+_AGGREGATE_METADATA: base.Schema = {
+    'description': "Conditions on the metadata of Nova's host aggregates: for "
+    'each key some aggregate of a host must have a value that fits. Values '
+    'are as those of tags in match; null means any host. Needs the policy '
+    'aggregate_metadata.',
+    'type': ['object', 'null'],
+    'minProperties': 1,
+    'maxProperties': aggregate_metadata.MAX_KEYS,
+    'additionalProperties': {
+        'anyOf': [
+            {'type': 'string'},
+            {
+                'type': 'array',
+                'minItems': 1,
+                'maxItems': 256,
+                'items': {'type': 'string'},
+            },
+        ]
+    },
+    'examples': [{'customer': 'blue', 'rack': ['7', '8']}],
+}
+
 _SETTABLE = {
     'name': {
         'description': 'A name without / | : and comma, without blanks at '
@@ -63,6 +87,7 @@ _SETTABLE = {
         'maxItems': 1000,
         'items': _PROJECT,
     },
+    'aggregate_metadata': _AGGREGATE_METADATA,
 }
 
 CREATE: base.Schema = {
@@ -103,11 +128,17 @@ _WARNINGS: base.Schema = {
     'items': base.closed({'code': base.STRING, 'text': base.STRING}),
 }
 
-_SHOWN_TO_SOME = ('project_id', 'access', 'origin', 'availability')
+_SHOWN_TO_SOME = (
+    'project_id',
+    'access',
+    'origin',
+    'aggregate_metadata',
+    'availability',
+)
 
 #: ``availability`` is only in lists, if the query asks for it; ``project_id``,
-#: ``access`` and, since microversion 1.4, ``origin`` are only for viewers whom
-#: the policies show them.
+#: ``access`` and, since microversion 1.4, ``origin`` and
+#: ``aggregate_metadata`` are only for viewers whom the policies show them.
 SHOWN = base.closed(
     {
         'uuid': base.UUID,
@@ -128,6 +159,7 @@ SHOWN = base.closed(
             'description': 'Where it comes from; null means that a person '
             'made it.',
         },
+        'aggregate_metadata': _AGGREGATE_METADATA,
         'availability': _AVAILABILITY,
     },
     optional=_SHOWN_TO_SOME,
@@ -199,7 +231,13 @@ EFFECT = base.closed(
                 'stranded': base.COUNT,
                 'instances': {'type': 'array', 'items': base.UUID},
                 'instance_count': base.COUNT,
-            }
+                'outside': {
+                    **base.COUNT,
+                    'description': 'Devices that are held by it on hosts '
+                    'outside of its aggregate_metadata; since 1.4.',
+                },
+            },
+            optional=['outside'],
         ),
         'refusal': base.nullable(base.STRING),
         'warnings': _WARNINGS,

@@ -10,6 +10,7 @@ from cliff import lister
 
 from pci_passthrough import claims
 from pci_passthrough import exception
+from pci_passthrough import nova_api
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.cmd.manage import arguments
@@ -139,6 +140,7 @@ class Claim(lister.Lister):
                     claims.ClaimRequest(
                         host, instance, requests, app.actor, numa
                     ),
+                    get_aggregates=nova_api.Aggregates(app.conf).get,
                 )
             except exception.ClaimRefused as refused:
                 if only_host:

@@ -27,6 +27,7 @@ from requests import adapters
 from requests import structures
 from werkzeug import test
 
+from pci_passthrough import nova_api
 from pci_passthrough import rpc
 from pci_passthrough import sdk
 from pci_passthrough import store
@@ -100,6 +101,7 @@ class ClientManager:
             ),
             self._context.policy.refusals_kept,
             self._context.policy.flavor_from_group,
+            nova_api.Aggregates(conf),
         )
         app = application.Application(backends, routing.ROUTES)
         transport = requests.Session()
@@ -149,7 +151,9 @@ class _Conductor(rpc.ConductorClient):
     @functools.cached_property
     def _endpoint(self) -> operator_endpoint.OperatorEndpoint:
         return operator_endpoint.OperatorEndpoint(
-            self._context.writer, self._context.policy.limits
+            self._context.writer,
+            self._context.policy.limits,
+            nova_api.Aggregates(self._context.conf),
         )
 
     def _call(

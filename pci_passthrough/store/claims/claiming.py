@@ -6,6 +6,7 @@ to repeat: a caller that got no answer asks again and gets its own devices.
 """
 
 import collections
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 
@@ -31,17 +32,25 @@ from pci_passthrough.store.pci_flavors import resolving
 _devices = models.pci_devices
 
 
+def unknown_aggregates() -> claims.HostAggregates:
+    """Return the answer where nobody can ask Nova for host aggregates."""
+    return claims.HostAggregates({}, 'nobody asks Nova for host aggregates')
+
+
 def claim(
     db: database.Writer,
     policy: policy_mod.Policy,
     request: claims.ClaimRequest,
     limits_of: quotas.LimitsOf = quotas.no_limits,
+    get_aggregates: Callable[[], claims.HostAggregates] = unknown_aggregates,
 ) -> list[objects.PciDevice]:
     """Claim devices of a host for an instance, for all requests or none.
 
     Repeating a claim returns the devices that the instance holds by it.
 
     :param limits_of: returns the limits of the instance's project.
+    :param get_aggregates: asks Nova for its host aggregates; called only for
+        PCI flavors that are restricted to some.
     :returns: the devices, each with the ``request_id`` that it serves.
     :raises: ClaimRefused with the reasons; HostNotFound; PciFlavorNotFound;
         InvalidRequest; ClaimMismatch if the instance holds other devices for
@@ -54,9 +63,11 @@ def claim(
     request_spec.check_ids(request.requests)
     for _ in range(_MOST_TRIES):
         # In each try, because a PCI flavor may have been changed.
-        demands = resolving.demands(
+        demands: Sequence[claims.Demand] = resolving.demands(
             db, request.requests, request.project_id, request.instance_uuid
         )
+        if claims.have_conditions(demands):
+            demands = claims.on_host(demands, request.host, get_aggregates())
         limits = quotas.ClaimLimits(request, demands, limits_of)
         try:
             return _claim_once(db, policy, request, demands, limits)

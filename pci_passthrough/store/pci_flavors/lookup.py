@@ -134,15 +134,12 @@ def _select(
 
 
 def _flavor(row: Any, access: list[str]) -> objects.PciFlavor:
-    flavor = objects.PciFlavor(
-        access=access,
-        **{
-            name: row[name]
-            for name in objects.PciFlavor.fields
-            if name != 'access'
-        },
-    )
-    return flavor
+    values = {
+        name: row[name] for name in objects.PciFlavor.fields if name in row
+    }
+    # oslo.db writes an empty object for None.
+    values['aggregate_metadata'] = row['aggregate_metadata'] or None
+    return objects.PciFlavor(access=access, **values)
 
 
 def check_known(connection: sa.Connection, flavor_uuid: str) -> None:

@@ -17,6 +17,7 @@ from pci_passthrough import exception
 from pci_passthrough import matching
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import aggregate_metadata
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
@@ -232,4 +233,10 @@ def alternative_of(
             if matching.serves_nic(catalog[key_id], nic)
         )
     policy = numa_policy or flavor.numa_policy or fields.NumaPolicy.LEGACY
-    return claims.Alternative(flavor.uuid, name, key_ids, policy)
+    return claims.Alternative(
+        flavor.uuid,
+        name,
+        key_ids,
+        policy,
+        aggregate_metadata.parse(flavor.aggregate_metadata),
+    )

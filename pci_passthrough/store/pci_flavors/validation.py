@@ -14,6 +14,7 @@ from oslo_utils import uuidutils
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import aggregate_metadata
 from pci_passthrough.specs import pci_flavor as pci_flavor_spec
 
 #: Bytes that MariaDB's TEXT holds.
@@ -32,6 +33,7 @@ SETTABLE = frozenset(
         'is_public',
         'access',
         'state',
+        'aggregate_metadata',
     }
 )
 
@@ -58,6 +60,7 @@ def new(
         access=[],
         state=fields.PciFlavorState.ACTIVE,
         origin=None,
+        aggregate_metadata=None,
     )
     # Only here the owner can be set.
     flavor = _replaced(flavor, 'project_id', project_id)
@@ -85,6 +88,10 @@ def changed(
     pci_flavor_spec.MatchExpression.parse(flavor.match)
     _check_text('description', flavor.description or '')
     _check_text('match', json.dumps(flavor.match))
+    aggregate_metadata.parse(flavor.aggregate_metadata)
+    _check_text(
+        aggregate_metadata.FIELD, json.dumps(flavor.aggregate_metadata)
+    )
     return flavor
 
 
@@ -106,6 +113,7 @@ def _replaced(
             'vnic_type': 'one of ' + ', '.join(fields.VnicType.ALL),
             'numa_policy': 'one of ' + ', '.join(fields.NumaPolicy.ALL),
             'state': 'one of ' + ', '.join(fields.PciFlavorState.ALL),
+            aggregate_metadata.FIELD: '{"customer": "blue"}',
         }.get(field, "a value of the field's type")
         raise exception.InvalidPciFlavor(field, str(error), example) from error
 

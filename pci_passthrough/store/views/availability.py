@@ -10,6 +10,7 @@ from typing import Self
 from pci_passthrough import claims
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
+from pci_passthrough.specs import aggregate_metadata
 from pci_passthrough.specs import pci_information
 from pci_passthrough.store import database
 from pci_passthrough.store import live_hosts
@@ -94,6 +95,7 @@ def get(
     count: int = 1,
     *,
     by_resource: bool = False,
+    aggregates: claims.HostAggregates | None = None,
 ) -> list[Availability]:
     """Count the devices of PCI flavors, by a few queries for all of them.
 
@@ -103,6 +105,8 @@ def get(
     :param limits: hosts that are down by these have no devices.
     :param count: devices of each request, at least one.
     :param by_resource: whether to count the devices of each resource, too.
+    :param aggregates: Nova's host aggregates; needed only if a PCI flavor is
+        restricted to some. Devices of other hosts do not count.
     """
     catalog = db.catalog
     with db.snapshot() as connection:
@@ -122,16 +126,33 @@ def get(
     answers = []
     for flavor, key_ids in zip(flavors, keys, strict=True):
         supply = supplies[_part(catalog, key_ids)]
+        inside = _inside(totals, flavor, aggregates)
         resources = {
             resource: Availability(
-                flavor.uuid, count, _of_hosts(supply, totals, ids, count)
+                flavor.uuid, count, _of_hosts(supply, inside, ids, count)
             )
             for resource, ids in _resources(catalog, key_ids).items()
             if by_resource
         }
-        hosts = _of_hosts(supply, totals, key_ids, count)
+        hosts = _of_hosts(supply, inside, key_ids, count)
         answers.append(Availability(flavor.uuid, count, hosts, resources))
     return answers
+
+
+def _inside(
+    totals: Mapping[str, Mapping[int, int]],
+    flavor: objects.PciFlavor,
+    aggregates: claims.HostAggregates | None,
+) -> Mapping[str, Mapping[int, int]]:
+    """Return the totals of hosts that a PCI flavor is not kept away from."""
+    conditions = aggregate_metadata.parse(flavor.aggregate_metadata)
+    if aggregates is None or not conditions:
+        return totals
+    return {
+        host: by_key
+        for host, by_key in totals.items()
+        if not aggregates.outside(host, conditions)
+    }
 
 
 def _resources(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Explaining which hosts can serve requests, and why others cannot."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def refusals(
         live = live_hosts.find(connection, limits.of_agents, None)
         key_ids = _key_ids(demands)
         supplies = _supplies(connection, catalog, key_ids, live)
-        refusing = _refusing(catalog, live, supplies, demands, numa)
+        refusing = _refusing(catalog, live, supplies, lambda _: demands, numa)
         totals = _totals(connection, key_ids, live.only(refusing))
     return [
         reason
@@ -76,16 +77,20 @@ def _refusing(
     catalog: pool_catalog.Catalog,
     live: live_hosts.LiveHosts,
     supplies: Mapping[str, claims.Supply],
-    demands: Sequence[claims.Demand],
+    demands_on: Callable[[str], Sequence[claims.Demand]],
     numa: objects.NumaAffinity | None,
 ) -> set[str]:
-    """Return the hosts that cannot serve demands."""
+    """Return the hosts that cannot serve demands.
+
+    :param demands_on: returns the demands as a host can serve them.
+    """
     # Many hosts have equal supplies, so decisions are remembered.
     decided: dict[object, bool] = {}
     refusing = set()
     for host in live.names.values():
         supply = supplies.get(host, claims.NO_SUPPLY)
-        content = tuple(sorted(supply.free.items())), supply.families
+        demands = tuple(demands_on(host))
+        content = demands, tuple(sorted(supply.free.items())), supply.families
         if content not in decided:
             decision = claims.decide(
                 supply, demands, catalog.__getitem__, numa
@@ -114,6 +119,7 @@ def explain(
     hosts: Collection[str] | None = None,
     with_near_misses: bool = True,
     nic: objects.RequestedNic | None = None,
+    aggregates: claims.HostAggregates | None = None,
 ) -> claims.Explanation:
     """Explain for each host whether it can serve a request for a PCI flavor.
 
@@ -124,16 +130,24 @@ def explain(
     :param with_near_misses: list near misses of hosts that cannot serve it.
     :param nic: the NIC that each device must serve, with its vnic_type
         decided; None if they are not for a NIC.
+    :param aggregates: Nova's host aggregates; needed only if the PCI flavor is
+        restricted to some.
     """
     catalog = db.catalog
     with db.snapshot() as connection:
         catalog.refresh(connection)
         alternative = resolving.alternative_of(catalog, flavor, nic)
         demand = claims.Demand(_NO_REQUEST, count, (alternative,))
+
+        def demands_on(host: str) -> Sequence[claims.Demand]:
+            if aggregates is None:
+                return [demand]
+            return claims.on_host([demand], host, aggregates)
+
         key_ids = alternative.key_ids
         live = live_hosts.find_with_absent(connection, limits, hosts)
         supplies = _supplies(connection, catalog, key_ids, live)
-        refusing = _refusing(catalog, live, supplies, [demand], None)
+        refusing = _refusing(catalog, live, supplies, demands_on, None)
         others = live.only(refusing)
         totals = _totals(connection, key_ids, others)
         misses: dict[str, list[claims.NearMiss]] = {}
@@ -144,7 +158,7 @@ def explain(
         if host not in refusing
         else claims.HostAnswer.refusing(
             host,
-            demand,
+            demands_on(host)[0],
             supplies.get(host, claims.NO_SUPPLY),
             totals.get(host, ()),
             catalog.__getitem__,

@@ -33,6 +33,7 @@ from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
 from pci_passthrough import host_verdict
+from pci_passthrough import nova_api
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.nova_plugin import client
@@ -109,7 +110,9 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     def setUp(self) -> None:
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.db = self._open_database()
-        self.endpoint = conductor.ConductorEndpoint(self.db, self.POLICY)
+        self.endpoint = conductor.ConductorEndpoint(
+            self.db, self.POLICY, aggregates=self.aggregates()
+        )
         self.wire = wire.Wire(
             self.endpoint,
             preparation_endpoint.PreparationEndpoint(self.db, self.POLICY),
@@ -138,6 +141,10 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
                 return_value='{}',
             )
         )
+
+    def aggregates(self) -> nova_api.Aggregates | None:
+        """Return what asks Nova for host aggregates; None means nothing."""
+        return None
 
     def install_plugin(self) -> None:
         """Install the Nova plugin; all Nova services run in this process."""

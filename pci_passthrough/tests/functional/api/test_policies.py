@@ -117,6 +117,13 @@ _RULES = {
         '401 403 403 403 403 200',
         query={'dry_run': 'true'},
     ),
+    # Nobody can ask Nova here, so the service refuses it for the operator.
+    'pci_flavors:aggregate_metadata': _Row(
+        'PATCH',
+        _FLAVOR,
+        '401 403 403 403 403 400',
+        {'aggregate_metadata': {'customer': 'blue'}},
+    ),
     'pci_flavors:force': _Row(
         'PATCH',
         _FLAVOR,

@@ -182,6 +182,7 @@ class SummarizeTest(testtools.TestCase):
             'refused': 'the host refuses every bigGPU',
             'quota_exceeded': 'the limit of the project leaves 1 bigGPU, '
             '2 needed',
+            'aggregate': 'outside of the host aggregates for bigGPU',
         }
         self.assertEqual(set(fields.RefusalCondition.ALL), set(phrases))
         for condition, phrase in phrases.items():

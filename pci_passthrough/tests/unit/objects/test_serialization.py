@@ -88,6 +88,7 @@ FLAVOR = objects.PciFlavor(
     access=['p2', 'p3'],
     state='active',
     origin=None,
+    aggregate_metadata={'customer': ['blue', 'red']},
     generation=3,
     created_at=AT,
     updated_at=AT,
@@ -304,6 +305,7 @@ class OlderPeerTest(testtools.TestCase):
             older = received['pci_passthrough_object.data']['condition']
             self.assertEqual(
                 {
+                    'aggregate': 'no_match',
                     'none_free': 'all_held',
                     'refused': 'all_held',
                     'quota_exceeded': 'all_held',

@@ -74,6 +74,7 @@ class ReaderTest(testtools.TestCase):
             {
                 ('services', 'conductor.py'),
                 ('services', 'endpoint.py'),
+                ('services', 'group_flavors.py'),
                 ('services', 'operator_endpoint.py'),
                 ('services', 'preparation_endpoint.py'),
                 ('cmd', 'manage'),
