@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone, the REST API and Horizon, each real."""
+"""Keystone, the REST API and Horizon, each real; Neutron is not."""
 
 import http.client
 import pathlib
@@ -18,6 +18,7 @@ from pci_passthrough.tests.functional import servers
 from pci_passthrough.tests.functional.api import fixture as api_fixture
 from pci_passthrough_dashboard.tests import accounts
 from pci_passthrough_dashboard.tests import horizon
+from pci_passthrough_dashboard.tests import neutron
 
 # Hosts are up for the length of the tests, however busy the machine is.
 _SETTINGS: Final = """
@@ -41,6 +42,7 @@ class Stack(fixtures.Fixture):
 
     :ivar api: the service; tests put hosts and devices into its database.
     :ivar accounts: what Keystone has.
+    :ivar neutron: a stand-in; it keeps the ports.
     :ivar url: of Horizon.
     """
 
@@ -48,6 +50,7 @@ class Stack(fixtures.Fixture):
     accounts: accounts.Accounts
     site: settings.Site
     horizon: horizon.Horizon
+    neutron: neutron.Neutron
     url: str
 
     def _setUp(self) -> None:
@@ -91,8 +94,13 @@ class _Services(fixtures.Fixture):
                 authenticate=authentication.keystone,
             )
         )
+        self._stack.neutron = self.useFixture(neutron.Neutron())
         self._stack.accounts = accounts.create(
-            site, {'pci-passthrough': self._stack.api.url}
+            site,
+            {
+                'pci-passthrough': self._stack.api.url,
+                'network': f'{self._stack.neutron.url}/v2.0',
+            },
         )
 
     def _start_keystone(self, site: settings.Site) -> None:

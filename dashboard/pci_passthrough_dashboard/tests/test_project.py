@@ -30,6 +30,29 @@ class MemberTest(base.Story):
         browser.click('[data-pci-copy="ask-1"]')
         self.assertEqual('Copied', browser.find('#pci-copy-status').text)
 
+    def test_a_port(self) -> None:
+        browser, neutron = self.browser, self.stack.neutron
+        flavor = self.service(self.user).get_pci_flavor('10g')
+        path = f'/project/pci_flavors/{flavor.id}/port/'
+        browser.open('/project/pci_flavors/')
+        self.assertEqual(1, len(browser.all('a[href$="/port/"]')))
+        neutron.refuses_tags = True
+        browser.open(path)
+        browser.write('name', 'mine')
+        browser.leave('form .btn-primary')
+        self.assertIn('no tags today', browser.find('.alert-danger').text)
+        self.assertEqual({}, neutron.ports)
+        neutron.refuses_tags = False
+        browser.write('name', 'mine')
+        browser.picture('project-port')
+        browser.leave('form .btn-primary')
+        self.assertIn('Created the port mine.', browser.text)
+        [port] = neutron.ports.values()
+        self.assertEqual(['pci-flavor=10g'], port['tags'])
+        self.assertEqual('direct', port['binding:vnic_type'])
+        self.assertEqual('mine', port['name'])
+        neutron.ports.clear()
+
     def test_panels_of_operators(self) -> None:
         self.assert_no_panels_of_operators()
 
@@ -58,3 +81,7 @@ class MemberTest(base.Story):
 
 class ReaderTest(MemberTest):
     user = 'bob'
+
+    def test_a_port(self) -> None:
+        self.browser.open('/project/pci_flavors/')
+        self.assertEqual([], self.browser.all('a[href$="/port/"]'))

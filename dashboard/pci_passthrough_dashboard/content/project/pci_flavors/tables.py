@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of the PCI flavors that a project may ask for."""
 
+from typing import Any
+
 from django.utils.translation import gettext_lazy as _
 from horizon import tables
+from openstack_dashboard.api import base
 
 from pci_passthrough_dashboard.content import words
 
@@ -13,6 +16,31 @@ class HowToAsk(tables.LinkAction):
     name = 'ask'
     verbose_name = _('How to Ask')
     url = 'horizon:project:pci_flavors:detail'
+
+
+class CreatePort(tables.LinkAction):
+    """Opens the form for a port."""
+
+    name = 'port'
+    verbose_name = _('Create Port')
+    url = 'horizon:project:pci_flavors:port'
+    policy_rules = (('network', 'create_port'),)
+
+    def get_policy_target(
+        self, request: Any, datum: Any = None
+    ) -> dict[str, Any]:
+        """Return what the policy is asked about: a network of the project."""
+        project = request.user.project_id
+        return {'network:project_id': project, 'network:tenant_id': project}
+
+    def allowed(self, request: Any, datum: Any = None) -> bool:
+        """Return whether the PCI flavor is for NICs, and there is Neutron."""
+        is_for_nics = datum is None or (
+            datum.vnic_type and datum.state != 'disabled'
+        )
+        return bool(
+            is_for_nics and base.is_service_enabled(request, 'network')
+        )
 
 
 class PciFlavorsTable(tables.DataTable):
@@ -35,5 +63,5 @@ class PciFlavorsTable(tables.DataTable):
         name = 'pci_flavors'
         verbose_name = _('PCI Flavors')
         table_actions = (tables.NameFilterAction,)
-        row_actions = (HowToAsk,)
+        row_actions = (HowToAsk, CreatePort)
         multi_select = False
