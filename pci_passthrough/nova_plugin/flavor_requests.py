@@ -172,6 +172,14 @@ def make_for_existing(
     return _resolve(specs, policy, None, take_disabled=True)
 
 
+def make_for_user(flavor: Any) -> list[Any]:
+    """Make the requests for PCI flavors of a flavor, in nova-api.
+
+    :raises: RequestRefused, PciFlavorsUnavailable
+    """
+    return _maker(None)(flavor)
+
+
 def _maker(policy: str | None) -> needs.Make:
     """Return the function that makes the requests of a flavor here.
 

@@ -13,6 +13,9 @@ from nova.exception import NoValidHost
 # Nova's API answers 400, in every method that reads PCI requests.
 from nova.exception import PciRequestAliasNotDefined
 
+# Nova's API answers 403, in every method that takes devices of a project.
+from nova.exception import PortLimitExceeded
+
 # No method of Nova's API catches it, so the answer has its ``code``, and its
 # text if it is ``safe``.
 from nova.exception import Unauthorized
@@ -22,5 +25,6 @@ __all__ = [
     'NoValidHost',
     'NovaException',
     'PciRequestAliasNotDefined',
+    'PortLimitExceeded',
     'Unauthorized',
 ]

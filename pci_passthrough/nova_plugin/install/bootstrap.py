@@ -137,6 +137,8 @@ def _replace(
             )
         else:
             substitute = _substitute(replacement, getattr(owner, name))
+            if isinstance(original, staticmethod):
+                substitute = staticmethod(substitute)
         setattr(owner, name, substitute)
         _originals[replacement] = original
 

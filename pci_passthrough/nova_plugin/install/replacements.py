@@ -63,6 +63,18 @@ REPLACEMENTS = (
         'request_specs.wrap_ensure_network_information',
     ),
     Replacement(
+        'nova.compute.api',
+        'API._provision_instances',
+        'checks the quotas of new servers, and creates them',
+        'quotas.wrap_provision_instances',
+    ),
+    Replacement(
+        'nova.compute.api',
+        'API._check_quota_for_upsize',
+        'checks the quotas of a resize',
+        'quotas.wrap_check_quota_for_upsize',
+    ),
+    Replacement(
         'nova.conductor.tasks.migrate',
         'MigrationTask._set_requested_destination_cell',
         'keeps a moving instance in its cell, or not',

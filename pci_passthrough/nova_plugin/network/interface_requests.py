@@ -22,6 +22,7 @@ from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import loaded
+from pci_passthrough.nova_plugin import quotas
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import network as nova_network
@@ -106,7 +107,7 @@ def _check(
     """Check that an interface can be attached.
 
     :returns: whether the interface asks for a PCI flavor.
-    :raises: PciFlavorNotFound, InvalidNic; Unavailable.
+    :raises: PciFlavorNotFound, InvalidNic; Unavailable; QuotaExceeded.
     """
     nic = nics.Nic(network_id, port_id, asked_nics.names_in(context).get(0))
     if nic.pci_flavor is not None:
@@ -117,6 +118,12 @@ def _check(
     held = scheduling.pci_requests_of(context, instance.uuid).requests
     nics.check_number(len(requests.for_pci_flavors(held)) + 1)
     wanted = resolved.request.to_pci_request()
+    quotas.check(
+        instance.project_id,
+        [wanted.replace(pci_flavors=[resolved.alternative.uuid])],
+        instance_uuid=instance.uuid,
+        host=instance.host,
+    )
     snapshot = client.conductor().offer([wanted], [instance.host])
     if snapshot.decide(instance.host) is None:
         LOG.info(

@@ -7,6 +7,7 @@ on a database of its own.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ from pci_passthrough.nova_plugin.install import bootstrap
 from pci_passthrough.objects import fields
 from pci_passthrough.services import conductor
 from pci_passthrough.services import preparation_endpoint
+from pci_passthrough.services import quota_endpoint
 from pci_passthrough.specs import request as request_spec
 from pci_passthrough.store import database
 from pci_passthrough.store import models
@@ -110,12 +112,15 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
     def setUp(self) -> None:
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.db = self._open_database()
+        #: limits of every project, by name of a PCI flavor
+        self.limits: dict[str, int] = {}
         self.endpoint = conductor.ConductorEndpoint(
-            self.db, self.POLICY, aggregates=self.aggregates()
+            self.db, self.POLICY, limits=self, aggregates=self.aggregates()
         )
         self.wire = wire.Wire(
             self.endpoint,
             preparation_endpoint.PreparationEndpoint(self.db, self.POLICY),
+            quota_endpoint.QuotaEndpoint(self.db, self),
         )
         # Nova's base class deletes all attributes when a test ends.
         self.addCleanup(self.assertEqual, [], self.wire.failures)
@@ -169,6 +174,16 @@ class NovaTest(test_pci_sriov_servers._PCIServersWithMigrationTestBase):
         path = self.folder / 'api-paste.ini'
         path.write_text(text)
         return str(path)
+
+    # -- limits of projects, as Keystone has them --
+
+    def current(
+        self, project_id: str, pci_flavors: Collection[str]
+    ) -> Mapping[str, int]:
+        """Return the limits of a project for PCI flavors, by name."""
+        return {n: self.limits[n] for n in pci_flavors if n in self.limits}
+
+    last_known = current
 
     # -- hosts and their devices --
 

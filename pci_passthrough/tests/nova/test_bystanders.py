@@ -250,9 +250,52 @@ class PassTest(BystandersTest):
                     (types.SimpleNamespace(**vars(claim), flavor=flavors[1]),)
                 ),
             ],
+            **self.quota_calls(flavors, [native, without_spec, None]),
             'nova.virt.hardware:numa_fit_instance_to_host': [
                 Call((*topologies, None)),
                 Call((*topologies, None, None, [], native_pools)),
+            ],
+        }
+
+    def quota_calls(
+        self, flavors: list[Any], pci_requests: list[Any]
+    ) -> dict[str, list[Call]]:
+        names = [
+            f'nova.compute.api:API.{name}'
+            for name in ('_provision_instances', '_check_quota_for_upsize')
+        ]
+        create, resize = (
+            _nova_function(_REPLACEMENTS[name]) for name in names
+        )
+        servers, upsize = (
+            [
+                parameter.name
+                for parameter in inspect.signature(
+                    function
+                ).parameters.values()
+                if parameter.default is parameter.empty
+            ]
+            for function in (create, resize)
+        )
+        options: list[dict[str, Any]] = [
+            {'pci_requests': of_server} for of_server in pci_requests
+        ]
+        return {
+            names[0]: [
+                Call(tuple(known.get(name, object()) for name in servers))
+                for known in ({'base_options': given} for given in options)
+            ],
+            names[1]: [
+                Call(tuple(known.get(name, object()) for name in upsize))
+                for flavor in flavors
+                for is_revert in (True, False)
+                for known in (
+                    {
+                        'instance': self.instance,
+                        'new_flavor': flavor,
+                        'is_revert': is_revert,
+                    },
+                )
             ],
         }
 

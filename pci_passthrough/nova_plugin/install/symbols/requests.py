@@ -111,6 +111,7 @@ SYMBOLS = (
             'PciDeviceNotFound': 'the row was deleted',
             'PciDeviceRequestFailed': 'ends the consumption in the scheduler',
             'PciRequestAliasNotDefined': 'nova-api answers 400',
+            'PortLimitExceeded': 'nova-api answers 403',
             'Unauthorized': 'nova-api answers with its code, 503',
             'ValidationError': 'nova-api answers 400',
         },
