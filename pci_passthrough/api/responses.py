@@ -70,6 +70,26 @@ def time(value: datetime.datetime | None) -> str | None:
     return value.replace(tzinfo=None).isoformat(timespec='seconds') + 'Z'
 
 
+def parse_time(name: str, text: str | None) -> datetime.datetime | None:
+    """Return a time of the query in UTC, without a time zone.
+
+    :param name: the parameter of the query.
+    :raises MalformedRequest: it is no time.
+    """
+    if text is None:
+        return None
+    try:
+        at = datetime.datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            return at
+        return at.astimezone(datetime.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
+        raise errors.MalformedRequest(
+            f'Query: {name}: {text!r} is not a time such as '
+            '2026-11-30T12:00:00Z.'
+        ) from error
+
+
 def page(
     request: request_mod.ApiRequest,
     noun: str,

@@ -11,18 +11,21 @@ from pci_passthrough.api.handlers import pci_flavor_dry_run
 from pci_passthrough.api.handlers import pci_flavor_explanation
 from pci_passthrough.api.handlers import pci_pool
 from pci_passthrough.api.handlers import refusal
+from pci_passthrough.api.handlers import usage
 from pci_passthrough.api.handlers import version
 from pci_passthrough.api.policies import host as host_policy
 from pci_passthrough.api.policies import pci_device as device_policy
 from pci_passthrough.api.policies import pci_flavor as flavor_policy
 from pci_passthrough.api.policies import pci_pool as pool_policy
 from pci_passthrough.api.policies import refusal as refusal_policy
+from pci_passthrough.api.policies import usage as usage_policy
 from pci_passthrough.api.route import Route
 from pci_passthrough.api.schemas import host as host_schema
 from pci_passthrough.api.schemas import pci_device as device_schema
 from pci_passthrough.api.schemas import pci_flavor as flavor_schema
 from pci_passthrough.api.schemas import pci_pool as pool_schema
 from pci_passthrough.api.schemas import refusal as refusal_schema
+from pci_passthrough.api.schemas import usage as usage_schema
 from pci_passthrough.api.schemas import version as version_schema
 
 _FLAVOR = '/v1/pci-flavors/{pci_flavor}'
@@ -230,6 +233,17 @@ _ROUTES = [
         {200: refusal_schema.LISTED},
         query=refusal_schema.LIST_QUERY,
         since='1.2',
+    ),
+    Route(
+        'GET',
+        '/v1/usages',
+        usage.index,
+        'List how many devices projects use, their limits, and for how long '
+        'devices were used. Since microversion 1.4.',
+        usage_policy.LIST,
+        {200: usage_schema.LISTED},
+        query=usage_schema.LIST_QUERY,
+        since='1.4',
     ),
 ]
 

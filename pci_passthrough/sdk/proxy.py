@@ -22,6 +22,7 @@ from pci_passthrough.sdk import pci_flavor_explanation
 from pci_passthrough.sdk import pci_host
 from pci_passthrough.sdk import pci_pool
 from pci_passthrough.sdk import refusal
+from pci_passthrough.sdk import usage
 from pci_passthrough.sdk import versions
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Proxy(proxy.Proxy):
         'pci_pool': pci_pool.PciPool,
         'pci_host': pci_host.PciHost,
         'refusal': refusal.Refusal,
+        'usage': usage.Usage,
     }
 
     # PCI flavors
@@ -324,6 +326,14 @@ class Proxy(proxy.Proxy):
             ``marker``.
         """
         return self._items(refusal.Refusal, query)
+
+    def usages(self, **query: Any) -> Iterator[usage.Usage]:
+        """List the devices that projects use, and their limits.
+
+        :param query: ``project_id``, ``pci_flavor``, ``start`` and ``end`` of
+            a period for device-seconds, ``limit``, ``marker``.
+        """
+        return self._items(usage.Usage, query)
 
     # HTTP
 

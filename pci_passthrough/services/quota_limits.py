@@ -26,7 +26,7 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds after a failure for which Keystone is not asked again, at least.
 #: Otherwise each claim would wait for it in its turn.
-_FAILED: Final = 30.0
+_FAILED: Final = 10.0
 
 #: Limits by resource: of a project, or the registered ones for None.
 Fetch = Callable[[str | None], Mapping[str, int]]

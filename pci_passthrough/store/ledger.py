@@ -105,6 +105,8 @@ def count_by_action(
 def purge(db: database.Writer, before: datetime.datetime) -> int:
     """Delete events older than a time (UTC); return how many.
 
+    The last one of them stays if it tells who held its device at that time.
+
     Many small transactions do it: one that deletes a year's events would hold
     locks for minutes, and be too large for a Galera cluster.
     """
@@ -121,9 +123,18 @@ _PURGED_AT_ONCE = 5000
 @database.retried
 def _purge_batch(db: database.Writer, before: datetime.datetime) -> int:
     events = models.pci_device_events
+    later = events.alias('later')
+    is_followed = sa.exists().where(
+        later.c.device_uuid == events.c.device_uuid,
+        later.c.id > events.c.id,
+        later.c.created_at < before,
+    )
     oldest = (
         sa.select(events.c.id)
-        .where(events.c.created_at < before)
+        .where(
+            events.c.created_at < before,
+            events.c.project_id.is_(None) | is_followed,
+        )
         .order_by(events.c.created_at)
         .limit(_PURGED_AT_ONCE)
     )

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refusals of Nova's scheduler: why a server got no host, or not this one."""
 
-import datetime
 from typing import Any
 
 from werkzeug import wrappers
 
 from pci_passthrough import objects
-from pci_passthrough.api import errors
 from pci_passthrough.api import request as request_mod
 from pci_passthrough.api import responses
 from pci_passthrough.api.policies import refusal as policy
@@ -30,7 +28,7 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
         scheduling_refusals.Filter(
             query.get('server'),
             query.get('pci_flavor'),
-            _since(query.get('since')),
+            responses.parse_time('since', query.get('since')),
             None if viewer.may(policy.ALL_PROJECTS) else project_id,
             unserved=not sees_hosts,
         ),
@@ -40,25 +38,6 @@ def index(request: request_mod.ApiRequest) -> wrappers.Response:
     shown, last = responses.cut(page, scheduling_refusals.marker_of, request)
     views = [_view(refusal, sees_hosts) for refusal in shown]
     return responses.page(request, 'refusals', views, last)
-
-
-def _since(text: str | None) -> datetime.datetime | None:
-    """Return a time of the query in UTC, without a time zone.
-
-    :raises MalformedRequest: it is no time.
-    """
-    if text is None:
-        return None
-    try:
-        at = datetime.datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            return at
-        return at.astimezone(datetime.UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError) as error:
-        raise errors.MalformedRequest(
-            f'Query: since: {text!r} is not a time such as '
-            '2026-11-30T12:00:00Z.'
-        ) from error
 
 
 def _view(

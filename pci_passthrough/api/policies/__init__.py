@@ -10,6 +10,7 @@ from pci_passthrough.api.policies import pci_device
 from pci_passthrough.api.policies import pci_flavor
 from pci_passthrough.api.policies import pci_pool
 from pci_passthrough.api.policies import refusal
+from pci_passthrough.api.policies import usage
 import pci_passthrough.conf
 
 
@@ -22,6 +23,7 @@ def list_rules() -> list[policy.RuleDefault]:
         *pci_pool.list_rules(),
         *host.list_rules(),
         *refusal.list_rules(),
+        *usage.list_rules(),
     ]
 
 

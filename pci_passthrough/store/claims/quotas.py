@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,8 +31,6 @@ from pci_passthrough.store.pci_flavors import resolving
 
 _devices = models.pci_devices
 _turns = models.quota_turns
-
-_KEY = (_devices.c.pci_flavor_uuid, _devices.c.instance_uuid)
 
 #: Returns the limits of a project for PCI flavors, by name; those without a
 #: limit are left out. It raises LimitsUnknown.
@@ -148,6 +147,46 @@ def _take_turn(
         )
 
 
+def held_by_instance(
+    columns: Sequence[sa.Column[Any]],
+    node_id: int | None,
+    *conditions: sa.ColumnElement[bool],
+) -> sa.Subquery:
+    """Select how many devices each instance holds.
+
+    An instance that is being moved has devices on two hosts: ``most`` is the
+    greater number. ``here`` is the number on one host.
+
+    :param columns: the columns of ``pci_devices`` to group by, beside the
+        instance.
+    :param node_id: that host; None means none.
+    :param conditions: which held devices count.
+    """
+    keys = (*columns, _devices.c.instance_uuid)
+    by_host = (
+        sa.select(
+            *keys,
+            _devices.c.compute_node_id,
+            sa.func.count().label('devices'),
+        )
+        .where(_devices.c.status.in_(lifecycle.OWNED), *conditions)
+        .group_by(*keys, _devices.c.compute_node_id)
+        .subquery()
+    )
+    devices = by_host.c.devices
+    here = sa.case((by_host.c.compute_node_id == node_id, devices), else_=0)
+    grouped = [by_host.c[key.name] for key in keys]
+    return (
+        sa.select(
+            *grouped,
+            sa.func.max(devices).label('most'),
+            sa.func.sum(here).label('here'),
+        )
+        .group_by(*grouped)
+        .subquery()
+    )
+
+
 def select(
     connection: sa.Connection,
     project_id: str,
@@ -169,30 +208,11 @@ def select(
     of_project = _devices.c.project_id == project_id
     if instance_uuid is not None:
         of_project |= _devices.c.instance_uuid == instance_uuid
-    by_host = (
-        sa.select(
-            *_KEY,
-            _devices.c.compute_node_id,
-            sa.func.count().label('devices'),
-        )
-        .where(
-            _devices.c.pci_flavor_uuid.in_(sorted(limits)),
-            _devices.c.status.in_(lifecycle.OWNED),
-            of_project,
-        )
-        .group_by(*_KEY, _devices.c.compute_node_id)
-        .subquery()
-    )
-    devices, key = by_host.c.devices, [by_host.c[c.name] for c in _KEY]
-    here = sa.case((by_host.c.compute_node_id == node_id, devices), else_=0)
-    by_instance = (
-        sa.select(
-            *key,
-            sa.func.max(devices).label('most'),
-            sa.func.sum(here).label('here'),
-        )
-        .group_by(*key)
-        .subquery()
+    by_instance = held_by_instance(
+        (_devices.c.pci_flavor_uuid,),
+        node_id,
+        _devices.c.pci_flavor_uuid.in_(sorted(limits)),
+        of_project,
     )
     most, is_own = (
         by_instance.c.most,

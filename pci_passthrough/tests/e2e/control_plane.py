@@ -279,6 +279,11 @@ class ControlPlane(fixtures.Fixture):
                     identity.assign_project_role_to_user(
                         project, user, roles[role]
                     )
+                if name == 'pci-passthrough':
+                    # To read the limits of projects.
+                    identity.assign_system_role_to_user(
+                        user, roles['reader'], 'all'
+                    )
                 service = identity.create_service(name=name, type=kind)
                 for interface in ('public', 'internal'):
                     identity.create_endpoint(

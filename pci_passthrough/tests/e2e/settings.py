@@ -348,7 +348,21 @@ def pci_passthrough_conductor(site: Site) -> Sections:
             'transport_url': site.transport_url,
         },
         'database': {'connection': site.databases['pci_passthrough']},
-        'conductor': {'host_timeout': 600, 'tracker_timeout': 600},
+        'conductor': {
+            'host_timeout': 600,
+            'tracker_timeout': 600,
+            'limits_remembered': 0,
+        },
+        'oslo_limit': {
+            'auth_type': 'password',
+            'auth_url': site.url('keystone'),
+            'username': 'pci-passthrough',
+            'user_domain_id': 'default',
+            'password': site.password,
+            'system_scope': 'all',
+            'endpoint_service_type': 'pci-passthrough',
+            'endpoint_region_name': REGION,
+        },
     }
 
 

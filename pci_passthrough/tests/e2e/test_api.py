@@ -12,6 +12,7 @@ import re
 from typing import Any
 from typing import Final
 
+from openstack import exceptions as sdk_exceptions
 import requests
 
 from pci_passthrough.tests.e2e import account
@@ -409,3 +410,59 @@ class ConductorTestCase(ApiTestCase):
         self.assertEqual(21, answer.json()['generation'])
         asked = re.compile(r'^\[pid: (\d+).* PATCH /v1', re.MULTILINE)
         self.assertEqual(2, len(set(asked.findall(service.log[begin:]))))
+
+
+class QuotaTestCase(ApiTestCase):
+    """A project with a limit in Keystone, set as the manual says."""
+
+    def test_limit(self) -> None:
+        gpu = self.create_pci_flavor(_GPU)
+        # Users boot from a disk of the host.
+        flavor = self.create_flavor(disk=1, pci_flavor=gpu)
+        user = self.account('member')
+        service = ('--service', 'pci-passthrough', '--region', 'RegionOne')
+        resource = f'pci_flavor:{gpu}'
+        registered = self.admin.table(
+            *('registered', 'limit', 'create', *service),
+            *('--default-limit', '0', resource),
+        )
+        self.addCleanup(
+            self.admin.openstack,
+            *('registered', 'limit', 'delete', registered['id']),
+        )
+        error = self.assertRaises(
+            sdk_exceptions.ForbiddenException,
+            self.create_server,
+            *(flavor, None, user.sdk.compute),
+        )
+        self.assertIn(
+            f'Quota exceeded for PCI flavor {gpu}: 1 wanted, 0 of 0 used',
+            str(error),
+        )
+        limit = self.admin.table(
+            *('limit', 'create', *service, '--project', user.project_id),
+            *('--resource-limit', '1', resource),
+        )
+        self.addCleanup(self.admin.openstack, 'limit', 'delete', limit['id'])
+        server = self.create_server(flavor, compute=user.sdk.compute)
+        self.wait_for_status(server, 'ACTIVE')
+        self.assert_holdings(server)
+        self.assertRaises(
+            sdk_exceptions.ForbiddenException,
+            self.create_server,
+            *(flavor, None, user.sdk.compute),
+        )
+        command = ('pci', 'usage', 'list')
+        row = {
+            'Project': user.project_id,
+            'PCI Flavor': gpu,
+            'Used': 1,
+            'Limit': 1,
+        }
+        self.assertEqual([row], user.shell.table(*command))
+        [charged] = self.admin.table(
+            *(*command, '--all-projects', '--pci-flavor', gpu),
+            *('--start', '2026-01-01'),
+        )
+        self.assertLess(0, charged['Device Seconds'])
+        self.delete(server)

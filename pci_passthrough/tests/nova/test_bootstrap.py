@@ -104,7 +104,6 @@ _GROUPS = (
 #: nova-conductor that moves instances, and what has the filters and calls
 #: them.
 _OWN_MODULES = {
-    'nova-api': {'nova.compute.api'},
     'nova-conductor': {'nova.conductor.tasks.migrate'},
     'nova-scheduler': {
         'nova.scheduler.host_manager',

@@ -16,6 +16,7 @@ class QuotaTest(base.NovaTest):
         return len([d for d in lookup.get_all(self.db) if d.instance_uuid])
 
     def test_create_and_resize(self) -> None:
+        self.flags(allow_resize_to_same_host=True)
         self.start_host('c0', 4)
         one, two = (self.create_flavor(f'gpu:{n}') for n in (1, 2))
         server = self.boot(flavor_id=one)

@@ -118,7 +118,7 @@ class ApiFixture(fixtures.Fixture):
         return editing.create(self.db, name, project_id, **values)
 
     def claim(
-        self, host: str, name: str, count: int = 1
+        self, host: str, name: str, count: int = 1, **arguments: Any
     ) -> list[objects.PciDevice]:
         """Claim devices for a new instance."""
         return claiming.claim(
@@ -129,6 +129,7 @@ class ApiFixture(fixtures.Fixture):
                 store_base.new_id(),
                 [store_base.request(name, count=count)],
                 'test',
+                **arguments,
             ),
         )
 

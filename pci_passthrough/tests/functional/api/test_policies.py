@@ -172,6 +172,13 @@ _RULES = {
     'hosts:list': _Row('GET', '/v1/hosts', '401 403 403 403 403 200'),
     # The host is up.
     'hosts:delete': _Row('DELETE', _HOST, '401 403 403 403 403 409'),
+    'usages:list': _Row('GET', '/v1/usages', '401 200 200 200 200 200'),
+    'usages:all_projects': _Row(
+        'GET',
+        '/v1/usages',
+        '401 200 200 403 403 200',
+        query={'project_id': world.RED},
+    ),
     'refusals:list': _Row('GET', '/v1/refusals', '401 200 200 200 200 200'),
     'refusals:all_projects': _Row(
         'GET',

@@ -14,15 +14,18 @@ Everything has the same UUID in each run. Texts that must not reach a project
 are such that they cannot be in an answer by accident.
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import json
 from typing import Any
 from urllib import parse
 
+import fixtures
 from werkzeug import test
 
 from pci_passthrough import claims
 from pci_passthrough import objects
+from pci_passthrough.services import quota_limits
 from pci_passthrough.store import database
 from pci_passthrough.store import models
 from pci_passthrough.store import scheduling_refusals
@@ -112,8 +115,24 @@ class WorldFixture(fixture.ApiFixture):
     """The service with this cloud."""
 
     def _setUp(self) -> None:
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'{quota_limits.__name__}.from_conf', lambda conf: Limits()
+            )
+        )
         super()._setUp()
         fill(self)
+
+
+class Limits(quota_limits.NoLimits):
+    """Each project may hold one ``gpu``, and five ``bigGPU``."""
+
+    def current(
+        self, project_id: str, pci_flavors: Collection[str]
+    ) -> Mapping[str, int]:
+        """Return the limits of a project."""
+        limits = {'gpu': 1, 'bigGPU': 5}
+        return {n: limits[n] for n in pci_flavors if n in limits}
 
 
 def fill(api: fixture.ApiFixture) -> None:
@@ -185,7 +204,11 @@ def _claim(
         api.db,
         store_base.POLICY,
         claims.ClaimRequest(
-            host, INSTANCES[name], [store_base.request(name)], 'test'
+            host,
+            INSTANCES[name],
+            [store_base.request(name)],
+            'test',
+            owner_project_id=RED if name == 'vf' else BLUE,
         ),
     )
 

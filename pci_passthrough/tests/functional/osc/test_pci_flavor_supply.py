@@ -169,3 +169,49 @@ class ExplainNicTestCase(base.OscTestCase):
             *command, '--physical-network', 'x', '--no-physical-network'
         )
         self.assertEqual(2, outcome.status)
+
+
+class UsageTestCase(base.OscTestCase):
+    def test_usage(self) -> None:
+        self.api.add_flavor('gpu')
+        self.api.add_host('cmp1', [store_base.gpu(1), store_base.gpu(2)])
+        self.api.claim('cmp1', 'gpu', owner_project_id=base.PROJECT)
+        row = {
+            'Project': base.PROJECT,
+            'PCI Flavor': 'gpu',
+            'Used': 1,
+            'Limit': None,
+        }
+        command = ('pci usage list', '-f', 'json')
+        self.assertEqual([row], self.json_of(self.member(*command)))
+        self.assertEqual(
+            [row], self.json_of(self.admin(*command, '--all-projects'))
+        )
+        self.assertEqual(
+            [],
+            self.json_of(
+                self.admin(*command, '--project', base.OTHER_PROJECT)
+            ),
+        )
+        self.assert_error(
+            self.member('pci usage list', '--project', base.OTHER_PROJECT),
+            'HTTP 403',
+        )
+        table = self.succeed(
+            self.admin(
+                'pci usage list',
+                '--start',
+                '2026-01-01',
+                '-f',
+                'csv',
+                '--end',
+                '2026-01-02T00:00:00Z',
+                '--pci-flavor',
+                'gpu',
+            )
+        ).stdout
+        self.assertEqual(
+            '"Project","PCI Flavor","Used","Limit","Device Seconds"\n'
+            f'"{base.PROJECT}","gpu",1,"None",0\n',
+            table,
+        )

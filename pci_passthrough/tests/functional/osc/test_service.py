@@ -234,7 +234,7 @@ class CompletionTestCase(base.ShellTestCase):
     def test_bash(self) -> None:
         script = self.succeed(self.shell.openstack('complete')).stdout
         for line in (
-            "cmds_pci='device flavor host pool refusal'",
+            "cmds_pci='device flavor host pool refusal usage'",
             "cmds_pci_device='history list resolve set show'",
             "cmds_pci_flavor='access capacity create delete explain list set "
             "show unset'",

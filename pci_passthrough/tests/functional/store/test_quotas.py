@@ -3,22 +3,29 @@
 
 from collections.abc import Collection
 from collections.abc import Mapping
+import datetime
 from typing import Any
 
+import sqlalchemy as sa
 import testscenarios
 
 from pci_passthrough import claims
 from pci_passthrough import exception
 from pci_passthrough import objects
+from pci_passthrough.store import ledger
+from pci_passthrough.store import models
 from pci_passthrough.store.claims import adoption
 from pci_passthrough.store.claims import claiming
 from pci_passthrough.store.claims import quotas
 from pci_passthrough.store.claims import transitions
+from pci_passthrough.store.views import usages
 from pci_passthrough.tests.functional.store import base
 
 load_tests = testscenarios.load_tests_apply_scenarios
 
 _QUOTA = 'quota_exceeded'
+
+_NOON = datetime.datetime(2026, 1, 1, 12)
 
 
 class LimitTest(base.ClaimTest):
@@ -182,6 +189,26 @@ class LimitTest(base.ClaimTest):
         self.claim('h', base.request('gpu'))
         self.claim('i', two, **owner)
 
+    def test_used(self) -> None:
+        """As for the limits: during a move, the greater number counts."""
+        owner = {'instance_uuid': self.owner}
+        [held] = self.claim('h', base.request('gpu'), **owner)
+        self.claim('i', base.request('gpu', count=2), **owner)
+        self.claim('h', base.request('big'), owner_project_id='other')
+        self.claim('h', base.request('big'), owner_project_id=None)
+        gpu, mine = held.pci_flavor_uuid, usages.Filter('mine')
+        self.assertEqual({('mine', gpu): 2}, usages.used(self.db, mine))
+        self.assertEqual(
+            {'mine': 2, 'other': 1},
+            {
+                project: count
+                for (project, _), count in usages.used(
+                    self.db, usages.Filter()
+                ).items()
+            },
+        )
+        self.assertEqual({}, usages.used(self.db, usages.Filter('other', gpu)))
+
     def test_limits_are_not_known(self) -> None:
         owner = {'instance_uuid': self.owner}
         self.claim('h', base.request('gpu'), **owner)
@@ -194,3 +221,85 @@ class LimitTest(base.ClaimTest):
             self.assertEqual('Keystone is away', error.text)
         self.assertRaises(exception.LimitsUnknown, self.check, one)
         self.claim('i', one, **owner)
+
+
+class DeviceSecondsTest(base.ClaimTest):
+    """Seconds in which devices are held, from a ledger with made-up times."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for host in ('h', 'i'):
+            self.report(host, [base.gpu(1), base.gpu(2)])
+
+    def at(self, hour: int) -> datetime.datetime:
+        return _NOON + datetime.timedelta(hours=hour)
+
+    def date(self, hour: int) -> None:
+        """Let the newest lines of the ledger be of an hour."""
+        events = models.pci_device_events
+        with self.db.write() as connection:
+            connection.execute(
+                events.update()
+                .where(events.c.created_at > self.at(1000))
+                .values(created_at=self.at(hour))
+            )
+
+    def hours(self, start: int, end: int, **wanted: str) -> dict[str, float]:
+        """Return hours by project, whatever the PCI flavor."""
+        seconds = usages.device_seconds(
+            self.db, self.at(start), self.at(end), usages.Filter(**wanted)
+        )
+        return {
+            project: number / 3600 for (project, _), number in seconds.items()
+        }
+
+    def test_claim_move_and_free(self) -> None:
+        self.date(0)
+        owner = {'instance_uuid': self.owner, 'owner_project_id': 'mine'}
+        two = base.request('gpu', count=2)
+        self.claim('h', two, **owner)
+        self.date(1)
+        transitions.allocate(self.db, 'h', self.owner, 'test')
+        self.date(2)
+        self.claim('i', two, **owner)
+        self.date(4)
+        transitions.free(self.db, self.owner, 'test', 'h')
+        self.date(5)
+        self.claim('h', base.request('gpu'), owner_project_id='other')
+        self.claim('h', base.request('gpu'))
+        self.date(6)
+        transitions.free(self.db, self.owner, 'test')
+        self.date(8)
+        # Two devices on h from 1 to 5, on i from 4 to 8.
+        self.assertEqual({'mine': 16, 'other': 4}, self.hours(0, 10))
+        self.assertEqual({'mine': 16}, self.hours(0, 10, project_id='mine'))
+        self.assertEqual({'mine': 6}, self.hours(3, 5))
+        self.assertEqual({'mine': 2, 'other': 1}, self.hours(7, 8))
+        self.assertEqual({}, self.hours(-9, 1))
+        self.assertEqual({}, self.hours(0, 9, project_id='no'))
+
+    def test_purged(self) -> None:
+        """What was held when the oldest lines were purged, still counts."""
+        owner = {'instance_uuid': self.owner, 'owner_project_id': 'mine'}
+        self.claim('h', base.request('gpu', count=2), **owner)
+        self.date(1)
+        transitions.allocate(self.db, 'h', self.owner, 'test')
+        self.date(2)
+        self.claim('i', base.request('gpu'), owner_project_id='other')
+        self.date(3)
+        [gone] = self.claim('i', base.request('gpu'), owner_project_id='other')
+        self.date(3)
+        transitions.free(self.db, str(gone.instance_uuid), 'test')
+        self.date(4)
+        before = self.hours(5, 10)
+        self.assertEqual({'mine': 10, 'other': 5}, before)
+        ledger.purge(self.db, self.at(5))
+        self.assertEqual(before, self.hours(5, 10))
+        events = models.pci_device_events
+        with self.db.read() as connection:
+            left = connection.execute(
+                sa.select(events.c.action).order_by(events.c.id)
+            )
+            self.assertEqual(
+                ['allocate', 'allocate', 'claim'], list(left.scalars())
+            )

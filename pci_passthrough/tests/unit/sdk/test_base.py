@@ -16,6 +16,7 @@ from pci_passthrough.sdk import pci_flavor
 from pci_passthrough.sdk import pci_host
 from pci_passthrough.sdk import pci_pool
 from pci_passthrough.sdk import refusal
+from pci_passthrough.sdk import usage
 
 _LISTS: tuple[type[base.Resource], ...] = (
     pci_device.PciDevice,
@@ -23,6 +24,7 @@ _LISTS: tuple[type[base.Resource], ...] = (
     pci_host.PciHost,
     pci_pool.PciPool,
     refusal.Refusal,
+    usage.Usage,
 )
 
 

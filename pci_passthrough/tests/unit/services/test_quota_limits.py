@@ -66,7 +66,7 @@ class KeystoneLimitsTest(testtools.TestCase):
             exception.LimitsUnknown, self.limits.last_known, 'rich', ['gpu']
         )
         self.assertEqual([None, 'poor', None], self.asked)
-        self.now, self.is_away = self.now + 31, False
+        self.now, self.is_away = self.now + 11, False
         self.assertEqual({'gpu': 9}, self.limits.last_known('rich', ['gpu']))
 
     def test_not_configured(self) -> None:
