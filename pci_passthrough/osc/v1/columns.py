@@ -117,6 +117,14 @@ class Match(columns.FormattableColumn[Sequence[Mapping[str, Any]]]):
         return '\n'.join(match.format_term(term) for term in self._value)
 
 
+class Term(columns.FormattableColumn[Mapping[str, Any]]):
+    """Conditions in the form of one ``--match``."""
+
+    def human_readable(self) -> str:
+        """Return text for a table."""
+        return match.format_term(self._value)
+
+
 class Lines(columns.FormattableColumn[Sequence[Any]]):
     """A list with one item a line; a dash means an empty list.
 

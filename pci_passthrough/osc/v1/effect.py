@@ -45,10 +45,12 @@ def _flattened(effect: Mapping[str, Any]) -> dict[str, Any]:
     requests = effect.get('requests') or {}
     for name, key in (
         ('devices_stranded', 'stranded'),
+        ('devices_outside', 'outside'),
         ('instance_count', 'instance_count'),
         ('instances', 'instances'),
     ):
-        if key in requests:
+        # Only few PCI flavors are restricted to hosts.
+        if key in requests and (requests[key] or key != 'outside'):
             flat[name] = requests[key]
     flat['refusal'] = effect.get('refusal')
     if effect.get('warnings'):

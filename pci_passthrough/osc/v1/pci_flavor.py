@@ -35,6 +35,7 @@ _LONG: columns.Columns = {
     'Public': columns.field('is_public'),
     'Project': columns.field('project_id', columns.OrDash),
     'Access': columns.field('access', columns.Names),
+    'Origin': columns.field('origin', columns.OrDash),
     'Created At': columns.field('created_at', columns.OrDash),
     'Updated At': columns.field('updated_at', columns.OrDash),
 }
@@ -50,6 +51,8 @@ SHOW_COLUMNS: columns.Formatters = {
     'state': columns.plain,
     'project_id': columns.OrDash,
     'access': columns.Names,
+    'origin': columns.plain,
+    'aggregate_metadata': columns.Term,
     'generation': columns.plain,
     'created_at': columns.OrDash,
     'updated_at': columns.OrDash,
@@ -62,6 +65,11 @@ _QUERY_OPTIONS: options.QueryOptions = {
         'choices': pci_flavor_options.STATES,
         'help': 'only those in this state: active, deprecated or '
         'disabled (repeat for more than one)',
+    },
+    'origin': {
+        'choices': pci_flavor_options.ORIGINS,
+        'help': 'only those of this origin, for an administrator: built-in, '
+        'of which disabled ones are not listed without it, or group',
     },
     'vnic_type': {
         'choices': pci_flavor_options.VNIC_TYPES,
@@ -79,6 +87,18 @@ _FORCE_SET = (
     'change the match expression even if it no longer matches devices that '
     'instances hold through the PCI flavor; the instances keep them'
 )
+
+
+def shown(flavor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a PCI flavor without those that few of them have.
+
+    What a person has made has no origin, and most serve any host.
+    """
+    return {
+        name: value
+        for name, value in flavor.items()
+        if value is not None or name not in ('origin', 'aggregate_metadata')
+    }
 
 
 def _access(flavor: Mapping[str, Any]) -> list[str]:
@@ -129,7 +149,7 @@ class Create(base.ShowOne):
             return effect.show(preview.fields())
         flavor = self.service.create_pci_flavor(**values).fields()
         self.warn(flavor)
-        return columns.show(self.show_columns, flavor)
+        return columns.show(self.show_columns, shown(flavor))
 
     def values(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """Return the fields of the new PCI flavor."""
@@ -213,7 +233,9 @@ class Show(base.ShowOne):
         """Return names and values."""
         flavor = self.service.get_pci_flavor(parsed_args.pci_flavor)
         supply = resources.of_pci_flavor(self.service, flavor)
-        return columns.show(self.show_columns, flavor.fields() | supply)
+        fields = flavor.fields()
+        self.warn(fields)
+        return columns.show(self.show_columns, shown(fields) | supply)
 
 
 class _Change(base.Quiet, base.ShowOne):
@@ -322,6 +344,10 @@ class Unset(_Change):
                 'numa-policy',
                 'remove the NUMA policy: that of the request applies',
             ),
+            (
+                'aggregate-metadata',
+                'restrict it to no host aggregates any more',
+            ),
         ):
             parser.add_argument(f'--{name}', action='store_true', help=text)
         pci_flavor_options.add_share(
@@ -336,7 +362,12 @@ class Unset(_Change):
         def changes_of(flavor: dict[str, Any]) -> dict[str, Any]:
             changes: dict[str, Any] = {
                 name: None
-                for name in ('description', 'vnic_type', 'numa_policy')
+                for name in (
+                    'description',
+                    'vnic_type',
+                    'numa_policy',
+                    'aggregate_metadata',
+                )
                 if getattr(parsed_args, name)
             }
             if parsed_args.share:

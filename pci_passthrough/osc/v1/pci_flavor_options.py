@@ -10,11 +10,13 @@ from pci_passthrough.osc.v1 import options
 
 VNIC_TYPES = ('direct', 'macvtap', 'direct-physical', 'vdpa')
 NUMA_POLICIES = ('legacy', 'preferred', 'required', 'socket')
+ORIGINS = ('built-in', 'group')
 STATES = ('active', 'deprecated', 'disabled')
 
 #: Fields of the API that ``create`` and ``set`` have an option for.
 _FIELDS = (
     'match', 'description', 'vnic_type', 'numa_policy', 'state', 'is_public',
+    'aggregate_metadata',
 )  # fmt: skip
 
 
@@ -59,11 +61,35 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
             choices=choices,
             help=f'{text} ({", ".join(choices)})',
         )
+    parser.add_argument(
+        '--aggregate-metadata',
+        metavar='<metadata>',
+        type=_metadata,
+        help='restrict the PCI flavor to the hosts of host aggregates with '
+        'this metadata: KEY=VALUE,KEY=VALUE (all of them), or a JSON object, '
+        'which also takes lists (any of). It replaces all conditions that '
+        'the PCI flavor has; for an administrator',
+    )
     options.add_visibility(
         parser,
         public='for all projects (default of a new one)',
         private='for its owner, and for projects that it is shared with',
     )
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    """Parse an argument of ``--aggregate-metadata``.
+
+    :raises argparse.ArgumentTypeError: with an example of a valid one.
+    """
+    try:
+        return match.parse(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is neither KEY=VALUE,KEY=VALUE with each key once nor '
+            'a JSON object; right would be, for example: customer=blue, or '
+            '{"customer": ["blue", "red"]}'
+        ) from error
 
 
 def add_share(parser: argparse.ArgumentParser, text: str) -> None:

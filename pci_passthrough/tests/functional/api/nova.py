@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
+class _Quiet(serving.WSGIRequestHandler):
+    """Does not print each request."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Print nothing."""
+
+
 class Nova(fixtures.Fixture):
     """A server that lists host aggregates, on a port of its own.
 
@@ -27,7 +34,9 @@ class Nova(fixtures.Fixture):
 
     def _setUp(self) -> None:
         self.aggregates = []
-        server = serving.make_server('127.0.0.1', 0, self._answer)
+        server = serving.make_server(
+            '127.0.0.1', 0, self._answer, request_handler=_Quiet
+        )
         thread = threading.Thread(
             target=server.serve_forever, args=(0.01,), daemon=True
         )
