@@ -26,7 +26,7 @@ def networks(request: Any) -> list[tuple[str, str]]:
             for network in client.networks()
         )
     except sdk_exceptions.SDKException as error:
-        raise api.ServiceError(str(error)) from error
+        raise _readable(error) from error
 
 
 def create(request: Any, network_id: str, name: str, flavor: Any) -> Any:
@@ -50,5 +50,11 @@ def create(request: Any, network_id: str, name: str, flavor: Any) -> Any:
                 client.delete_port(port)
             raise
     except sdk_exceptions.SDKException as error:
-        raise api.ServiceError(str(error)) from error
+        raise _readable(error) from error
     return port
+
+
+def _readable(error: sdk_exceptions.SDKException) -> api.ServiceError:
+    """Return an error with Neutron's text, without the address of Neutron."""
+    text = getattr(error, 'details', None) or error.message
+    return api.ServiceError(str(text))

@@ -40,9 +40,12 @@ class MemberTest(base.Story):
         browser.open(path)
         browser.write('name', 'mine')
         browser.leave('form .btn-primary')
-        self.assertIn('no tags today', browser.find('.alert-danger').text)
+        self.assertEqual(
+            'no tags today', browser.find('.alert-danger').text.strip()
+        )
         self.assertEqual({}, neutron.ports)
         neutron.refuses_tags = False
+        browser.open(path)
         browser.write('name', 'mine')
         browser.picture('project-port')
         browser.leave('form .btn-primary')
