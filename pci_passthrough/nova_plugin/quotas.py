@@ -14,6 +14,7 @@ from typing import Any
 from pci_passthrough import objects
 from pci_passthrough.nova_plugin import client
 from pci_passthrough.nova_plugin import flavor_requests
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin import user_errors
 from pci_passthrough.nova_plugin.compat import errors
@@ -64,7 +65,7 @@ def wrap_provision_instances(
 def _requests_in(base_options: Any) -> Sequence[Any]:
     """Return the PCI requests of new servers, native ones, too."""
     pci_requests = base_options.get('pci_requests')
-    return pci_requests.requests if pci_requests else ()
+    return loaded.attribute(pci_requests, 'requests') or ()
 
 
 def wrap_check_quota_for_upsize(

@@ -34,6 +34,7 @@ _FITTING = 'virt.test_hardware:fit'
 _UNIT = _unit(
     'api.openstack.compute.test_attach_interfaces',
     'api.validation.extra_specs.test_validators',
+    'compute.test_api:provision_instances|resize|quota',
     'compute.test_claims',
     'compute.test_compute_mgr',
     'compute.test_pci_placement_translator',
@@ -60,6 +61,7 @@ _UNIT = _unit(
 #: Of these, the tests that call what is replaced.
 _UNIT_OF_REPLACED = _unit(
     'api.validation.extra_specs.test_validators',
+    'compute.test_api:provision_instances|resize',
     'compute.test_claims',
     'compute.test_compute_mgr:interface|vif|external_instance_event|pci',
     'compute.test_resource_tracker:(?i)claim|pci|migrat|resize',
