@@ -136,7 +136,7 @@ nova-functional: .stestr-nova/.stestr
 # The rest of our tests inside Nova; and Nova's own tests on each release, with
 # this project and, what fails, without. `make test-nova
 # NOVA_SUITES=--all` runs many more of Nova's, and all of ours; with --quick,
-# fewer of Nova's on all releases but the newest.
+# fewer of Nova's.
 test-nova: $(VENV)/.installed-for-tests .stestr-nova/.stestr \
     $(foreach release,$(NOVA),.venv-nova-$(basename $(basename \
         $(release)))/.installed)

@@ -271,8 +271,7 @@ def main() -> int:
         action='store_const',
         const='quick',
         dest='extent',
-        help='on all releases but the newest, run only the unit tests that '
-        'call what is replaced',
+        help='run only the unit tests that call what is replaced',
     )
     parser.add_argument('versions', nargs='+')
     args = parser.parse_args()

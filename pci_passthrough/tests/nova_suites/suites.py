@@ -99,8 +99,6 @@ _ALL_FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_pci_in_placement',
 )
 
-_NEWEST = '34'
-
 #: Major version of Nova to functional tests: each kind of move on the newest
 #: release, and what releases of Nova do differently on the others.
 _FUNCTIONAL = {
@@ -120,11 +118,10 @@ def tests_for(major: str, extent: str = '') -> tuple[str, ...]:
 
     :param major: its major version.
     :param extent: ``all`` adds the functional tests of PCI devices that would
-        find what others find. ``quick`` leaves out, on all releases but the
-        newest, the unit tests that do not call what is replaced.
+        find what others find. ``quick`` leaves out the unit tests that do
+        not call what is replaced.
     """
     if extent == 'all':
         return _PROJECT + _UNIT + _ALL_FUNCTIONAL
-    is_short = extent == 'quick' and major != _NEWEST
-    unit = _UNIT_OF_REPLACED if is_short else _UNIT
+    unit = _UNIT_OF_REPLACED if extent == 'quick' else _UNIT
     return _PROJECT + unit + _FUNCTIONAL[major]
