@@ -36,8 +36,8 @@ HEADER: Final = microversion_parse.STANDARD_HEADER
 #:   they are no PCI functions; resources of availability
 #: * 1.4 - message of errors, the texts of all of them in one line; origin of
 #:   PCI flavors, and the filter by it; aggregate_metadata of PCI flavors, and
-#:   the condition aggregate of explanations; warnings about PCI flavors that
-#:   are shown, and about groups of hosts; usages
+#:   the condition aggregate of explanations; states of availability; warnings
+#:   about PCI flavors that are shown, and about groups of hosts; usages
 VERSIONS: Final = ('1.0', '1.1', '1.2', '1.3', '1.4')
 
 MIN: Final = VERSIONS[0]

@@ -244,6 +244,7 @@ _ROUTES = [
         {200: usage_schema.LISTED},
         query=usage_schema.LIST_QUERY,
         since='1.4',
+        errors=(404,),
     ),
 ]
 

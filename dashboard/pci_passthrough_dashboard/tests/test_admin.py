@@ -189,21 +189,26 @@ class HostsTest(base.Story):
     def test_where_is_how_much(self) -> None:
         browser = self.browser
         browser.open('/admin/pci_pools/')
-        [alfa] = [
-            row
-            for row in browser.all('#pci-heat tbody tr')
-            if world.ALFA in row.text
-        ]
-        columns = dict(
-            zip(
-                browser.texts('#pci-heat thead th')[1:],
-                [cell.text for cell in browser.cells(alfa)],
-                strict=True,
+        flavors = browser.texts('#pci-heat thead th')[1:]
+        cells = {
+            host: dict(
+                zip(
+                    flavors,
+                    [cell.text.split('\n') for cell in browser.cells(row)],
+                    strict=True,
+                )
             )
+            for row in browser.all('#pci-heat tbody tr')
+            for host in (world.ALFA, world.BRAVO)
+            if host in row.text
+        }
+        self.assertEqual(['1 of 2', '1 held'], cells[world.ALFA]['bigGPU'])
+        self.assertEqual(1, len(cells[world.ALFA]['10g']))
+        self.assertNotIn('of', cells[world.ALFA]['10g'][0])
+        self.assertEqual(
+            ['0 of 1', '1 cleaning', '1 refused'],
+            cells[world.BRAVO]['scratch'],
         )
-        self.assertEqual('1 of 2', columns['bigGPU'])
-        self.assertNotIn('of', columns['10g'])
-        self.assertEqual('0', columns['refused by its host'])
         browser.picture('admin-pci-pools')
         browser.leave('#pci-heat tbody tr:last-child th a')
         rows = browser.texts('#pci_devices tbody tr')

@@ -13,7 +13,7 @@ class MemberTest(base.Story):
         browser.open('/project/pci_flavors/')
         rows = browser.texts('#pci_flavors tbody tr')
         self.assertEqual(
-            ['10g', 'bigGPU', 'blueGPU', 'fpga', 'gpu', 'oldGPU'],
+            ['10g', 'bigGPU', 'blueGPU', 'fpga', 'gpu', 'oldGPU', 'scratch'],
             [row.split()[0] for row in rows],
         )
         self.assertIn('Few', rows[1])

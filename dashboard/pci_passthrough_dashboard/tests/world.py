@@ -103,6 +103,9 @@ def _add_flavors(api: fixture.ApiFixture, project_id: str) -> None:
     )
     api.add_flavor('gpu', match=[_GPU], description='Any GPU')
     api.add_flavor(
+        'scratch', match=[{'vendor_id': '144d'}], description='A fast disk'
+    )
+    api.add_flavor(
         'oldGPU',
         match=[_GPU],
         state='deprecated',

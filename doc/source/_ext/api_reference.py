@@ -34,6 +34,7 @@ _TITLES = {
     'pci-pools': 'Pools',
     'hosts': 'Hosts',
     'refusals': 'Refusals',
+    'usages': 'Usages',
 }
 
 #: Objects with a section of their own, by their identity in the document.

@@ -28,14 +28,21 @@ def show(
         count, policy.AVAILABILITY_COUNTS, flavor.project_id
     )
     shows_resources = microversion.includes(request.api_version, '1.3')
-    [supply] = _supplies(request, [flavor], count, shows_resources)
+    shows_states = microversion.includes(request.api_version, '1.4')
+    sees_counts = request.viewer.sees_counts(flavor.project_id)
+    [supply] = _supplies(
+        request,
+        [flavor],
+        count,
+        by_resource=shows_resources,
+        by_state=shows_states and sees_counts,
+    )
     body: dict[str, Any] = {
         'pci_flavor': flavor.uuid,
         'name': flavor.name,
         'count': count,
         'availability': _level(flavor, supply, request.backends.thresholds),
     }
-    sees_counts = request.viewer.sees_counts(flavor.project_id)
     if shows_resources:
         body['resources'] = [
             {
@@ -59,6 +66,7 @@ def show(
                     'free': host.free,
                     'total': host.total,
                     'requests': host.requests,
+                    **({'states': host.states} if shows_states else {}),
                 }
                 for host in supply.hosts
             ],
@@ -82,14 +90,14 @@ def _supplies(
     request: request_mod.ApiRequest,
     flavors: Sequence[objects.PciFlavor],
     count: int,
-    by_resource: bool = False,
+    **parts: bool,
 ) -> list[availability.Availability]:
     return availability.get(
         request.backends.database,
         request.backends.limits,
         flavors,
         count,
-        by_resource=by_resource,
+        **parts,
         aggregates=request.backends.aggregates_for(*flavors),
     )
 

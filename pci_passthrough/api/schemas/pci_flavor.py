@@ -289,7 +289,14 @@ AVAILABILITY = base.closed(
                     'free': base.COUNT,
                     'total': base.COUNT,
                     'requests': base.COUNT,
-                }
+                    'states': {
+                        'description': 'How many of the devices are in each '
+                        'state; since 1.4.',
+                        'type': 'object',
+                        'additionalProperties': base.COUNT,
+                    },
+                },
+                optional=['states'],
             ),
         },
     },

@@ -363,3 +363,23 @@ def totals(key_ids: Collection[int] | None = None) -> sa.Select[Any]:
     if key_ids is None:
         return statement
     return statement.where(_devices.c.pool_key_id.in_(sorted(key_ids)))
+
+
+def states(key_ids: Collection[int]) -> sa.Select[Any]:
+    """Count devices of some pool keys by host and state.
+
+    An available device may be excluded by another function of its card, or
+    withdrawn.
+    """
+    # Grouped by the column's name: PostgreSQL does not recognize the same
+    # expression with other bound parameters.
+    name = 'device_state'
+    return (
+        sa.select(
+            _devices.c.compute_node_id,
+            device_states.state().label(name),
+            sa.func.count(),
+        )
+        .where(_devices.c.pool_key_id.in_(sorted(key_ids)))
+        .group_by(_devices.c.compute_node_id, sa.literal_column(name))
+    )

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Availability of PCI flavors: free devices and requests, by host."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import types
 from typing import Self
+from typing import TypeVar
+
+import sqlalchemy as sa
 
 from pci_passthrough import claims
 from pci_passthrough import objects
@@ -17,6 +22,9 @@ from pci_passthrough.store import live_hosts
 from pci_passthrough.store import policy
 from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.pools import counting
+
+#: What devices of a host are counted by: a pool key's id, or a state.
+_K = TypeVar('_K', int, str)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,12 +54,15 @@ class HostAvailability:
         function or its virtual functions are counted, not both.
     :ivar total: devices that the PCI flavor matches, whatever their state.
     :ivar requests: how many requests could be served one after the other.
+    :ivar states: the number of matching devices in each state, also of those
+        that their host refuses; only if it was asked for.
     """
 
     host: str
     free: int
     total: int
     requests: int
+    states: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,6 +106,7 @@ def get(
     count: int = 1,
     *,
     by_resource: bool = False,
+    by_state: bool = False,
     aggregates: claims.HostAggregates | None = None,
 ) -> list[Availability]:
     """Count the devices of PCI flavors, by a few queries for all of them.
@@ -105,6 +117,7 @@ def get(
     :param limits: hosts that are down by these have no devices.
     :param count: devices of each request, at least one.
     :param by_resource: whether to count the devices of each resource, too.
+    :param by_state: whether to count the devices of each state, too.
     :param aggregates: Nova's host aggregates; needed only if a PCI flavor is
         restricted to some. Devices of other hosts do not count.
     """
@@ -123,8 +136,12 @@ def get(
             rows = live.rows(connection, counting.totals(wanted))
             for node_id, key_id, total in rows:
                 totals.setdefault(live.names[node_id], {})[key_id] = total
+        states = [
+            _states(connection, live, key_ids) if by_state else {}
+            for key_ids in keys
+        ]
     answers = []
-    for flavor, key_ids in zip(flavors, keys, strict=True):
+    for flavor, key_ids, counts in zip(flavors, keys, states, strict=True):
         supply = supplies[_part(catalog, key_ids)]
         inside = _inside(totals, flavor, aggregates)
         resources = {
@@ -134,23 +151,39 @@ def get(
             for resource, ids in _resources(catalog, key_ids).items()
             if by_resource
         }
-        hosts = _of_hosts(supply, inside, key_ids, count)
+        hosts = _of_hosts(
+            supply, inside, key_ids, count, _inside(counts, flavor, aggregates)
+        )
         answers.append(Availability(flavor.uuid, count, hosts, resources))
     return answers
 
 
+def _states(
+    connection: sa.Connection,
+    live: live_hosts.LiveHosts,
+    key_ids: Collection[int],
+) -> dict[str, dict[str, int]]:
+    """Count the devices of pool keys by host and state."""
+    counts: dict[str, dict[str, int]] = {}
+    if key_ids:
+        statement = counting.states(key_ids)
+        for node_id, state, number in live.rows(connection, statement):
+            counts.setdefault(live.names[node_id], {})[state] = number
+    return counts
+
+
 def _inside(
-    totals: Mapping[str, Mapping[int, int]],
+    by_host: Mapping[str, Mapping[_K, int]],
     flavor: objects.PciFlavor,
     aggregates: claims.HostAggregates | None,
-) -> Mapping[str, Mapping[int, int]]:
-    """Return the totals of hosts that a PCI flavor is not kept away from."""
+) -> Mapping[str, Mapping[_K, int]]:
+    """Return the counts of hosts that a PCI flavor is not kept away from."""
     conditions = aggregate_metadata.parse(flavor.aggregate_metadata)
     if aggregates is None or not conditions:
-        return totals
+        return by_host
     return {
-        host: by_key
-        for host, by_key in totals.items()
+        host: counts
+        for host, counts in by_host.items()
         if not aggregates.outside(host, conditions)
     }
 
@@ -195,11 +228,13 @@ def _of_hosts(
     totals: Mapping[str, Mapping[int, int]],
     key_ids: frozenset[int],
     count: int,
+    states: Mapping[str, Mapping[str, int]] = types.MappingProxyType({}),
 ) -> tuple[HostAvailability, ...]:
     available = []
-    for host, by_key in sorted(totals.items()):
+    for host in sorted({*totals, *states}):
+        by_key = totals.get(host, {})
         total = sum(n for key_id, n in by_key.items() if key_id in key_ids)
-        if total:
+        if total or host in states:
             supply = supplies.get(host, claims.NO_SUPPLY)
             available.append(
                 HostAvailability(
@@ -207,6 +242,7 @@ def _of_hosts(
                     supply.total(key_ids),
                     total,
                     supply.requests(key_ids, count),
+                    states.get(host, {}),
                 )
             )
     return tuple(available)

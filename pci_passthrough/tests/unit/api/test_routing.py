@@ -33,6 +33,7 @@ _ROUTES = {
     'GET /v1/hosts',
     'DELETE /v1/hosts/{host}',
     'GET /v1/refusals',
+    'GET /v1/usages',
 }
 
 

@@ -15,10 +15,25 @@ _SHADES: Final = 4
 
 
 class Count(NamedTuple):
-    """How many devices are free, and how many there are."""
+    """How many devices there are, and in which state.
+
+    Either a physical function or its virtual functions are free, not both.
+
+    :ivar held: claimed for instances, or given to them.
+    :ivar refused: refused by their host; not part of ``total``, unless held.
+    """
 
     free: int
     total: int
+    held: int = 0
+    cleaning: int = 0
+    quarantined: int = 0
+    refused: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no device."""
+        return not any(self)
 
     @property
     def shade(self) -> str:
@@ -27,6 +42,8 @@ class Count(NamedTuple):
             return 'absent'
         return str(-(-self.free * _SHADES // self.total))
 
+
+NOTHING: Final = Count(0, 0)
 
 #: The devices of each host.
 Supply = Mapping[str, Count]
@@ -37,14 +54,12 @@ class Row:
     """A host, or some hosts that follow each other by name.
 
     :ivar cells: one for each PCI flavor.
-    :ivar others: how many devices are in each state that needs attention.
     """
 
     first: str
     last: str
     hosts: int
     cells: tuple[Count, ...]
-    others: tuple[int, ...]
 
     @property
     def is_group(self) -> bool:
@@ -55,14 +70,12 @@ class Row:
 def rows(
     hosts: Sequence[str],
     supplies: Sequence[Supply],
-    others: Sequence[Mapping[str, int]],
     first: str | None = None,
 ) -> list[Row]:
     """Return the rows of the map.
 
     :param hosts: the names of all hosts, sorted.
     :param supplies: the devices of each PCI flavor.
-    :param others: the number of devices of each host, by state.
     :param first: zoom in on the group that begins with this host; None means
         all hosts, which are single rows if they are few.
     """
@@ -73,28 +86,20 @@ def rows(
         shown = list(hosts)
         size = 1 if len(hosts) <= GROUP else GROUP
     return [
-        _row(shown[start : start + size], supplies, others)
+        _row(shown[start : start + size], supplies)
         for start in range(0, len(shown), size)
     ]
 
 
-def _row(
-    hosts: Sequence[str],
-    supplies: Sequence[Supply],
-    others: Sequence[Mapping[str, int]],
-) -> Row:
+def _row(hosts: Sequence[str], supplies: Sequence[Supply]) -> Row:
     return Row(
         hosts[0],
         hosts[-1],
         len(hosts),
         tuple(_sum(hosts, supply) for supply in supplies),
-        tuple(sum(state.get(name, 0) for name in hosts) for state in others),
     )
 
 
 def _sum(hosts: Sequence[str], supply: Supply) -> Count:
     counts = [supply[name] for name in hosts if name in supply]
-    return Count(
-        sum(count.free for count in counts),
-        sum(count.total for count in counts),
-    )
+    return Count(*map(sum, zip(*counts, strict=True))) if counts else NOTHING

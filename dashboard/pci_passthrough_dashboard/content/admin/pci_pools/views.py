@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The map of hosts and PCI flavors."""
 
-import collections
 from typing import Any
 from typing import Final
 
@@ -10,15 +9,10 @@ from horizon import messages
 from horizon import views
 
 from pci_passthrough_dashboard import api
-from pci_passthrough_dashboard.content import words
 from pci_passthrough_dashboard.content.admin.pci_pools import heat_map
 
 #: The PCI flavors of one page; each needs a request of its own.
 _FLAVORS: Final = 10
-
-#: The states that need attention, and how many of their devices are counted.
-_STATES: Final = ('cleaning', 'quarantined', 'refused')
-_MOST: Final = 3000
 
 
 class IndexView(views.HorizonTemplateView):
@@ -43,32 +37,33 @@ class IndexView(views.HorizonTemplateView):
         flavors, has_more = service.page(
             'pci_flavors', _FLAVORS, marker=query.get('marker')
         )
-        others = [self._by_host(service, state) for state in _STATES]
         return {
             'flavors': flavors,
             'next_flavors': flavors[-1].id if has_more else None,
             'marker': query.get('marker', ''),
             'first': first,
-            'states': [words.DEVICE_STATE[state] for state in _STATES],
             'rows': heat_map.rows(
                 sorted(host.id for host in service.pci_hosts()),
                 [self._supply(service, flavor) for flavor in flavors],
-                others,
                 first,
             ),
-            'cut': any(sum(state.values()) >= _MOST for state in others),
-            'most': _MOST,
         }
 
     @staticmethod
     def _supply(service: api.Service, flavor: Any) -> heat_map.Supply:
         supply = service.get_pci_flavor_availability(flavor)
-        return {
-            host['host']: heat_map.Count(host['free'], host['total'])
-            for host in supply.hosts or ()
-        }
+        return {host['host']: _count(host) for host in supply.hosts or ()}
 
-    @staticmethod
-    def _by_host(service: api.Service, state: str) -> dict[str, int]:
-        devices, _more = service.page('pci_devices', _MOST, state=state)
-        return collections.Counter(device.host for device in devices)
+
+def _count(host: dict[str, Any]) -> heat_map.Count:
+    """Return the devices of a host, from the API's answer.
+
+    A service before microversion 1.4 does not tell states.
+    """
+    states = host.get('states', {})
+    return heat_map.Count(
+        host['free'],
+        host['total'],
+        states.get('claimed', 0) + states.get('allocated', 0),
+        *(states.get(name, 0) for name in heat_map.Count._fields[3:]),
+    )
