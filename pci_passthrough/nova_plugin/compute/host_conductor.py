@@ -220,11 +220,7 @@ class HostConductor:
         self._is_away = False
         problem = own_verdict.problem(self.host)
         if problem is not None:
-            # Scheduled here, each instance would only be refused.
-            self._log(
-                f'This host gets no instances with PCI flavors: {problem}'
-            )
-            return self._held()
+            return self._held(problem)
         return self._call_or_log(
             'register the resource tracker',
             lambda conductor: conductor.register_tracker(
@@ -232,14 +228,22 @@ class HostConductor:
             ),
         )
 
-    def _held(self) -> objects.TrackerAck | None:
-        """Return what ``register`` returns, without a registration."""
+    def _held(self, problem: str) -> objects.TrackerAck | None:
+        """Return what ``register`` returns, without a registration.
+
+        Were the host offered, each instance would only be refused here.
+
+        :param problem: why the host cannot say what may leave it.
+        """
         devices = self._devices()
         if devices is None:
             return None
-        held = [
-            device for device in devices if device.status in lifecycle.OWNED
-        ]
+        # A host without an agent has none, and that is no error.
+        if devices:
+            self._log(
+                f'This host gets no instances with PCI flavors: {problem}'
+            )
+        held = [d for d in devices if d.status in lifecycle.OWNED]
         return objects.TrackerAck(generation=None, held=held)
 
     def offered_devices(self) -> dict[str, objects.PciDevice] | None:

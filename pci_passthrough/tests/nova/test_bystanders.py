@@ -98,6 +98,11 @@ class BystandersTest(testtools.TestCase):
                 lambda cls, context, node_id: cls(objects=[]),
             )
         )
+        nova_options.register_opts(cfg.CONF)
+        cfg.CONF.set_override('verdict_dir', '', group='pci_passthrough')
+        self.addCleanup(
+            cfg.CONF.clear_override, 'verdict_dir', group='pci_passthrough'
+        )
         stand_in: Any = conductor.NoHosts()
         self.addCleanup(client.replace, client.replace(stand_in))
         self.context = nova_context.RequestContext(is_admin=False)

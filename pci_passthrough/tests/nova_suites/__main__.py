@@ -46,6 +46,7 @@ _PLUGIN = {
     'OS_PCI_PASSTHROUGH__INSERT_FILTER': 'false',
     'OS_DEFAULT__CONFIG_SOURCE': 'pci_passthrough',
     'OS_PCI_PASSTHROUGH__DRIVER': 'pci_passthrough',
+    'OS_PCI_PASSTHROUGH__VERDICT_DIR': '',
 }
 
 
