@@ -386,7 +386,8 @@ class Proxy(proxy.Proxy):
     def _items(
         self, kind: type[_Resource], query: base.Query
     ) -> Iterator[_Resource]:
-        return self._list(kind, **kind.check_query(query))
+        # Not by ``_list``: it has a parameter ``resource_type`` of its own.
+        return kind.list(self, **kind.check_query(query))
 
     def _patch_pci_flavor(
         self, flavor: PciFlavorOrName, attrs: base.Query, **flags: bool

@@ -171,6 +171,12 @@ class HardwareTestCase(ProxyTestCase):
         self.add_gpus()
         service = self.service
         first, second = service.pci_devices(host='cmp1', limit=1)
+        # A parameter of a method of openstacksdk has this name, too.
+        for resource_type, count in (('pci', 2), ('usb', 0)):
+            devices = service.pci_devices(
+                host='cmp1', resource_type=resource_type
+            )
+            self.assertEqual(count, len(list(devices)))
         name = f'{second.host}/{second.address}'
         self.assertEqual(second.uuid, service.get_pci_device(name).uuid)
         self.assertEqual(first, service.get_pci_device(first))
