@@ -242,6 +242,6 @@ class WheelTestCase(testtools.TestCase):
             wanted.append(f'[{group or "DEFAULT"}]')
             for option in options:
                 first = (option.help or '').strip().partition('\n')[0]
-                wanted += [f'\n#{option.name} =', f'# {first[:40]}']
+                wanted += [f'\n#{option.dest} =', f'# {first[:40]}']
         # assertIn would print the whole text for each.
         self.assertEqual([], [words for words in wanted if words not in text])
