@@ -61,8 +61,8 @@ class Method(Generic[_P, _R]):
     :ivar signature: the arguments and the result, with their types on the
         wire. An argument with a default may be missing in a message.
     :ivar repeats: whether a call that got no answer for a while is sent again
-        within its timeout, because a second execution changes nothing. The
-        conductor that got it may hang.
+        within its timeout: the conductor that got it may hang, and a second
+        execution right after the first changes nothing.
     """
 
     name: str

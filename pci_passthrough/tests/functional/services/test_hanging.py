@@ -35,7 +35,8 @@ class HangingConductorTest(base.ServicesTestCase):
                 expected[instance] = {str(d.address) for d in claimed}
         finally:
             hanging.resume()
-        # Before it ends, it carries out what it was sent: it was all done.
+        # If it carries out what it was sent before it ends, that changes
+        # nothing.
         hanging.terminate()
         held: dict[str, set[str]] = {}
         for device in lookup.get_all(self.db, _HOST):
