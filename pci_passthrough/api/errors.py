@@ -36,6 +36,10 @@ REQUEST_ID = 'openstack.request_id'
 #: ``Application`` made the answer, and not a middleware.
 ANSWERED = 'pci_passthrough.answered'
 
+#: The key of the WSGI environment that holds whether the microversion of the
+#: request has ``message``.
+_WITH_MESSAGE = 'pci_passthrough.with_message'
+
 
 class MalformedRequest(exception.Invalid):
     """The path, a header, the query or the body cannot be understood."""
@@ -144,12 +148,8 @@ def answer(
 
     :param with_message: whether the microversion has ``message``.
     """
-    response = _answer(error, request)
-    return response if with_message else _without_message(response)
-
-
-def _answer(error: Exception, request: wrappers.Request) -> wrappers.Response:
     environ = request.environ
+    environ[_WITH_MESSAGE] = with_message
     if isinstance(error, exceptions.HTTPException):
         if error.code in _HTTP_ERRORS:
             return _http_error(error, environ)
@@ -223,18 +223,13 @@ def _response(
         'request_id': environ.get(REQUEST_ID, ''),
         **members,
     }
+    document: dict[str, Any] = {'errors': [error]}
+    # Errors of a middleware are of no microversion, and have it always.
+    if environ.get(_WITH_MESSAGE, True):
+        document['message'] = detail
     return wrappers.Response(
-        json.dumps({'errors': [error], 'message': detail}),
-        status,
-        content_type='application/json',
+        json.dumps(document), status, content_type='application/json'
     )
-
-
-def _without_message(response: wrappers.Response) -> wrappers.Response:
-    """Return an answer in its form before microversion 1.4."""
-    document = json.loads(response.get_data())
-    response.set_data(json.dumps({'errors': document['errors']}))
-    return response
 
 
 class _Passed(wrappers.Response):

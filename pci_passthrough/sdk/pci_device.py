@@ -4,37 +4,22 @@
 from openstack import resource
 
 from pci_passthrough.sdk import base
-from pci_passthrough.sdk import pci_pool
+from pci_passthrough.sdk import hardware
 
 
-class PciDevice(base.Resource):
+class PciDevice(hardware.Hardware):
     """A device of a host."""
 
     resources_key = 'pci_devices'
     base_path = '/pci-devices'
     allow_list = True
     query_names = (
-        *pci_pool.FILTERS, 'address', 'state', 'instance_uuid', 'held_by',
+        *hardware.FILTERS, 'address', 'state', 'instance_uuid', 'held_by',
     )  # fmt: skip
 
     uuid: str = resource.Body('uuid', alternate_id=True)
-    host: str = resource.Body('host')
     address: str = resource.Body('address')
     parent_addr: str | None = resource.Body('parent_addr')
-    vendor_id: str | None = resource.Body('vendor_id')
-    product_id: str | None = resource.Body('product_id')
-    subsystem_vendor_id: str | None = resource.Body('subsystem_vendor_id')
-    subsystem_id: str | None = resource.Body('subsystem_id')
-    pci_class: str | None = resource.Body('pci_class')
-    #: type-PCI, type-PF, type-VF or vdpa; None if it is no PCI function.
-    dev_type: str | None = resource.Body('dev_type')
-    driver: str | None = resource.Body('driver')
-    numa_node: int | None = resource.Body('numa_node', type=int)
-    vgpu_type: str | None = resource.Body('vgpu_type')
-    #: pci, mdev, usb, or another one; since microversion 1.3.
-    resource_type: str | None = resource.Body('resource_type')
-    #: The tags from the host's PCI information.
-    extra_info: dict[str, str] = resource.Body('extra_info', type=dict)
     iommu_group: int | None = resource.Body('iommu_group', type=int)
     #: The host's network interface or disk.
     devname: str | None = resource.Body('devname')
