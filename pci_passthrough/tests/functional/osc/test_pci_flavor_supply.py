@@ -49,6 +49,10 @@ class SupplyTestCase(base.OscTestCase):
         self.assertIn('| cmp1: 1 of 2 free, requests: 0 |', table)
         shown = self.json_of(self.admin(*command, '-f', 'json'))
         self.assertEqual(
+            [{'available': 1, 'claimed': 1}, {'available': 2}],
+            [host.pop('states') for host in shown['hosts']],
+        )
+        self.assertEqual(
             {
                 'name': 'bigGPU',
                 'count': 2,
