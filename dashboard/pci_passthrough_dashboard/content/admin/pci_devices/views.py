@@ -9,11 +9,11 @@ from django.urls import reverse
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from horizon import exceptions
-from horizon import forms
 from horizon import messages
 from horizon import views
 
 from pci_passthrough_dashboard import api
+from pci_passthrough_dashboard.content import form_page
 from pci_passthrough_dashboard.content import paging
 from pci_passthrough_dashboard.content import words
 from pci_passthrough_dashboard.content.admin.pci_devices import (
@@ -38,18 +38,12 @@ class IndexView(paging.FilteredView):
     page_title = _('PCI Devices')
 
 
-class ActionView(forms.ModalFormView):
+class ActionView(form_page.FormPage):
     """The form that asks for the reason of an action."""
 
     form_class = device_forms.ActionForm
-    template_name = 'pci_passthrough_dashboard/form.html'
     success_url = reverse_lazy(_INDEX)
     page_title = '{{ title }}'
-
-    @property
-    def submit_url(self) -> str:
-        """The form is sent to the page that it is on."""
-        return str(self.request.path)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         """Add the device and the action.

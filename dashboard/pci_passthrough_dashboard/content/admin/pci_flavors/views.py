@@ -5,16 +5,14 @@ from typing import Any
 from typing import Final
 
 from django.shortcuts import render
-from django.urls import reverse
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from horizon import exceptions
-from horizon import forms
 from horizon import messages
-from horizon import tables
 from horizon import views
 
 from pci_passthrough_dashboard import api
+from pci_passthrough_dashboard.content import flavor_pages
+from pci_passthrough_dashboard.content import form_page
 from pci_passthrough_dashboard.content import words
 from pci_passthrough_dashboard.content.admin.pci_flavors import (
     forms as flavor_forms,
@@ -29,41 +27,23 @@ _INDEX: Final = 'horizon:admin:pci_flavors:index'
 _SHOWN: Final = 50
 
 
-class IndexView(tables.DataTableView):
+class IndexView(flavor_pages.FlavorsPage):
     """The PCI flavors of all projects."""
 
     table_class = flavor_tables.PciFlavorsTable
-    page_title = _('PCI Flavors')
-    template_name = 'horizon/common/_data_table_view.html'
-
-    def get_data(self) -> list[Any]:
-        """Return PCI flavors; an error of the service becomes a message."""
-        try:
-            return list(
-                api.service(self.request).pci_flavors(availability=True)
-            )
-        except api.ServiceError as error:
-            messages.error(self.request, str(error))
-            return []
 
 
-class _FormView(forms.ModalFormView):
-    """A form with a page of its own."""
+class _FormView(form_page.FormPage):
+    """A form about a PCI flavor."""
 
-    template_name = 'pci_passthrough_dashboard/form.html'
     success_url = reverse_lazy(_INDEX)
-
-    @property
-    def submit_url(self) -> str:
-        """The form is sent to the page that it is on."""
-        return str(self.request.path)
 
     def flavor(self) -> Any:
         """Return the PCI flavor as it is now.
 
         :raises Http302: there is none; the list shows the message.
         """
-        return read_flavor(self.request, self.kwargs['pci_flavor_id'])
+        return _read(self.request, self.kwargs['pci_flavor_id'])
 
 
 class _PreviewedFormView(_FormView):
@@ -176,7 +156,7 @@ class DetailView(views.HorizonTemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the PCI flavor, its hosts and its near misses."""
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        flavor = read_flavor(self.request, self.kwargs['pci_flavor_id'])
+        flavor = _read(self.request, self.kwargs['pci_flavor_id'])
         context |= {
             'pci_flavor': flavor,
             'match': words.match(flavor.match),
@@ -206,13 +186,5 @@ class DetailView(views.HorizonTemplateView):
         }
 
 
-def read_flavor(request: Any, pci_flavor_id: str) -> Any:
-    """Return a PCI flavor as it is now.
-
-    :raises Http302: there is none; the list shows the message.
-    """
-    try:
-        return api.service(request).get_pci_flavor(pci_flavor_id)
-    except api.ServiceError as error:
-        messages.error(request, str(error))
-        raise exceptions.Http302(reverse(_INDEX)) from error
+def _read(request: Any, pci_flavor_id: str) -> Any:
+    return flavor_pages.read(request, pci_flavor_id, _INDEX)

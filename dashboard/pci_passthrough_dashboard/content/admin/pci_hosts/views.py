@@ -5,8 +5,8 @@ from typing import Any
 
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from horizon import forms
 
+from pci_passthrough_dashboard.content import form_page
 from pci_passthrough_dashboard.content import paging
 from pci_passthrough_dashboard.content.admin.pci_hosts import (
     forms as host_forms,
@@ -25,19 +25,13 @@ class IndexView(paging.FilteredView):
     page_title = _('PCI Hosts')
 
 
-class ForgetView(forms.ModalFormView):
+class ForgetView(form_page.FormPage):
     """The form that asks whether to forget a host."""
 
     form_class = host_forms.ForgetForm
-    template_name = 'pci_passthrough_dashboard/form.html'
     success_url = reverse_lazy('horizon:admin:pci_hosts:index')
     page_title = _('Forget the Host {{ form.initial.host }}')
     submit_label = _('Forget')
-
-    @property
-    def submit_url(self) -> str:
-        """The form is sent to the page that it is on."""
-        return str(self.request.path)
 
     def get_initial(self) -> dict[str, Any]:
         """Return which host it is about."""

@@ -4,16 +4,14 @@
 from typing import Any
 from typing import Final
 
-from django.urls import reverse
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from horizon import exceptions
-from horizon import forms
 from horizon import messages
-from horizon import tables
 from horizon import views
 
 from pci_passthrough_dashboard import api
+from pci_passthrough_dashboard.content import flavor_pages
+from pci_passthrough_dashboard.content import form_page
 from pci_passthrough_dashboard.content import words
 from pci_passthrough_dashboard.content.project.pci_flavors import asking
 from pci_passthrough_dashboard.content.project.pci_flavors import (
@@ -26,22 +24,10 @@ from pci_passthrough_dashboard.content.project.pci_flavors import (
 _INDEX: Final = 'horizon:project:pci_flavors:index'
 
 
-class IndexView(tables.DataTableView):
+class IndexView(flavor_pages.FlavorsPage):
     """The PCI flavors that the user's project may ask for."""
 
     table_class = flavor_tables.PciFlavorsTable
-    page_title = _('PCI Flavors')
-    template_name = 'horizon/common/_data_table_view.html'
-
-    def get_data(self) -> list[Any]:
-        """Return PCI flavors; an error of the service becomes a message."""
-        try:
-            return list(
-                api.service(self.request).pci_flavors(availability=True)
-            )
-        except api.ServiceError as error:
-            messages.error(self.request, str(error))
-            return []
 
 
 class DetailView(views.HorizonTemplateView):
@@ -69,19 +55,13 @@ class DetailView(views.HorizonTemplateView):
         }
 
 
-class PortView(forms.ModalFormView):
+class PortView(form_page.FormPage):
     """The form for a port whose NIC is a device of a PCI flavor."""
 
     form_class = port_forms.PortForm
-    template_name = 'pci_passthrough_dashboard/form.html'
     success_url = reverse_lazy(_INDEX)
     page_title = _('Create Port with {{ pci_flavor.name }}')
     submit_label = _('Create')
-
-    @property
-    def submit_url(self) -> str:
-        """The form is sent to the page that it is on."""
-        return str(self.request.path)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         """Add the PCI flavor."""
@@ -96,12 +76,4 @@ class PortView(forms.ModalFormView):
 
 
 def _read(request: Any, pci_flavor_id: str) -> Any:
-    """Return a PCI flavor as it is now.
-
-    :raises Http302: the project has none; the list shows the message.
-    """
-    try:
-        return api.service(request).get_pci_flavor(pci_flavor_id)
-    except api.ServiceError as error:
-        messages.error(request, str(error))
-        raise exceptions.Http302(reverse(_INDEX)) from error
+    return flavor_pages.read(request, pci_flavor_id, _INDEX)
