@@ -60,7 +60,9 @@ class Verdict:
         if offered is not None:
             return f'the host offers {offered or "something else"} there'
         return self.refused.get(
-            address, 'no entry of pci_information offers it'
+            address,
+            'the host does not have it, or no entry of pci_information '
+            'offers it',
         )
 
 

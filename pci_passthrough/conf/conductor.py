@@ -153,10 +153,11 @@ projects can request. With false, only administrators make PCI flavors.
 Seconds for which a conductor remembers the limits of projects.
 
 Limits for PCI flavors are in Keystone, see ``[oslo_limit]``. A limit that is
-changed applies after this time at the latest. The devices that a project
-holds are counted for each claim, and are never remembered. With 0, each claim
-asks Keystone. If the value is too high, a user who has been given more waits
-for it.
+changed applies after this time; while Keystone is slow to answer, after twice
+this time, because one call asks and the others go on. The devices that a
+project holds are counted for each claim, and are never remembered. With 0,
+each claim asks Keystone. If the value is too high, a user who has been given
+more waits for it.
 """,
     ),
     cfg.IntOpt(

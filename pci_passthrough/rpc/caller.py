@@ -2,6 +2,7 @@
 """Calls RPC methods of conductors, and turns failures into errors."""
 
 from collections.abc import Mapping
+import time
 from typing import Any
 from typing import ParamSpec
 from typing import TypeVar
@@ -27,8 +28,10 @@ _LEAST_SECONDS = 5.0
 #: which hangs, the second try is answered, unless other calls come between.
 _MOST_TRIES = 3
 
-#: Seconds for each of several tries at least; the database may be slow.
-_SECONDS_PER_TRY = 3.0
+#: Seconds after which a conductor that gives no sign of life has its call
+#: sent to another one, at least. oslo.messaging takes whole seconds, and
+#: signs of life come twice in them.
+_LEAST_PATIENCE = 3
 
 
 class Caller:
@@ -125,35 +128,38 @@ class Caller:
     def _send(
         self, method: methods.Method[..., Any], arguments: Any, seconds: float
     ) -> Any:
-        """Send a call, some again and again, and return the answer.
+        """Send a call, some again while no conductor works on them.
 
-        The broker gives each message to another conductor.
+        The broker gives each message to another conductor. One that works
+        gives signs of life meanwhile, so that a slow answer costs no second
+        execution.
 
         :param seconds: longest wait for all tries together.
         :raises MessagingTimeout: nobody answered any of them.
         """
-        tries = _tries(seconds) if method.repeats else 1
-        client = self._client.prepare(
-            timeout=seconds / tries, version=method.since
-        )
-        for left in reversed(range(tries)):
+        patience = max(_LEAST_PATIENCE, int(seconds / _MOST_TRIES))
+        deadline = time.monotonic() + seconds
+        for tries_left in reversed(range(_MOST_TRIES)):
+            left = deadline - time.monotonic()
+            is_last = (
+                not method.repeats or not tries_left or left < 2 * patience
+            )
             try:
-                return client.call({}, method.name, **arguments)
+                return self._client.prepare(
+                    timeout=left,
+                    call_monitor_timeout=None if is_last else patience,
+                    version=method.since,
+                ).call({}, method.name, **arguments)
             except oslo_messaging.MessagingTimeout:
-                if not left:
+                if is_last or time.monotonic() > deadline - _LEAST_PATIENCE:
                     raise
                 LOG.warning(
-                    'No conductor answered %r within %.1f seconds; asking '
+                    'No conductor has worked on %r for %d seconds; asking '
                     'again',
                     method.name,
-                    seconds / tries,
+                    patience,
                 )
-        raise AssertionError('there is at least one try')
-
-
-def _tries(seconds: float) -> int:
-    """Return how many times to send a call within some seconds."""
-    return max(1, min(_MOST_TRIES, int(seconds / _SECONDS_PER_TRY)))
+        raise AssertionError('there is a last try')
 
 
 def _conductor_failed(

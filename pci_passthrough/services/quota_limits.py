@@ -116,23 +116,36 @@ class KeystoneLimits:
             return limits
 
     def _get(self, project_id: str | None) -> Mapping[str, int]:
-        # One call at a time asks; the others then find its answer.
-        with self._lock:
-            now = time.monotonic()
-            at, limits = self._known.get(project_id, (-math.inf, {}))
-            if at > now - self._remembered:
-                return limits
-            at, error = self._failure
-            if error is not None and at > now - _FAILED:
-                raise error
-            try:
-                limits = self._fetch(project_id)
-            except exception.LimitsUnknown as error:
-                self._failure = time.monotonic(), error
-                raise
-            self._failure = 0, None
-            self._known[project_id] = time.monotonic(), limits
+        at, limits = self._known.get(project_id, (-math.inf, {}))
+        age = time.monotonic() - at
+        if age < self._remembered:
             return limits
+        # One call at a time asks. Keystone may be slow under many requests,
+        # so the others wait only if they know nothing, or nothing recent.
+        if not self._lock.acquire(blocking=age >= 2 * self._remembered):
+            return limits
+        try:
+            return self._ask(project_id)
+        finally:
+            self._lock.release()
+
+    def _ask(self, project_id: str | None) -> Mapping[str, int]:
+        """Ask Keystone, unless another call has just asked it."""
+        now = time.monotonic()
+        at, limits = self._known.get(project_id, (-math.inf, {}))
+        if at > now - self._remembered:
+            return limits
+        at, error = self._failure
+        if error is not None and at > now - _FAILED:
+            raise error
+        try:
+            limits = self._fetch(project_id)
+        except exception.LimitsUnknown as error:
+            self._failure = time.monotonic(), error
+            raise
+        self._failure = 0, None
+        self._known[project_id] = time.monotonic(), limits
+        return limits
 
 
 def _is_ours(resource: str) -> bool:

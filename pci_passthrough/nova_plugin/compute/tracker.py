@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
 from pci_passthrough import objects
+from pci_passthrough.nova_plugin import loaded
 from pci_passthrough.nova_plugin import requests
 from pci_passthrough.nova_plugin.compat import pci
 from pci_passthrough.nova_plugin.compat import tracker as nova_tracker
@@ -266,9 +267,12 @@ class PciFlavorDevTracker(nova_tracker.PciDevTracker):
         # them until their rows are deleted.
         ack = self._conductor.register()
         if ack is not None:
-            self._repairer.repair(
-                ack, {i.uuid: i.project_id for i in instances}
-            )
+            projects = {
+                instance.uuid: project_id
+                for instance in instances
+                if (project_id := loaded.attribute(instance, 'project_id'))
+            }
+            self._repairer.repair(ack, projects)
             self._device_spec.log_matched_twice(self._all_rows())
         for attached in self._repairer.ended(instances, migrations):
             self._release(attached)

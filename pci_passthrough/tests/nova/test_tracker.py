@@ -135,14 +135,15 @@ class TestFailure(TrackerTest):
     def fail_first(
         self, method: str, error: Exception
     ) -> Callable[[str, Mapping[str, Any]], None]:
-        """Return a hook that fails in the first call of a method."""
+        """Return a hook that fails in a method's calls for the first host."""
 
         def fail(called: str, arguments: Mapping[str, Any]) -> None:
             hosts = arguments.get('hosts', [arguments.get('host')])
             # The scheduler's calls are for all hosts.
-            if called == method and len(hosts) == 1 and not self.first:
-                self.first += hosts
-                raise error
+            if called == method and len(hosts) == 1:
+                self.first[:] = self.first or hosts
+                if hosts == self.first:
+                    raise error
 
         return fail
 

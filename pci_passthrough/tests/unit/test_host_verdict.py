@@ -28,7 +28,12 @@ class VerdictTest(testtools.TestCase):
             ('1050-0407', '', None),
             ('1050-0407', GPU, 'the host offers something else there'),
             ('0000:82:00.0', GPU, 'its disk is mounted'),
-            ('0000:83:00.0', GPU, 'no entry of pci_information offers it'),
+            (
+                '0000:83:00.0',
+                GPU,
+                'the host does not have it, or no entry of pci_information '
+                'offers it',
+            ),
         ):
             self.assertEqual(reason, VERDICT.reason_against(address, hardware))
 

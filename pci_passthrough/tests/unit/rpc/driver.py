@@ -22,6 +22,7 @@ class Driver:
     """A driver for oslo.messaging's client that calls a function.
 
     :ivar sent: the JSON documents that would have gone over the wire.
+    :ivar options: of each, as keyword arguments of the driver.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, answer: Answer) -> None:
@@ -29,6 +30,7 @@ class Driver:
         self._url = oslo_messaging.TransportURL.parse(conf)
         self._answer = answer
         self.sent: list[str] = []
+        self.options: list[dict[str, Any]] = []
 
     def require_features(self, **_features: bool) -> None:
         """Have all of them."""
@@ -38,9 +40,10 @@ class Driver:
         target: oslo_messaging.Target,
         ctxt: dict[str, Any],
         message: dict[str, Any],
-        **_options: Any,
+        **options: Any,
     ) -> Any:
         """Carry a message there and the answer back, both as JSON."""
+        self.options.append(options)
         wire = json.dumps(common.serialize_msg(message))
         self.sent.append(wire)
         answer = self._answer(common.deserialize_msg(json.loads(wire)))

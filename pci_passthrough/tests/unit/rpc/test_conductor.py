@@ -76,6 +76,11 @@ class ConductorClientTest(testtools.TestCase):
         client, sent = driver.client(answer, timeout=10)
         self.assertEqual(7, client.heartbeat('h', 1, 'd').generation)
         self.assertEqual(3, len(sent.sent))
+        # A conductor that works on a call tells the caller to wait for it.
+        self.assertEqual(
+            [3, 3, None],
+            [options['call_monitor_timeout'] for options in sent.options],
+        )
 
     def test_asked_again_within_the_timeout_only(self) -> None:
         self.useFixture(fixtures.FakeLogger())
@@ -83,7 +88,7 @@ class ConductorClientTest(testtools.TestCase):
         def answer(message: Any) -> Any:
             raise oslo_messaging.MessagingTimeout('x')
 
-        for timeout, tries in ((1, 1), (5, 1), (6, 2), (10, 3), (60, 3)):
+        for timeout, tries in ((1, 1), (5, 1), (7, 3), (60, 3)):
             client, sent = driver.client(answer, timeout)
             self.assertRaises(
                 exception.ConductorUnavailable, client.heartbeat, 'h', 1, 'd'

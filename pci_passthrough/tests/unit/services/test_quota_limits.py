@@ -2,6 +2,7 @@
 """Tests of remembering the limits of projects."""
 
 from collections.abc import Mapping
+import threading
 
 import fixtures
 import testtools
@@ -44,6 +45,25 @@ class KeystoneLimitsTest(testtools.TestCase):
         self.now += 11
         self.assertEqual({'gpu': 6}, self.gpus('poor'))
         self.assertEqual([None, 'poor', 'rich', None, 'poor'], self.asked)
+
+    def test_one_asks_while_the_others_go_on(self) -> None:
+        """Keystone may be slow when many servers are created at once."""
+        self.gpus('poor')
+        self.keystone['poor'] = {'pci_flavor:gpu': 6}
+        self.now += 11
+        meanwhile: list[Mapping[str, int]] = []
+
+        def slowly(project_id: str | None) -> Mapping[str, int]:
+            other = threading.Thread(
+                target=lambda: meanwhile.append(self.gpus('poor'))
+            )
+            other.start()
+            other.join()
+            return self.fetch(project_id)
+
+        self.limits._fetch = slowly
+        self.assertEqual({'gpu': 6}, self.gpus('poor'))
+        self.assertEqual([{'gpu': 5}, {'gpu': 5}], meanwhile)
 
     def test_nothing_is_asked_of_projects_without_registered_limits(
         self,
