@@ -522,6 +522,12 @@ class DatabaseUnavailable(Unavailable):
     code = 'database.unavailable'
 
 
+class NovaUnavailable(Unavailable):
+    """Nova's REST API does not answer, or not as expected."""
+
+    code = 'nova.unavailable'
+
+
 class LimitsUnknown(Unavailable):
     """Keystone does not tell the limits of a project."""
 

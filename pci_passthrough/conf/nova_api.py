@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the group ``[nova]``: how to ask Nova for host aggregates.
+"""Options of the group ``[nova]``: how to ask Nova for aggregates and servers.
 
 They are keystoneauth1's. ``list_opts`` has those that operators need, with
 help texts of this project.
@@ -37,6 +37,12 @@ options the group has depends on the value. For ``password``::
 The user needs Nova's policy ``os_compute_api:os-aggregates:index``, by default
 the role admin. The same options are needed in the configuration of the
 conductors and in that of the REST API.
+
+The audit asks for the servers of all projects with them. It needs the policies
+``os_compute_api:servers:detail:get_all_tenants``,
+``os_compute_api:servers:show``,
+``os_compute_api:os-extended-server-attributes`` and
+``os_compute_api:os-flavor-extra-specs:index``.
 """,
     'timeout': """
 Seconds to wait for an answer of Nova, and before that of Keystone.

@@ -48,6 +48,7 @@ _COMMANDS = {
     'host rename': 'cmd.manage.host:Rename',
     'host forget': 'cmd.manage.host:Forget',
     'refusal list': 'osc.v1.pci_refusal:List',
+    'audit': 'cmd.manage.audit:Audit',
     'claim': 'cmd.manage.claim:Claim',
     'free': 'cmd.manage.claim:Free',
     'import-nova': 'cmd.manage.nova_conf:Import',

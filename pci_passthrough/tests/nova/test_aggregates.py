@@ -3,38 +3,13 @@
 
 from typing import Any
 
-from keystoneauth1 import adapter
-from keystoneauth1 import noauth
-from keystoneauth1 import session
-
 from pci_passthrough import nova_api
 from pci_passthrough.tests.nova import base
+from pci_passthrough.tests.nova import rest
 
 
-class _Aggregates(nova_api.Aggregates):
-    """Asks Nova's REST API in this process, which wants headers for a token.
-
-    :ivar url: the address of the API.
-    """
-
-    is_configured = True
-
-    def __init__(self) -> None:
-        self.url = ''
-
-    def _nova(self) -> adapter.Adapter:
-        return adapter.Adapter(
-            session.Session(
-                auth=noauth.NoAuth(),
-                additional_headers={
-                    'X-Auth-User': 'admin',
-                    'X-User-Id': 'admin',
-                    'X-Auth-Project-Id': 'admin',
-                    'X-Roles': 'admin',
-                },
-            ),
-            endpoint_override=self.url,
-        )
+class _Aggregates(rest.InProcess, nova_api.Aggregates):
+    """Asks Nova's REST API in this process."""
 
 
 class AggregatesTest(base.NovaTest):

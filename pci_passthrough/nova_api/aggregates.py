@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks Nova's REST API for its host aggregates."""
 
-import threading
 from typing import Any
 
 from keystoneauth1 import exceptions
-from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from pci_passthrough import claims
 from pci_passthrough import exception
-from pci_passthrough.conf import nova_api as options
+from pci_passthrough.nova_api import connection
 from pci_passthrough.specs import aggregate_metadata
 
 LOG = logging.getLogger(__name__)
@@ -22,21 +20,8 @@ _NOT_CONFIGURED = (
 )
 
 
-class Aggregates:
-    """Nova's host aggregates, asked anew each time. Thread-safe.
-
-    :param conf: has the credentials in the group ``[nova]``.
-    """
-
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._conf = conf
-        self._lock = threading.Lock()
-        self._adapter: Any = None
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether there are credentials to ask Nova with."""
-        return self._conf[options.GROUP].auth_type is not None
+class Aggregates(connection.Connection):
+    """Nova's host aggregates, asked anew each time. Thread-safe."""
 
     def check_usable(self, values: dict[str, Any]) -> None:
         """Check that what a PCI flavor is set to can be honoured.
@@ -60,7 +45,7 @@ class Aggregates:
         if not self.is_configured:
             return claims.HostAggregates({}, f'the service: {_NOT_CONFIGURED}')
         try:
-            answer = self._nova().get('/os-aggregates').json()
+            answer = self.nova().get('/os-aggregates').json()
             return claims.HostAggregates.of(
                 (aggregate['hosts'], aggregate['metadata'])
                 for aggregate in answer['aggregates']
@@ -83,17 +68,3 @@ class Aggregates:
             return claims.HostAggregates(
                 {}, 'Nova did not tell its host aggregates'
             )
-
-    def _nova(self) -> Any:
-        with self._lock:
-            if self._adapter is None:
-                auth = loading.load_auth_from_conf_options(
-                    self._conf, options.GROUP
-                )
-                session = loading.load_session_from_conf_options(
-                    self._conf, options.GROUP, auth=auth
-                )
-                self._adapter = loading.load_adapter_from_conf_options(
-                    self._conf, options.GROUP, session=session, auth=auth
-                )
-            return self._adapter
