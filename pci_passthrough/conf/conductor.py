@@ -127,6 +127,30 @@ With 1, a single instance that cannot be started anywhere, for example because
 of its image, can quarantine devices by trying often enough.
 """,
     ),
+    cfg.IntOpt(
+        'audit_interval',
+        default=600,
+        min=0,
+        max=86400,
+        help="""
+Seconds between two audits of the whole cloud; 0 means that there are none.
+
+An audit compares the devices that instances hold with the servers of Nova, and
+counts the differences in the metrics. One conductor at a time does it. There
+are none without credentials in ``[nova]``. Each asks Nova for all servers: if
+the value is too low, Nova's API is busy with it.
+""",
+    ),
+    cfg.BoolOpt(
+        'audit_fix',
+        default=False,
+        help="""
+Whether the audit frees devices of instances that Nova does not have.
+
+With false, they are only counted and logged, and
+``pci-passthrough-manage audit --fix`` frees them.
+""",
+    ),
     cfg.BoolOpt(
         'flavor_from_group',
         default=False,

@@ -10,15 +10,12 @@ from oslo_log import log as logging
 from pci_passthrough import audit
 from pci_passthrough import objects
 from pci_passthrough import store
-from pci_passthrough.objects import fields
+from pci_passthrough.objects import lifecycle
 from pci_passthrough.reporting import preparation
 from pci_passthrough.store.claims import transitions
 from pci_passthrough.store.devices import lookup
 
 LOG = logging.getLogger(__name__)
-
-#: The states of devices that instances hold.
-_HELD = (fields.DeviceStatus.CLAIMED, fields.DeviceStatus.ALLOCATED)
 
 
 class Servers(Protocol):
@@ -108,7 +105,7 @@ class Audit:
             device
             for uuid in instances
             for device in lookup.get_all(self._db, instance_uuid=uuid)
-            if device.status in _HELD
+            if device.status in lifecycle.OWNED
         ]
         return audit.compare(devices, servers)
 
@@ -116,5 +113,6 @@ class Audit:
         return [
             device
             for device in lookup.get_all(self._db, host)
-            if device.status in _HELD and device.instance_uuid is not None
+            if device.status in lifecycle.OWNED
+            and device.instance_uuid is not None
         ]

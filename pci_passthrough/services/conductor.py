@@ -17,10 +17,12 @@ from pci_passthrough import exception
 from pci_passthrough import nova_api
 from pci_passthrough import rpc
 from pci_passthrough import store
+from pci_passthrough.services import auditing
 from pci_passthrough.services import backoff
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
 from pci_passthrough.services import metrics_server
+from pci_passthrough.services import periodic_audit
 from pci_passthrough.services import quota_limits
 from pci_passthrough.services.endpoint import ConductorEndpoint
 from pci_passthrough.services.operator_endpoint import OperatorEndpoint
@@ -56,6 +58,7 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         self._observations = metrics.Observations(conf.conductor.workers)
         self.reconfigure(conf)
         self._server: Any = None
+        self._audit: periodic_audit.PeriodicAudit | None = None
         self._scrapes: metrics_server.Server | None = None
         self._stopped = threading.Event()
 
@@ -109,10 +112,23 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
             PreparationEndpoint(self.database, policy),
             QuotaEndpoint(self.database, limits),
         )
+        self._start_audit(policy)
         server.start()
         # Not earlier: oslo.messaging would make stop() wait for start().
         self._server = server
         LOG.info('Conductor on %s is ready', self._conf.host)
+
+    def _start_audit(self, policy: store.Policy) -> None:
+        servers = nova_api.Servers(self._conf)
+        options = self._conf.conductor
+        if servers.is_configured and options.audit_interval:
+            self._audit = periodic_audit.PeriodicAudit(
+                self.database,
+                auditing.Audit(self.database, servers, policy.bounds),
+                options.audit_interval,
+                options.audit_fix,
+            )
+            self._audit.start()
 
     def _wait_for_database(self) -> bool:
         """Return True when the schema is usable, False if stopped before.
@@ -145,6 +161,8 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         oslo.service ends the process when this returns, and after
         ``graceful_shutdown_timeout`` in any case.
         """
+        if self._audit is not None:
+            self._audit.stop()
         if self._server is not None:
             self._server.stop()
             self._server.wait()

@@ -13,6 +13,7 @@ from oslo_log import log as logging
 from prometheus_client import core
 from prometheus_client import registry
 
+from pci_passthrough import audit
 from pci_passthrough import exception
 from pci_passthrough import reporting
 from pci_passthrough import store
@@ -86,6 +87,7 @@ class CensusCollector(registry.Collector):
             yield from _doubts(counts)
             yield _unserved(counts)
             yield _events(counts)
+            yield from _audit(counts)
 
     def _count(self) -> census.Census | None:
         timeout = scrape_timeout.get(self._timeout)
@@ -247,6 +249,28 @@ def _events(counts: census.Census) -> core.Metric:
     ):
         family.add_metric([action], count)
     return family
+
+
+def _audit(counts: census.Census) -> Iterator[core.Metric]:
+    if counts.audit is None:
+        return
+    yield core.GaugeMetricFamily(
+        'pci_passthrough_audit_age_seconds',
+        'Time since the last periodic audit that Nova answered. Missing '
+        'before the first one.',
+        value=counts.audit.age,
+    )
+    family = core.GaugeMetricFamily(
+        'pci_passthrough_audit_differences',
+        'Differences between what instances hold and the servers of Nova, as '
+        'the last periodic audit has found and not mended them, by kind.',
+        labels=['kind'],
+    )
+    for kind in audit.Kind:
+        family.add_metric(
+            [kind.value], counts.audit.differences.get(kind.value, 0)
+        )
+    yield family
 
 
 def _device_gauge(name: str, text: str) -> core.GaugeMetricFamily:

@@ -14,6 +14,7 @@ transaction, and repeating it after a lost answer does no harm.
 ``exclusion``            a physical function excludes its virtual functions
 ``device_states``        the state of a device, in SQL
 ``ledger``               the history of all devices
+``audits``               turns and results of the periodic audit
 ``pool_keys``            the table of pool keys
 ``pool_catalog``         a process's copy of it, for matching
 ``scheduling_refusals``  refusals of Nova's scheduler

@@ -343,6 +343,21 @@ class QuotaTurn(Base):
     revision = sa.Column(sa.BigInteger, nullable=False)
 
 
+class Audit(Base):
+    """The last periodic audit; the only row is made by the first one."""
+
+    __tablename__ = 'audits'
+    __table_args__ = _TABLE_ARGS
+
+    id = sa.Column(sa.Integer, primary_key=True, autoincrement=False)
+    #: when a conductor has last begun one
+    begun_at = sa.Column(sa.DateTime, nullable=False)
+    #: when the last one that could be finished ended, with what it found: the
+    #: number of differences by kind
+    ended_at = sa.Column(sa.DateTime)
+    differences = sa.Column(db_types.JsonEncodedDict)
+
+
 compute_nodes = cast(sa.Table, ComputeNode.__table__)
 pool_keys = cast(sa.Table, PoolKey.__table__)
 pci_devices = cast(sa.Table, PciDevice.__table__)
@@ -351,3 +366,4 @@ pci_flavors = cast(sa.Table, PciFlavor.__table__)
 pci_flavor_access = cast(sa.Table, PciFlavorAccess.__table__)
 scheduling_refusals = cast(sa.Table, SchedulingRefusal.__table__)
 quota_turns = cast(sa.Table, QuotaTurn.__table__)
+audits = cast(sa.Table, Audit.__table__)

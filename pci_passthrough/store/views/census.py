@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The census of devices by PCI flavor, host and state, for the metrics.
 
-It is counted at each scrape. However many hosts and PCI flavors exist, five
+It is counted at each scrape. However many hosts and PCI flavors exist, six
 statements count everything: the hosts, the devices by host, pool key and
-state, the few devices of which more is known, and the refusals and the events
-of the last hour. The pool keys are matched with the PCI flavors in this
-process.
+state, the few devices of which more is known, the refusals and the events of
+the last hour, and the last audit. The pool keys are matched with the PCI
+flavors in this process.
 """
 
 import collections
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from pci_passthrough import objects
 from pci_passthrough.objects import fields
 from pci_passthrough.objects import lifecycle
+from pci_passthrough.store import audits
 from pci_passthrough.store import database
 from pci_passthrough.store import device_states
 from pci_passthrough.store import ledger
@@ -109,6 +110,7 @@ class Census:
     :ivar unserved: name of a PCI flavor to the number of scheduling requests
         of the last hour that found no host for want of it.
     :ivar events: action to the number of events of the last hour.
+    :ivar audit: what the last periodic audit has found; None without one.
     """
 
     hosts: list[HostSigns]
@@ -116,6 +118,7 @@ class Census:
     doubts: list[Doubt] = dataclasses.field(default_factory=list)
     unserved: Mapping[str, int] = dataclasses.field(default_factory=dict)
     events: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    audit: audits.Result | None = None
 
 
 def take(
@@ -140,6 +143,7 @@ def take(
         doubted = connection.execute(_doubted()).all()
         refused = scheduling_refusals.count_by_flavor(connection, now - _HOUR)
         events = ledger.count_by_action(connection, now - _HOUR)
+        audit = audits.last(connection, now)
     pci_flavors = lookup.get_all(db)
     flavors = _flavors_by_key(catalog, pci_flavors)
     names: dict[int, str] = {node_id: host for node_id, host, *_ in nodes}
@@ -173,7 +177,7 @@ def take(
     ]
     # Names that no longer exist would be metrics for ever.
     unserved = {str(f.name): refused.get(str(f.name), 0) for f in pci_flavors}
-    return Census(signs, devices, doubts, unserved, events)
+    return Census(signs, devices, doubts, unserved, events, audit)
 
 
 def _flavors_by_key(

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import datetime
 import functools
@@ -62,6 +63,9 @@ class ServicesTestCase(testtools.TestCase):
     BROKER: type[servers.RabbitMQ] = servers.RabbitMQ
     DATABASE: type[servers.Database] = servers.MariaDB
 
+    #: further lines of the configuration files of conductors
+    conductor_config: Sequence[str] = ()
+
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.FakeLogger(level=20))
@@ -119,7 +123,11 @@ class ServicesTestCase(testtools.TestCase):
             name,
             'conductor',
             {'host_timeout': 3600, **options},
-            ('[database]', f'connection = {self.database_url}'),
+            (
+                '[database]',
+                f'connection = {self.database_url}',
+                *self.conductor_config,
+            ),
         )
         program = self.useFixture(programs.Program(command, config))
         if ready:

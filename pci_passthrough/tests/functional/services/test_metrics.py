@@ -29,6 +29,18 @@ def key(name: str, **labels: str) -> _Key:
     return f'pci_passthrough_{name}', tuple(sorted(labels.items()))
 
 
+def scrape(port: int) -> dict[_Key, float]:
+    """Return the metrics of the conductor at a port."""
+    url = f'http://{servers.LOOPBACK}:{port}/metrics'
+    with urllib.request.urlopen(url, timeout=programs.PATIENCE) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
 class _Database(servers.MariaDB):
     """One that no other test uses."""
 
@@ -49,14 +61,7 @@ class MetricsTest(base.ServicesTestCase):
         self.conductor.wait_for_log('is ready', 2)
 
     def scrape(self) -> dict[_Key, float]:
-        url = f'http://{servers.LOOPBACK}:{self.port}/metrics'
-        with urllib.request.urlopen(url, timeout=programs.PATIENCE) as answer:
-            text = answer.read().decode()
-        return {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in parser.text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        return scrape(self.port)
 
     def wait_for(self, **wanted: float) -> None:
         """Return when a scrape has the states of the only PCI flavor."""
