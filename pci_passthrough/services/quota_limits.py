@@ -74,6 +74,7 @@ class KeystoneLimits:
     def __init__(self, fetch: Fetch, remembered: float) -> None:
         self._fetch = fetch
         self._remembered = remembered
+        #: when Keystone was asked, and what it said, by project
         self._known: dict[str | None, tuple[float, Mapping[str, int]]] = {}
         self._failure: tuple[float, exception.LimitsUnknown | None]
         self._failure = 0, None
@@ -116,8 +117,9 @@ class KeystoneLimits:
             return limits
 
     def _get(self, project_id: str | None) -> Mapping[str, int]:
-        at, limits = self._known.get(project_id, (-math.inf, {}))
-        age = time.monotonic() - at
+        arrived = time.monotonic()
+        asked, limits = self._known.get(project_id, (-math.inf, {}))
+        age = arrived - asked
         if age < self._remembered:
             return limits
         # One call at a time asks. Keystone may be slow under many requests,
@@ -125,16 +127,21 @@ class KeystoneLimits:
         if not self._lock.acquire(blocking=age >= 2 * self._remembered):
             return limits
         try:
-            return self._ask(project_id)
+            return self._ask(project_id, arrived)
         finally:
             self._lock.release()
 
-    def _ask(self, project_id: str | None) -> Mapping[str, int]:
-        """Ask Keystone, unless another call has just asked it."""
-        now = time.monotonic()
-        at, limits = self._known.get(project_id, (-math.inf, {}))
-        if at > now - self._remembered:
+    def _ask(
+        self, project_id: str | None, arrived: float
+    ) -> Mapping[str, int]:
+        """Ask Keystone, unless another call has asked it meanwhile.
+
+        :param arrived: when the caller wanted to know.
+        """
+        asked, limits = self._known.get(project_id, (-math.inf, {}))
+        if asked > arrived or arrived - asked < self._remembered:
             return limits
+        now = time.monotonic()
         at, error = self._failure
         if error is not None and at > now - _FAILED:
             raise error
@@ -144,7 +151,7 @@ class KeystoneLimits:
             self._failure = time.monotonic(), error
             raise
         self._failure = 0, None
-        self._known[project_id] = time.monotonic(), limits
+        self._known[project_id] = now, limits
         return limits
 
 

@@ -2,7 +2,10 @@
 """Tests of remembering the limits of projects."""
 
 from collections.abc import Mapping
+import concurrent.futures
+import itertools
 import threading
+from unittest import mock
 
 import fixtures
 import testtools
@@ -64,6 +67,36 @@ class KeystoneLimitsTest(testtools.TestCase):
         self.limits._fetch = slowly
         self.assertEqual({'gpu': 6}, self.gpus('poor'))
         self.assertEqual([{'gpu': 5}, {'gpu': 5}], meanwhile)
+
+    def test_many_at_once_ask_twice(self) -> None:
+        """Also if nothing is remembered: what is asked later is as new."""
+        clock = itertools.count(1)
+        self.useFixture(fixtures.MonkeyPatch(_MONOTONIC, lambda: next(clock)))
+        limits = quota_limits.KeystoneLimits(self.fetch, 0)
+        del self.keystone[None]['pci_flavor:gpu']
+        arrived = threading.Semaphore(0)
+        acquire = limits._lock.acquire
+
+        def acquire_late(blocking: bool) -> bool:
+            arrived.release()
+            return acquire(blocking)
+
+        limits._lock = mock.Mock(
+            acquire=acquire_late, release=limits._lock.release
+        )
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            acquire()
+            calls = [
+                pool.submit(limits.current, 'poor', ['gpu']) for _ in range(8)
+            ]
+            for _ in calls:
+                arrived.acquire()
+            limits._lock.release()
+            for call in calls:
+                self.assertEqual({}, call.result())
+        self.assertEqual([None], self.asked)
+        self.assertEqual({}, limits.current('poor', ['gpu']))
+        self.assertEqual([None, None], self.asked)
 
     def test_nothing_is_asked_of_projects_without_registered_limits(
         self,
