@@ -32,6 +32,7 @@
         ├── ConductorUnavailable
         ├── DatabaseNotReady
         ├── DatabaseUnavailable
+        ├── NovaUnavailable
         ├── LimitsUnknown
         └── ClaimContended
 

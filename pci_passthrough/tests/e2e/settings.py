@@ -363,6 +363,8 @@ def pci_passthrough_conductor(site: Site) -> Sections:
             'endpoint_service_type': 'pci-passthrough',
             'endpoint_region_name': REGION,
         },
+        # Aggregates and the servers of all projects are for administrators.
+        'nova': site.credentials('nova'),
     }
 
 

@@ -41,6 +41,7 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.ConductorUnavailable('none answered'),
     exception.DatabaseNotReady('no schema'),
     exception.DatabaseUnavailable('the database does not answer'),
+    exception.NovaUnavailable('Nova does not tell its servers'),
     exception.LimitsUnknown('Keystone is away'),
     exception.ClaimContended('too many'),
 ]
@@ -69,6 +70,7 @@ CODES = {
     'host.up',
     'libvirt.unavailable',
     'limits.unknown',
+    'nova.unavailable',
     'nova.unsupported',
     'pci_flavor.built_in',
     'pci_device.not_found',

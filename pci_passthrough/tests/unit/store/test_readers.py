@@ -72,10 +72,12 @@ class ReaderTest(testtools.TestCase):
         }
         self.assertEqual(
             {
+                ('services', 'auditing.py'),
                 ('services', 'conductor.py'),
                 ('services', 'endpoint.py'),
                 ('services', 'group_flavors.py'),
                 ('services', 'operator_endpoint.py'),
+                ('services', 'periodic_audit.py'),
                 ('services', 'preparation_endpoint.py'),
                 ('cmd', 'manage'),
             },
