@@ -22,7 +22,6 @@ from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
 from pci_passthrough.store import policy as policy_mod
-from pci_passthrough.store import pool_catalog
 from pci_passthrough.store.claims import choosing
 from pci_passthrough.store.claims import quotas
 from pci_passthrough.store.devices import lookup
@@ -117,7 +116,7 @@ def _claim_once(
             request.numa,
             limits.take_turns(connection, node_id),
         )
-        _lock_resolved(connection, db.catalog, assignments)
+        _lock_resolved(connection, demands, assignments)
         choosing.take(
             connection,
             node_id,
@@ -148,23 +147,25 @@ def _claim_once(
 
 def _lock_resolved(
     connection: sa.Connection,
-    catalog: pool_catalog.Catalog,
+    demands: Sequence[claims.Demand],
     assignments: Sequence[choosing.Assignment],
 ) -> None:
-    """Lock the PCI flavors of a claim; check that they match its devices.
+    """Lock the PCI flavors of a claim; check that they are as resolved.
 
-    :raises: LostRace if a PCI flavor was deleted after it was resolved, or
-        was changed and does not match a chosen device any more.
+    :raises: LostRace if a PCI flavor was deleted or changed after it was
+        resolved. What was changed does not matter: a PCI flavor that has
+        another name is not the requested one, and one that is not shared any
+        more cannot be used.
     """
-    matches = holders.lock_matches(
-        connection, {a.pci_flavor_uuid for a in assignments}
-    )
-    fitting = {u: catalog.matching(match) for u, match in matches.items()}
-    for assignment in assignments:
-        if assignment.key_id not in fitting.get(
-            assignment.pci_flavor_uuid, ()
-        ):
-            raise choosing.LostRace
+    uuids = {a.pci_flavor_uuid for a in assignments}
+    resolved = {
+        alternative.pci_flavor_uuid: alternative.generation
+        for demand in demands
+        for alternative in demand.alternatives
+        if alternative.pci_flavor_uuid in uuids
+    }
+    if holders.lock_generations(connection, uuids) != resolved:
+        raise choosing.LostRace
 
 
 def _before_claim(claimed: objects.PciDevice) -> objects.PciDevice:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holders of devices by PCI flavor, and the locks that protect them.
 
-A claim locks the PCI flavors by which it takes devices until it is committed
-(``lock_matches``). A change of a PCI flavor locks it (``lock``) and counts
-the holders after that. So either the change sees the claim, or the claim sees
-the change.
+A claim locks the PCI flavors by which it takes devices until it is committed,
+and compares their generations with those that it has resolved
+(``lock_generations``). A change of a PCI flavor locks it (``lock``), counts
+the holders after that, and writes a new generation. So either the change sees
+the claim, or the claim sees the change, whatever was changed: the match
+expression, the name, the state, or the projects that may use it.
 """
 
 from collections.abc import Collection
@@ -97,7 +99,7 @@ def count_stranded(
 def lock(connection: sa.Connection, flavor_uuid: str) -> None:
     """Lock a PCI flavor against changes and claims until the end.
 
-    Waits for claims that hold ``lock_matches``.
+    Waits for claims that hold ``lock_generations``.
     """
     connection.execute(
         sa.select(_flavors.c.id)
@@ -106,27 +108,23 @@ def lock(connection: sa.Connection, flavor_uuid: str) -> None:
     )
 
 
-def lock_matches(
+def lock_generations(
     connection: sa.Connection, flavor_uuids: Collection[str]
-) -> dict[str, pci_flavor_spec.MatchExpression]:
+) -> dict[str, int]:
     """Lock PCI flavors against changes until the end of a claim.
 
     The foreign key's check takes the same lock a moment later, so this delays
     nobody.
 
-    :returns: the match expressions by UUID, without PCI flavors that were
-        deleted after the requests were resolved.
+    :returns: the generations by UUID, without PCI flavors that were deleted
+        after the requests were resolved.
     """
     statement = (
-        sa.select(_flavors.c.uuid, _flavors.c.match)
+        sa.select(_flavors.c.uuid, _flavors.c.generation)
         .where(
             _flavors.c.uuid.in_(sorted(flavor_uuids)),
             _flavors.c.deleted_at.is_(None),
         )
         .with_for_update(read=True, key_share=True)
     )
-    rows = connection.execute(statement).all()
-    return {
-        flavor_uuid: pci_flavor_spec.MatchExpression.parse(match)
-        for flavor_uuid, match in rows
-    }
+    return dict(connection.execute(statement).all())

@@ -239,4 +239,5 @@ def alternative_of(
         key_ids,
         policy,
         aggregate_metadata.parse(flavor.aggregate_metadata),
+        generation=flavor.generation,
     )
