@@ -34,6 +34,7 @@
         ├── DatabaseUnavailable
         ├── NovaUnavailable
         ├── LimitsUnknown
+        ├── HostBusy
         └── ClaimContended
 
 The four classes below the root decide the HTTP status, in ``api.errors``, and
@@ -533,6 +534,27 @@ class LimitsUnknown(Unavailable):
     """Keystone does not tell the limits of a project."""
 
     code = 'limits.unknown'
+
+
+class HostBusy(Unavailable):
+    """A conductor executes as many calls of a host as it may already.
+
+    :param host: its name.
+    :param most: calls of one host that a conductor executes at a time.
+    """
+
+    code = 'host.busy'
+
+    def __init__(self, host: str, most: int) -> None:
+        self.host = host
+        self.most = most
+        super().__init__(
+            f'the conductor executes {most} calls of host {host!r} already, '
+            'and no more of one host at a time; repeat the call later. If '
+            'the host needs more, raise [conductor] calls_per_host',
+            host,
+            most,
+        )
 
 
 class ClaimContended(Unavailable):

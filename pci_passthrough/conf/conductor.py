@@ -185,6 +185,23 @@ more waits for it.
 """,
     ),
     cfg.IntOpt(
+        'calls_per_host',
+        default=8,
+        min=1,
+        help="""
+The number of calls of one host that a conductor process executes at a time.
+
+A call of pci-passthrough-agent or nova-compute waits while another one changes
+devices of the same host. Further calls of the host are refused at once, and
+the callers repeat them within their ``rpc_timeout``, so that a host that
+calls far too often cannot occupy all threads of the conductors. Use a small
+part of ``[DEFAULT] executor_thread_pool_size``, which is 64: with 8, seven
+such hosts leave threads to the others. If the value is too low, instances of a
+host that starts many at once wait longer; if it is too high, one host can
+delay all others.
+""",
+    ),
+    cfg.IntOpt(
         'workers',
         default=1,
         min=1,

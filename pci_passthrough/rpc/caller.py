@@ -2,6 +2,7 @@
 """Calls RPC methods of conductors, and turns failures into errors."""
 
 from collections.abc import Mapping
+import functools
 import time
 from typing import Any
 from typing import ParamSpec
@@ -11,6 +12,7 @@ from oslo_log import log as logging
 import oslo_messaging
 
 from pci_passthrough import exception
+from pci_passthrough.rpc import busy
 from pci_passthrough.rpc import connection
 from pci_passthrough.rpc import messaging
 from pci_passthrough.rpc import methods
@@ -103,7 +105,9 @@ class Caller:
             left = max(
                 self._timeout - waited, min(self._timeout, _LEAST_SECONDS)
             )
-            answer: _R = self._send(method, arguments, left)
+            answer: _R = busy.until_admitted(
+                functools.partial(self._send, method, arguments), left
+            )
             return answer
         except exception.PciPassthroughError:
             raise

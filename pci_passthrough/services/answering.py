@@ -14,12 +14,13 @@ import oslo_messaging
 
 from pci_passthrough import exception
 from pci_passthrough.rpc import methods
+from pci_passthrough.services import call_budget
 
 LOG = logging.getLogger(__name__)
 
 _P = ParamSpec('_P')
 _R = TypeVar('_R')
-_S = TypeVar('_S')
+_S = TypeVar('_S', bound=call_budget.Endpoint)
 
 #: What each RPC call begins with; this project's is always empty.
 _Context = Mapping[str, Any]
@@ -38,10 +39,13 @@ def answers(
     The method itself gets no RPC context. It may raise this project's
     errors: they are sent to the caller as answers, while oslo.messaging
     logs all others with a traceback as faults of the server. ``Unavailable``
-    errors are logged here too, because an operator has to know.
+    errors are logged here too, because an operator has to know. A call of a
+    host that has too many already is refused before anything else.
 
     :param declared: of ``rpc.methods.Conductor``.
     """
+
+    host_in = call_budget.host_finder(declared.signature)
 
     def expose(
         method: Callable[Concatenate[_S, _P], _R],
@@ -53,11 +57,12 @@ def answers(
             *args: _P.args,
             **kwargs: _P.kwargs,
         ) -> _R:
-            try:
-                return method(self, *args, **kwargs)
-            except exception.Unavailable as error:
-                LOG.warning('RPC %s failed: %s', declared.name, error.text)
-                raise
+            with self.calls.call(host_in(args, kwargs)):
+                try:
+                    return method(self, *args, **kwargs)
+                except exception.Unavailable as error:
+                    LOG.warning('RPC %s failed: %s', declared.name, error.text)
+                    raise
 
         answer = functools.wraps(method)(_expected(wrapper))
         # Assigned, because oslo.messaging's decorators carry no types.

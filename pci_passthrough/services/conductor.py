@@ -19,6 +19,7 @@ from pci_passthrough import rpc
 from pci_passthrough import store
 from pci_passthrough.services import auditing
 from pci_passthrough.services import backoff
+from pci_passthrough.services import call_budget
 from pci_passthrough.services import metrics
 from pci_passthrough.services import metrics_census
 from pci_passthrough.services import metrics_server
@@ -104,12 +105,17 @@ class ConductorService(service.ServiceBase):  # type: ignore[misc]
         )
         # Hosts that report nothing new may have groups from before.
         endpoint.group_flavors.make()
+        preparation = PreparationEndpoint(self.database, policy)
+        # One budget: its calls are those of one host.
+        endpoint.calls = preparation.calls = call_budget.CallBudget(
+            self._conf.conductor.calls_per_host
+        )
         server = rpc.conductor_server(
             self._transport,
             self._conf.host,
             endpoint,
             OperatorEndpoint(self.database, policy.limits, aggregates),
-            PreparationEndpoint(self.database, policy),
+            preparation,
             QuotaEndpoint(self.database, limits),
         )
         self._start_audit(policy)

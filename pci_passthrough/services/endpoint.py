@@ -16,6 +16,7 @@ from pci_passthrough import store
 from pci_passthrough.objects import report as report_obj
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
+from pci_passthrough.services import call_budget
 from pci_passthrough.services import group_flavors
 from pci_passthrough.services import metrics
 from pci_passthrough.services import quota_limits
@@ -35,7 +36,7 @@ from pci_passthrough.store.views import supply_snapshots
 LOG = logging.getLogger(__name__)
 
 
-class ConductorEndpoint:
+class ConductorEndpoint(call_budget.Endpoint):
     """Applies reports of hosts, and claims and frees devices for instances.
 
     ``rpc.ConductorClient`` calls its methods and those of

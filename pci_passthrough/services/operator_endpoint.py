@@ -11,6 +11,7 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
+from pci_passthrough.services import call_budget
 from pci_passthrough.store import host_changes
 from pci_passthrough.store.devices import operators
 from pci_passthrough.store.devices import resolving
@@ -20,7 +21,7 @@ from pci_passthrough.store.pci_flavors import validation
 LOG = logging.getLogger(__name__)
 
 
-class OperatorEndpoint:
+class OperatorEndpoint(call_budget.Endpoint):
     """Changes PCI flavors, devices and hosts for operators.
 
     :param db: the database.

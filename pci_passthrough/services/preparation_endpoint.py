@@ -8,13 +8,14 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
+from pci_passthrough.services import call_budget
 from pci_passthrough.store.claims import starts
 from pci_passthrough.store.devices import preparing
 
 LOG = logging.getLogger(__name__)
 
 
-class PreparationEndpoint:
+class PreparationEndpoint(call_budget.Endpoint):
     """Tells agents what to prepare, and records how it and guests ended.
 
     ``rpc.preparations.PreparationCalls`` documents the methods.

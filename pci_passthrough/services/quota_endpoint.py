@@ -7,11 +7,12 @@ from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.rpc import methods
 from pci_passthrough.services import answering
+from pci_passthrough.services import call_budget
 from pci_passthrough.services import quota_limits
 from pci_passthrough.store.claims import quotas
 
 
-class QuotaEndpoint:
+class QuotaEndpoint(call_budget.Endpoint):
     """Checks what projects want against their limits.
 
     :param db: the database.

@@ -278,6 +278,8 @@ class HostConductor:
             return None
         try:
             return self._call(call)
+        except exception.HostBusy as error:
+            self._log(f'Could not {action}: {error}')
         except exception.Unavailable:
             pass
         except exception.PciPassthroughError as error:
@@ -293,7 +295,8 @@ class HostConductor:
     def _call(self, call: Callable[[rpc.ConductorClient], _R]) -> _R:
         try:
             result = call(client.conductor())
-        except exception.ClaimContended:
+        except (exception.ClaimContended, exception.HostBusy):
+            # A conductor has answered.
             raise
         except exception.Unavailable as error:
             self._is_away = True

@@ -43,6 +43,7 @@ SAMPLES: list[exception.PciPassthroughError] = [
     exception.DatabaseUnavailable('the database does not answer'),
     exception.NovaUnavailable('Nova does not tell its servers'),
     exception.LimitsUnknown('Keystone is away'),
+    exception.HostBusy('h1', 8),
     exception.ClaimContended('too many'),
 ]
 
@@ -60,9 +61,9 @@ CODES = {
     'claim.refused',
     'conductor.unavailable',
     'configuration.invalid',
-    'nova.unsupported',
     'database.not_ready',
     'database.unavailable',
+    'host.busy',
     'host.differs',
     'host.in_use',
     'host.out_of_service',
