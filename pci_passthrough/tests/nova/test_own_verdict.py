@@ -78,7 +78,8 @@ class OwnVerdictTest(base.NovaTest):
         self.run_periodic_tasks()
         self.hard_reboot(server)
         self.assertIn(
-            f'does not give {other.address} away: no entry', self.log()
+            f'does not give {other.address} away: the host does not have it',
+            self.log(),
         )
         self.assertEqual([mine], self.hostdevs('c0', server))
 
