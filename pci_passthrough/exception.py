@@ -10,6 +10,7 @@
     │   ├── InvalidRequest
     │   ├── InvalidNic
     │   ├── InvalidConfiguration
+    │   ├── HostOverBudget
     │   └── UnsupportedNova
     ├── NotFound             it does not exist or is not visible
     │   ├── PciFlavorNotFound
@@ -159,6 +160,39 @@ class UnsupportedNova(Invalid):
     """
 
     code = 'nova.unsupported'
+
+
+class HostOverBudget(Invalid):
+    """A host reports more than one host may have.
+
+    :param host: its name.
+    :param noun: what is limited, in words.
+    :param count: how many the host reports.
+    :param most: how many a host may have.
+    :param option: of ``[conductor]``, which sets the limit.
+    """
+
+    code = 'host.over_budget'
+
+    def __init__(
+        self, host: str, noun: str, count: int, most: int, option: str
+    ) -> None:
+        self.host = host
+        self.noun = noun
+        self.count = count
+        self.most = most
+        super().__init__(
+            f'host {host!r} would have {count} {noun}, and one host may have '
+            f'{most}; nothing of its report was recorded. Let '
+            'pci_information of the host match fewer devices, or give them '
+            f'fewer different tags. If the host is right, raise [conductor] '
+            f'{option}',
+            host,
+            noun,
+            count,
+            most,
+            option,
+        )
 
 
 class NotFound(PciPassthroughError):

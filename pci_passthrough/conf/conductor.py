@@ -185,6 +185,44 @@ more waits for it.
 """,
     ),
     cfg.IntOpt(
+        'host_devices',
+        default=4096,
+        min=1,
+        help="""
+The number of devices that one host may have.
+
+A report with more is refused as a whole, and nothing of it is recorded; the
+log of the host's agent has the error. Other hosts are not affected. If the
+value is too low, a large host is down; if it is too high, one host with a
+wrong ``pci_information``, or a compromised one, can fill the database.
+""",
+    ),
+    cfg.IntOpt(
+        'host_pool_keys',
+        default=256,
+        min=1,
+        help="""
+The number of different pools that the devices of one host may form.
+
+A pool is a combination of properties and tags. Each conductor and each API
+process holds all pools of the cloud in memory. A report with more is refused
+as a whole. Raise the value if each of many devices has a tag of its own, for
+example its slot; if it is too high, one host can fill the memory.
+""",
+    ),
+    cfg.IntOpt(
+        'host_tag_bytes',
+        default=1048576,
+        min=1024,
+        help="""
+The bytes of the tags (``extra_info``) of all devices of one report.
+
+A report with more is refused as a whole. If the value is too low, a host with
+many devices and long tags is down; if it is too high, the reports of one host
+can occupy a conductor.
+""",
+    ),
+    cfg.IntOpt(
         'calls_per_host',
         default=8,
         min=1,

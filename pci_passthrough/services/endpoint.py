@@ -93,7 +93,7 @@ class ConductorEndpoint(call_budget.Endpoint):
     @answering.answers(methods.Conductor.report)
     def report(self, report: objects.HostReport) -> objects.ReportAck:
         """Apply a report; see ``store.devices.reports.apply``."""
-        ack = reports.apply(self._db, report)
+        ack = reports.apply(self._db, report, self._policy.host_budget)
         self.group_flavors.make()
         self.observations.report(report, ack)
         LOG.info(

@@ -7,6 +7,7 @@ from typing import Self
 from oslo_config import cfg
 
 from pci_passthrough import claims
+from pci_passthrough.reporting import budget
 from pci_passthrough.reporting import preparation
 
 
@@ -37,6 +38,7 @@ class Policy:
     :ivar refusals_kept: days for which the scheduler's refusals are stored.
     :ivar bounds: how often preparations and starts may fail.
     :ivar flavor_from_group: whether groups of hosts become PCI flavors.
+    :ivar host_budget: what one host may have.
     """
 
     limits: Limits
@@ -46,6 +48,9 @@ class Policy:
         default_factory=preparation.Bounds
     )
     flavor_from_group: bool = False
+    host_budget: budget.HostBudget = dataclasses.field(
+        default_factory=budget.HostBudget
+    )
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -61,4 +66,9 @@ class Policy:
                 options.failed_start_instances,
             ),
             options.flavor_from_group,
+            budget.HostBudget(
+                options.host_devices,
+                options.host_pool_keys,
+                options.host_tag_bytes,
+            ),
         )

@@ -8,13 +8,13 @@ import dataclasses
 import time
 from typing import Any
 
-from oslo_log import log as logging
 import sqlalchemy as sa
 
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import reporting
 from pci_passthrough.objects import fields
+from pci_passthrough.reporting import budget
 from pci_passthrough.store import database
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
@@ -24,10 +24,9 @@ from pci_passthrough.store.devices import lookup
 from pci_passthrough.store.devices import moving
 from pci_passthrough.store.devices import preparing
 from pci_passthrough.store.devices import recording
+from pci_passthrough.store.devices import report_log
 from pci_passthrough.store.devices import shared_groups
 from pci_passthrough.store.devices import withheld
-
-LOG = logging.getLogger(__name__)
 
 _devices = models.pci_devices
 _nodes = models.compute_nodes
@@ -45,9 +44,14 @@ _FACT_COLUMNS = (
 )
 
 
+_DEFAULT_BUDGET = budget.HostBudget()
+
+
 @database.retried
 def apply(
-    db: database.Writer, report: objects.HostReport
+    db: database.Writer,
+    report: objects.HostReport,
+    limits: budget.HostBudget = _DEFAULT_BUDGET,
 ) -> objects.ReportAck:
     """Bring a host's devices in line with a report, in one transaction.
 
@@ -55,9 +59,12 @@ def apply(
     generation, changes nothing; the answer then asks for a full report. A
     report that arrives twice is acknowledged twice.
 
-    :raises: Invalid if its sequence is far ahead of the clock.
+    :param limits: what one host may have.
+    :raises: Invalid if its sequence is negative or far ahead of the clock;
+        HostOverBudget
     """
     _check_sequence(report)
+    limits.check_report(report)
     report = recording.fitting(report)
     with db.write() as connection:
         node = _lock(connection, report.host)
@@ -73,6 +80,9 @@ def apply(
             connection, _devices.c.compute_node_id == node.id
         )
         changes = reporting.changes(known, report)
+        limits.check_devices(
+            report.host, _all_after(report.host, known, changes)
+        )
         _carry_out(connection, node, changes)
         withheld.renew(
             connection,
@@ -84,7 +94,7 @@ def apply(
         shared_groups.record(connection, node.id)
         _note_applied(connection, node, report, changes)
     for change in changes:
-        _log(report.host, change)
+        report_log.log_change(report.host, change)
     return _ack(node.generation + 1, report.sequence, wanted_full=False)
 
 
@@ -117,38 +127,6 @@ def _actor(host: str) -> str:
     return f'agent@{host}'
 
 
-def _log(host: str, change: reporting.Change) -> None:
-    """Log a change of the hardware of a held device."""
-    before = change.before
-    if before is None:
-        return
-    holder = (
-        f'instance {before.instance_uuid} holds it'
-        if before.instance_uuid
-        else f'it is {before.state}'
-    )
-    if change.action == reporting.Action.CONFLICT:
-        LOG.error(
-            'Host %s, device %s is in conflict (%s): %s. No free device of '
-            'this vendor and product is given to anybody on this host until '
-            'an operator resolves the conflict, see "openstack pci device '
-            'resolve"',
-            host,
-            before.address,
-            holder,
-            change.values.get('conflict', before.conflict),
-        )
-    elif change.action == reporting.Action.MOVE:
-        LOG.warning(
-            'Host %s, device %s (%s): the serial number proves that the '
-            'hardware is at %s now; the record has moved there',
-            host,
-            before.address,
-            holder,
-            change.address,
-        )
-
-
 def _ack(
     generation: int, sequence: int, *, wanted_full: bool
 ) -> objects.ReportAck:
@@ -177,9 +155,14 @@ def _check_sequence(report: objects.HostReport) -> None:
 
     :raises: Invalid
     """
+    if report.sequence < 0:
+        raise exception.Invalid(
+            f'the report of host {report.host!r} has the sequence '
+            f'{report.sequence}; right would be the time in microseconds'
+        )
     if report.sequence > _latest_sequence():
         raise exception.Invalid(
-            f'the report of host {report.host} has the sequence '
+            f'the report of host {report.host!r} has the sequence '
             f'{report.sequence}, more than a day ahead; set the clock of the '
             'host'
         )
@@ -324,6 +307,22 @@ def _is_news(change: reporting.Change) -> bool:
         and not (name in objects.device.LATER_FIELDS and lasting[name] is None)
         for name in change.values
     )
+
+
+def _all_after(
+    host: str,
+    known: Iterable[objects.PciDevice],
+    changes: Iterable[reporting.Change],
+) -> list[objects.PciDevice]:
+    """Return all devices of a host as they are after changes."""
+    after = {device.uuid: device for device in known}
+    for change in changes:
+        if change.before is not None:
+            after.pop(change.before.uuid, None)
+        if change.action != reporting.Action.REMOVE:
+            device = _after(host, change)
+            after[device.uuid] = device
+    return list(after.values())
 
 
 def _after(host: str, change: reporting.Change) -> objects.PciDevice:

@@ -12,6 +12,7 @@ import testscenarios
 from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
+from pci_passthrough.reporting import budget
 from pci_passthrough.store import hosts
 from pci_passthrough.store import ledger
 from pci_passthrough.store import models
@@ -33,6 +34,81 @@ class ReportTest(base.StoreTest):
         """Return (action, from, to) of a device's events."""
         events = ledger.history(self.db, lookup.uuid_of(host, address))
         return [(e.action, e.from_state, e.to_state) for e in events]
+
+
+class BudgetTest(ReportTest):
+    """What one host may have; refused reports leave everything as it was."""
+
+    LIMITS = budget.HostBudget(devices=3, pool_keys=2, tag_bytes=100)
+
+    def apply(
+        self, host: str, *devices: objects.PciDevice, **changes: Any
+    ) -> objects.ReportAck:
+        report = base.full_report(host, devices, **changes)
+        return reports.apply(self.db, report, self.LIMITS)
+
+    def check_refused(
+        self, noun: str, count: int, *devices: objects.PciDevice
+    ) -> None:
+        self.apply('h', base.gpu(1))
+        before = self.states('h'), len(self.keys())
+        error = self.assertRaises(
+            exception.HostOverBudget, self.apply, 'h', *devices
+        )
+        self.assertEqual(
+            ('h', noun, count), (error.host, error.noun, error.count)
+        )
+        self.assertEqual(before, (self.states('h'), len(self.keys())))
+        # Neither other hosts nor the host's next report are affected.
+        self.apply('other', base.gpu(1), base.gpu(2))
+        ack = self.apply('h', base.gpu(1), base.gpu(2))
+        self.assertEqual((2, _NOTHING), (ack.generation, ack.wanted))
+
+    def keys(self) -> list[Any]:
+        with self.db.read() as connection:
+            return list(connection.execute(models.pool_keys.select()))
+
+    def test_devices(self) -> None:
+        self.check_refused('devices', 4, *map(base.gpu, range(4)))
+
+    def test_pools(self) -> None:
+        tagged = [base.gpu(i, extra_info={'slot': str(i)}) for i in range(3)]
+        self.check_refused('pools', 3, *tagged)
+
+    def test_bytes_of_tags(self) -> None:
+        tagged = base.gpu(1, extra_info={'a': 'x' * 98 + '\N{EURO SIGN}'})
+        self.check_refused('bytes of tags', 102, tagged)
+
+    def test_addresses(self) -> None:
+        withdrawn = [f'0000:{i:02x}:00.0' for i in range(128)] * 129
+        error = self.assertRaises(
+            exception.HostOverBudget, self.apply, 'h', withdrawn=withdrawn
+        )
+        self.assertEqual(16384, error.most)
+
+    def test_changes_add_up(self) -> None:
+        """A report of changes is checked with what is there already."""
+        ack = self.apply('h', *map(base.gpu, range(3)))
+        changes = {
+            'is_full': False,
+            'base_generation': ack.generation,
+            'withdrawn': [],
+        }
+        error = self.assertRaises(
+            exception.HostOverBudget,
+            self.apply,
+            'h',
+            base.gpu(3),
+            **changes,
+        )
+        self.assertEqual(4, error.count)
+        gone = [base.gpu(0).address]
+        self.apply('h', base.gpu(3), gone=gone, **changes)
+        self.assertEqual(3, len(self.states('h')))
+
+    def test_defaults(self) -> None:
+        limits = budget.HostBudget()
+        self.assertEqual((4096, 256), (limits.devices, limits.pool_keys))
 
 
 class ApplyTest(ReportTest):
@@ -315,6 +391,13 @@ class ProtocolTest(ReportTest):
     def test_first_sequence_may_be_zero(self) -> None:
         ack = self.report('h', [base.gpu(1)], sequence=0)
         self.assertEqual(_NOTHING, ack.wanted)
+
+    def test_negative_sequence(self) -> None:
+        for sequence in (-1, -(2**63), -(2**70)):
+            self.assertRaises(
+                exception.Invalid, self.report, 'h', [], sequence=sequence
+            )
+        self.assertEqual([], hosts.get_all(self.db, base.LIMITS))
 
     def test_forged_sequence_keeps_nobody_out(self) -> None:
         """Neither what is refused, nor the highest that is accepted."""
