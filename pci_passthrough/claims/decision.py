@@ -52,8 +52,8 @@ class Alternative:
     :ivar aggregates: conditions on the host aggregates of a host.
     :ivar outside: on a host that does not fulfil these, the reason; there no
         pool key matches.
-    :ivar generation: the PCI flavor's generation when it was resolved; 0
-        where it does not matter.
+    :ivar generation: the PCI flavor's generation when it was resolved. Only
+        a claim looks at it; it does not go over the wire to the scheduler.
     """
 
     pci_flavor_uuid: str
@@ -62,7 +62,7 @@ class Alternative:
     numa_policy: str
     aggregates: aggregate_metadata.Conditions = ()
     outside: str = ''
-    generation: int = 0
+    generation: int = dataclasses.field(default=0, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
