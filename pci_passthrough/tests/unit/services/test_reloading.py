@@ -28,7 +28,8 @@ class _Picky:
 class ReloadingTest(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.logger = self.useFixture(fixtures.FakeLogger())
+        # Threads of other tests may still log.
+        self.logger = self.useFixture(fixtures.FakeLogger(reloading.__name__))
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.config = folder / 'agent.conf'
         self.service = _Picky()
