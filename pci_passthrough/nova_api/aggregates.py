@@ -3,8 +3,6 @@
 
 from typing import Any
 
-from keystoneauth1 import exceptions
-from oslo_config import cfg
 from oslo_log import log as logging
 
 from pci_passthrough import claims
@@ -50,14 +48,7 @@ class Aggregates(connection.Connection):
                 (aggregate['hosts'], aggregate['metadata'])
                 for aggregate in answer['aggregates']
             )
-        except (
-            exceptions.ClientException,
-            cfg.Error,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:
+        except connection.ERRORS as error:
             # The text may have addresses, so only the log gets it.
             LOG.error(
                 'Nova did not tell its host aggregates. PCI flavors with '

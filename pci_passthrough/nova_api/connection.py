@@ -3,11 +3,24 @@
 
 import threading
 from typing import Any
+from typing import Final
 
+from keystoneauth1 import exceptions
 from keystoneauth1 import loading
 from oslo_config import cfg
 
 from pci_passthrough.conf import nova_api as options
+
+#: What goes wrong when Nova is asked: no answer, wrong credentials, or an
+#: answer of another form.
+ERRORS: Final = (
+    exceptions.ClientException,
+    cfg.Error,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
 
 
 class Connection:

@@ -8,7 +8,6 @@ from typing import Any
 from typing import Final
 
 from keystoneauth1 import exceptions
-from oslo_config import cfg
 
 from pci_passthrough import audit
 from pci_passthrough import exception
@@ -22,15 +21,6 @@ _MICROVERSION: Final = '2.69'
 
 #: Servers of a page; Nova may give fewer (``[api] max_limit``).
 _PAGE: Final = 1000
-
-_ERRORS: Final = (
-    exceptions.ClientException,
-    cfg.Error,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-)
 
 
 class Servers(connection.Connection):
@@ -80,7 +70,7 @@ class Servers(connection.Connection):
 def _failures() -> Iterator[None]:
     try:
         yield
-    except _ERRORS as error:
+    except connection.ERRORS as error:
         raise exception.NovaUnavailable(
             f'Nova does not tell its servers: {type(error).__name__}: {error}'
         ) from error

@@ -8,6 +8,7 @@ from typing import Protocol
 from oslo_log import log as logging
 
 from pci_passthrough import audit
+from pci_passthrough import exception
 from pci_passthrough import objects
 from pci_passthrough import store
 from pci_passthrough.objects import lifecycle
@@ -60,13 +61,15 @@ class Audit:
         """Mend a difference if that is safe; return whether it is mended.
 
         :param actor: for the ledger.
-        :raises: NovaUnavailable, and the database's errors.
+        :raises: NovaUnavailable, also if this seems to be the wrong Nova, and
+            the database's errors.
         """
         if (
             not difference.kind.is_safe_to_fix
             or difference not in self._look_at([difference.instance])
         ):
             return False
+        self._check_right_nova()
         freed = transitions.free(
             self._db,
             difference.instance,
@@ -82,6 +85,23 @@ class Audit:
                 difference.instance,
             )
         return bool(freed)
+
+    def _check_right_nova(self) -> None:
+        """Check that Nova knows some instance that holds devices.
+
+        The Nova of another region has servers, too, and none of ours: all
+        running guests would lose their devices.
+
+        :raises: NovaUnavailable
+        """
+        holders = sorted({str(d.instance_uuid) for d in self._held(None)})
+        if not any(map(self._servers.get, holders)):
+            raise exception.NovaUnavailable(
+                f'Nova knows none of the {len(holders)} instances that hold '
+                'devices: probably it is the Nova of another region, see '
+                '[nova] region_name. Nothing is freed. If the instances are '
+                'really gone: pci-passthrough-manage free'
+            )
 
     def _look(self, host: str | None) -> Iterator[audit.Difference]:
         """Look at everything, or at all of a host."""

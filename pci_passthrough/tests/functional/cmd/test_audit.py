@@ -66,6 +66,15 @@ class AuditTest(test_manage.ManageTestCase):
             [row[:3] for row in self.audit(3)],
         )
 
+    def test_nova_of_another_region(self) -> None:
+        """It has servers, and none of those that hold devices."""
+        self.ok('claim', _GONE, '10g', '--host', 'two', '--allocate')
+        before = self.ok('device', 'list', '-f', 'json')
+        outcome = self.manage.run('audit', '--fix')
+        self.assertEqual(1, outcome.status)
+        self.assertIn('the Nova of another region', outcome.err)
+        self.assertEqual(before, self.ok('device', 'list', '-f', 'json'))
+
     def test_no_credentials(self) -> None:
         self.manage.configure(self.manage.url)
         outcome: running.Outcome = self.manage.run('audit')
